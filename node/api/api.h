@@ -1,0 +1,48 @@
+/* api.h - what a node answers: queries and entry for apps over gRPC, commands
+ * for operators over the local socket.
+ *
+ * Deny is the default: an app sees what its scopes in the configuration
+ * allow, an operator certificate has all but person queries, another node
+ * has none. Natural persons are never answered over gRPC.
+ *
+ * Threads: any; struct api_env is immutable while served, but for conf. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "api/admin.h"
+#include "conf/conf.h"
+#include "health/health.h"
+#include "ingest/import.h"
+#include "rpc/rpc.h"
+#include "sync/sync.h"
+
+/* Borrowed, outlive the services. */
+struct api_env {
+    /* A reload puts another one here; none is freed while served. */
+    _Atomic(const struct conf *) conf;
+    struct store *store;
+    struct keyring *keyring;
+    struct sync_env *sync;
+    struct uplink *uplink; /* NULL at the top */
+    struct downlink *downlink;
+    struct rpc *rpc;
+    const struct rpc_tls *tls;
+    struct import_env *import;
+    struct principal self;
+    int64_t started_ms; /* wall clock */
+    int64_t sign_not_after_ms;
+    int64_t seal_not_after_ms;
+    const char *version;
+    const struct log_ctx *log;
+};
+
+/* creditnode.query.v1.Query and creditnode.ingest.v1.Ingest, for
+ * rpc_listen(). `methods` has room for API_METHODS. */
+enum { API_METHODS = 3 };
+void api_methods(struct api_env *env, struct rpc_method *methods);
+
+/* Commands for admin_open(); ctx is the struct api_env. */
+extern const struct admin_command api_commands[];
+extern const size_t api_commands_count;
+
+#endif

@@ -1,0 +1,682 @@
+/* The operator's side of api.h: commands on the local socket. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "api/query.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+static json_t *json_code(uint64_t code)
+{
+    char text[CODE_LEN + 1];
+    code_format(code, text);
+    return json_string(text);
+}
+
+static json_t *json_u64(uint64_t v)
+{
+    return json_integer((json_int_t)v);
+}
+
+static void set_log(json_t *object, const struct log_id *log)
+{
+    char text[LOG_ID_TEXT_MAX];
+    log_id_format(log, text);
+    (void)json_object_set_new(object, "log", json_string(text));
+    (void)json_object_set_new(object, "origin", json_code(log->origin));
+}
+
+/* ---- status ---- */
+
+struct log_facts {
+    uint64_t own_entries;
+    uint64_t received_entries;
+    uint64_t forked;
+    uint64_t pulling;
+    uint64_t count;
+};
+
+static bool count_log(void *ctx, const struct store_head *head)
+{
+    struct log_facts *f = ctx;
+    f->count++;
+    *(head->own ? &f->own_entries : &f->received_entries) +=
+        head->frontier.size;
+    f->forked += head->state == LOG_FORKED;
+    f->pulling += head->state == LOG_PULLING;
+    return true;
+}
+
+static bool widest_skew(void *ctx, const struct child_status *child)
+{
+    int64_t *widest = ctx;
+    int64_t skew = child->connected ? child->clock_skew_ms : 0;
+    if ((skew < 0 ? -skew : skew) > (*widest < 0 ? -*widest : *widest)) {
+        *widest = skew;
+    }
+    return true;
+}
+
+/* Of the certificate in use now: it may have been renewed since the start. */
+static int64_t tls_not_after_ms(const struct api_env *env)
+{
+    uint64_t generation;
+    return env->tls->get(env->tls->ctx, &generation)->self.not_after_ms;
+}
+
+/* What health_judge() weighs; borrows from `uplink`. */
+static void gather_facts(const struct api_env *env,
+                         const struct log_facts *logs,
+                         const struct uplink_status *uplink,
+                         struct health_facts *out)
+{
+    *out = (struct health_facts){.now_ms = clock_wall_ms(),
+                                 .has_parent = env->uplink != NULL,
+                                 .connected = uplink->state == UPLINK_STREAMING,
+                                 .connected_since_ms = uplink->since_ms,
+                                 .connect_error = uplink->error,
+                                 .forked_logs = logs->forked,
+                                 .pulling_logs = logs->pulling,
+                                 .tls_not_after_ms = tls_not_after_ms(env),
+                                 .sign_not_after_ms = env->sign_not_after_ms,
+                                 .seal_not_after_ms = env->seal_not_after_ms};
+    store_stats(env->store, &out->store);
+    downlink_children(env->downlink, widest_skew, &out->clock_skew_max_ms);
+}
+
+static json_t *node_json(const struct api_env *env)
+{
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:I}", "code",
+                     json_code(env->self.code), "tier",
+                     tier_name(env->self.tier), "tier_zh",
+                     tier_name_zh(env->self.tier), "name",
+                     atomic_load(&env->conf)->node.name, "version",
+                     env->version, "started_ms", (json_int_t)env->started_ms,
+                     "now_ms", (json_int_t)clock_wall_ms());
+}
+
+static json_t *health_json(const struct health_report *report)
+{
+    json_t *reasons = json_array();
+    for (size_t i = 0; i < report->count; i++) {
+        (void)json_array_append_new(
+            reasons,
+            json_pack("{s:s, s:s, s:s}", "level",
+                      health_level_name(report->reason[i].level), "id",
+                      report->reason[i].id, "text", report->reason[i].text));
+    }
+    return json_pack("{s:s, s:o}", "state", health_level_name(report->level),
+                     "reasons", reasons);
+}
+
+static json_t *uplink_json(const struct uplink_status *u)
+{
+    return json_pack(
+        "{s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:I, s:I}",
+        "state", uplink_state_name(u->state), "parent",
+        json_code(u->parent_code), "peer", u->peer, "error", u->error,
+        "since_ms", (json_int_t)u->since_ms, "retry_at_ms",
+        (json_int_t)u->retry_at_ms, "behind_entries",
+        (json_int_t)u->behind_entries, "behind_logs",
+        (json_int_t)u->behind_logs, "stopped_logs", (json_int_t)u->stopped_logs,
+        "in_flight_bytes", (json_int_t)u->in_flight_bytes, "sent_entries",
+        (json_int_t)u->sent_entries, "sent_bytes", (json_int_t)u->sent_bytes,
+        "full", (json_int_t)u->full, "incremental", (json_int_t)u->incremental,
+        "resumed", (json_int_t)u->resumed);
+}
+
+static json_t *store_json(const struct store_stats *s,
+                          const struct log_facts *logs)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "logs",
+        (json_int_t)logs->count, "own_entries", (json_int_t)logs->own_entries,
+        "received_entries", (json_int_t)logs->received_entries, "bytes_on_disk",
+        (json_int_t)s->bytes_on_disk, "free_bytes", (json_int_t)s->free_bytes,
+        "queued", (json_int_t)s->queued, "commits", (json_int_t)s->commits,
+        "issues", (json_int_t)s->issues, "writable", s->writable ? 1 : 0, "why",
+        s->why);
+}
+
+static bool add_child(void *ctx, const struct child_status *c)
+{
+    json_t *object = json_pack(
+        "{s:o, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "code",
+        json_code(c->peer.code), "tier", tier_name(c->peer.tier), "address",
+        c->address, "connected", c->connected ? 1 : 0, "since_ms",
+        (json_int_t)c->since_ms, "last_message_ms",
+        (json_int_t)c->last_message_ms, "clock_skew_ms",
+        (json_int_t)c->clock_skew_ms, "logs", (json_int_t)c->logs,
+        "received_entries", (json_int_t)c->received_entries, "refused",
+        (json_int_t)c->refused, "last_refusal", c->last_refusal, "version",
+        c->version);
+    (void)json_array_append_new(ctx, object);
+    return true;
+}
+
+static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
+                          json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct health_facts facts;
+    struct health_report report;
+    struct log_facts logs = {0};
+    (void)call;
+    (void)args;
+    (void)why;
+    struct uplink_status uplink = {.state = UPLINK_IDLE};
+    if (env->uplink != NULL) {
+        uplink_status(env->uplink, &uplink);
+    }
+    store_logs(env->store, count_log, &logs);
+    gather_facts(env, &logs, &uplink, &facts);
+    health_judge(&facts, &report);
+    json_t *children = json_array();
+    downlink_children(env->downlink, add_child, children);
+    *result = json_pack("{s:o, s:o, s:o, s:o, s:o}", "node", node_json(env),
+                        "health", health_json(&report), "store",
+                        store_json(&facts.store, &logs), "uplink",
+                        facts.has_parent ? uplink_json(&uplink) : json_null(),
+                        "children", children);
+    return ERR_OK;
+}
+
+/* ---- logs ---- */
+
+struct list_logs {
+    const struct api_env *env;
+    struct admin_call *call;
+    const char *state;
+};
+
+static json_t *above_json(const struct api_env *env, const struct log_id *log)
+{
+    struct store_above above[ABOVE_MAX];
+    size_t n = store_above(env->store, log, above);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:s, s:I}", "code", json_code(above[i].code),
+                            "tier", tier_name(above[i].tier), "size",
+                            (json_int_t)above[i].size));
+    }
+    return list;
+}
+
+static bool send_log(void *ctx, const struct store_head *head)
+{
+    struct list_logs *l = ctx;
+    char root[2 * HASH_LEN + 1];
+    if (l->state != NULL &&
+        strcmp(l->state, log_state_name(head->state)) != 0) {
+        return true;
+    }
+    str_hex(head->root.b, HASH_LEN, root);
+    json_t *object = json_pack(
+        "{s:s, s:I, s:s, s:s, s:b, s:I, s:I, s:o}", "type", "row", "size",
+        (json_int_t)head->frontier.size, "root", root, "state",
+        log_state_name(head->state), "own", head->own ? 1 : 0,
+        "checkpoint_size", (json_int_t)head->newest.size, "checkpoint_ms",
+        (json_int_t)head->newest.at_ms, "above",
+        above_json(l->env, &head->log));
+    set_log(object, &head->log);
+    return admin_send(l->call, object) == ERR_OK;
+}
+
+static enum err do_logs(void *ctx, struct admin_call *call, json_t *args,
+                        json_t **result, struct errmsg *why)
+{
+    struct list_logs l = {
+        .env = ctx,
+        .call = call,
+        .state = json_string_value(json_object_get(args, "state"))};
+    (void)result;
+    (void)why;
+    store_logs(l.env->store, send_log, &l);
+    return ERR_OK;
+}
+
+static bool send_issue(void *ctx, const struct store_issue *issue)
+{
+    json_t *object =
+        json_pack("{s:s, s:I, s:s, s:s}", "type", "row", "number",
+                  (json_int_t)issue->number, "effect",
+                  issue->effect == EFFECT_VOID ? "void" : "unindexed", "reason",
+                  issue->reason);
+    set_log(object, &issue->log);
+    return admin_send(ctx, object) == ERR_OK;
+}
+
+static enum err do_issues(void *ctx, struct admin_call *call, json_t *args,
+                          json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    (void)args;
+    (void)result;
+    enum err err = store_issues(env->store, send_issue, call);
+    return err == ERR_OK
+               ? ERR_OK
+               : err_set(why, err, "reading the store: %s", err_text(err));
+}
+
+/* ---- queries ---- */
+
+enum { ANSWER_MAX = ADMIN_FRAME_MAX - 64 * 1024 };
+
+struct records_out {
+    const struct api_env *env;
+    json_t *list;
+    size_t bytes;
+};
+
+static json_t *fields_json(const struct api_env *env, const struct found *f)
+{
+    struct unsealer unsealer = query_unsealer(env);
+    json_t *fields = json_array();
+    struct buf value = BUF_INIT;
+    for (size_t i = 0; i < f->record.item->count; i++) {
+        const struct catalogue_field *field = &f->record.item->fields[i];
+        buf_clear(&value);
+        if (f->record.values[i].len == 0 ||
+            record_show(&f->record, i, f->row.log.origin, RECORD_MASKED,
+                        &unsealer, &value) != ERR_OK) {
+            continue;
+        }
+        (void)json_array_append_new(
+            fields,
+            json_pack("{s:s, s:s, s:s, s:s%}", "code",
+                      field->code != NULL ? field->code : "", "label",
+                      field->label_zh, "label_en", field->label_en, "value",
+                      (const char *)value.data, (size_t)value.len));
+    }
+    buf_fini(&value);
+    return fields;
+}
+
+static bool add_found(void *ctx, const struct found *f)
+{
+    struct records_out *out = ctx;
+    char key[2 * RECORD_KEY_LEN + 1];
+    const struct catalogue_item *item = catalogue_item(f->row.item);
+    str_hex(f->row.record_key, RECORD_KEY_LEN, key);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "record_key", key,
+        "item", item != NULL ? item->name : "unknown", "item_zh",
+        item != NULL ? item->label_zh : "", "version",
+        (json_int_t)f->row.version, "status", status_name(f->row.status),
+        "disclosure", disclosure_name(f->row.disclosure), "decided",
+        (json_int_t)f->row.decided, "until", (json_int_t)f->row.until,
+        "publish_until", (json_int_t)f->row.publish_until, "number",
+        (json_int_t)f->row.number);
+    set_log(object, &f->row.log);
+    if (f->decoded) {
+        (void)json_object_set_new(object, "fields", fields_json(out->env, f));
+        (void)json_object_set_new(object, "entered_ms",
+                                  json_integer(f->entry.entered_at_ms));
+    }
+    out->bytes += json_dumpb(object, NULL, 0, JSON_COMPACT);
+    if (json_array_size(out->list) > 0 && out->bytes > ANSWER_MAX) {
+        json_decref(object);
+        return false;
+    }
+    (void)json_array_append_new(out->list, object);
+    return true;
+}
+
+static bool text_arg(json_t *args, const char *name, const char **out)
+{
+    *out = json_string_value(json_object_get(args, name));
+    return *out != NULL;
+}
+
+static enum err do_subject(void *ctx, struct admin_call *call, json_t *args,
+                           json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct records_out out = {.env = env};
+    struct subject_query q = {.access = access_local()};
+    uint8_t after[QUERY_PLACE_LEN];
+    struct query_next next = {.more = false};
+    const char *text;
+    (void)call;
+    if (!text_arg(args, "subject", &q.subject)) {
+        return err_set(why, ERR_INVALID, "no subject given");
+    }
+    if (text_arg(args, "after", &text)) {
+        if (!str_unhex(text, after, sizeof after)) {
+            return err_set(why, ERR_INVALID,
+                           "`after` is no place in an answer");
+        }
+        q.after = after;
+    }
+    json_int_t limit = json_integer_value(json_object_get(args, "limit"));
+    q.limit = limit > 0 && limit < UINT32_MAX ? (uint32_t)limit : 0;
+    q.brief = json_is_true(json_object_get(args, "brief"));
+    out.list = json_array();
+    enum err err = query_subject(env, &q, add_found, &out, &next, why);
+    if (err != ERR_OK) {
+        json_decref(out.list);
+        return err;
+    }
+    *result =
+        json_pack("{s:o, s:o}", "node", node_json(env), "records", out.list);
+    if (next.more) {
+        char hex[2 * QUERY_PLACE_LEN + 1];
+        str_hex(next.place, sizeof next.place, hex);
+        (void)json_object_set_new(*result, "next", json_string(hex));
+    }
+    return ERR_OK;
+}
+
+static json_t *holders_json(const struct api_env *env, json_t *current)
+{
+    struct log_id log;
+    json_t *list = json_array();
+    json_int_t number = json_integer_value(json_object_get(current, "number"));
+    (void)json_array_append_new(
+        list, json_pack("{s:o, s:s, s:b}", "code", json_code(env->self.code),
+                        "tier", tier_name(env->self.tier), "durable", 1));
+    if (!log_id_parse(json_string_value(json_object_get(current, "log")),
+                      &log)) {
+        return list;
+    }
+    struct store_above above[ABOVE_MAX];
+    size_t n = store_above(env->store, &log, above);
+    for (size_t i = 0; i < n; i++) {
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:s, s:b}", "code", json_code(above[i].code),
+                            "tier", tier_name(above[i].tier), "durable",
+                            above[i].size >= (uint64_t)number ? 1 : 0));
+    }
+    return list;
+}
+
+static enum err do_record(void *ctx, struct admin_call *call, json_t *args,
+                          json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct records_out out = {.env = env};
+    struct record_query q = {.access = access_local()};
+    uint8_t key[RECORD_KEY_LEN];
+    const char *text;
+    (void)call;
+    if (text_arg(args, "record_key", &text)) {
+        if (!str_unhex(text, key, sizeof key) ||
+            !text_arg(args, "subject", &q.subject)) {
+            return err_set(why, ERR_INVALID,
+                           "a record is named by subject and record key (32 "
+                           "hex digits), or by log and number");
+        }
+        q.record_key = key;
+    } else if (!text_arg(args, "log", &q.log)) {
+        return err_set(why, ERR_INVALID, "no record named");
+    }
+    q.number = (uint64_t)json_integer_value(json_object_get(args, "number"));
+    out.list = json_array();
+    bool more = false;
+    enum err err = query_record(env, &q, add_found, &out, &more, why);
+    if (err != ERR_OK) {
+        json_decref(out.list);
+        return err;
+    }
+    json_t *current = json_incref(json_array_get(out.list, 0));
+    (void)json_array_remove(out.list, 0);
+    *result = json_pack("{s:o, s:o, s:o, s:o, s:b}", "node", node_json(env),
+                        "held_by", holders_json(env, current), "record",
+                        current, "history", out.list, "more", more ? 1 : 0);
+    return ERR_OK;
+}
+
+/* ---- import ---- */
+
+static json_t *faults_json(const struct import_row *row)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < row->faults_count; i++) {
+        const struct row_fault *f = &row->faults[i];
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "column",
+                                                    f->column, "rule", f->rule,
+                                                    "text", f->text));
+    }
+    return list;
+}
+
+enum { PROGRESS_MS = 1000 };
+
+struct import_out {
+    struct admin_call *call;
+    uint64_t rows;
+    int64_t told_ms;
+};
+
+static void send_row(void *ctx, const struct import_row *row)
+{
+    json_t *object = json_pack("{s:s, s:I, s:s}", "type", "row", "line",
+                               (json_int_t)row->line, "outcome",
+                               row_outcome_name(row->outcome));
+    if (row->outcome == ROW_REFUSED) {
+        (void)json_object_set_new(object, "faults", faults_json(row));
+    } else {
+        char key[2 * RECORD_KEY_LEN + 1];
+        str_hex(row->record_key, RECORD_KEY_LEN, key);
+        (void)json_object_set_new(object, "record_key", json_string(key));
+    }
+    if (row->number != 0) {
+        set_log(object, &row->log);
+        (void)json_object_set_new(object, "number", json_u64(row->number));
+        (void)json_object_set_new(object, "version", json_u64(row->version));
+    }
+    struct import_out *out = ctx;
+    (void)admin_send(out->call, object);
+}
+
+/* Instead of rows, for a client that wants the sums only: it would take a long
+ * silence for the end of the node. */
+static void count_row(void *ctx, const struct import_row *row)
+{
+    struct import_out *out = ctx;
+    int64_t now_ms = clock_mono_ms();
+    (void)row;
+    out->rows++;
+    if (now_ms - out->told_ms >= PROGRESS_MS) {
+        out->told_ms = now_ms;
+        (void)admin_send(out->call, json_pack("{s:s, s:I}", "type", "progress",
+                                              "done", (json_int_t)out->rows));
+    }
+}
+
+static void send_warning(void *ctx, const char *text)
+{
+    struct import_out *out = ctx;
+    (void)admin_send(out->call,
+                     json_pack("{s:s, s:s}", "type", "warning", "text", text));
+}
+
+static enum err feed_frames(struct admin_call *call, struct import *import,
+                            uint64_t max_bytes, struct errmsg *why)
+{
+    struct buf frame = BUF_INIT;
+    uint64_t total = 0;
+    enum err err = ERR_OK;
+    while (err == ERR_OK) {
+        err = admin_recv(call, &frame);
+        if (err != ERR_OK) {
+            (void)err_set(why, err,
+                          "%s before the end of the file; send it again: rows "
+                          "that are in change nothing",
+                          admin_cancelled(call) ? "the node stops"
+                                                : "the sender went silent");
+            break;
+        }
+        if (frame.len == 0) {
+            err = import_finish(import, why);
+            break;
+        }
+        total += frame.len;
+        err = total > max_bytes
+                  ? err_set(why, ERR_TOO_LARGE,
+                            "the file is larger than ingest.file_max (%llu "
+                            "bytes)",
+                            (unsigned long long)max_bytes)
+                  : import_feed(import, buf_slice(&frame), why);
+    }
+    buf_fini(&frame);
+    return err;
+}
+
+static json_t *counts_json(const struct import_counts *counts)
+{
+    json_t *object = json_pack("{s:I}", "rows", (json_int_t)counts->rows);
+    for (int i = 0; i < ROW_OUTCOMES; i++) {
+        (void)json_object_set_new(object, row_outcome_name((enum row_outcome)i),
+                                  json_u64(counts->outcome[i]));
+    }
+    return object;
+}
+
+static enum err do_import(void *ctx, struct admin_call *call, json_t *args,
+                          json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    bool quiet = json_is_true(json_object_get(args, "quiet"));
+    struct import_out out = {.call = call};
+    struct import_sink sink = {.row = quiet ? count_row : send_row,
+                               .warning = send_warning,
+                               .ctx = &out};
+    struct import *import = NULL;
+    struct import_counts counts;
+    import_begin(&import, env->import, &sink);
+    enum err err = feed_frames(
+        call, import, atomic_load(&env->conf)->ingest.file_max_bytes, why);
+    import_counts(import, &counts);
+    import_free(&import);
+    log_info(env->log, "IMPORT", "rows=%llu new=%llu refused=%llu result=%s",
+             (unsigned long long)counts.rows,
+             (unsigned long long)counts.outcome[ROW_NEW],
+             (unsigned long long)counts.outcome[ROW_REFUSED], err_name(err));
+    if (err == ERR_OK) {
+        *result = counts_json(&counts);
+    }
+    return err;
+}
+
+/* ---- checking ---- */
+
+static void send_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)admin_send(ctx,
+                     json_pack("{s:s, s:I, s:I}", "type", "progress", "done",
+                               (json_int_t)done, "total", (json_int_t)total));
+}
+
+static enum err do_reindex(void *ctx, struct admin_call *call, json_t *args,
+                           json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    (void)args;
+    (void)result;
+    return store_reindex(env->store, send_progress, call, why);
+}
+
+struct faults_out {
+    struct admin_call *call;
+    uint64_t count;
+};
+
+static void send_fault(void *ctx, const struct log_id *log, uint64_t number,
+                       const char *what)
+{
+    struct faults_out *out = ctx;
+    json_t *object = json_pack("{s:s, s:I, s:s}", "type", "row", "number",
+                               (json_int_t)number, "text", what);
+    set_log(object, log);
+    out->count++;
+    (void)admin_send(out->call, object);
+}
+
+/* store_scrub() has one context for both callbacks. */
+static void scrub_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct faults_out *out = ctx;
+    send_progress(out->call, done, total);
+}
+
+static enum err do_scrub(void *ctx, struct admin_call *call, json_t *args,
+                         json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct faults_out out = {.call = call};
+    (void)args;
+    enum err err = store_scrub(env->store, send_fault, scrub_progress, &out);
+    if (err != ERR_OK && out.count == 0) {
+        return err_set(why, err, "the check could not be finished: %s",
+                       err_text(err));
+    }
+    *result = json_pack("{s:I}", "faults", (json_int_t)out.count);
+    return ERR_OK;
+}
+
+struct verify_out {
+    struct admin_call *call;
+    uint64_t logs;
+    uint64_t different;
+};
+
+static void send_verified(void *ctx, const struct verify_result *r)
+{
+    struct verify_out *out = ctx;
+    json_t *object =
+        json_pack("{s:s, s:I, s:I, s:b, s:I, s:s}", "type", "row", "here",
+                  (json_int_t)r->here, "there", (json_int_t)r->there, "equal",
+                  r->equal ? 1 : 0, "first_difference",
+                  (json_int_t)r->first_difference, "text", r->text);
+    set_log(object, &r->log);
+    out->logs++;
+    out->different += !r->equal;
+    (void)admin_send(out->call, object);
+}
+
+static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
+                          json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct verify_out out = {.call = call};
+    struct log_id only;
+    const char *text;
+    const char *target = atomic_load(&env->conf)->parent.address;
+    bool one = text_arg(args, "log", &text);
+    if (one && !log_id_parse(text, &only)) {
+        return err_set(why, ERR_INVALID, "'%.60s' is no log", text);
+    }
+    (void)text_arg(args, "with", &text);
+    target = text != NULL ? text : target;
+    if (target[0] == 0) {
+        return err_set(why, ERR_INVALID,
+                       "this node has no parent; name another node's address "
+                       "by --with HOST:PORT");
+    }
+    struct rpc_channel *channel = NULL;
+    enum err err =
+        rpc_channel_open(&channel, env->rpc, target, env->tls, NULL, why);
+    if (err == ERR_OK) {
+        err = sync_verify(env->sync, channel, one ? &only : NULL, send_verified,
+                          &out, why);
+    }
+    rpc_channel_close(&channel);
+    if (err == ERR_OK) {
+        *result = json_pack("{s:s, s:I, s:I}", "with", target, "logs",
+                            (json_int_t)out.logs, "different",
+                            (json_int_t)out.different);
+    }
+    return err;
+}
+
+const struct admin_command api_commands[] = {
+    {"status", do_status},   {"logs", do_logs},     {"issues", do_issues},
+    {"subject", do_subject}, {"record", do_record}, {"import", do_import},
+    {"reindex", do_reindex}, {"scrub", do_scrub},   {"verify", do_verify},
+};
+const size_t api_commands_count = ARRAY_LEN(api_commands);

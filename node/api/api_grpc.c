@@ -1,0 +1,346 @@
+/* The gRPC side of api.h: proto/query.proto and proto/ingest.proto. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "api/request.h"
+#include "base/mem.h"
+#include "base/pb.h"
+
+enum {
+    ANSWER_MAX = 1 << 20, /* bytes; what stands beside the records fits behind
+                             that into RPC_MESSAGE_MAX */
+    RECEIPT_FULL = 512 * 1024, /* then faults without their texts */
+};
+
+/* ---- a record as a message ---- */
+
+static void put_fields(struct buf *out, const struct api_env *env,
+                       const struct found *f)
+{
+    struct unsealer unsealer = query_unsealer(env);
+    struct buf value = BUF_INIT;
+    for (size_t i = 0; i < f->record.item->count; i++) {
+        const struct catalogue_field *field = &f->record.item->fields[i];
+        if (f->record.values[i].len == 0) {
+            continue;
+        }
+        buf_clear(&value);
+        if (record_show(&f->record, i, f->row.log.origin, RECORD_MASKED,
+                        &unsealer, &value) != ERR_OK) {
+            continue;
+        }
+        size_t mark = pb_begin(out, 12);
+        pb_put_str(out, 1, field->code != NULL ? field->code : field->label_en);
+        pb_put_bytes(out, 2, buf_slice(&value));
+        pb_put_u64(out, 3,
+                   record_is_personal(field, f->record.subject_kind) ? 1 : 0);
+        pb_end(out, mark);
+    }
+    buf_fini(&value);
+}
+
+static void put_record(struct buf *out, const struct api_env *env,
+                       const struct found *f)
+{
+    char log[LOG_ID_TEXT_MAX];
+    const struct store_row *row = &f->row;
+    const struct catalogue_item *item = catalogue_item(row->item);
+    log_id_format(&row->log, log);
+    pb_put_bytes(out, 1, slice_of(row->record_key, RECORD_KEY_LEN));
+    pb_put_str(out, 2, item != NULL ? item->name : "");
+    pb_put_u64(out, 3, row->version);
+    pb_put_str(out, 4, status_name(row->status));
+    pb_put_str(out, 5, disclosure_name(row->disclosure));
+    pb_put_u64(out, 6, row->decided);
+    pb_put_u64(out, 7, row->until);
+    pb_put_u64(out, 8, row->publish_until);
+    pb_put_u64(out, 9, row->log.origin);
+    pb_put_str(out, 10, log);
+    pb_put_u64(out, 11, row->number);
+    if (f->decoded) {
+        put_fields(out, env, f);
+    }
+}
+
+struct answer {
+    const struct api_env *env;
+    struct buf out;
+    size_t count;
+    struct store_row first;
+};
+
+/* Puts a record as field `number`, unless it would not fit. */
+static bool add_record(struct answer *a, uint32_t number, const struct found *f)
+{
+    size_t before = a->out.len;
+    size_t mark = pb_begin(&a->out, number);
+    put_record(&a->out, a->env, f);
+    pb_end(&a->out, mark);
+    if (a->count > 0 && a->out.len > ANSWER_MAX) {
+        a->out.len = before;
+        return false;
+    }
+    a->count++;
+    return true;
+}
+
+/* ---- Query/Subject ---- */
+
+static bool add_subject_record(void *ctx, const struct found *f)
+{
+    return add_record(ctx, 1, f);
+}
+
+/* What the caller's certificate is good for now; nothing if it is revoked. */
+static struct access access_of_call(const struct api_env *env,
+                                    const struct rpc_call *call)
+{
+    const struct principal *peer = rpc_call_peer(call);
+    if (trust_is_revoked(env->sync->trust, peer->fingerprint)) {
+        return (struct access){.read = false};
+    }
+    return access_of(atomic_load(&env->conf), peer);
+}
+
+static bool may_read(struct rpc_call *call, const struct access *access)
+{
+    if (!access->read) {
+        rpc_fail(call, ERR_DENIED,
+                 "this certificate has no scope to query; the node's "
+                 "administrator grants scopes under `apps`");
+    }
+    return access->read;
+}
+
+static void on_subject(void *ctx, struct rpc_call *call)
+{
+    const struct api_env *env = ctx;
+    struct subject_request request;
+    struct errmsg why = {{0}};
+    struct access access = access_of_call(env, call);
+    if (!may_read(call, &access)) {
+        return;
+    }
+    enum err err = request_subject(rpc_call_request(call), &request, &why);
+    if (err != ERR_OK) {
+        rpc_fail(call, err, why.text);
+        return;
+    }
+    struct subject_query q = {
+        .subject = request.subject,
+        .limit = request.limit,
+        .brief = request.brief,
+        .after = request.after.len > 0 ? request.after.data : NULL,
+        .access = access};
+    struct answer a = {.env = env, .out = BUF_INIT};
+    struct query_next next = {.more = false};
+    err = query_subject(env, &q, add_subject_record, &a, &next, &why);
+    if (err == ERR_OK) {
+        if (next.more) {
+            pb_put_bytes(&a.out, 2, slice_of(next.place, sizeof next.place));
+        }
+        pb_put_u64(&a.out, 3, env->self.code);
+        rpc_reply(call, &a.out);
+    } else {
+        rpc_fail(call, err, why.text);
+    }
+    buf_fini(&a.out);
+}
+
+/* ---- Query/Record ---- */
+
+static bool add_version(void *ctx, const struct found *f)
+{
+    struct answer *a = ctx;
+    if (a->count == 0) {
+        a->first = f->row;
+    }
+    return add_record(a, a->count == 0 ? 1 : 2, f);
+}
+
+static void put_holder(struct buf *out, uint64_t code, enum tier tier,
+                       bool durable)
+{
+    size_t mark = pb_begin(out, 3);
+    pb_put_u64(out, 1, code);
+    pb_put_str(out, 2, tier_name(tier));
+    pb_put_u64(out, 3, durable ? 1 : 0);
+    pb_end(out, mark);
+}
+
+static void put_holders(struct answer *a)
+{
+    struct store_above above[ABOVE_MAX];
+    size_t n = store_above(a->env->store, &a->first.log, above);
+    put_holder(&a->out, a->env->self.code, a->env->self.tier, true);
+    for (size_t i = 0; i < n; i++) {
+        put_holder(&a->out, above[i].code, above[i].tier,
+                   above[i].size >= a->first.number);
+    }
+}
+
+static void on_record(void *ctx, struct rpc_call *call)
+{
+    const struct api_env *env = ctx;
+    struct record_request request;
+    struct errmsg why = {{0}};
+    struct access access = access_of_call(env, call);
+    if (!may_read(call, &access)) {
+        return;
+    }
+    enum err err = request_record(rpc_call_request(call), &request, &why);
+    if (err != ERR_OK) {
+        rpc_fail(call, err, why.text);
+        return;
+    }
+    struct record_query q = {.subject = request.subject,
+                             .record_key =
+                                 request.key.len > 0 ? request.key.data : NULL,
+                             .log = request.log,
+                             .number = request.number,
+                             .access = access};
+    struct answer a = {.env = env, .out = BUF_INIT};
+    bool more = false;
+    err = query_record(env, &q, add_version, &a, &more, &why);
+    if (err == ERR_OK) {
+        put_holders(&a);
+        pb_put_u64(&a.out, 4, env->self.code);
+        pb_put_u64(&a.out, 5, more ? 1 : 0);
+        rpc_reply(call, &a.out);
+    } else {
+        rpc_fail(call, err, why.text);
+    }
+    buf_fini(&a.out);
+}
+
+/* ---- Ingest/Submit ---- */
+
+static void put_fault(struct buf *out, const struct row_fault *fault,
+                      bool with_text)
+{
+    size_t mark = pb_begin(out, 7);
+    pb_put_str(out, 1, fault->column);
+    pb_put_str(out, 2, fault->rule);
+    pb_put_str(out, 3, with_text ? fault->text : "");
+    pb_end(out, mark);
+}
+
+static void add_row(void *ctx, const struct import_row *row)
+{
+    struct answer *a = ctx;
+    struct buf *out = &a->out;
+    bool full = out->len > RECEIPT_FULL;
+    size_t mark = pb_begin(out, 1);
+    pb_put_u64(out, 1, row->line);
+    pb_put_str(out, 2, row_outcome_name(row->outcome));
+    if (row->outcome != ROW_REFUSED) {
+        pb_put_bytes(out, 3, slice_of(row->record_key, RECORD_KEY_LEN));
+    }
+    if (row->number != 0) {
+        char log[LOG_ID_TEXT_MAX];
+        log_id_format(&row->log, log);
+        pb_put_str(out, 4, log);
+        pb_put_u64(out, 5, row->number);
+        pb_put_u64(out, 6, row->version);
+    }
+    for (size_t i = 0; i < (full ? row->faults_count > 0 : row->faults_count);
+         i++) {
+        put_fault(out, &row->faults[i], !full);
+    }
+    pb_end(out, mark);
+}
+
+static void add_warning(void *ctx, const char *text)
+{
+    struct answer *a = ctx;
+    pb_put_str(&a->out, 2, text);
+}
+
+/* One call of Submit; no thread waits while its rows are on their way, so many
+ * calls share one commit. */
+struct submission {
+    struct rpc_call *call;
+    struct rpc *rpc;
+    struct import *import;
+    struct answer answer;
+};
+
+static void answer_submit(void *ctx)
+{
+    struct submission *s = ctx;
+    struct errmsg why = {{0}};
+    enum err err = import_finish(s->import, &why);
+    import_free(&s->import);
+    if (err == ERR_OK) {
+        rpc_reply(s->call, &s->answer.out);
+    } else {
+        rpc_fail(s->call, err, why.text);
+    }
+    buf_fini(&s->answer.out);
+    mem_free(s);
+}
+
+static void on_settled(void *ctx)
+{
+    struct submission *s = ctx;
+    if (pool_run(rpc_pool(s->rpc), answer_submit, s) != ERR_OK) {
+        answer_submit(s);
+    }
+}
+
+static void start_submit(struct api_env *env, struct rpc_call *call,
+                         struct slice csv)
+{
+    struct submission *s = MEM_NEW(struct submission);
+    struct import_sink sink = {
+        .row = add_row, .warning = add_warning, .ctx = &s->answer};
+    struct errmsg why = {{0}};
+    s->call = call;
+    s->rpc = env->rpc;
+    s->answer = (struct answer){.env = env, .out = BUF_INIT};
+    import_begin(&s->import, env->import, &sink);
+    enum err err = import_feed(s->import, csv, &why);
+    if (err == ERR_OK) {
+        import_end(s->import, on_settled, s);
+        return;
+    }
+    rpc_fail(call, err, why.text);
+    import_free(&s->import);
+    buf_fini(&s->answer.out);
+    mem_free(s);
+}
+
+static void on_submit(void *ctx, struct rpc_call *call)
+{
+    struct api_env *env = ctx;
+    struct slice csv;
+    struct errmsg why = {{0}};
+    if (!access_of_call(env, call).ingest) {
+        rpc_fail(call, ERR_DENIED,
+                 "this certificate lacks the scope `ingest`; the node's "
+                 "administrator grants scopes under `apps`");
+        return;
+    }
+    enum err err = request_submit(rpc_call_request(call), &csv, &why);
+    if (err != ERR_OK) {
+        rpc_fail(call, err, why.text);
+        return;
+    }
+    start_submit(env, call, csv);
+}
+
+void api_methods(struct api_env *env, struct rpc_method *methods)
+{
+    static const struct {
+        const char *path;
+        rpc_unary_fn *fn;
+    } rows[API_METHODS] = {
+        {"/creditnode.query.v1.Query/Subject", on_subject},
+        {"/creditnode.query.v1.Query/Record", on_record},
+        {"/creditnode.ingest.v1.Ingest/Submit", on_submit},
+    };
+    for (size_t i = 0; i < API_METHODS; i++) {
+        methods[i] = (struct rpc_method){
+            .path = rows[i].path, .unary = rows[i].fn, .ctx = env};
+    }
+}

@@ -1,0 +1,20 @@
+/* file.h - whole small files, read with a bound and replaced atomically. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/buf.h"
+
+/* Appends the file's bytes to `out`. ERR_TOO_LARGE past `max` bytes. */
+MUST_USE enum err file_read(const char *path, size_t max, struct buf *out,
+                            struct errmsg *why);
+/* Writes a neighbour file with `mode`, syncs it, renames it over `path` and
+ * syncs the folder: after ERR_OK the new content survives power loss, after
+ * any error the old file is untouched. */
+MUST_USE enum err file_replace(const char *path, struct slice data,
+                               unsigned mode, struct errmsg *why);
+/* Refuses a file that group or others can read (private keys). */
+MUST_USE enum err file_check_private(const char *path, struct errmsg *why);
+/* mkdir -p with mode 0700 for what is missing. */
+MUST_USE enum err file_make_dirs(const char *path, struct errmsg *why);
+
+#endif

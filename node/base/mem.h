@@ -1,0 +1,28 @@
+/* mem.h - memory that is there or ends the process.
+ *
+ * Exhaustion is not an error a caller can mend, so these never return NULL.
+ * In return every size that comes from outside is bounded before it gets here.
+ * Everything is freed with mem_free(). */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t len) __attribute__((malloc, returns_nonnull));
+/* Zeroed; aborts on overflow of count × size. */
+void *mem_zalloc(size_t count, size_t size)
+    __attribute__((malloc, returns_nonnull));
+void *mem_realloc(void *old, size_t len) __attribute__((returns_nonnull));
+void *mem_dup(const void *data, size_t len) __attribute__((returns_nonnull));
+char *mem_strdup(const char *text) __attribute__((returns_nonnull));
+/* NULL is allowed. */
+void mem_free(void *ptr);
+/* Overwrites secrets in a way the compiler keeps. */
+void mem_wipe(void *ptr, size_t len);
+
+#define MEM_NEW(type) ((type *)mem_zalloc(1, sizeof(type)))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member)                                        \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#endif

@@ -1,0 +1,24 @@
+/* str.h - text forms of bytes and numbers, strict both ways. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include "base/buf.h"
+
+/* Lower-case hex into out[2 * len + 1]. */
+void str_hex(const void *data, size_t len, char *out);
+/* Exactly 2 * len hex digits and the NUL; false otherwise. */
+MUST_USE bool str_unhex(const char *text, void *out, size_t len);
+/* RFC 4648 base64 with padding, appended. */
+void str_base64(struct slice data, struct buf *out);
+/* Strict (canonical padding, no white space); appended to `out`. */
+MUST_USE bool str_unbase64(struct slice text, struct buf *out);
+/* Decimal digits only, all of the text, no sign; false on overflow. */
+MUST_USE bool str_u64(struct slice text, uint64_t *out);
+/* True if `data` is well-formed UTF-8 (RFC 3629) without NUL. */
+MUST_USE bool str_utf8_valid(struct slice data);
+/* Number of code points of valid UTF-8. */
+size_t str_utf8_count(struct slice data);
+/* Columns on a terminal: CJK and full-width count 2. */
+size_t str_width(const char *utf8);
+
+#endif

@@ -1,0 +1,390 @@
+#include "cli.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/admin.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "node.h"
+
+#define DEFAULT_CONF "/etc/creditnode/node.cfg"
+
+static const char common_help[] =
+    "\nOptions of every command:\n"
+    "  -c, --config FILE   configuration of the node (default: "
+    "$CREDITNODE_CONF,\n"
+    "                      then " DEFAULT_CONF ")\n"
+    "  -s, --socket PATH   admin socket of the running node, instead of -c\n"
+    "      --set KEY=VALUE override one option of the configuration\n"
+    "  -j, --json          JSON for programs instead of text\n"
+    "      --lang zh|en    language of labels\n"
+    "  -h, --help          this text\n";
+
+static void print_commands(FILE *to)
+{
+    (void)fprintf(
+        to,
+        "creditnode %s - node of a public credit information platform\n\n"
+        "usage: creditnode COMMAND [options]\n\n",
+        node_version());
+    for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
+        (void)fprintf(to, "  %-14s %s\n", c->name, c->summary);
+    }
+    (void)fprintf(to, "\n`creditnode COMMAND --help` teaches one command.\n");
+}
+
+static const struct cli_command *find_command(const char *name)
+{
+    for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
+        if (strcmp(c->name, name) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int print_help(const struct cli_command *c)
+{
+    (void)printf("%s%s", c->help, common_help);
+    return EXIT_OK;
+}
+
+int cli_main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        (void)printf("creditnode %s\n", node_version());
+        return EXIT_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_commands(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(name, "help") == 0) {
+        const struct cli_command *c = argc > 2 ? find_command(argv[2]) : NULL;
+        if (c != NULL) {
+            return print_help(c);
+        }
+        print_commands(stdout);
+        return EXIT_OK;
+    }
+    const struct cli_command *c = find_command(name);
+    if (c == NULL) {
+        if (name[0] != 0) {
+            (void)fprintf(stderr, "creditnode: no command '%s'\n\n", name);
+        }
+        print_commands(stderr);
+        return EXIT_USAGE;
+    }
+    if (wants_help(argc - 1, argv + 1)) {
+        return print_help(c);
+    }
+    return c->run(argc - 1, argv + 1);
+}
+
+int cli_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fputs("creditnode: ", stderr);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+    va_end(ap);
+    return EXIT_FAILED;
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fprintf(stderr, "creditnode %s: ", command);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fprintf(stderr, "; see: creditnode %s --help\n", command);
+    va_end(ap);
+    return EXIT_USAGE;
+}
+
+static bool common_language(struct cli_options *o, const char *lang)
+{
+    o->english = strcmp(lang, "en") == 0;
+    return o->english || strcmp(lang, "zh") == 0;
+}
+
+bool cli_common(int opt, struct cli_options *o)
+{
+    switch (opt) {
+    case 'c':
+        o->conf = optarg;
+        return true;
+    case 's':
+        o->socket = optarg;
+        return true;
+    case 'j':
+        o->json = true;
+        return true;
+    case 1000:
+        if (o->set_count == ARRAY_LEN(o->set)) {
+            return false;
+        }
+        o->set[o->set_count++] = optarg;
+        return true;
+    case 1001:
+        return common_language(o, optarg);
+    default:
+        return false;
+    }
+}
+
+bool cli_english(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *lang = getenv(names[i]);
+        if (lang != NULL && lang[0] != 0) {
+            return strncmp(lang, "en", 2) == 0;
+        }
+    }
+    return false;
+}
+
+const char *cli_conf_path(const struct cli_options *o)
+{
+    const char *env = getenv("CREDITNODE_CONF");
+    return o->conf != NULL ? o->conf : env != NULL ? env : DEFAULT_CONF;
+}
+
+struct conf *cli_conf(const struct cli_options *o)
+{
+    struct conf *conf = NULL;
+    struct conf_errors errors = {0};
+    enum err err =
+        conf_load(&conf, cli_conf_path(o), o->set, o->set_count, &errors);
+    if (err != ERR_OK) {
+        for (size_t i = 0; i < errors.count && i < CONF_ERRORS_MAX; i++) {
+            (void)fprintf(stderr, "creditnode: %s\n", errors.at[i].text);
+        }
+        return NULL;
+    }
+    return conf;
+}
+
+/* ---- talking to the node ---- */
+
+static enum err connect_to_node(const struct cli_options *o,
+                                struct admin_client **out, struct errmsg *why)
+{
+    if (o->socket != NULL) {
+        return admin_connect(out, o->socket, why);
+    }
+    struct conf *conf = cli_conf(o);
+    if (conf == NULL) {
+        return err_set(why, ERR_CONF,
+                       "no usable configuration; name one by -c FILE");
+    }
+    enum err err = admin_connect(out, conf->admin.socket, why);
+    conf_free(&conf);
+    return err;
+}
+
+json_t *cli_read_result(struct admin_client *client, cli_row_fn *row, void *ctx)
+{
+    struct errmsg why;
+    for (;;) {
+        json_t *object = NULL;
+        if (admin_read(client, &object, &why) != ERR_OK) {
+            (void)cli_fail("%s", why.text);
+            return NULL;
+        }
+        const char *type = json_string_value(json_object_get(object, "type"));
+        if (type != NULL && strcmp(type, "error") == 0) {
+            (void)cli_fail("%s",
+                           json_string_value(json_object_get(object, "text")));
+            json_decref(object);
+            return NULL;
+        }
+        if (type != NULL && strcmp(type, "result") == 0) {
+            return object;
+        }
+        bool go_on = row == NULL || row(ctx, object);
+        json_decref(object);
+        if (!go_on) {
+            return NULL;
+        }
+    }
+}
+
+json_t *cli_call(const struct cli_options *o, json_t *request, cli_row_fn *row,
+                 void *ctx)
+{
+    struct errmsg why;
+    struct admin_client *client = NULL;
+    if (cli_open(o, &client) != EXIT_OK) {
+        json_decref(request);
+        return NULL;
+    }
+    json_t *result = NULL;
+    if (admin_write_json(client, request) == ERR_OK) {
+        result = cli_read_result(client, row, ctx);
+    } else {
+        (void)err_set(&why, ERR_CANCELLED, "the node closed the connection");
+        (void)cli_fail("%s", why.text);
+    }
+    admin_disconnect(&client);
+    return result;
+}
+
+int cli_open(const struct cli_options *o, struct admin_client **client)
+{
+    struct errmsg why;
+    if (connect_to_node(o, client, &why) != ERR_OK) {
+        return cli_fail("%s", why.text);
+    }
+    return EXIT_OK;
+}
+
+/* ---- tables ---- */
+
+struct cli_table {
+    size_t columns;
+    size_t rows;
+    size_t room;
+    char **cells; /* row after row, the headings first */
+};
+
+struct cli_table *cli_table_new(const char *const *headings, size_t columns)
+{
+    struct cli_table *t = MEM_NEW(struct cli_table);
+    t->columns = columns;
+    cli_table_row(t, headings);
+    return t;
+}
+
+void cli_table_row(struct cli_table *t, const char *const *cells)
+{
+    if (t->rows == t->room) {
+        t->room = t->room > 0 ? t->room * 2 : 16;
+        t->cells =
+            mem_realloc(t->cells, t->room * t->columns * sizeof *t->cells);
+    }
+    for (size_t i = 0; i < t->columns; i++) {
+        t->cells[t->rows * t->columns + i] =
+            mem_strdup(cells[i] != NULL ? cells[i] : "");
+    }
+    t->rows++;
+}
+
+/* Numbers and percentages stand right. */
+static bool is_number(const char *cell)
+{
+    return cell[0] != 0 && strspn(cell, "0123456789.,-+% ") == strlen(cell);
+}
+
+static void print_row(const struct cli_table *t, size_t row,
+                      const size_t *widths, bool bold)
+{
+    for (size_t i = 0; i < t->columns; i++) {
+        const char *cell = t->cells[row * t->columns + i];
+        int pad = (int)(widths[i] - str_width(cell));
+        bool right = row > 0 && is_number(cell);
+        bool last = i + 1 == t->columns;
+        (void)printf("%s%*s%s%*s%s", bold ? "\033[1m" : "", right ? pad : 0, "",
+                     cell, right || last ? 0 : pad, "", bold ? "\033[0m" : "");
+        (void)fputs(last ? "\n" : "  ", stdout);
+    }
+}
+
+void cli_table_print(struct cli_table *t)
+{
+    size_t *widths = mem_zalloc(t->columns, sizeof *widths);
+    for (size_t i = 0; i < t->rows * t->columns; i++) {
+        size_t w = str_width(t->cells[i]);
+        size_t *max = &widths[i % t->columns];
+        *max = w > *max ? w : *max;
+    }
+    bool colour = isatty(STDOUT_FILENO) != 0;
+    for (size_t row = 0; row < t->rows; row++) {
+        print_row(t, row, widths, colour && row == 0);
+    }
+    mem_free(widths);
+}
+
+void cli_table_clear(struct cli_table *t)
+{
+    for (size_t i = t->columns; i < t->rows * t->columns; i++) {
+        mem_free(t->cells[i]);
+    }
+    t->rows = 1;
+}
+
+void cli_table_free(struct cli_table **t)
+{
+    if (*t != NULL) {
+        cli_table_clear(*t);
+        for (size_t i = 0; i < (*t)->columns; i++) {
+            mem_free((*t)->cells[i]);
+        }
+        mem_free((*t)->cells);
+        mem_free(*t);
+        *t = NULL;
+    }
+}
+
+/* ---- progress ---- */
+
+void cli_progress_start(struct cli_progress *p, const char *what)
+{
+    *p = (struct cli_progress){.what = what, .started_ms = clock_mono_ms()};
+}
+
+void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total)
+{
+    int64_t now = clock_mono_ms();
+    int64_t passed = now - p->started_ms;
+    if (passed < 1000 || now - p->shown_ms < 200 ||
+        isatty(STDERR_FILENO) == 0) {
+        return;
+    }
+    p->shown_ms = now;
+    double rate = (double)done * 1000.0 / (double)passed;
+    (void)fprintf(stderr, "\r\033[K%s: %llu", p->what,
+                  (unsigned long long)done);
+    if (total > 0) {
+        double left = rate > 0 ? (double)(total - done) / rate : 0;
+        (void)fprintf(stderr, " of %llu (%.0f %%), %.0f/s, %.0f s left",
+                      (unsigned long long)total,
+                      100.0 * (double)done / (double)total, rate, left);
+    } else {
+        (void)fprintf(stderr, ", %.0f/s", rate);
+    }
+}
+
+void cli_progress_end(struct cli_progress *p)
+{
+    if (p->shown_ms != 0) {
+        (void)fputs("\r\033[K", stderr);
+    }
+}
+
+int cli_print_json(json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_INDENT(2));
+    (void)fputc('\n', stdout);
+    json_decref(object);
+    return EXIT_OK;
+}

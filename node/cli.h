@@ -1,0 +1,104 @@
+/* cli.h - what the subcommands share: their table, options, tables on the
+ * terminal, progress, and talking to the running node. Private to node/. */
+#ifndef NODE_CLI_H
+#define NODE_CLI_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "conf/conf.h"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DAMAGED = 5 };
+
+struct cli_command {
+    const char *name;
+    const char *summary; /* one line for the list */
+    const char *help;    /* whole text of `creditnode NAME --help` */
+    int (*run)(int argc, char **argv); /* argv[0] is the subcommand */
+};
+extern const struct cli_command cli_commands[];
+
+/* Finds the subcommand, answers --help and --version, runs it. */
+int cli_main(int argc, char **argv);
+
+/* Options that every command has. */
+struct cli_options {
+    const char *conf;   /* -c FILE, or CREDITNODE_CONF, or the default path */
+    const char *socket; /* -s SOCKET: instead of a configuration */
+    const char *set[32];
+    size_t set_count;
+    bool json;
+    bool english; /* --lang en; default zh if the locale is Chinese */
+};
+/* Takes one common option; false if `opt` is none. Short: c: s: j. */
+bool cli_common(int opt, struct cli_options *o);
+#define CLI_SHORT "c:s:jh"
+#define CLI_LONG                                                               \
+    {"config", required_argument, NULL, 'c'},                                  \
+        {"socket", required_argument, NULL, 's'},                              \
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'},    \
+        {"set", required_argument, NULL, 1000},                                \
+    {                                                                          \
+        "lang", required_argument, NULL, 1001                                  \
+    }
+
+/* "creditnode: text" to standard error; returns EXIT_FAILED or EXIT_USAGE. */
+int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* False if LC_ALL, LC_MESSAGES or LANG asks for Chinese or for nothing. */
+bool cli_english(void);
+/* -c, else $CREDITNODE_CONF, else the default path. */
+const char *cli_conf_path(const struct cli_options *o);
+/* Loads the configuration; prints every fault and returns NULL on error. */
+struct conf *cli_conf(const struct cli_options *o);
+
+/* Called for each object before the last; false ends the call. */
+typedef bool cli_row_fn(void *ctx, json_t *row);
+/* One call to the running node; takes `request`. The result is owned by the
+ * caller, NULL after an error that was printed. `row` may be NULL. */
+json_t *cli_call(const struct cli_options *o, json_t *request, cli_row_fn *row,
+                 void *ctx);
+/* The same in steps, for commands that send data. */
+struct admin_client;
+int cli_open(const struct cli_options *o, struct admin_client **client);
+json_t *cli_read_result(struct admin_client *client, cli_row_fn *row,
+                        void *ctx);
+
+/* A table with columns as wide as their content; CJK counts double. */
+struct cli_table;
+struct cli_table *cli_table_new(const char *const *headings, size_t columns);
+/* `columns` texts, copied. */
+void cli_table_row(struct cli_table *t, const char *const *cells);
+void cli_table_print(struct cli_table *t);
+void cli_table_free(struct cli_table **t);
+void cli_table_clear(struct cli_table *t);
+
+/* A progress line on a terminal, silent elsewhere and under a second. */
+struct cli_progress {
+    const char *what;
+    int64_t started_ms;
+    int64_t shown_ms;
+};
+void cli_progress_start(struct cli_progress *p, const char *what);
+/* `total` 0: unknown. */
+void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total);
+void cli_progress_end(struct cli_progress *p);
+
+/* Prints and releases. */
+int cli_print_json(json_t *object);
+
+/* Subcommands, one file each group. */
+int cmd_serve(int argc, char **argv);
+int cmd_check_config(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_query(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_issues(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_reindex(int argc, char **argv);
+int cmd_scrub(int argc, char **argv);
+
+#endif

@@ -1,0 +1,89 @@
+/* The table of subcommands and their help. */
+#include "cli.h"
+
+const struct cli_command cli_commands[] = {
+    {"serve", "run the node",
+     "usage: creditnode serve -c FILE\n\n"
+     "Runs the node in the foreground until SIGTERM or Ctrl-C. SIGHUP reads "
+     "the\n"
+     "configuration and certificates again. Log lines go to standard error;\n"
+     "the line READY says that the node answers.\n\n"
+     "  creditnode serve -c /etc/creditnode/node.cfg\n",
+     cmd_serve},
+    {"check-config", "check the configuration, show what is in effect",
+     "usage: creditnode check-config -c FILE\n\n"
+     "Reads the configuration as `serve` would, opens the certificates and "
+     "the\n"
+     "root document, and prints every setting with the place it comes from.\n"
+     "Exit status 1 if the node would refuse to start.\n",
+     cmd_check_config},
+    {"import", "enter records from files or standard input",
+     "usage: creditnode import [options] FILE...\n"
+     "       creditnode import --stdin < FILE\n\n"
+     "Sends CSV files of licences and penalties (columns of 2018 or 2016, by\n"
+     "code or Chinese label; UTF-8 or GB18030) to the running node. Good rows\n"
+     "are durable in its log when they are reported; bad rows are listed with\n"
+     "line, column and rule. The same file twice changes nothing.\n\n"
+     "      --stdin          read one file from standard input\n"
+     "      --receipt FILE   what happened to every row, as CSV\n"
+     "      --quiet          only the sums\n\n"
+     "Exit status 0: every row is in; 3: some rows were refused.\n",
+     cmd_import},
+    {"query", "what the node knows about a subject, or one record",
+     "usage: creditnode query CODE\n"
+     "       creditnode query CODE RECORD-KEY\n"
+     "       creditnode query --log ORIGIN/records/INCARNATION --number N\n\n"
+     "CODE is a unified social credit code. With a record key: the record "
+     "with\n"
+     "its history, where it comes from and which tiers hold it durably.\n\n"
+     "      --limit N        records of one answer (default 100)\n"
+     "      --brief          without the fields\n",
+     cmd_query},
+    {"status", "state of the running node",
+     "usage: creditnode status\n\n"
+     "State in one word with its reasons, store, parent and children.\n"
+     "Exit status 0: ok, 3: warn, 4: alarm.\n",
+     cmd_status},
+    {"watch", "live table of several nodes on this machine",
+     "usage: creditnode watch [--once] [--until-equal SECONDS] CONFIG...\n\n"
+     "Asks the nodes of these configurations for their logs and shows for "
+     "each\n"
+     "its own records, what it received, how far it lags behind each origin's\n"
+     "own head, and its state. Of two nodes one is above the other if its\n"
+     "copy is fed by it, as the configurations say.\n\n"
+     "      --once               print one table and end\n"
+     "      --until-equal SECS   end when every node holds what its subtree\n"
+     "                           entered, size and root equal; exit status 1\n"
+     "                           if that takes longer\n"
+     "      --interval MS        between two looks (default 500)\n",
+     cmd_watch},
+    {"logs", "the logs this node holds",
+     "usage: creditnode logs [--state STATE]\n\n"
+     "Each log with its size, root, state and how far the tiers above hold "
+     "it.\n"
+     "STATE: active, closed, pulling, forked.\n",
+     cmd_logs},
+    {"issues", "entries that have no effect here, and why",
+     "usage: creditnode issues\n\n"
+     "Entries are carried on even if this node rejects (void) or does not\n"
+     "understand (unindexed) them; this lists them with the reason.\n",
+     cmd_issues},
+    {"verify", "prove this node's copies equal to another node's",
+     "usage: creditnode verify [--with HOST:PORT] [--log LOG]\n\n"
+     "Compares the roots of each log with those of the parent, or of the node\n"
+     "named, and finds the first entry that differs. Exit status 3 if any\n"
+     "log differs.\n",
+     cmd_verify},
+    {"reindex", "rebuild the index from the logs",
+     "usage: creditnode reindex\n\n"
+     "The index is derived from the logs; this makes it anew while the node\n"
+     "runs.\n",
+     cmd_reindex},
+    {"scrub", "read and check everything in the store",
+     "usage: creditnode scrub\n\n"
+     "Reads every block, hashes every entry and compares with the tree and "
+     "the\n"
+     "signed heads. Names what is damaged. Exit status 3 if anything is.\n",
+     cmd_scrub},
+    {NULL, NULL, NULL, NULL},
+};

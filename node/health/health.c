@@ -1,0 +1,118 @@
+#include "health/health.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    UPLINK_WARN_MS = 60 * 1000, /* a cut line is daily life */
+    UPLINK_ALARM_MS = 15 * 60 * 1000,
+    SKEW_WARN_MS = 60 * 1000,
+    ISSUES_WARN = 1,
+};
+static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+
+const char *health_level_name(enum health_level level)
+{
+    static const char *const names[] = {"ok", "warn", "alarm"};
+    return names[level];
+}
+
+static void PRINTF_LIKE(4, 5)
+    add(struct health_report *r, enum health_level level, const char *id,
+        const char *fmt, ...)
+{
+    if (r->count == HEALTH_REASONS_MAX) {
+        return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    r->reason[r->count].level = level;
+    r->reason[r->count].id = id;
+    (void)vsnprintf(r->reason[r->count].text, sizeof r->reason[0].text, fmt,
+                    ap);
+    va_end(ap);
+    r->count++;
+    r->level = level > r->level ? level : r->level;
+}
+
+static void judge_uplink(const struct health_facts *f, struct health_report *r)
+{
+    if (!f->has_parent || f->connected) {
+        return;
+    }
+    int64_t down_ms = f->now_ms - f->connected_since_ms;
+    if (down_ms >= UPLINK_ALARM_MS) {
+        add(r, HEALTH_ALARM, "uplink-down",
+            "no connection to the parent for %lld min: %.90s",
+            (long long)(down_ms / 60000), f->connect_error);
+    } else if (down_ms >= UPLINK_WARN_MS || f->connect_error[0] != 0) {
+        add(r, HEALTH_WARN, "uplink-down",
+            "no connection to the parent: %.110s", f->connect_error);
+    }
+}
+
+static void judge_store(const struct health_facts *f, struct health_report *r)
+{
+    if (!f->store.writable) {
+        add(r, HEALTH_ALARM, "store-not-writable", "writes are refused: %.120s",
+            f->store.why);
+    }
+    if (f->store.damaged) {
+        add(r, HEALTH_ALARM, "store-damaged",
+            "restart the node to rebuild its store: %.110s", f->store.damage);
+    }
+    if (f->forked_logs > 0) {
+        add(r, HEALTH_ALARM, "log-forked",
+            "%llu logs are forked; see: creditnode logs --state forked",
+            (unsigned long long)f->forked_logs);
+    }
+    if (f->pulling_logs > 0) {
+        add(r, HEALTH_WARN, "log-restored",
+            "an old log is coming back from the parent after a restore");
+    }
+    if (f->store.awaits_parent) {
+        add(r, HEALTH_WARN, "store-on-hold",
+            "new store: records are kept and get their numbers when the "
+            "parent said what it holds of this node");
+    }
+    if (f->store.issues >= ISSUES_WARN) {
+        add(r, HEALTH_WARN, "entries-without-effect",
+            "%llu entries have no effect here; see: creditnode issues",
+            (unsigned long long)f->store.issues);
+    }
+}
+
+static void judge_certificate(const struct health_facts *f,
+                              struct health_report *r, const char *which,
+                              int64_t not_after_ms)
+{
+    if (not_after_ms == 0) {
+        return;
+    }
+    int64_t left_ms = not_after_ms - f->now_ms;
+    if (left_ms <= 0) {
+        add(r, HEALTH_ALARM, "certificate-expired",
+            "the %s certificate has expired; see certs/renew.sh", which);
+    } else if (left_ms < 30 * day_ms) {
+        add(r, left_ms < 7 * day_ms ? HEALTH_ALARM : HEALTH_WARN,
+            "certificate-expiring",
+            "the %s certificate ends in %lld days; see certs/renew.sh", which,
+            (long long)(left_ms / day_ms));
+    }
+}
+
+void health_judge(const struct health_facts *f, struct health_report *r)
+{
+    *r = (struct health_report){.level = HEALTH_OK};
+    judge_store(f, r);
+    judge_uplink(f, r);
+    judge_certificate(f, r, "TLS", f->tls_not_after_ms);
+    judge_certificate(f, r, "signing", f->sign_not_after_ms);
+    judge_certificate(f, r, "sealing", f->seal_not_after_ms);
+    if (llabs(f->clock_skew_max_ms) >= SKEW_WARN_MS) {
+        add(r, HEALTH_WARN, "clock",
+            "this clock and a neighbour's differ by %lld s",
+            llabs(f->clock_skew_max_ms) / 1000);
+    }
+}

@@ -1,0 +1,40 @@
+/* health.h - the state of this node in one word, and why. Pure.
+ *
+ * Silence is red: what was not heard of is never assumed to be well. */
+#ifndef HEALTH_HEALTH_H
+#define HEALTH_HEALTH_H
+
+#include "store/store.h"
+
+enum health_level { HEALTH_OK, HEALTH_WARN, HEALTH_ALARM };
+const char *health_level_name(enum health_level level);
+
+struct health_facts {
+    int64_t now_ms; /* wall clock */
+    bool has_parent;
+    bool connected;             /* to the parent */
+    int64_t connected_since_ms; /* last change of that, wall clock */
+    const char *connect_error;  /* of the last failure, "" if none */
+    struct store_stats store;
+    uint64_t forked_logs;
+    uint64_t pulling_logs;
+    int64_t tls_not_after_ms;
+    int64_t sign_not_after_ms;
+    int64_t seal_not_after_ms; /* 0: no sealing certificate */
+    int64_t clock_skew_max_ms; /* largest seen against a neighbour */
+};
+
+enum { HEALTH_REASONS_MAX = 12 };
+struct health_report {
+    enum health_level level; /* the worst of the reasons */
+    size_t count;
+    struct {
+        enum health_level level;
+        const char *id; /* "uplink-down", stable */
+        char text[160]; /* what it is and what to do */
+    } reason[HEALTH_REASONS_MAX];
+};
+void health_judge(const struct health_facts *facts,
+                  struct health_report *report);
+
+#endif

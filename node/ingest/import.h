@@ -1,0 +1,96 @@
+/* import.h - a file or stream of rows into the node's own log.
+ *
+ * Bytes are fed in, rows are validated (rows.h), good ones become entries and
+ * are submitted in batches; the outcome of every row comes back in file order.
+ * A row is reported good only when it is durable. Memory is bounded by
+ * IMPORT_BATCHES batches whatever the file's size.
+ *
+ * Threads: one thread feeds one import; it blocks while the store is busy.
+ * Row callbacks run on that thread, inside import_feed() and
+ * import_finish(). */
+#ifndef INGEST_IMPORT_H
+#define INGEST_IMPORT_H
+
+#include "credit/record.h"
+#include "store/keyring.h"
+#include "store/store.h"
+
+struct import;
+
+/* Borrowed, outlives every import. */
+struct import_env {
+    struct store *store;
+    struct keyring *keyring;
+    enum suite suite;
+    uint64_t self;       /* node code */
+    uint32_t batch_rows; /* of one commit, ≤ DRAFTS_MAX */
+};
+
+enum {
+    IMPORT_BATCHES = 4,
+    IMPORT_BATCH_BYTES = 2 << 20, /* of entries: such a batch is full, too */
+    IMPORT_RETRY_MS = 20,
+    IMPORT_BUSY_S = 60,
+};
+
+enum row_outcome {
+    ROW_NEW,
+    ROW_CHANGED,
+    ROW_UNCHANGED,
+    ROW_PENDING, /* durable; numbered when a restored log is whole */
+    ROW_REFUSED,
+    ROW_OUTCOMES
+};
+const char *row_outcome_name(enum row_outcome outcome);
+
+struct row_fault {
+    const char *column; /* label, "" for the whole row */
+    const char *rule;   /* stable id */
+    const char *text;   /* for people; personal values masked */
+};
+/* Lent for the callback. */
+struct import_row {
+    uint64_t line; /* of the row's first character, 1-based */
+    enum row_outcome outcome;
+    uint8_t record_key[RECORD_KEY_LEN]; /* unless refused */
+    struct log_id log;                  /* unless refused or pending */
+    uint64_t number;
+    uint32_t version;
+    const struct row_fault *faults;
+    size_t faults_count;
+};
+typedef void import_row_fn(void *ctx, const struct import_row *row);
+/* Something about the whole file that does not stop it. */
+typedef void import_warning_fn(void *ctx, const char *text);
+
+struct import_counts {
+    uint64_t rows;
+    uint64_t outcome[ROW_OUTCOMES];
+};
+
+struct import_sink {
+    import_row_fn *row;         /* may be NULL */
+    import_warning_fn *warning; /* may be NULL */
+    void *ctx;
+};
+
+void import_begin(struct import **out, const struct import_env *env,
+                  const struct import_sink *sink);
+/* Any error ends the import: the file is refused as a whole (no header, not a
+ * known encoding: ERR_INVALID) or the store failed (ERR_NO_SPACE, …). Rows
+ * that were under way are reported first; what was reported stays. */
+MUST_USE enum err import_feed(struct import *import, struct slice bytes,
+                              struct errmsg *why);
+/* Takes the last row, so that nothing may be fed any more, and returns at once;
+ * `settled` is called, once, when import_finish() has nothing to wait for:
+ * before this returns, or later on the store's writer thread, where it must
+ * not block. It may lead to import_free(). */
+typedef void import_settled_fn(void *ctx);
+void import_end(struct import *import, import_settled_fn *settled, void *ctx);
+/* Waits until every row is decided. */
+MUST_USE enum err import_finish(struct import *import, struct errmsg *why);
+void import_counts(const struct import *import, struct import_counts *out);
+/* Waits for what is under way, without reporting it; frees. NULL is allowed. */
+void import_free(struct import **import);
+
+#endif

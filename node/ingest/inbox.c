@@ -1,0 +1,463 @@
+#include "ingest/inbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "credit/citizen.h"
+
+enum {
+    PATH_LEN = 4096,
+    CHUNK = 64 * 1024,
+    NAME_LEN_MAX = 200, /* leaves room for what receipts add to it */
+    PAUSE_MAX_MS = 60000,
+};
+
+struct inbox {
+    const struct import_env *env;
+    struct inbox_conf conf;
+    const struct log_ctx *log;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stopping; /* lock */
+    bool later;    /* a file of this look has to wait */
+};
+
+/* One file under way. */
+struct job {
+    struct inbox *inbox;
+    const char *name;
+    const char *shown; /* the name as log lines may show it */
+    FILE *receipt;
+    struct stat st; /* when it was opened */
+};
+
+static bool is_stopping(struct inbox *inbox)
+{
+    (void)pthread_mutex_lock(&inbox->lock);
+    bool stopping = inbox->stopping;
+    (void)pthread_mutex_unlock(&inbox->lock);
+    return stopping;
+}
+
+static bool make_path(char *out, const struct inbox *inbox, const char *folder,
+                      const char *name, const char *suffix)
+{
+    int n = snprintf(out, PATH_LEN, "%s/%s%s%s", inbox->conf.path, folder, name,
+                     suffix);
+    return n > 0 && n < PATH_LEN;
+}
+
+/* ---- receipts: RFC 4180 ---- */
+
+static void put_cell(FILE *to, const char *text, const char *end)
+{
+    (void)fputc('"', to);
+    for (const char *p = text; *p != 0; p++) {
+        if (*p == '"') {
+            (void)fputc('"', to);
+        }
+        (void)fputc(*p, to);
+    }
+    (void)fprintf(to, "\"%s", end);
+}
+
+static void put_row(FILE *to, const struct import_row *row,
+                    const struct row_fault *fault)
+{
+    char key[2 * RECORD_KEY_LEN + 1] = "";
+    char log[LOG_ID_TEXT_MAX] = "";
+    if (row->outcome != ROW_REFUSED) {
+        str_hex(row->record_key, RECORD_KEY_LEN, key);
+    }
+    if (row->number != 0) {
+        log_id_format(&row->log, log);
+    }
+    (void)fprintf(to, "%llu,%s,%s,%s,%llu,", (unsigned long long)row->line,
+                  row_outcome_name(row->outcome), key, log,
+                  (unsigned long long)row->number);
+    put_cell(to, fault != NULL ? fault->column : "", ",");
+    put_cell(to, fault != NULL ? fault->rule : "", ",");
+    put_cell(to, fault != NULL ? fault->text : "", "\r\n");
+}
+
+static void on_row(void *ctx, const struct import_row *row)
+{
+    struct job *job = ctx;
+    for (size_t i = 0; i < row->faults_count; i++) {
+        put_row(job->receipt, row, &row->faults[i]);
+    }
+    if (row->faults_count == 0) {
+        put_row(job->receipt, row, NULL);
+    }
+}
+
+static void on_warning(void *ctx, const char *text)
+{
+    struct job *job = ctx;
+    (void)fputs("0,note,,,0,\"\",\"\",", job->receipt);
+    put_cell(job->receipt, text, "\r\n");
+}
+
+/* ---- one file ---- */
+
+static enum err feed_file(struct inbox *inbox, int fd, struct import *import,
+                          struct errmsg *why)
+{
+    uint8_t *chunk = mem_alloc(CHUNK);
+    uint64_t total = 0;
+    enum err err = ERR_OK;
+    while (err == ERR_OK) {
+        ssize_t n = read(fd, chunk, CHUNK);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            err = err_set(why, ERR_IO, "reading: %s", strerror(errno));
+        } else if (n == 0) {
+            err = import_finish(import, why);
+            break;
+        } else if ((total += (uint64_t)n) > inbox->conf.file_max_bytes) {
+            err = err_set(why, ERR_TOO_LARGE,
+                          "larger than ingest.file_max (%llu bytes)",
+                          (unsigned long long)inbox->conf.file_max_bytes);
+        } else if (is_stopping(inbox)) {
+            err = ERR_CANCELLED;
+        } else {
+            err = import_feed(import, slice_of(chunk, (size_t)n), why);
+        }
+    }
+    mem_free(chunk);
+    return err;
+}
+
+static enum err open_file(struct job *job, const char *path, int *fd,
+                          struct errmsg *why)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (*fd < 0 || fstat(*fd, &job->st) != 0) {
+        return err_set(why, err_from_errno(errno), "cannot open: %s",
+                       strerror(errno));
+    }
+    return S_ISREG(job->st.st_mode)
+               ? ERR_OK
+               : err_set(why, ERR_INVALID, "not a regular file");
+}
+
+/* Whoever lays files may do so while we read: what moves to done/ must be what
+ * was read. */
+static enum err check_unchanged(const struct job *job, const char *path,
+                                struct errmsg *why)
+{
+    struct stat now;
+    const struct stat *was = &job->st;
+    if (lstat(path, &now) == 0 && now.st_ino == was->st_ino &&
+        now.st_dev == was->st_dev && now.st_size == was->st_size &&
+        now.st_ctim.tv_sec == was->st_ctim.tv_sec &&
+        now.st_ctim.tv_nsec == was->st_ctim.tv_nsec) {
+        return ERR_OK;
+    }
+    return err_set(why, ERR_BUSY, "it changed while it was read");
+}
+
+static enum err import_file(struct job *job, const char *path,
+                            struct import_counts *counts, struct errmsg *why)
+{
+    int fd = -1;
+    enum err err = open_file(job, path, &fd, why);
+    if (err == ERR_OK) {
+        struct import_sink sink = {
+            .row = on_row, .warning = on_warning, .ctx = job};
+        struct import *import = NULL;
+        import_begin(&import, job->inbox->env, &sink);
+        err = feed_file(job->inbox, fd, import, why);
+        import_counts(import, counts);
+        import_free(&import);
+        struct errmsg changed;
+        if (check_unchanged(job, path, &changed) != ERR_OK) {
+            err = err_set(why, ERR_BUSY, "%s", changed.text);
+        }
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return err;
+}
+
+/* The file stays where it is and is tried again later. */
+static bool is_temporary(enum err err)
+{
+    return err_class(err) == ERR_CLASS_LATER ||
+           err_class(err) == ERR_CLASS_NOW || err == ERR_CANCELLED ||
+           err == ERR_CORRUPT;
+}
+
+static void put_off(struct job *job, const char *reason)
+{
+    job->inbox->later = true;
+    log_warn(job->inbox->log, "INBOX-LATER", "file=\"%s\" reason=\"%s\"",
+             job->shown, reason);
+}
+
+/* The receipt is in place before the file moves: who finds the file in done/
+ * finds its receipt. */
+static void settle(struct job *job, const char *path, const char *draft,
+                   const char *folder)
+{
+    struct inbox *inbox = job->inbox;
+    char to[PATH_LEN];
+    char receipt[PATH_LEN];
+    bool ok = make_path(to, inbox, folder, job->name, "") &&
+              make_path(receipt, inbox, folder, job->name, ".receipt.csv");
+    if (ok && access(to, F_OK) == 0) { /* never over an older file */
+        char again[32];
+        char with_receipt[48];
+        (void)snprintf(again, sizeof again, ".%lld",
+                       (long long)clock_wall_ms());
+        (void)snprintf(with_receipt, sizeof with_receipt, "%s.receipt.csv",
+                       again);
+        ok = make_path(to, inbox, folder, job->name, again) &&
+             make_path(receipt, inbox, folder, job->name, with_receipt);
+    }
+    if (!ok || rename(draft, receipt) != 0 || rename(path, to) != 0) {
+        inbox->later = true;
+        log_error(inbox->log, "INBOX-MOVE",
+                  "file=\"%s\" folder=%s reason=\"%s\"", job->shown, folder,
+                  ok ? strerror(errno) : "path too long");
+    }
+}
+
+/* Made anew: a link that somebody laid under this name is not followed. */
+static FILE *open_receipt(const char *path)
+{
+    (void)unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (fd >= 0 && file == NULL) {
+        (void)close(fd);
+    }
+    if (file != NULL) {
+        (void)fputs("line,outcome,record_key,log,number,column,rule,text\r\n",
+                    file);
+    }
+    return file;
+}
+
+/* False: not all of it is on the disk. */
+static bool close_receipt(struct job *job, enum err err,
+                          const struct errmsg *why)
+{
+    if (err != ERR_OK) {
+        (void)fputs("0,refused,,,0,\"\",\"file\",", job->receipt);
+        put_cell(job->receipt, why->text, "\r\n");
+    }
+    bool written = fflush(job->receipt) == 0 && ferror(job->receipt) == 0 &&
+                   fsync(fileno(job->receipt)) == 0;
+    return fclose(job->receipt) == 0 && written;
+}
+
+static void take(struct job *job, const char *path, const char *draft)
+{
+    struct import_counts counts = {0};
+    struct errmsg why = {{0}};
+    enum err err = import_file(job, path, &counts, &why);
+    bool written = close_receipt(job, err, &why);
+    if (!written || is_temporary(err)) {
+        (void)unlink(draft);
+        if (err != ERR_CANCELLED) {
+            put_off(job, written ? why.text : "the receipt cannot be written");
+        }
+        return;
+    }
+    settle(job, path, draft, err == ERR_OK ? "done/" : "rejected/");
+    log_info(job->inbox->log, "INBOX",
+             "file=\"%s\" result=%s rows=%llu new=%llu changed=%llu "
+             "unchanged=%llu refused=%llu",
+             job->shown, err_name(err), (unsigned long long)counts.rows,
+             (unsigned long long)counts.outcome[ROW_NEW],
+             (unsigned long long)counts.outcome[ROW_CHANGED],
+             (unsigned long long)counts.outcome[ROW_UNCHANGED],
+             (unsigned long long)counts.outcome[ROW_REFUSED]);
+}
+
+static void process(struct inbox *inbox, const char *name)
+{
+    bool personal = citizen_is_inside(slice_str(name));
+    struct job job = {
+        .inbox = inbox, .name = name, .shown = personal ? "***" : name};
+    char path[PATH_LEN];
+    char draft[PATH_LEN];
+    if (strlen(name) > NAME_LEN_MAX || !make_path(path, inbox, "", name, "") ||
+        !make_path(draft, inbox, ".", name, ".receipt")) {
+        put_off(&job, "the name is too long; make it shorter");
+        return;
+    }
+    job.receipt = open_receipt(draft);
+    if (job.receipt == NULL) {
+        put_off(&job, strerror(errno));
+        return;
+    }
+    take(&job, path, draft);
+}
+
+/* ---- watching ---- */
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name);
+    size_t m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+static bool is_ready(const struct inbox *inbox, const char *name)
+{
+    char path[PATH_LEN];
+    struct stat st;
+    if (name[0] == '.' || ends_with(name, ".part") || ends_with(name, ".tmp") ||
+        !make_path(path, inbox, "", name, "") || lstat(path, &st) != 0 ||
+        !S_ISREG(st.st_mode)) {
+        return false;
+    }
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    /* Not the time of the content: who copies a file may set that. */
+    int64_t age_ms = (int64_t)(now.tv_sec - st.st_ctim.tv_sec) * 1000 +
+                     (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
+    /* A time from the future says nothing; the clock may have been set. */
+    return age_ms >= (int64_t)inbox->conf.settle_ms || age_ms < -60000;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void look(struct inbox *inbox)
+{
+    struct dirent **names = NULL;
+    int n = scandir(inbox->conf.path, &names, NULL, by_name);
+    inbox->later = n < 0;
+    if (n < 0) {
+        log_error(inbox->log, "INBOX-READ", "folder=%s reason=\"%s\"",
+                  inbox->conf.path, strerror(errno));
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        if (!is_stopping(inbox) && is_ready(inbox, names[i]->d_name)) {
+            process(inbox, names[i]->d_name);
+        }
+        mem_free(names[i]);
+    }
+    mem_free(names);
+}
+
+static void pause_ms(struct inbox *inbox, uint32_t ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    (void)pthread_mutex_lock(&inbox->lock);
+    int rc = 0;
+    while (!inbox->stopping && rc == 0) {
+        rc = pthread_cond_timedwait(&inbox->wake, &inbox->lock, &until);
+    }
+    (void)pthread_mutex_unlock(&inbox->lock);
+}
+
+/* While files have to wait, looks become rarer: each would read them again. */
+static uint32_t next_pause(const struct inbox *inbox, uint32_t last_ms)
+{
+    uint32_t most = inbox->conf.interval_ms > PAUSE_MAX_MS
+                        ? inbox->conf.interval_ms
+                        : PAUSE_MAX_MS;
+    if (!inbox->later) {
+        return inbox->conf.interval_ms;
+    }
+    return last_ms < most / 2 ? last_ms * 2 : most;
+}
+
+static void *watch(void *arg)
+{
+    struct inbox *inbox = arg;
+    uint32_t ms = inbox->conf.interval_ms;
+    (void)pthread_setname_np(pthread_self(), "inbox");
+    while (!is_stopping(inbox)) {
+        look(inbox);
+        ms = next_pause(inbox, ms);
+        pause_ms(inbox, ms);
+    }
+    return NULL;
+}
+
+static enum err make_folders(struct inbox *inbox, struct errmsg *why)
+{
+    static const char *const names[] = {"", "done", "rejected"};
+    char path[PATH_LEN];
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(names); i++) {
+        err = make_path(path, inbox, names[i], "", "")
+                  ? file_make_dirs(path, why)
+                  : err_set(why, ERR_CONF, "inbox.path: too long");
+    }
+    return err;
+}
+
+enum err inbox_open(struct inbox **out, const struct import_env *env,
+                    const struct inbox_conf *conf, const struct log_ctx *log,
+                    struct errmsg *why)
+{
+    struct inbox *inbox = MEM_NEW(struct inbox);
+    inbox->env = env;
+    inbox->conf = *conf;
+    inbox->log = log;
+    enum err err = make_folders(inbox, why);
+    if (err != ERR_OK) {
+        mem_free(inbox);
+        return err;
+    }
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&inbox->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_mutex_init(&inbox->lock, NULL);
+    if (pthread_create(&inbox->thread, NULL, watch, inbox) != 0) {
+        (void)pthread_cond_destroy(&inbox->wake);
+        (void)pthread_mutex_destroy(&inbox->lock);
+        mem_free(inbox);
+        return err_set(why, ERR_BUSY, "inbox: cannot start a thread");
+    }
+    *out = inbox;
+    return ERR_OK;
+}
+
+void inbox_close(struct inbox **inbox_ptr)
+{
+    struct inbox *inbox = *inbox_ptr;
+    *inbox_ptr = NULL;
+    if (inbox == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&inbox->lock);
+    inbox->stopping = true;
+    (void)pthread_cond_signal(&inbox->wake);
+    (void)pthread_mutex_unlock(&inbox->lock);
+    (void)pthread_join(inbox->thread, NULL);
+    (void)pthread_cond_destroy(&inbox->wake);
+    (void)pthread_mutex_destroy(&inbox->lock);
+    mem_free(inbox);
+}

@@ -1,0 +1,694 @@
+#include "node.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "credit/division.h"
+#include "ident/rootdoc.h"
+#include "ingest/inbox.h"
+#include "node_tls.h"
+
+#ifndef CREDITNODE_VERSION
+#define CREDITNODE_VERSION "0.1.0"
+#endif
+
+enum { GRACE_MS = 2000, CODE_STEPS_MAX = 8, METHODS_MAX = 16, PATH_LEN = 4096 };
+
+/* A configuration that a reload replaced; readers may still hold it. */
+struct retired {
+    struct retired *older;
+    struct conf *conf;
+};
+
+struct node {
+    _Atomic bool damaged; /* the store: to be rebuilt by the next start */
+    struct conf *conf;    /* of the start */
+    struct conf *latest;  /* read by the last reload; else `conf` */
+    struct retired *retired;
+    const char *conf_path;
+    const char *const *overrides;
+    size_t overrides_count;
+    char log_fields[64];
+    struct log_ctx log;
+    size_t up; /* how many parts of the table are up */
+
+    struct loop *loop;
+    uv_signal_t signals[3];
+    size_t signals_open;
+    struct rootdoc *rootdoc;
+    uint8_t root_hash[32];
+    struct trust *trust;
+    struct identity signer;
+    struct identity sealing;
+    struct node_tls *tls;
+    struct rpc_tls rpc_tls;
+    struct keyring *keyring;
+    struct store *store;
+    struct rpc *rpc;
+    struct ancestry *ancestry;
+    struct sync_env sync;
+    struct downlink *downlink;
+    struct uplink *uplink;
+    struct import_env import;
+    struct api_env api;
+    struct rpc_server *server;
+    struct admin *admin;
+    struct inbox *inbox;
+};
+
+const char *node_version(void)
+{
+    return CREDITNODE_VERSION;
+}
+
+/* ---- who is whose child ---- */
+
+static uint64_t parent_of(const struct conf *conf, uint64_t code)
+{
+    for (size_t i = 0; i < conf->children.count; i++) {
+        if (conf->children.items[i].code == code) {
+            return conf->children.items[i].parent;
+        }
+    }
+    return division_default_parent(code);
+}
+
+static bool is_child(void *ctx, const struct principal *peer)
+{
+    const struct node *node = ctx;
+    return peer->kind == PRINCIPAL_NODE &&
+           peer->code != node->conf->node.code &&
+           parent_of(node->conf, peer->code) == node->conf->node.code;
+}
+
+/* The peer itself or below it, by the chain of parents. */
+static bool entitled(void *ctx, uint64_t origin, uint64_t peer)
+{
+    const struct node *node = ctx;
+    for (int i = 0; i < CODE_STEPS_MAX; i++) {
+        if (origin == peer) {
+            return true;
+        }
+        if (origin == 0) {
+            return false;
+        }
+        origin = parent_of(node->conf, origin);
+    }
+    return false;
+}
+
+/* Acknowledgements from above travel on to the children. */
+static void above_changed(void *ctx, const struct log_id *logs, size_t n)
+{
+    const struct node *node = ctx;
+    downlink_above_changed(node->downlink, logs, n);
+}
+
+static uint64_t configured_parent(const struct conf *conf)
+{
+    return conf->parent.code != 0 ? conf->parent.code
+                                  : parent_of(conf, conf->node.code);
+}
+
+/* ---- certificates ---- */
+
+/* `option` names the certificate: the message says where it was configured. */
+static enum err check_principal(const struct conf *conf, const char *option,
+                                const struct principal *p, struct errmsg *why)
+{
+    char have[CODE_LEN + 1];
+    char want[CODE_LEN + 1];
+    struct errmsg place;
+    const char *at = conf_origin(conf, option, &place);
+    code_format(p->code, have);
+    code_format(conf->node.code, want);
+    if (p->kind != PRINCIPAL_NODE || p->code != conf->node.code ||
+        (int)p->tier != conf->node.tier) {
+        return err_set(why, ERR_CONF,
+                       "%s: %s: certificate of %s %s, but the configuration "
+                       "says %s %s; use this node's own certificate or correct "
+                       "node.code and node.tier",
+                       at, option, tier_name(p->tier), have,
+                       tier_name((enum tier)conf->node.tier), want);
+    }
+    if (strcmp(p->federation, conf->federation.name) != 0) {
+        return err_set(why, ERR_CONF,
+                       "%s: %s: certificate of federation '%s', but the "
+                       "configuration says '%s'",
+                       at, option, p->federation, conf->federation.name);
+    }
+    return ERR_OK;
+}
+
+static enum err load_root(struct node *node, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    char expected[2 * HASH_LEN + 1];
+    str_hex(c->federation.root_hash, HASH_LEN, expected);
+    enum err err =
+        rootdoc_load(&node->rootdoc, c->federation.root_document, why);
+    if (err == ERR_OK) {
+        err = rootdoc_check(node->rootdoc, expected, why);
+    }
+    if (err == ERR_OK) {
+        err = rootdoc_check_ca(node->rootdoc, c->tls.ca, why);
+    }
+    if (err == ERR_OK) {
+        err = rootdoc_check_ca(node->rootdoc, c->trust.ca, why);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    memcpy(node->root_hash, c->federation.root_hash, sizeof node->root_hash);
+    if ((int)rootdoc_suite(node->rootdoc) != c->federation.suite ||
+        strcmp(rootdoc_federation(node->rootdoc), c->federation.name) != 0) {
+        return err_set(
+            why, ERR_CONF,
+            "%s: root document of federation '%s' (suite %s), but "
+            "the configuration says '%s' (suite %s)",
+            c->federation.root_document, rootdoc_federation(node->rootdoc),
+            suite_name(rootdoc_suite(node->rootdoc)), c->federation.name,
+            suite_name((enum suite)c->federation.suite));
+    }
+    return ERR_OK;
+}
+
+static enum err load_identities(struct node *node, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    enum err err = trust_open(
+        &node->trust, (enum suite)c->federation.suite, c->federation.name,
+        c->trust.ca, c->trust.revoked[0] != 0 ? c->trust.revoked : NULL, why);
+    if (err == ERR_OK) {
+        err = identity_load(&node->signer, node->trust, CERT_USE_SIGN,
+                            c->sign.cert, c->sign.key, why);
+    }
+    if (err == ERR_OK) {
+        err = identity_load(&node->sealing, node->trust, CERT_USE_SEAL,
+                            c->seal.cert, c->seal.key, why);
+    }
+    if (err == ERR_OK) {
+        err = check_principal(c, "sign.cert", cert_principal(node->signer.cert),
+                              why);
+    }
+    if (err == ERR_OK) {
+        err = check_principal(c, "seal.cert",
+                              cert_principal(node->sealing.cert), why);
+    }
+    return err;
+}
+
+static enum err tls_fits(void *ctx, const struct principal *self,
+                         struct errmsg *why)
+{
+    const struct node *node = ctx;
+    return check_principal(node->conf, "tls.cert", self, why);
+}
+
+static enum err up_ident(struct node *node, struct errmsg *why)
+{
+    enum err err = load_root(node, why);
+    if (err == ERR_OK) {
+        err = load_identities(node, why);
+    }
+    if (err == ERR_OK) {
+        err = node_tls_open(&node->tls, &node->conf->tls, tls_fits, node,
+                            &node->log, why);
+    }
+    if (err == ERR_OK) {
+        node->rpc_tls = node_tls_source(node->tls);
+    }
+    return err;
+}
+
+static void down_ident(struct node *node)
+{
+    node_tls_close(&node->tls);
+    identity_fini(&node->sealing);
+    identity_fini(&node->signer);
+    trust_free(&node->trust);
+    rootdoc_free(&node->rootdoc);
+}
+
+/* ---- loop and signals ---- */
+
+struct changed {
+    struct node *node;
+    unsigned restart;
+};
+
+static void log_change(void *ctx, const char *path, const char *before,
+                       const char *after, bool restart)
+{
+    struct changed *c = ctx;
+    (void)before;
+    c->restart += restart;
+    if (restart) {
+        log_warn(&c->node->log, "RELOAD-RESTART",
+                 "option=%s value=%s hint=\"takes effect after a restart\"",
+                 path, after);
+    } else {
+        log_info(&c->node->log, "RELOAD-OPTION", "option=%s value=%s", path,
+                 after);
+    }
+}
+
+/* Apps and names are read from the configuration at each call, so the new one
+ * is put in its place; what only a restart takes over stays as it is. */
+static void retire(struct node *node, struct conf *fresh)
+{
+    struct retired *r = MEM_NEW(struct retired);
+    r->conf = fresh;
+    r->older = node->retired;
+    node->retired = r;
+    node->latest = fresh;
+    atomic_store(&node->api.conf, fresh);
+}
+
+static void reload(struct node *node)
+{
+    struct conf *fresh = NULL;
+    struct conf_errors errors = {.count = 0};
+    struct errmsg why = {{0}};
+    struct changed changed = {.node = node};
+    if (conf_load(&fresh, node->conf_path, node->overrides,
+                  node->overrides_count, &errors) != ERR_OK) {
+        log_error(&node->log, "RELOAD-REFUSED",
+                  "reason=\"%s\" hint=\"the old settings stay\"",
+                  errors.count > 0 ? errors.at[0].text : "");
+        return;
+    }
+    conf_diff(node->latest, fresh, log_change, &changed);
+    log_set_level((enum log_level)fresh->log.level);
+    retire(node, fresh);
+    if (trust_reload(node->trust, &why) != ERR_OK) {
+        log_error(&node->log, "RELOAD-TRUST", "reason=\"%s\"", why.text);
+    }
+    downlink_recheck(node->downlink);
+    if (node->uplink != NULL) {
+        uplink_recheck(node->uplink);
+    }
+    bool renewed = node_tls_refresh(node->tls);
+    if (renewed && node->uplink != NULL) {
+        uplink_reconnect(node->uplink);
+    }
+    log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s",
+             changed.restart, renewed ? "renewed" : "unchanged");
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct node *node = handle->data;
+    if (signum == SIGHUP) {
+        reload(node);
+        return;
+    }
+    log_info(&node->log, "STOPPING", "signal=%d", signum);
+    loop_stop(node->loop);
+}
+
+static enum err up_loop(struct node *node, struct errmsg *why)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    enum err err = loop_new(&node->loop, why);
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(numbers); i++) {
+        uv_signal_t *s = &node->signals[i];
+        if (uv_signal_init(loop_uv(node->loop), s) != 0) {
+            return err_set(why, ERR_IO, "cannot watch signals");
+        }
+        node->signals_open++;
+        s->data = node;
+        if (uv_signal_start(s, on_signal, numbers[i]) != 0) {
+            err = err_set(why, ERR_IO, "cannot watch signal %d", numbers[i]);
+        }
+    }
+    return err;
+}
+
+static void down_loop(struct node *node)
+{
+    for (size_t i = 0; i < node->signals_open; i++) {
+        uv_close((uv_handle_t *)&node->signals[i], NULL);
+    }
+    node->signals_open = 0;
+    if (loop_close(&node->loop) != ERR_OK) {
+        log_error(&node->log, "LOOP-LEAK", "text=\"a handle was left open\"");
+    }
+}
+
+/* ---- store ---- */
+
+static enum err data_path(const struct node *node, const char *name, char *out,
+                          struct errmsg *why)
+{
+    int n = snprintf(out, PATH_LEN, "%s/%s", node->conf->data.dir, name);
+    return n < PATH_LEN ? ERR_OK
+                        : err_set(why, ERR_CONF, "data.dir: path too long");
+}
+
+/* Any thread. A clean end; the supervisor's new start rebuilds the store. */
+static void store_is_damaged(void *ctx, const char *what)
+{
+    struct node *node = ctx;
+    (void)what;
+    if (node->conf->store.repair == CONF_REPAIR_AUTO) {
+        log_warn(&node->log, "STOPPING", "reason=\"the store is damaged\"");
+        atomic_store(&node->damaged, true);
+        loop_stop(node->loop);
+    }
+}
+
+static enum err up_store(struct node *node, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    char keys[PATH_LEN];
+    char path[PATH_LEN];
+    enum err err = data_path(node, "keys", keys, why);
+    if (err == ERR_OK) {
+        err = data_path(node, "store", path, why);
+    }
+    if (err == ERR_OK) {
+        err = file_make_dirs(c->data.dir, why);
+    }
+    if (err == ERR_OK) {
+        err =
+            keyring_open(&node->keyring, keys, (enum suite)c->federation.suite,
+                         c->node.code, &node->sealing, why);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct store_conf conf = {.path = path,
+                              .has_parent = c->parent.address[0] != 0,
+                              .cache_bytes = c->store.cache_bytes,
+                              .write_buffer_bytes = c->store.write_buffer_bytes,
+                              .reserve_bytes = c->store.reserve_bytes,
+                              .queue_max = c->store.queue_max,
+                              .queue_bytes_max = c->store.queue_bytes_max,
+                              .scrub_interval_ms = c->store.scrub_interval_ms};
+    struct store_env env = {.suite = (enum suite)c->federation.suite,
+                            .federation = c->federation.name,
+                            .self = c->node.code,
+                            .signer = &node->signer,
+                            .keyring = node->keyring,
+                            .log = &node->log,
+                            .damaged = store_is_damaged,
+                            .ctx = node};
+    return store_open(&node->store, &conf, &env, why);
+}
+
+static void down_store(struct node *node)
+{
+    store_close(&node->store);
+    keyring_free(&node->keyring);
+}
+
+/* ---- rpc, replication, services ---- */
+
+static enum err up_rpc(struct node *node, struct errmsg *why)
+{
+    const struct conf_rpc *c = &node->conf->rpc;
+    struct rpc_conf conf = rpc_conf_default();
+    conf.workers = c->workers;
+    conf.calls_max = c->calls_max;
+    conf.quota_bytes = c->quota_bytes;
+    conf.keepalive_ms = c->keepalive_ms;
+    conf.keepalive_timeout_ms = c->keepalive_timeout_ms;
+    conf.handshake_timeout_ms = c->handshake_timeout_ms;
+    return rpc_open(&node->rpc, &conf, why);
+}
+
+static void down_rpc(struct node *node)
+{
+    rpc_close(&node->rpc);
+}
+
+static void fill_sync_env(struct node *node)
+{
+    node->ancestry = ancestry_new();
+    node->sync = (struct sync_env){.store = node->store,
+                                   .rpc = node->rpc,
+                                   .loop = node->loop,
+                                   .trust = node->trust,
+                                   .keyring = node->keyring,
+                                   .signer = &node->signer,
+                                   .sealing = &node->sealing,
+                                   .self = node_tls_self(node->tls),
+                                   .root_document = node->root_hash,
+                                   .version = node_version(),
+                                   .ancestry = node->ancestry,
+                                   .log = &node->log,
+                                   .entitled = entitled,
+                                   .is_child = is_child,
+                                   .above_changed = above_changed,
+                                   .ctx = node};
+}
+
+static enum err up_sync(struct node *node, struct errmsg *why)
+{
+    const struct conf_replication *c = &node->conf->replication;
+    fill_sync_env(node);
+    struct downlink_conf down = {.window_bytes = c->window_bytes,
+                                 .logs_max = c->logs_max,
+                                 .ack_relay_ms = c->ack_relay_ms};
+    enum err err = downlink_new(&node->downlink, &node->sync, &down);
+    if (err != ERR_OK) {
+        return err_set(why, err, "replication: %s", err_text(err));
+    }
+    if (node->conf->parent.address[0] == 0) {
+        return store_settle(node->store, why);
+    }
+    struct uplink_conf up = {.parent = node->conf->parent.address,
+                             .parent_code = configured_parent(node->conf),
+                             .segment_bytes = (uint32_t)c->segment_bytes,
+                             .backoff_min_ms = c->backoff_min_ms,
+                             .backoff_max_ms = c->backoff_max_ms,
+                             .greeting_ms = c->greeting_ms,
+                             .silence_ms = c->silence_ms};
+    return uplink_start(&node->uplink, &node->sync, &node->rpc_tls, &up, why);
+}
+
+static void down_sync(struct node *node)
+{
+    store_closing(node->store);
+    uplink_stop(&node->uplink);
+    downlink_free(&node->downlink);
+    ancestry_free(&node->ancestry);
+}
+
+static void fill_api_env(struct node *node)
+{
+    const struct conf *c = node->conf;
+    struct principal self = node_tls_self(node->tls);
+    node->import = (struct import_env){
+        .store = node->store,
+        .keyring = node->keyring,
+        .suite = (enum suite)c->federation.suite,
+        .self = c->node.code,
+        .batch_rows = c->ingest.batch_max,
+    };
+    node->api = (struct api_env){
+        .conf = c,
+        .store = node->store,
+        .keyring = node->keyring,
+        .sync = &node->sync,
+        .uplink = node->uplink,
+        .downlink = node->downlink,
+        .rpc = node->rpc,
+        .tls = &node->rpc_tls,
+        .import = &node->import,
+        .self = self,
+        .started_ms = clock_wall_ms(),
+        .sign_not_after_ms = cert_principal(node->signer.cert)->not_after_ms,
+        .seal_not_after_ms = cert_principal(node->sealing.cert)->not_after_ms,
+        .version = node_version(),
+        .log = &node->log,
+    };
+}
+
+static enum err up_server(struct node *node, struct errmsg *why)
+{
+    struct rpc_method methods[METHODS_MAX];
+    size_t count = 0;
+    fill_api_env(node);
+    if (node->conf->listen.address[0] == 0) {
+        return ERR_OK;
+    }
+    const struct rpc_method *sync = downlink_methods(node->downlink, &count);
+    if (count + API_METHODS > METHODS_MAX) {
+        return ERR_BUG;
+    }
+    memcpy(methods, sync, count * sizeof *methods);
+    api_methods(&node->api, methods + count);
+    return rpc_listen(&node->server, node->rpc, node->conf->listen.address,
+                      &node->rpc_tls, methods, count + API_METHODS, why);
+}
+
+static void down_server(struct node *node)
+{
+    if (node->downlink != NULL) {
+        downlink_hang_up(node->downlink);
+    }
+    rpc_server_close(&node->server, GRACE_MS);
+}
+
+static enum err up_admin(struct node *node, struct errmsg *why)
+{
+    return admin_open(&node->admin, node->conf->admin.socket, api_commands,
+                      api_commands_count, &node->api, why);
+}
+
+static void down_admin(struct node *node)
+{
+    admin_close(&node->admin);
+}
+
+static enum err up_inbox(struct node *node, struct errmsg *why)
+{
+    const struct conf_inbox *c = &node->conf->inbox;
+    if (c->path[0] == 0) {
+        return ERR_OK;
+    }
+    struct inbox_conf conf = {.path = c->path,
+                              .interval_ms = c->interval_ms,
+                              .settle_ms = c->settle_ms,
+                              .file_max_bytes =
+                                  node->conf->ingest.file_max_bytes};
+    return inbox_open(&node->inbox, &node->import, &conf, &node->log, why);
+}
+
+static void down_inbox(struct node *node)
+{
+    inbox_close(&node->inbox);
+}
+
+/* In this order up, backwards down. */
+static const struct {
+    const char *name;
+    enum err (*up)(struct node *node, struct errmsg *why);
+    void (*down)(struct node *node); /* also after a failed up */
+} parts[] = {
+    {"loop", up_loop, down_loop},    {"ident", up_ident, down_ident},
+    {"store", up_store, down_store}, {"rpc", up_rpc, down_rpc},
+    {"sync", up_sync, down_sync},    {"server", up_server, down_server},
+    {"admin", up_admin, down_admin}, {"inbox", up_inbox, down_inbox},
+};
+
+static void take_down(struct node *node)
+{
+    while (node->up > 0) {
+        node->up--;
+        log_debug(&node->log, "PART-DOWN", "part=%s", parts[node->up].name);
+        parts[node->up].down(node);
+    }
+}
+
+static struct node *node_new(struct conf *conf)
+{
+    struct node *node = MEM_NEW(struct node);
+    char code[CODE_LEN + 1];
+    node->conf = conf;
+    node->latest = conf;
+    code_format(conf->node.code, code);
+    (void)snprintf(node->log_fields, sizeof node->log_fields, "node=%s", code);
+    node->log.fields = node->log_fields;
+    return node;
+}
+
+static void node_free(struct node **node)
+{
+    struct retired *older;
+    for (struct retired *r = (*node)->retired; r != NULL; r = older) {
+        older = r->older;
+        conf_free(&r->conf);
+        mem_free(r);
+    }
+    conf_free(&(*node)->conf);
+    mem_free(*node);
+    *node = NULL;
+}
+
+/* As many descriptors as the machine lets us have: each child is one. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+enum err node_start(struct node **out, struct conf **conf,
+                    const char *conf_path, const char *const *overrides,
+                    size_t overrides_count, struct errmsg *why)
+{
+    struct node *node = node_new(*conf);
+    *conf = NULL;
+    node->conf_path = conf_path;
+    node->overrides = overrides;
+    node->overrides_count = overrides_count;
+    log_set_level((enum log_level)node->conf->log.level);
+    raise_file_limit();
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        node->up = i + 1;
+        log_debug(&node->log, "PART-UP", "part=%s", parts[i].name);
+        enum err err = parts[i].up(node, why);
+        if (err != ERR_OK) {
+            take_down(node);
+            node_free(&node);
+            return err;
+        }
+    }
+    log_info(&node->log, "READY", "tier=%s port=%u version=%s",
+             tier_name((enum tier)node->conf->node.tier),
+             node->server != NULL ? rpc_server_port(node->server) : 0,
+             node_version());
+    *out = node;
+    return ERR_OK;
+}
+
+void node_run(struct node *node)
+{
+    /* Damage may have been met while the parts came up. */
+    if (!atomic_load(&node->damaged)) {
+        loop_run(node->loop);
+    }
+}
+
+bool node_damaged(const struct node *node)
+{
+    return atomic_load(&node->damaged);
+}
+
+enum err node_stop(struct node **node_ptr)
+{
+    struct node *node = *node_ptr;
+    take_down(node);
+    log_info(&node->log, "STOPPED", "result=ok");
+    node_free(node_ptr);
+    return ERR_OK;
+}
+
+enum err node_check(const struct conf *conf, struct errmsg *why)
+{
+    /* Lends the configuration to a node of which only the identity comes up.
+     */
+    struct node node = {.conf = NULL};
+    struct conf copy = *conf;
+    node.conf = &copy;
+    enum err err = up_ident(&node, why);
+    down_ident(&node);
+    return err;
+}

@@ -1,0 +1,105 @@
+/* accept_guard.c - accept4() that never fails for good. Private.
+ *
+ * gRPC 1.51 gives its listener up for ever on any error of accept4() other
+ * than EAGAIN (CVE-2023-4785), and anybody can bring about EMFILE by opening
+ * connections, before any certificate is asked for. libgrpc calls accept4
+ * through the PLT, so this definition in the program is used instead of the
+ * one in libc. When descriptors run out a spare one is given up to take the
+ * connection off the queue and close it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rpc/rpc_private.h"
+
+enum { WARN_EVERY_MS = 10000 };
+
+static atomic_int spare_fd = -1;
+static atomic_ulong dropped;
+static atomic_llong next_warn_ms;
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void __attribute__((constructor)) reserve(void)
+{
+    atomic_store(&spare_fd, open_spare());
+}
+
+static void warn(void)
+{
+    long long now = clock_mono_ms();
+    long long due = atomic_load(&next_warn_ms);
+    if (now >= due && atomic_compare_exchange_strong(&next_warn_ms, &due,
+                                                     now + WARN_EVERY_MS)) {
+        log_warn(NULL, "RPC-FDS-OUT",
+                 "connections are dropped, raise the limit of open files "
+                 "(ulimit -n) dropped=%lu",
+                 atomic_load(&dropped));
+    }
+}
+
+/* True if a waiting connection was taken off the queue and closed. */
+static bool drop_one(int fd)
+{
+    int spare = atomic_exchange(&spare_fd, -1);
+    if (spare < 0) {
+        atomic_store(&spare_fd, open_spare());
+        return false;
+    }
+    (void)close(spare);
+    int conn = (int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_CLOEXEC);
+    if (conn >= 0) {
+        (void)close(conn);
+        atomic_fetch_add(&dropped, 1);
+    }
+    atomic_store(&spare_fd, open_spare());
+    warn();
+    return conn >= 0;
+}
+
+/* Troubles of the one connection, handed over by accept(2); the next may be
+ * sound. */
+static bool was_lost(int error)
+{
+    static const int lost[] = {
+        ECONNABORTED, EPROTO, ENETDOWN,   ENETUNREACH, EHOSTDOWN, EHOSTUNREACH,
+        ENOPROTOOPT,  ENONET, EOPNOTSUPP, EPERM,       ETIMEDOUT};
+    for (size_t i = 0; i < ARRAY_LEN(lost); i++) {
+        if (lost[i] == error) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    for (;;) {
+        int conn = (int)syscall(SYS_accept4, fd, addr, len, flags);
+        if (conn >= 0 || errno == EAGAIN || errno == EINTR) {
+            return conn;
+        }
+        if (was_lost(errno) ||
+            ((errno == EMFILE || errno == ENFILE) && drop_one(fd))) {
+            continue;
+        }
+        if (errno != EBADF && errno != EINVAL && errno != ENOTSOCK) {
+            errno = EAGAIN; /* no memory and the like */
+        }
+        return -1;
+    }
+}
+
+unsigned long accept_guard_dropped(void)
+{
+    return atomic_load(&dropped);
+}

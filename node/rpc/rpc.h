@@ -1,0 +1,180 @@
+/* rpc.h - gRPC with mutual TLS: unary calls and bidirectional streams.
+ *
+ * The only folder that includes <grpc/…>. Messages are bytes; what they mean
+ * is the caller's. One completion queue, one poller thread, a bounded pool of
+ * workers.
+ *
+ * Callbacks of one stream never overlap and come in this order: open, then
+ * message and drained in any number, ended at most once, then closed exactly
+ * once, and nothing after it. A client's open is left out if the server did
+ * not take the stream. They run on a worker; a message of at most `inline_max`
+ * bytes runs on the poller when nothing of that stream is queued (for handlers
+ * that do not block). Unary handlers run on a worker unless `quick`. A stream
+ * object stays valid until its closed callback returned: who uses it from other
+ * threads takes a lock of his own that closed takes too.
+ *
+ * Every size is bounded: a message by RPC_MESSAGE_MAX, what a stream has
+ * queued for sending by its window, what is received and not yet handled by
+ * four messages a stream; then reading stops and flow control does the rest.
+ * Compression is off: a compressed message is refused by name. An error
+ * travels with its name, so the other side sees the same enum err. */
+#ifndef RPC_RPC_H
+#define RPC_RPC_H
+
+#include "base/pool.h"
+#include "ident/ident.h"
+
+struct rpc;
+struct rpc_server;
+struct rpc_channel;
+struct rpc_call;
+struct rpc_stream;
+
+enum {
+    /* Bytes: a segment of the largest block, or of many small ones, with its
+     * bridge, signed head and certificates. */
+    RPC_MESSAGE_MAX = (1 << 20) + (32 << 10),
+    RPC_WINDOW_BYTES = 4 << 20, /* queued and unsent, a stream */
+};
+
+struct rpc_conf {
+    unsigned workers;      /* ≥ 1 */
+    unsigned calls_max;    /* unary calls waiting for a worker */
+    size_t quota_bytes;    /* memory of the transport; and of unary requests
+                            * that wait for a worker */
+    uint32_t keepalive_ms; /* ping when idle this long */
+    uint32_t keepalive_timeout_ms;
+    uint32_t handshake_timeout_ms;
+};
+struct rpc_conf rpc_conf_default(void);
+
+MUST_USE enum err rpc_open(struct rpc **out, const struct rpc_conf *conf,
+                           struct errmsg *why);
+/* After every server, channel and stream was closed. Joins all threads. */
+void rpc_close(struct rpc **rpc);
+struct pool *rpc_pool(struct rpc *rpc);
+
+/* Asked at each handshake. Returns material the caller keeps owning; a
+ * changed `generation` makes the new one be used. On ERR_OK the old one is
+ * kept for handshakes under way. */
+struct rpc_tls {
+    const struct tls_material *(*get)(void *ctx, uint64_t *generation);
+    void *ctx;
+};
+
+/* ---- server ---- */
+
+/* Answer with exactly one rpc_reply() or rpc_fail(), from any thread. */
+typedef void rpc_unary_fn(void *ctx, struct rpc_call *call);
+
+struct rpc_stream_ops {
+    /* Server: a peer opened the stream; set user data, or finish it at once.
+     * Client: the server took the stream. */
+    void (*open)(struct rpc_stream *s, void *user);
+    void (*message)(struct rpc_stream *s, void *user, struct slice message);
+    /* What was queued for sending fell below half the window. */
+    void (*drained)(struct rpc_stream *s, void *user);
+    /* Server: the client half-closed and all its messages were handled; what
+     * the server has still to say may follow. NULL: finishes with ERR_OK. */
+    void (*ended)(struct rpc_stream *s, void *user);
+    /* ERR_OK only if both sides finished in order. `text` is the other
+     * side's status text or the reason. */
+    void (*closed)(struct rpc_stream *s, void *user, enum err err,
+                   const char *text);
+    size_t inline_max;
+};
+
+struct rpc_method {
+    const char *path;                    /* "/package.Service/Method" */
+    rpc_unary_fn *unary;                 /* or NULL */
+    bool quick;                          /* run on the poller: must not block */
+    const struct rpc_stream_ops *stream; /* or NULL */
+    void *ctx;                           /* first argument; stream: user */
+};
+
+/* `address` is host:port, port 0 for any. Refuses peers without a valid
+ * certificate of the CA. Unknown methods are answered UNIMPLEMENTED.
+ * grpc.health.v1.Health/Check is served: SERVING. */
+MUST_USE enum err rpc_listen(struct rpc_server **out, struct rpc *rpc,
+                             const char *address, const struct rpc_tls *tls,
+                             const struct rpc_method *methods, size_t count,
+                             struct errmsg *why);
+unsigned rpc_server_port(const struct rpc_server *server);
+/* New calls are refused, calls under way have `grace_ms`, then they are
+ * cancelled. Blocks until all are over, so not from a callback. */
+void rpc_server_close(struct rpc_server **server, uint32_t grace_ms);
+
+/* The peer of a call; its name was checked to be well-formed. */
+const struct principal *rpc_call_peer(const struct rpc_call *call);
+struct slice rpc_call_request(const struct rpc_call *call);
+/* Milliseconds left; INT64_MAX without a deadline. */
+int64_t rpc_call_left_ms(const struct rpc_call *call);
+/* Consume the call. `reply` is emptied. `text` is for people. */
+void rpc_reply(struct rpc_call *call, struct buf *reply);
+void rpc_fail(struct rpc_call *call, enum err err, const char *text);
+
+/* ---- streams, either side ---- */
+
+/* Client: empty before the stream is open. */
+const struct principal *rpc_stream_peer(const struct rpc_stream *s);
+/* "ipv4:127.0.0.1:40123"; borrowed while the stream lives. Client: the target
+ * before the stream is open. */
+const char *rpc_stream_address(const struct rpc_stream *s);
+void rpc_stream_set_user(struct rpc_stream *s, void *user);
+/* Any thread. Takes the bytes (message is emptied). ERR_BUSY: window full,
+ * wait for `drained`; the message is kept by the caller. ERR_CANCELLED: the
+ * stream is over or finished by this side. ERR_TOO_LARGE. */
+MUST_USE enum err rpc_stream_send(struct rpc_stream *s, struct buf *message);
+/* Bytes handed to rpc_stream_send() and not yet written, with a little for
+ * the housekeeping of each message; 0 when all are written. */
+size_t rpc_stream_queued(struct rpc_stream *s);
+/* Any thread, once is enough. Server: ends the call with this status when what
+ * is queued was sent. Client: ERR_OK half-closes after what is queued, any
+ * other error cancels. `closed` follows. Called again with an error it does
+ * not wait for the queue: the way out if the peer does not read. */
+void rpc_stream_finish(struct rpc_stream *s, enum err err, const char *text);
+
+/* ---- client ---- */
+
+/* `target` is host:port. `expect` is asked with the server's name during the
+ * handshake, on the poller: it must not block nor call this module; its refusal
+ * text reaches the caller's status. NULL: any node of
+ * the CA. The channel connects when first used and reconnects by itself with
+ * backoff; call rpc_channel_reset() to drop the connection and its identity. */
+struct rpc_peer_check {
+    enum err (*check)(void *ctx, const struct principal *peer,
+                      struct errmsg *why);
+    void *ctx;
+};
+MUST_USE enum err rpc_channel_open(struct rpc_channel **out, struct rpc *rpc,
+                                   const char *target,
+                                   const struct rpc_tls *tls,
+                                   const struct rpc_peer_check *expect,
+                                   struct errmsg *why);
+/* What begins from now on takes a new connection, with the newest identity and
+ * without a wait for backoff; what is under way keeps the old one. A change of
+ * generation does the same by itself. */
+void rpc_channel_reset(struct rpc_channel *channel);
+/* Streams and calls on it end with ERR_CANCELLED first; blocks until their
+ * callbacks have returned, so not from one of them. NULL is allowed. */
+void rpc_channel_close(struct rpc_channel **channel);
+
+typedef void rpc_done_fn(void *ctx, enum err err, const char *text,
+                         struct slice reply);
+/* `done` comes exactly once, on a worker. Takes the request's bytes. */
+void rpc_unary(struct rpc_channel *channel, const char *path,
+               struct buf *request, uint32_t deadline_ms, rpc_done_fn *done,
+               void *ctx);
+/* The same, waiting; for commands and tests, never on the poller. Appends the
+ * reply. */
+MUST_USE enum err rpc_unary_wait(struct rpc_channel *channel, const char *path,
+                                 struct buf *request, uint32_t deadline_ms,
+                                 struct buf *reply, struct errmsg *why);
+/* `closed` comes in any case, also if the server is not there.
+ * `deadline_ms` 0: none (the user's own state machine has one). */
+MUST_USE enum err rpc_stream_open(struct rpc_stream **out,
+                                  struct rpc_channel *channel, const char *path,
+                                  const struct rpc_stream_ops *ops, void *user,
+                                  uint32_t deadline_ms);
+
+#endif

@@ -1,0 +1,300 @@
+#include <grpc/support/log.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rpc/rpc_private.h"
+
+enum { LOG_EVERY_MS = 1000 };
+
+/* The library knows no peer address, so the line has none. One a second: who
+ * is refused must not fill the disk. */
+static void log_handshake(const char *message)
+{
+    static atomic_llong next_ms;
+    static atomic_uint held;
+    long long now = clock_mono_ms();
+    long long due = atomic_load(&next_ms);
+    if (now < due ||
+        !atomic_compare_exchange_strong(&next_ms, &due, now + LOG_EVERY_MS)) {
+        atomic_fetch_add(&held, 1);
+        return;
+    }
+    log_warn(NULL, "RPC-HANDSHAKE", "refused=\"%s\" more=%u", message,
+             atomic_exchange(&held, 0));
+}
+
+static void log_core(gpr_log_func_args *args)
+{
+    if (strstr(args->message, "Handshake failed") != NULL) {
+        log_handshake(args->message);
+        return;
+    }
+    const char *file = strrchr(args->file, '/');
+    log_debug(NULL, "RPC-CORE", "at=%s:%d text=\"%s\"",
+              file != NULL ? file + 1 : args->file, args->line, args->message);
+}
+
+struct rpc_conf rpc_conf_default(void)
+{
+    return (struct rpc_conf){
+        .workers = 2,
+        .calls_max = 1024,
+        .quota_bytes = 32 << 20,
+        .keepalive_ms = 30000,
+        .keepalive_timeout_ms = 10000,
+        .handshake_timeout_ms = 10000,
+    };
+}
+
+static void *poll_queue(void *arg)
+{
+    struct rpc *rpc = arg;
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(
+            rpc->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN) {
+            return NULL;
+        }
+        if (event.type == GRPC_OP_COMPLETE) {
+            struct rpc_tag *tag = event.tag;
+            RPC_CONSUME(tag);
+            tag->fn(tag, event.success != 0);
+        }
+    }
+}
+
+/* Waits for everything the queue still holds, then ends the library. */
+static void stop_core(struct rpc *rpc)
+{
+    peer_cache_free(rpc->peers);
+    grpc_resource_quota_unref(rpc->quota);
+    grpc_completion_queue_destroy(rpc->cq);
+    grpc_shutdown();
+    mem_free(rpc);
+}
+
+enum err rpc_open(struct rpc **out, const struct rpc_conf *conf,
+                  struct errmsg *why)
+{
+    /* The pool does not refuse: unary calls are counted here, streams have
+     * at most one job each. */
+    struct pool *pool = NULL;
+    enum err err = pool_new(&pool, "rpc", conf->workers, SIZE_MAX, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    gpr_set_log_function(log_core);
+    grpc_init();
+    struct rpc *rpc = MEM_NEW(struct rpc);
+    rpc->conf = *conf;
+    rpc->pool = pool;
+    rpc->peers = peer_cache_new();
+    rpc->quota = grpc_resource_quota_create("rpc");
+    grpc_resource_quota_resize(rpc->quota, conf->quota_bytes);
+    rpc->cq = grpc_completion_queue_create_for_next(NULL);
+    if (pthread_create(&rpc->poller, NULL, poll_queue, rpc) != 0) {
+        pool_close(&pool);
+        grpc_completion_queue_shutdown(rpc->cq);
+        stop_core(rpc);
+        return err_set(why, ERR_BUSY, "cannot start the gRPC poller thread");
+    }
+    (void)pthread_setname_np(rpc->poller, "rpc-poll");
+    *out = rpc;
+    return ERR_OK;
+}
+
+void rpc_close(struct rpc **rpc_ptr)
+{
+    struct rpc *rpc = *rpc_ptr;
+    *rpc_ptr = NULL;
+    if (rpc == NULL) {
+        return;
+    }
+    pool_close(&rpc->pool);
+    grpc_completion_queue_shutdown(rpc->cq);
+    (void)pthread_join(rpc->poller, NULL);
+    stop_core(rpc);
+}
+
+struct pool *rpc_pool(struct rpc *rpc)
+{
+    return rpc->pool;
+}
+
+void rpc_batch(grpc_call *call, const grpc_op *ops, size_t count,
+               struct rpc_tag *tag)
+{
+    RPC_PUBLISH(tag);
+    grpc_call_error error = grpc_call_start_batch(call, ops, count, tag, NULL);
+    if (error != GRPC_CALL_OK) {
+        log_error(NULL, "RPC-BUG", "batch refused: %s",
+                  grpc_call_error_to_string(error));
+        abort();
+    }
+}
+
+static void add_arg(struct rpc_args *args, grpc_arg arg)
+{
+    if (args->count == RPC_ARGS_MAX) {
+        abort();
+    }
+    args->list[args->count++] = arg;
+}
+
+/* The library's struct is not const-correct; it copies what it is given. */
+static char *key_text(const char *key)
+{
+    union {
+        const char *given;
+        char *taken;
+    } text = {.given = key};
+    return text.taken;
+}
+
+void rpc_args_add(struct rpc_args *args, const char *key, int value)
+{
+    add_arg(args, (grpc_arg){.type = GRPC_ARG_INTEGER,
+                             .key = key_text(key),
+                             .value.integer = value});
+}
+
+static int clamp_int(uint32_t v)
+{
+    return v > INT_MAX ? INT_MAX : (int)v;
+}
+
+void rpc_args_add_common(struct rpc_args *args, const struct rpc *rpc)
+{
+    const struct {
+        const char *key;
+        int value;
+    } common[] = {
+        {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_MAX},
+        /* The limit above is applied after inflating, so nothing is
+         * inflated; a compressed message is then refused by name. */
+        {GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0},
+        {GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0},
+        {GRPC_ARG_KEEPALIVE_TIME_MS, clamp_int(rpc->conf.keepalive_ms)},
+        {GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+         clamp_int(rpc->conf.keepalive_timeout_ms)},
+        {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+        {GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0},
+        {GRPC_ARG_ENABLE_CHANNELZ, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(common); i++) {
+        rpc_args_add(args, common[i].key, common[i].value);
+    }
+    add_arg(args,
+            (grpc_arg){
+                .type = GRPC_ARG_POINTER,
+                .key = key_text(GRPC_ARG_RESOURCE_QUOTA),
+                .value.pointer = {.p = rpc->quota,
+                                  .vtable = grpc_resource_quota_arg_vtable()},
+            });
+}
+
+void rpc_owner_init(struct rpc_owner *owner)
+{
+    *owner = (struct rpc_owner){.count = 0};
+    (void)pthread_mutex_init(&owner->lock, NULL);
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&owner->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    owner->members.prev = &owner->members;
+    owner->members.next = &owner->members;
+}
+
+void rpc_owner_fini(struct rpc_owner *owner)
+{
+    (void)pthread_cond_destroy(&owner->changed);
+    (void)pthread_mutex_destroy(&owner->lock);
+}
+
+/* Lock held. */
+static void link_member(struct rpc_owner *owner, struct rpc_member *m,
+                        grpc_call *call)
+{
+    m->call = call;
+    m->next = &owner->members;
+    m->prev = owner->members.prev;
+    m->prev->next = m;
+    m->next->prev = m;
+    owner->count++;
+}
+
+bool rpc_owner_join(struct rpc_owner *owner, struct rpc_member *m,
+                    grpc_call *call)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    bool in = !owner->closing;
+    if (in) {
+        link_member(owner, m, call);
+    }
+    (void)pthread_mutex_unlock(&owner->lock);
+    return in;
+}
+
+void rpc_owner_add(struct rpc_owner *owner, struct rpc_member *m,
+                   grpc_call *call)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    link_member(owner, m, call);
+    (void)pthread_mutex_unlock(&owner->lock);
+}
+
+void rpc_owner_leave(struct rpc_owner *owner, struct rpc_member *m)
+{
+    grpc_call *call = m->call;
+    (void)pthread_mutex_lock(&owner->lock);
+    m->prev->next = m->next;
+    m->next->prev = m->prev;
+    (void)pthread_mutex_unlock(&owner->lock);
+    grpc_call_unref(call);
+}
+
+void rpc_owner_done(struct rpc_owner *owner)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    owner->count--;
+    (void)pthread_cond_broadcast(&owner->changed);
+    (void)pthread_mutex_unlock(&owner->lock);
+}
+
+void rpc_owner_cancel_all(struct rpc_owner *owner, enum err err,
+                          const char *text)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    for (struct rpc_member *m = owner->members.next; m != &owner->members;
+         m = m->next) {
+        (void)grpc_call_cancel_with_status(
+            m->call, (grpc_status_code)err_grpc_status(err), text, NULL);
+    }
+    (void)pthread_mutex_unlock(&owner->lock);
+}
+
+void rpc_owner_stop_all(struct rpc_owner *owner)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    for (struct rpc_member *m = owner->members.next; m != &owner->members;
+         m = m->next) {
+        if (m->stop != NULL) {
+            m->stop(m);
+        }
+    }
+    (void)pthread_mutex_unlock(&owner->lock);
+}
+
+void rpc_owner_wait(struct rpc_owner *owner)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    while (owner->count > 0) {
+        (void)pthread_cond_wait(&owner->changed, &owner->lock);
+    }
+    (void)pthread_mutex_unlock(&owner->lock);
+}

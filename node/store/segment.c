@@ -1,0 +1,24 @@
+#include "base/mem.h"
+#include "store/store.h"
+
+struct segment *segment_new(void)
+{
+    return MEM_NEW(struct segment);
+}
+
+void segment_free(struct segment **segment)
+{
+    struct segment *seg = *segment;
+    *segment = NULL;
+    if (seg == NULL) {
+        return;
+    }
+    mem_free(seg->leaves);
+    mem_free(seg->slots);
+    mem_free(seg->refs);
+    buf_fini(&seg->raw);
+    buf_fini(&seg->blocks);
+    buf_fini(&seg->note);
+    buf_fini(&seg->chain);
+    mem_free(seg);
+}

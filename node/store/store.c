@@ -1,0 +1,303 @@
+#include "store/store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+static struct store *store_new(const struct backend *backend,
+                               const struct store_conf *conf,
+                               const struct store_env *env)
+{
+    struct store *s = MEM_NEW(struct store);
+    s->backend = backend;
+    s->conf = *conf;
+    s->path = mem_strdup(conf->path);
+    s->conf.path = s->path;
+    s->env = *env;
+    s->federation = mem_strdup(env->federation);
+    s->env.federation = s->federation;
+    s->log = (struct log_ctx){env->log, ""};
+    if (env->log != NULL) {
+        s->log = *env->log;
+    }
+    (void)pthread_rwlock_init(&s->db_lock, NULL);
+    (void)pthread_mutex_init(&s->state_lock, NULL);
+    (void)pthread_mutex_init(&s->watch_lock, NULL);
+    heads_init(&s->heads);
+    /* The larger part of the cache is the database's own. */
+    cache_init(&s->cache, conf->cache_bytes / 4);
+    s->codec = block_codec_new();
+    s->serial_fd = -1;
+    s->queue.closing = true; /* until the writer runs */
+    return s;
+}
+
+static void store_free(struct store *s)
+{
+    if (s->db != NULL) {
+        s->backend->close(s->db);
+    }
+    if (s->serial_fd >= 0) {
+        (void)close(s->serial_fd);
+    }
+    block_codec_free(&s->codec);
+    cache_fini(&s->cache);
+    heads_fini(&s->heads);
+    (void)pthread_rwlock_destroy(&s->db_lock);
+    (void)pthread_mutex_destroy(&s->watch_lock);
+    (void)pthread_mutex_destroy(&s->state_lock);
+    mem_free(s->federation);
+    mem_free(s->path);
+    mem_free(s);
+}
+
+/* A full disk does not keep a node from answering questions. */
+static enum err open_database(struct store *s, struct errmsg *why)
+{
+    struct errmsg second;
+    enum err err = s->backend->open(&s->db, &s->conf, false, why);
+    if (err == ERR_NO_SPACE &&
+        s->backend->open(&s->db, &s->conf, true, &second) == ERR_OK) {
+        s->db_readonly = true;
+        atomic_store(&s->unwritable, ERR_NO_SPACE);
+        (void)snprintf(s->why, sizeof s->why, "%.*s", ITEM_WHY_MAX - 1,
+                       why->text);
+        err = ERR_OK;
+    }
+    return err;
+}
+
+/* The log that grows; a stopped one is kept, until a successor is named. */
+static struct log_slot *find_own(struct store *s)
+{
+    struct log_slot *own = NULL;
+    for (size_t i = 0; i < s->heads.n; i++) {
+        struct log_slot *slot = s->heads.sorted[i];
+        if (!slot->own || slot->log.kind != LOG_RECORDS) {
+            continue;
+        }
+        s->pulling += slot->state == LOG_PULLING;
+        if (slot->state == LOG_ACTIVE ||
+            (slot->state == LOG_FORKED && own == NULL)) {
+            own = slot;
+        }
+    }
+    return own;
+}
+
+/* Of what was wrapped for the tiers above nothing is in a new log. */
+static enum err owe_keys(struct store *s, struct errmsg *why)
+{
+    return s->env.keyring != NULL ? keyring_owe_again(s->env.keyring, why)
+                                  : ERR_OK;
+}
+
+static enum err open_own_log(struct store *s, struct errmsg *why)
+{
+    struct log_slot *own = find_own(s);
+    if (own != NULL) {
+        atomic_store(&s->own_id, own->id);
+        return ERR_OK;
+    }
+    struct group g;
+    struct touched *t = NULL;
+    struct buf entry = BUF_INIT;
+    const struct entry_open open = {0};
+    group_init(&g, s);
+    enum err err = owe_keys(s, why);
+    if (err == ERR_OK) {
+        err = group_open_log(&g, &open, &entry, &t, why);
+    }
+    if (err == ERR_OK) {
+        await_put(&g, s->conf.has_parent);
+        err = group_commit(&g, why);
+    }
+    if (err == ERR_OK) {
+        atomic_store(&s->own_id, t->slot->id);
+        atomic_store(&s->awaits_parent, s->conf.has_parent);
+    }
+    group_fini(&g);
+    buf_fini(&entry);
+    return err;
+}
+
+typedef enum err open_step_fn(struct store *s, struct errmsg *why);
+
+static open_step_fn *const open_steps[] = {
+    open_database,
+    recover_check_identity,
+    recover_meta,
+    serial_check,
+    hold_load,
+    await_load,
+    heads_load,
+    recover_check_heads,
+    recover_index,
+    recover_renew_notes,
+    recover_count_issues,
+    salvage_load,
+    open_own_log,
+    writer_start,
+};
+
+enum err store_open_plain(struct store **out, const struct backend *backend,
+                          const struct store_conf *conf,
+                          const struct store_env *env, struct errmsg *why)
+{
+    *out = NULL;
+    struct store *s = store_new(backend, conf, env);
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(open_steps); i++) {
+        err = open_steps[i](s, why);
+    }
+    if (err != ERR_OK) {
+        store_free(s);
+        return err;
+    }
+    log_info(&s->log, "STORE-OPEN", "path=%s logs=%zu entries=%llu issues=%lld",
+             s->conf.path, s->heads.n, (unsigned long long)s->heads.entries,
+             (long long)atomic_load(&s->issues));
+    *out = s;
+    return ERR_OK;
+}
+
+/* Without room for a second store the damaged one goes on, if it can. */
+static enum err open_in_place(struct store **out, const struct backend *backend,
+                              const struct store_conf *conf,
+                              const struct store_env *env, const char *what,
+                              struct errmsg *why)
+{
+    log_error(env->log, "STORE-REBUILD",
+              "path=%s result=postponed cause=\"%s\"", conf->path, why->text);
+    enum err err = store_open_plain(out, backend, conf, env, why);
+    if (err == ERR_OK) {
+        atomic_store(&(*out)->damaged, true);
+        (void)snprintf((*out)->damage, sizeof(*out)->damage, "%s", what);
+    }
+    return err;
+}
+
+static enum err open_or_rebuild(struct store **out,
+                                const struct backend *backend,
+                                const struct store_conf *conf,
+                                const struct store_env *env, struct errmsg *why)
+{
+    char what[DAMAGE_MAX];
+    enum err err = ERR_OK;
+    if (!damage_marked(conf->path, what)) {
+        err = store_open_plain(out, backend, conf, env, why);
+        if (err != ERR_CORRUPT) {
+            return err;
+        }
+        (void)snprintf(what, sizeof what, "%.*s", DAMAGE_MAX - 1, why->text);
+        err = damage_mark(conf->path, what, why);
+    }
+    if (err == ERR_OK) {
+        log_warn(env->log, "STORE-REBUILD", "path=%s cause=\"%s\"", conf->path,
+                 what);
+        err = rebuild_run(backend, conf, env, why);
+    }
+    if (err == ERR_NO_SPACE) {
+        return open_in_place(out, backend, conf, env, what, why);
+    }
+    return err == ERR_OK ? store_open_plain(out, backend, conf, env, why) : err;
+}
+
+enum err store_open_on(struct store **out, const struct backend *backend,
+                       const struct store_conf *conf,
+                       const struct store_env *env, struct errmsg *why)
+{
+    *out = NULL;
+    if (backend->open_damaged == NULL) {
+        return store_open_plain(out, backend, conf, env, why);
+    }
+    enum err err = rebuild_finish(conf, why);
+    if (err == ERR_OK) {
+        err = open_or_rebuild(out, backend, conf, env, why);
+    }
+    if (err == ERR_OK) {
+        err = patrol_start(*out, why);
+    }
+    if (err != ERR_OK) {
+        store_close(out);
+    }
+    return err;
+}
+
+enum err store_open(struct store **out, const struct store_conf *conf,
+                    const struct store_env *env, struct errmsg *why)
+{
+    return store_open_on(out, &store_rocksdb, conf, env, why);
+}
+
+void store_closing(struct store *store)
+{
+    writer_close(store);
+}
+
+void store_close(struct store **store)
+{
+    struct store *s = *store;
+    *store = NULL;
+    if (s != NULL) {
+        patrol_stop(s);
+        writer_stop(s);
+        store_free(s);
+    }
+}
+
+void store_watch(struct store *store, store_watch_fn *fn, void *ctx)
+{
+    (void)pthread_mutex_lock(&store->watch_lock);
+    if (store->watchers_n < WATCHERS_MAX) {
+        store->watchers[store->watchers_n].fn = fn;
+        store->watchers[store->watchers_n].ctx = ctx;
+        store->watchers_n++;
+    }
+    (void)pthread_mutex_unlock(&store->watch_lock);
+}
+
+void store_unwatch(struct store *store, store_watch_fn *fn, void *ctx)
+{
+    (void)pthread_mutex_lock(&store->watch_lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < store->watchers_n; i++) {
+        if (store->watchers[i].fn != fn || store->watchers[i].ctx != ctx) {
+            store->watchers[kept++] = store->watchers[i];
+        }
+    }
+    store->watchers_n = kept;
+    (void)pthread_mutex_unlock(&store->watch_lock);
+}
+
+void store_stats(struct store *store, struct store_stats *out)
+{
+    *out = (struct store_stats){
+        .commits = atomic_load(&store->commits),
+        .issues = (uint64_t)atomic_load(&store->issues),
+        .writable = atomic_load(&store->unwritable) == ERR_OK,
+        .awaits_parent = atomic_load(&store->awaits_parent),
+    };
+    (void)pthread_mutex_lock(&store->heads.lock);
+    out->entries = store->heads.entries;
+    (void)pthread_mutex_unlock(&store->heads.lock);
+    (void)pthread_mutex_lock(&store->queue.lock);
+    out->queued = store->queue.n;
+    (void)pthread_mutex_unlock(&store->queue.lock);
+    (void)pthread_mutex_lock(&store->state_lock);
+    memcpy(out->why, store->why, sizeof out->why);
+    out->damaged = atomic_load(&store->damaged);
+    memcpy(out->damage, store->damage, sizeof out->damage);
+    (void)pthread_mutex_unlock(&store->state_lock);
+    bool readonly = false;
+    if (db_enter(store) == ERR_OK) {
+        out->bytes_on_disk = store->backend->disk_bytes(store->db);
+        (void)store->backend->space(store->db, &store->conf, &out->free_bytes,
+                                    &readonly);
+        db_leave(store);
+    }
+}

@@ -1,0 +1,349 @@
+/* store.h - the logs a node holds, their trees and the index over them.
+ *
+ * One writer thread does all commits and groups them: whatever waits goes into
+ * one atomic, synced batch. Reads run on the caller's thread and see committed
+ * state only. Databases stop here: callers see logs, entries and rows.
+ *
+ * Threads:   every function from any thread, unless it says otherwise.
+ * Callbacks: exactly once, on the writer thread, never before the call that
+ *            took them returned, never at all if that call returned an error.
+ *            They must not block and not call the store's blocking functions.
+ * Backends:  store_rocksdb.c, tests' store_scripted.c; private, held equal by
+ *            tests/contract/test_store*.c. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "mlog/block.h"
+#include "mlog/checkpoint.h"
+#include "mlog/entry.h"
+#include "mlog/tree.h"
+
+struct store;
+struct keyring;
+
+enum {
+    SEGMENT_ENTRIES_MAX = 8192,
+    SEGMENT_BYTES_MAX = BLOCK_HEADER_LEN + BLOCK_RAW_MAX, /* packed */
+    DRAFTS_MAX = 1024, /* of one submission */
+    SUBJECT_KEY_MAX = 64,
+};
+
+/* Refused: certainly not written. There is no third outcome for callers: after
+ * an uncertain commit the store itself reads back before it answers. */
+enum log_state {
+    LOG_ACTIVE = 1,  /* grows */
+    LOG_CLOSED = 2,  /* an own log with a successor; read-only, complete */
+    LOG_PULLING = 3, /* the same, its lost tail still comes back from above */
+    LOG_FORKED = 4,  /* stopped for good: two signed heads do not agree */
+    LOG_ABSENT = 0,
+};
+const char *log_state_name(enum log_state state);
+
+/* What is known of one log; a copy, consistent in itself. */
+struct store_head {
+    struct log_id log;
+    enum log_state state;
+    bool own;
+    struct frontier frontier; /* at the durable size */
+    struct hash root;         /* at the durable size */
+    struct checkpoint newest; /* newest checkpoint, its size ≥ the log's */
+    struct bridge bridge;     /* from the durable size to newest.size */
+    uint64_t goal;            /* PULLING: size to be reached; else 0 */
+};
+
+/* Where the index finds a subject. Organisations: kind and identifier.
+ * Persons: kind and a token under this holder's own secret. */
+struct subject_key {
+    uint8_t len;
+    uint8_t b[SUBJECT_KEY_MAX];
+};
+
+/* The current version of one record. */
+struct store_row {
+    struct subject_key subject;
+    uint8_t record_key[RECORD_KEY_LEN];
+    struct log_id log;
+    uint64_t number;
+    uint32_t version;
+    uint16_t item;
+    uint8_t status;
+    uint8_t disclosure;
+    uint32_t decided;
+    uint32_t until;
+    uint32_t publish_until;
+};
+
+struct store_conf {
+    const char *path;     /* folder, made if missing */
+    uint64_t cache_bytes; /* blocks and index pages kept unpacked */
+    uint64_t write_buffer_bytes;
+    uint64_t reserve_bytes; /* free disk below which writes are refused */
+    uint32_t queue_max;     /* submissions and segments waiting */
+    uint64_t queue_bytes_max;
+    /* This node has a parent: what is submitted to a new store waits until
+     * store_parent_told(), because the parent may hold older logs of this node,
+     * and a record there may have later versions than the new store knows. */
+    bool has_parent;
+    /* Everything is read and checked in the background this long after the
+     * last time; 0: never. */
+    uint32_t scrub_interval_ms;
+};
+
+struct store_env {
+    enum suite suite;
+    const char *federation;
+    uint64_t self;                 /* node code */
+    const struct identity *signer; /* outlives the store */
+    struct keyring *keyring;       /* outlives the store; may be NULL: no
+                                      sealed value can be indexed */
+    const struct log_ctx *log;
+    /* Told once that damage was found in what is stored; the next open
+     * rebuilds it. Any thread, must not block or call the store. May be
+     * NULL. */
+    void (*damaged)(void *ctx, const char *what);
+    void *ctx;
+};
+
+/* Opens or makes the store; checks every head against its tree; opens the
+ * node's records log (entry 1 is ENTRY_OPEN) if there is none. A store that
+ * is marked as damaged, or turns out to be, is rebuilt from what can be read
+ * of it (docs/decisions/0006-damaged-store.md). Blocks, then for long.
+ * ERR_CONF (belongs to another node, suite or federation), ERR_CORRUPT,
+ * ERR_NO_SPACE, ERR_BUSY (another process has it). */
+MUST_USE enum err store_open(struct store **out, const struct store_conf *conf,
+                             const struct store_env *env, struct errmsg *why);
+/* Refuses new work, finishes what waits, joins the writer. Blocks. */
+void store_close(struct store **store);
+/* Takes no more, and answers what waits: with ERR_UNCERTAIN where the database
+ * does not come back. Before parts are ended that wait for their callbacks. */
+void store_closing(struct store *store);
+
+/* From now on signs with `signer`, which outlives the store: the certificate
+ * was renewed. Signs the heads of this node's logs anew. Blocks; not on the
+ * writer thread. */
+MUST_USE enum err store_renew(struct store *store,
+                              const struct identity *signer,
+                              struct errmsg *why);
+
+/* ---- the node's own records ---- */
+
+enum draft_outcome {
+    DRAFT_NEW,       /* version 1 */
+    DRAFT_CHANGED,   /* a new version */
+    DRAFT_UNCHANGED, /* what is stored already; nothing written */
+    DRAFT_PENDING,   /* durable, gets its number when a pulled log is whole */
+};
+struct draft_result {
+    enum draft_outcome outcome;
+    uint32_t version;
+    struct log_id log;
+    uint64_t number;
+};
+typedef void store_submitted_fn(void *ctx, enum err err, const char *why,
+                                const struct draft_result *results, size_t n);
+/* Appends encoded entries (version and predecessor left 0: the store fills
+ * them in) to the own records log, all or none. Copies them. Whether a draft
+ * is unchanged is told by the content digest in its body (record.h). ERR_BUSY:
+ * queue full, try again; ERR_NO_SPACE; ERR_TOO_LARGE. */
+MUST_USE enum err store_submit(struct store *store, const struct slice *drafts,
+                               size_t n, store_submitted_fn *done, void *ctx);
+/* The id of the log that store_submit() appends to. */
+struct log_id store_own_log(struct store *store);
+
+/* ---- other nodes' logs ---- */
+
+/* A verified run of entries; made by sync, consumed by store_append(). */
+struct segment {
+    struct log_id log;
+    uint64_t first;         /* number of the first new entry */
+    size_t count;           /* new entries */
+    struct frontier before; /* at first - 1 */
+    struct frontier after;  /* at first + count - 1 */
+    struct hash *leaves;    /* count, owned */
+    struct slot *slots;     /* count, owned; bytes point into raw */
+    struct buf raw;         /* unpacked entries, owned */
+    struct buf blocks;      /* packed blocks as they came, owned */
+    struct block_ref *refs; /* where the blocks are, owned */
+    size_t refs_count;
+    struct checkpoint newest;
+    struct buf note;      /* its signed bytes, owned */
+    struct bridge bridge; /* from the end to newest.size */
+    struct buf chain;     /* signing certificates; empty: as before */
+};
+/* A packed block: entries from number `first`, which may be before the
+ * segment's first if the sender's block boundaries are others. */
+struct block_ref {
+    uint64_t first;
+    uint32_t count;
+    uint32_t offset;
+    uint32_t len;
+};
+struct segment *segment_new(void);
+void segment_free(struct segment **segment);
+
+typedef void store_appended_fn(void *ctx, enum err err, const char *why,
+                               const struct log_id *log, uint64_t size);
+/* Takes the segment (set to NULL) unless it returns an error. Written only if
+ * the log's head is still `before`; a run that is there already is compared by
+ * root and answered ERR_OK, one that overlaps is trimmed. ERR_GAP (by
+ * callback): the head is behind. ERR_CONFLICT (by callback): other bytes under
+ * the same numbers. ERR_BUSY: queue full. */
+MUST_USE enum err store_append(struct store *store, struct segment **segment,
+                               store_appended_fn *done, void *ctx);
+/* Stops a log for good and keeps the evidence: our signed head and the other
+ * one. Idempotent. Synced before it returns; not on the writer thread. */
+MUST_USE enum err store_mark_forked(struct store *store,
+                                    const struct log_id *log,
+                                    struct slice other_note,
+                                    const char *reason);
+
+/* ---- heads and trees ---- */
+
+MUST_USE enum err store_head(struct store *store, const struct log_id *log,
+                             struct store_head *out);
+/* The signed bytes of the newest checkpoint and the signer's chain. Either
+ * buffer may be NULL. */
+MUST_USE enum err store_note(struct store *store, const struct log_id *log,
+                             struct buf *note, struct buf *chain);
+/* Calls `fn` for every log in order of log_id_cmp(), from a copy of the list;
+ * stops if it returns false. */
+typedef bool store_log_fn(void *ctx, const struct store_head *head);
+void store_logs(struct store *store, store_log_fn *fn, void *ctx);
+size_t store_log_count(struct store *store);
+/* A view of the log's tree for proofs, valid while the store is open and the
+ * log is not truncated. `head` must outlive it. */
+struct tree_view store_view(struct store *store, const struct store_head *head);
+/* Told after each commit which logs changed (heads are visible already), on
+ * the writer thread. At most 4 watchers, set before work begins. */
+typedef void store_watch_fn(void *ctx, const struct log_id *logs, size_t n);
+void store_watch(struct store *store, store_watch_fn *fn, void *ctx);
+/* The watcher is not called any more once this returns; not from within it. */
+void store_unwatch(struct store *store, store_watch_fn *fn, void *ctx);
+
+/* ---- entries ---- */
+
+/* Packed blocks covering `from` and following ones, at most `max_bytes` (at
+ * least one block) and not past `last`'s block. The first may begin before
+ * `from`. Appends bytes to `blocks` and fills `refs` (room for `refs_max`;
+ * offsets into `blocks`). ERR_NOT_FOUND: nothing there; ERR_CORRUPT. */
+MUST_USE enum err store_blocks(struct store *store, const struct log_id *log,
+                               uint64_t from, uint64_t last, size_t max_bytes,
+                               struct buf *blocks, struct block_ref *refs,
+                               size_t refs_max, size_t *count);
+/* One entry's bytes, appended; checked against its leaf in the tree is the
+ * caller's choice (store_entry_verified). ERR_NOT_FOUND, ERR_SEALED (erased).
+ */
+MUST_USE enum err store_entry(struct store *store, const struct log_id *log,
+                              uint64_t number, struct buf *out);
+
+/* ---- index ---- */
+
+void subject_key_org(struct subject_key *out, enum subject_kind kind,
+                     struct slice identifier);
+/* A person's: token of the identifier under this holder's secret. */
+MUST_USE enum err subject_key_person(struct keyring *keyring,
+                                     struct slice identifier,
+                                     struct subject_key *out);
+typedef bool store_row_fn(void *ctx, const struct store_row *row);
+/* Current rows of a subject, from one snapshot, in order of record key and
+ * owner; stops if `fn` returns false. */
+MUST_USE enum err store_subject(struct store *store,
+                                const struct subject_key *subject,
+                                store_row_fn *fn, void *ctx);
+/* `origin` owns the record: one key used by two owners is two records.
+ * ERR_NOT_FOUND. */
+MUST_USE enum err store_row(struct store *store,
+                            const struct subject_key *subject,
+                            const uint8_t record_key[RECORD_KEY_LEN],
+                            uint64_t origin, struct store_row *out);
+
+/* Entries that are carried on without effect. */
+enum entry_effect { EFFECT_VOID = 1, EFFECT_UNINDEXED = 2 };
+struct store_issue {
+    struct log_id log;
+    uint64_t number;
+    enum entry_effect effect;
+    char reason[96];
+};
+typedef bool store_issue_fn(void *ctx, const struct store_issue *issue);
+MUST_USE enum err store_issues(struct store *store, store_issue_fn *fn,
+                               void *ctx);
+
+/* ---- recovery ---- */
+
+/* The own log `log` was rolled back: the parent holds `peer_size` entries of
+ * it with `peer_root`, and `common` is the longest prefix both agree on. In
+ * one commit: the tail past `common` is set aside, the log becomes PULLING
+ * with goal peer_size (CLOSED if common == peer_size), and a new incarnation
+ * opens whose entry 1 names (log, peer_size, peer_root). What was set aside,
+ * and what is submitted meanwhile, is appended to the new log when the old
+ * one is whole. `note` is the parent's checkpoint, signed by this node.
+ * Blocks; not on the writer thread. */
+MUST_USE enum err store_succeed(struct store *store, const struct log_id *log,
+                                uint64_t common, uint64_t peer_size,
+                                const struct hash *peer_root, struct slice note,
+                                struct errmsg *why);
+
+/* True while a new store waits for store_parent_told(). */
+bool store_awaits_parent(struct store *store);
+/* The parent named all logs of this node that it has, and they are here or
+ * PULLING. Blocks; not on the writer thread. */
+MUST_USE enum err store_parent_told(struct store *store, struct errmsg *why);
+/* The parent holds no more of the PULLING log `log` than has come back: what
+ * is missing behind it is nowhere. Closes the log as it is and lists the gap
+ * as an issue. `known_above`: the parent holds some of it. Blocks; not on the
+ * writer thread. */
+MUST_USE enum err store_end_pull(struct store *store, const struct log_id *log,
+                                 bool known_above, struct errmsg *why);
+
+/* Rebuilds the index from the logs. Blocks; writes go on afterwards.
+ * `progress` may be NULL. */
+typedef void store_progress_fn(void *ctx, uint64_t done, uint64_t total);
+MUST_USE enum err store_reindex(struct store *store,
+                                store_progress_fn *progress, void *ctx,
+                                struct errmsg *why);
+/* Reads every block, hashes every entry and compares with tree and heads;
+ * `bad` is called for each fault found. Blocks. */
+typedef void store_fault_fn(void *ctx, const struct log_id *log,
+                            uint64_t number, const char *what);
+MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,
+                              store_progress_fn *progress, void *ctx);
+
+/* True if entries of this own log were lost or may have been: it does not grow,
+ * what is submitted waits, until store_succeed() closed it at the size that
+ * the parent or this node holds. */
+bool store_in_doubt(struct store *store, const struct log_id *log);
+/* The same decision where there is no parent to ask: closes a log in doubt as
+ * it is. Blocks; not on the writer thread. */
+MUST_USE enum err store_settle(struct store *store, struct errmsg *why);
+
+/* ---- what is known of the tiers above ---- */
+
+struct store_above {
+    enum tier tier;
+    uint64_t code;
+    uint64_t size; /* durable there */
+};
+enum { ABOVE_MAX = 6 };
+/* Remembered in memory, written along with a later commit. */
+void store_set_above(struct store *store, const struct log_id *log,
+                     const struct store_above *above, size_t n);
+size_t store_above(struct store *store, const struct log_id *log,
+                   struct store_above out[ABOVE_MAX]);
+
+struct store_stats {
+    uint64_t entries; /* of all logs */
+    uint64_t bytes_on_disk;
+    uint64_t free_bytes;
+    uint64_t queued;  /* waiting for the writer */
+    uint64_t commits; /* since start */
+    uint64_t issues;
+    bool writable; /* false: see why */
+    char why[160];
+    bool awaits_parent; /* new: records wait (store_awaits_parent()) */
+    bool damaged;       /* the next start rebuilds it */
+    char damage[256];
+};
+void store_stats(struct store *store, struct store_stats *out);
+
+#endif

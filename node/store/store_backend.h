@@ -1,0 +1,161 @@
+/* store_backend.h - what a database must provide. Private to store/ and its
+ * tests.
+ *
+ * In terms of the domain: logs have a small local number (`log`, u32), blocks,
+ * tree nodes, parts (head, note, …) and index rows. The store decides what is
+ * written; a backend keeps it, all or nothing, and gives it back.
+ *
+ * Threads:  batches are made, filled and committed by one thread at a time;
+ *           reads come from any thread. No call runs during open and close.
+ * Errors:   of a commit: ERR_OK durable; ERR_NO_SPACE certainly not written;
+ *           ERR_CORRUPT the database met damage and stopped; ERR_UNCERTAIN
+ *           anything else: after these two the store closes, opens again and
+ *           compares META_SERIAL. Of a read: ERR_CORRUPT names the file in
+ *           `why`; ERR_IO. */
+#ifndef STORE_BACKEND_H
+#define STORE_BACKEND_H
+
+#include "store/store.h"
+
+enum { DIGEST_LEN = 16, ROWS_BATCH_MAX = 1024 };
+
+/* Small values that belong to one log. The numbers are on disk. */
+enum log_part {
+    PART_HEAD = 1,  /* store_heads.c */
+    PART_NOTE = 2,  /* newest checkpoint as signed */
+    PART_CHAIN = 3, /* its signer's certificates */
+    PART_FORK = 4,  /* evidence: the other note and the reason */
+    PART_ABOVE = 5, /* durable sizes at the tiers above */
+};
+
+enum meta {
+    META_IDENTITY = 1,   /* format, node, suite, federation */
+    META_SERIAL = 2,     /* u64, one more with every commit */
+    META_GENERATION = 3, /* u8, the index that readers use; 0: to be made */
+    META_HOLD = 4,       /* struct hold (store_impl.h); empty: none */
+    META_AWAIT = 5,      /* u8 1: a new store that awaits its parent */
+};
+
+/* Index keys: a row is found by its subject, its record key and its owner. The
+ * owner is part of the key so that nobody can hide another's record by using
+ * its key, and so that the order of arrival never matters. */
+struct row_key {
+    struct subject_key subject;
+    uint8_t record_key[RECORD_KEY_LEN];
+    uint64_t origin;
+};
+
+/* One index row. A record whose subject changed leaves a `moved` row under the
+ * old subject, so that an older version arriving later stays hidden. */
+struct row {
+    struct row_key key;
+    uint32_t log;
+    uint64_t number;
+    uint32_t version; /* 0: no such row */
+    uint16_t item;
+    uint8_t status;
+    uint8_t disclosure;
+    bool moved;
+    bool has_digest; /* own records only */
+    uint32_t decided;
+    uint32_t until;
+    uint32_t publish_until;
+    uint8_t digest[DIGEST_LEN];
+};
+
+/* Iteration callbacks return false to stop; slices are borrowed. */
+typedef bool backend_block_fn(void *ctx, uint64_t first, struct slice block);
+typedef bool backend_row_fn(void *ctx, const struct row *row);
+typedef bool backend_part_fn(void *ctx, uint32_t log, struct slice value);
+typedef bool backend_issue_fn(void *ctx, uint32_t log, uint64_t number,
+                              uint8_t reason);
+typedef bool backend_salvage_fn(void *ctx, uint64_t seq, struct slice entry);
+
+struct backend {
+    const char *name;
+
+    /* `readonly` opens what is there without writing a byte: for reads while
+     * the disk is full. ERR_BUSY: another process has it. */
+    enum err (*open)(void **db, const struct store_conf *conf, bool readonly,
+                     struct errmsg *why);
+    void (*close)(void *db);
+    /* Opens what can still be read of a damaged database, for reads only; may
+     * mend its catalogue of files. NULL: this backend cannot be rebuilt. */
+    enum err (*open_damaged)(void **db, const struct store_conf *conf,
+                             struct errmsg *why);
+    /* Reads some pages, those of blocks excepted, from where `cursor` says
+     * (empty: the first) and moves it; leaves it empty after the last. */
+    enum err (*check)(void *db, struct buf *cursor, struct errmsg *why);
+    /* Free room for new data, and whether the medium takes writes at all. */
+    enum err (*space)(void *db, const struct store_conf *conf,
+                      uint64_t *free_bytes, bool *readonly);
+    uint64_t (*disk_bytes)(void *db);
+
+    /* One batch at a time; filling it cannot fail. */
+    void *(*batch_new)(void *db);
+    void (*batch_free)(void *batch);
+    size_t (*batch_count)(void *batch);
+    void (*put_block)(void *batch, uint32_t log, uint64_t first,
+                      struct slice block);
+    void (*put_node)(void *batch, uint32_t log, unsigned level, uint64_t index,
+                     const struct hash *hash);
+    /* Drops blocks that begin at number `first` or later, and tree nodes that
+     * are not complete in a tree of `size` entries. */
+    void (*cut_log)(void *batch, uint32_t log, uint64_t first, uint64_t size);
+    void (*put_part)(void *batch, uint32_t log, enum log_part part,
+                     struct slice value);
+    void (*put_meta)(void *batch, enum meta meta, struct slice value);
+    void (*put_row)(void *batch, uint8_t generation, const struct row *row);
+    void (*del_row)(void *batch, uint8_t generation, const struct row_key *key);
+    void (*put_issue)(void *batch, uint8_t generation, uint32_t log,
+                      uint64_t number, uint8_t reason);
+    void (*del_issue)(void *batch, uint8_t generation, uint32_t log,
+                      uint64_t number);
+    /* Rows and issues of one generation, all of them. */
+    void (*drop_index)(void *batch, uint8_t generation);
+    void (*put_salvage)(void *batch, uint64_t seq, struct slice entry);
+    void (*del_salvage)(void *batch, uint64_t seq);
+    enum err (*commit)(void *db, void *batch, struct errmsg *why);
+
+    /* Blocks in order from the one that covers `from`, or the next behind it
+     * if none does. `bulk`: do not disturb the cache. */
+    enum err (*blocks)(void *db, uint32_t log, uint64_t from, bool bulk,
+                       backend_block_fn *fn, void *ctx, struct errmsg *why);
+    enum err (*node)(void *db, uint32_t log, unsigned level, uint64_t index,
+                     struct hash *out, struct errmsg *why);
+    /* At most ROWS_BATCH_MAX keys in rising order; absent ones get version 0.
+     */
+    enum err (*rows)(void *db, uint8_t generation,
+                     const struct row_key *const *keys, size_t n,
+                     struct row *const *out, struct errmsg *why);
+    enum err (*rows_of)(void *db, uint8_t generation,
+                        const struct subject_key *subject, backend_row_fn *fn,
+                        void *ctx, struct errmsg *why);
+    /* Appends; ERR_NOT_FOUND. */
+    enum err (*part)(void *db, uint32_t log, enum log_part part,
+                     struct buf *out, struct errmsg *why);
+    enum err (*parts)(void *db, enum log_part part, backend_part_fn *fn,
+                      void *ctx, struct errmsg *why);
+    enum err (*meta)(void *db, enum meta meta, struct buf *out,
+                     struct errmsg *why);
+    /* In order of (log, number), from that one on. */
+    enum err (*issues)(void *db, uint8_t generation, uint32_t log,
+                       uint64_t number, backend_issue_fn *fn, void *ctx,
+                       struct errmsg *why);
+    enum err (*salvage)(void *db, uint64_t from, backend_salvage_fn *fn,
+                        void *ctx, struct errmsg *why);
+};
+
+extern const struct backend store_rocksdb;
+
+/* Order of index rows: subject, record key, owner. */
+int row_key_cmp(const struct row_key *a, const struct row_key *b);
+
+/* store_open() over another backend. */
+MUST_USE enum err store_open_on(struct store **out,
+                                const struct backend *backend,
+                                const struct store_conf *conf,
+                                const struct store_env *env,
+                                struct errmsg *why);
+
+#endif

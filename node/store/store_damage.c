@@ -1,0 +1,236 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+enum { PATH_LEN = 4096, MARK_MAX = 4096, SERIAL_LEN = 16 };
+
+static void path_in(const char *folder, const char *name, char out[PATH_LEN])
+{
+    (void)snprintf(out, PATH_LEN, "%s/%s", folder, name);
+}
+
+/* ---- the mark ---- */
+
+bool damage_marked(const char *path, char what[DAMAGE_MAX])
+{
+    char mark[PATH_LEN];
+    struct buf text = BUF_INIT;
+    struct errmsg why;
+    path_in(path, "DAMAGED", mark);
+    enum err err = file_read(mark, MARK_MAX, &text, &why);
+    (void)snprintf(what, DAMAGE_MAX, "%.*s", (int)text.len,
+                   err == ERR_OK ? (const char *)text.data : "");
+    buf_fini(&text);
+    return err == ERR_OK || err == ERR_TOO_LARGE;
+}
+
+enum err damage_mark(const char *path, const char *what, struct errmsg *why)
+{
+    char mark[PATH_LEN];
+    path_in(path, "DAMAGED", mark);
+    return file_replace(mark, slice_str(what), 0600, why);
+}
+
+void store_damaged(struct store *s, const char *what)
+{
+    struct errmsg why = {""};
+    if (atomic_exchange(&s->damaged, true)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->state_lock);
+    (void)snprintf(s->damage, sizeof s->damage, "%s", what);
+    (void)pthread_mutex_unlock(&s->state_lock);
+    bool marked = damage_mark(s->conf.path, what, &why) == ERR_OK;
+    log_error(&s->log, "STORE-DAMAGED",
+              "path=%s cause=\"%s\" marked=%s%s todo=\"check the disk and "
+              "restart: the node then rebuilds the store and gets what is "
+              "lost from its parent and children\"",
+              s->conf.path, what, marked ? "yes" : "no ", why.text);
+    if (s->env.damaged != NULL) {
+        s->env.damaged(s->env.ctx, what);
+    }
+}
+
+/* ---- the count of commits ---- */
+
+uint64_t serial_read(const char *path)
+{
+    char file[PATH_LEN];
+    struct buf value = BUF_INIT;
+    struct errmsg why;
+    path_in(path, "SERIAL", file);
+    uint64_t serial = 0;
+    if (file_read(file, SERIAL_LEN, &value, &why) == ERR_OK &&
+        value.len == SERIAL_LEN &&
+        be_get64(value.data) == ~be_get64(value.data + 8)) {
+        serial = be_get64(value.data);
+    }
+    buf_fini(&value);
+    return serial;
+}
+
+/* Not synced: after a power cut it may be behind, never ahead. */
+void serial_write(struct store *s)
+{
+    uint8_t value[SERIAL_LEN];
+    be_put64(value, s->serial);
+    be_put64(value + 8, ~s->serial);
+    if (s->serial_fd < 0) {
+        char file[PATH_LEN];
+        path_in(s->conf.path, "SERIAL", file);
+        s->serial_fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    }
+    if (s->serial_fd >= 0 &&
+        pwrite(s->serial_fd, value, sizeof value, 0) != sizeof value &&
+        ftruncate(s->serial_fd, 0) != 0) {
+        log_debug(&s->log, "STORE-SERIAL", "cause=\"%s\"", strerror(errno));
+    }
+}
+
+enum err serial_check(struct store *s, struct errmsg *why)
+{
+    uint64_t beside = serial_read(s->conf.path);
+    if (beside <= s->serial) {
+        return ERR_OK;
+    }
+    return err_set(why, ERR_CORRUPT,
+                   "store %s: its last %llu commits are gone: the write-ahead "
+                   "log is damaged",
+                   s->conf.path, (unsigned long long)(beside - s->serial));
+}
+
+/* ---- an own log in doubt ---- */
+
+void hold_put(struct buf *out, const struct hold *hold)
+{
+    if (hold->active) {
+        log_id_put(out, &hold->log);
+        buf_put_u64(out, hold->base);
+    }
+}
+
+void hold_get(struct slice value, struct hold *out)
+{
+    struct reader r = reader_of(value);
+    struct hold hold = {.active = true, .log = log_id_get(&r)};
+    hold.base = reader_u64(&r);
+    *out = reader_done(&r) ? hold : (struct hold){.active = false};
+}
+
+enum err hold_load(struct store *s, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    enum err err = s->backend->meta(s->db, META_HOLD, &value, why);
+    if (err == ERR_OK) {
+        hold_get(buf_slice(&value), &s->hold);
+    }
+    buf_fini(&value);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+struct release {
+    struct group *g;
+    uint64_t last;
+};
+
+static bool on_known(void *ctx, uint64_t seq, struct slice entry)
+{
+    struct release *r = ctx;
+    (void)entry;
+    if (seq > r->last) {
+        return false;
+    }
+    r->g->s->backend->del_salvage(r->g->batch, seq);
+    r->g->salvaged--;
+    return true;
+}
+
+enum err hold_release(struct group *g, uint64_t size, struct errmsg *why)
+{
+    struct store *s = g->s;
+    struct release r = {g, s->hold.base + size};
+    s->backend->put_meta(g->batch, META_HOLD, slice_of("", 0));
+    return s->backend->salvage(s->db, s->hold.base + 1, on_known, &r, why);
+}
+
+/* ---- a new store that awaits its parent ---- */
+
+enum err await_load(struct store *s, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    enum err err = s->backend->meta(s->db, META_AWAIT, &value, why);
+    bool awaits = err == ERR_OK && value.len == 1 && s->conf.has_parent;
+    atomic_store(&s->awaits_parent, awaits);
+    buf_fini(&value);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+void await_put(struct group *g, bool awaits)
+{
+    const uint8_t yes = 1;
+    g->s->backend->put_meta(g->batch, META_AWAIT, slice_of(&yes, awaits));
+}
+
+bool store_awaits_parent(struct store *store)
+{
+    return atomic_load(&store->awaits_parent);
+}
+
+static enum err do_told(struct store *s, void *ctx, struct errmsg *why)
+{
+    struct group g;
+    (void)ctx;
+    group_init(&g, s);
+    await_put(&g, false);
+    enum err err = group_commit(&g, why);
+    if (err == ERR_OK) {
+        atomic_store(&s->awaits_parent, false);
+        log_info(&s->log, "STORE-ADMITTED", "set_aside=%llu",
+                 (unsigned long long)s->salvaged);
+    }
+    group_fini(&g);
+    return err;
+}
+
+enum err store_parent_told(struct store *store, struct errmsg *why)
+{
+    return writer_job(store, do_told, NULL, why);
+}
+
+bool store_in_doubt(struct store *store, const struct log_id *log)
+{
+    (void)pthread_mutex_lock(&store->heads.lock);
+    bool doubt = store->hold.active && log_id_eq(&store->hold.log, log);
+    (void)pthread_mutex_unlock(&store->heads.lock);
+    return doubt;
+}
+
+enum err store_settle(struct store *store, struct errmsg *why)
+{
+    struct log_id own = store_own_log(store);
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    if (!store_in_doubt(store, &own)) {
+        return ERR_OK;
+    }
+    enum err err = store_head(store, &own, &head);
+    if (err == ERR_OK) {
+        err = store_note(store, &own, &note, NULL);
+    }
+    if (err == ERR_OK) {
+        uint64_t size = head.frontier.size;
+        err = store_succeed(store, &own, size, size, &head.root,
+                            buf_slice(&note), why);
+    } else {
+        err = err_set(why, err, "the own log in doubt cannot be read");
+    }
+    buf_fini(&note);
+    return err;
+}

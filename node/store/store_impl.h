@@ -1,0 +1,503 @@
+/* store_impl.h - what the parts of the store share. Private to store/.
+ *
+ *   store.c         open and close, stats
+ *   store_heads.c   the table of logs and the form of a head on disk
+ *   store_read.c    blocks, entries, tree views; the cache of unpacked blocks
+ *   store_index.c   what entries mean to the index; rows and issues
+ *   store_group.c   one group of items becomes one batch
+ *   store_writer.c  the queue, the writer thread, commits and their doubts
+ *   store_succeed.c a rolled back log gets a successor; what was set aside
+ *   store_recover.c checks at opening, reindex, scrub
+ *   store_damage.c  the mark of damage, the count of commits beside the log
+ *   store_folder.c  the folders of a rebuild, and their change of places
+ *   store_rebuild.c a new store from what can be read of a damaged one
+ *   store_patrol.c  the scrub that runs by itself
+ *
+ * Locks, in the order in which they may nest: db_lock, heads.lock; the others
+ * (queue, cache, state) are leaves. */
+#ifndef STORE_IMPL_H
+#define STORE_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/log.h"
+#include "store/keyring.h"
+#include "store/store_backend.h"
+
+enum {
+    GROUP_ENTRIES_MAX = 8192,
+    GROUP_ITEMS_MAX = 1024,
+    GROUP_BYTES_MAX = 4 << 20,
+    WATCHERS_MAX = 4,
+    ITEM_WHY_MAX = 160,
+    DAMAGE_MAX = 256,
+    STORE_PATH_LEN = 4096,
+    CODECS_MAX = 8,
+    CACHE_WAYS = 4,
+};
+
+/* ---- logs ---- */
+
+struct store;
+struct touched;
+
+/* One log; lives as long as the store. */
+struct log_slot {
+    struct store *store;
+    uint32_t id;       /* local number, from 1 */
+    struct log_id log; /* never changes */
+    /* heads.lock; changed by the writer only, which reads without it */
+    enum log_state state; /* LOG_ABSENT: known by name only, or not yet */
+    bool own;
+    uint64_t size;
+    struct buf coded; /* struct head, packed: there may be very many logs */
+    struct store_above above[ABOVE_MAX];
+    size_t above_n;
+    bool above_dirty;
+    struct touched *touched; /* writer: in the group at work */
+    bool chain_current;     /* writer: own; the chain on disk is the signer's */
+    struct hash chain_hash; /* writer: of the chain on disk; 0: not known */
+};
+
+/* A head as the writer works on it. */
+struct head {
+    struct store_head h;
+    /* The log may not grow past this (0: no limit): the size at which its
+     * successor took over, and the root it then had. */
+    uint64_t limit;
+    struct hash limit_root;
+};
+
+struct heads {
+    pthread_mutex_t lock;
+    struct log_slot **by_id;  /* NULL where a number is unused */
+    struct log_slot **sorted; /* by log_id_cmp() */
+    size_t n;
+    size_t cap;
+    uint32_t ids; /* the next local number */
+    uint32_t ids_cap;
+    bool above_dirty; /* of some slot */
+    uint64_t entries;
+};
+
+void heads_init(struct heads *heads);
+void heads_fini(struct heads *heads);
+void head_encode(const struct head *head, struct buf *out);
+MUST_USE enum err head_decode(struct slice coded, struct head *out);
+/* NULL if the log is not known. Takes the lock. */
+struct log_slot *heads_find(struct heads *heads, const struct log_id *log);
+/* Finds or adds, LOG_ABSENT. Writer, or before it runs. */
+struct log_slot *heads_add(struct store *s, const struct log_id *log);
+/* The slot of a local number; NULL if there is none. Takes the lock. */
+struct log_slot *heads_at(struct heads *heads, uint32_t id);
+/* One more than the highest local number. */
+uint32_t heads_ids(struct heads *heads);
+/* The committed head. ERR_NOT_FOUND if the log is known by name only. */
+MUST_USE enum err heads_copy(struct heads *heads, struct log_slot *slot,
+                             struct head *out);
+/* Makes a committed head visible. `coded` is consumed. */
+void heads_publish(struct heads *heads, struct log_slot *slot,
+                   const struct head *head, struct buf *coded);
+/* Reads the parts that make the table. Before the writer runs. */
+MUST_USE enum err heads_load(struct store *s, struct errmsg *why);
+/* Adds what was set by store_set_above() and is not on disk yet. */
+void heads_write_above(struct store *s, void *batch);
+
+/* ---- index ---- */
+
+/* Why an entry has no effect. The numbers are on disk. */
+enum reason {
+    REASON_NONE = 0,
+    REASON_MALFORMED = 1,
+    REASON_FORMAT = 2,
+    REASON_TYPE = 3,
+    REASON_STATUS = 4,
+    REASON_DISCLOSURE = 5,
+    REASON_SUBJECT_KIND = 6,
+    REASON_CLEAR_PERSON = 7,
+    REASON_NO_KEY = 8,
+    REASON_SUBJECT = 9,
+    REASON_VERSION = 10,
+    REASON_OPEN_PLACE = 11,
+    REASON_NOT_OPENED = 12,
+    REASON_ERASED = 13,
+    REASON_CONFLICT = 14,
+    REASON_LOST = 15,
+    REASON_KEY_UNSAVED = 16,
+    REASON_KEYS = 17,
+    REASON_COUNT
+};
+enum entry_effect reason_effect(enum reason reason);
+/* Is it judged again when a key has come, and at start? */
+bool reason_waits(uint8_t reason);
+const char *reason_text(enum reason reason);
+
+/* What one entry means to the index; log and number are filled in later. */
+struct judged {
+    enum reason reason;
+    uint8_t type;
+    bool indexed;   /* row is set */
+    bool has_prev;  /* the subject changed; prev is set */
+    bool learned;   /* a seal key that was not known before */
+    struct row row; /* key, version, status, … */
+    struct row_key prev;
+};
+/* Reads the envelope; takes in keys. Any thread. `slot->entry.data` NULL: an
+ * erased one. */
+void index_judge(struct store *s, const struct log_id *log, uint64_t number,
+                 const struct slot *slot, struct judged *out);
+
+/* Rows of one group: read once, changed in memory, written together. */
+struct row_state {
+    struct row row;
+    bool dirty; /* to be written, or removed if version is 0 */
+};
+struct row_map {
+    uint8_t generation;
+    struct row_state **at;
+    size_t n;
+    size_t cap;
+    uint32_t *slots; /* place in `at` plus 1 */
+    size_t slots_n;  /* power of two */
+};
+void row_map_fini(struct row_map *map);
+/* Finds or adds, unread. Borrowed from the map. */
+struct row_state *row_map_get(struct row_map *map, const struct row_key *key);
+/* Adds the rows that an entry may change. */
+void row_map_want(struct row_map *map, const struct judged *judged);
+/* Reads all rows from place `from` on, in order of their keys. */
+MUST_USE enum err row_map_read(struct row_map *map, struct store *s,
+                               size_t from, struct errmsg *why);
+void row_map_write(struct row_map *map, struct store *s, void *batch);
+/* The highest version wins, whatever the order of arrival. */
+enum reason row_apply(struct row_state *state, const struct row *row);
+
+/* ---- groups ---- */
+
+#define REJUDGE_ALL UINT64_MAX
+
+typedef enum err store_job_fn(struct store *s, void *ctx, struct errmsg *why);
+
+enum item_kind { ITEM_SUBMIT, ITEM_APPEND, ITEM_JOB };
+
+/* One thing waiting for the writer. */
+struct item {
+    struct item *next;
+    enum item_kind kind;
+    size_t bytes;   /* that it keeps in memory */
+    size_t entries; /* drafts, or entries of the segment */
+    enum err err;
+    char why[ITEM_WHY_MAX];
+    struct judged *judged; /* one an entry */
+
+    struct slice *drafts; /* into raw */
+    struct buf raw;
+    struct draft_result *results;
+    uint64_t *salvage; /* drafts that come from the salvage: their seqs */
+    store_submitted_fn *submitted;
+
+    struct segment *segment;
+    uint64_t size; /* of the log, after the commit */
+    store_appended_fn *appended;
+
+    store_job_fn *job;
+    struct errmsg *job_why;
+    bool *job_done; /* queue.lock */
+
+    void *ctx;
+};
+
+void item_free(struct item *item);
+/* Keeps `why` for the callback. */
+void item_fail(struct item *item, enum err err, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* A log that a group works on. */
+struct touched {
+    struct log_slot *slot;
+    struct head head;
+    bool dirty;         /* the head is to be written */
+    bool sign;          /* own, grown */
+    struct slice note;  /* to be written; borrowed from item or own_note */
+    struct slice chain; /* the same */
+    struct hash chain_hash;
+    struct buf own_note;
+};
+
+/* One batch in the making. */
+struct group {
+    struct store *s;
+    void *batch;
+    struct touched **touched;
+    size_t touched_n;
+    struct row_map rows;
+    /* Own entries that are not in a block yet; they borrow from items. */
+    struct slot pending[BLOCK_ENTRIES_MAX];
+    size_t pending_n;
+    struct touched *pending_log;
+    struct buf packed;
+    int64_t issues;        /* change in their number */
+    int64_t salvaged;      /* change in the number of set-aside drafts */
+    uint64_t salvage_next; /* first free seq */
+    /* A key of this origin was learned; 0: none, REJUDGE_ALL: of several. */
+    uint64_t rejudge_origin;
+};
+
+void group_init(struct group *g, struct store *s);
+void group_fini(struct group *g);
+/* The working head of a log, added to the group on first use. ERR_CORRUPT if
+ * the head kept in memory no longer fits its own root. */
+MUST_USE enum err group_touch(struct group *g, struct log_slot *slot,
+                              struct touched **out, struct errmsg *why);
+/* Reads the rows that the entries of `item` may change. */
+MUST_USE enum err group_read_rows(struct group *g, const struct item *items,
+                                  struct errmsg *why);
+/* Works `item` into the batch; what is wrong with it goes into item->err.
+ * False: it depends on a log that this group has changed already, so it
+ * belongs to the next group. */
+bool group_take(struct group *g, struct item *item);
+/* Appends one entry to an own log; `bytes` stay where they are till commit. */
+uint64_t group_append_own(struct group *g, struct touched *t,
+                          struct slice bytes);
+/* Gives an entry its effect, or lists it as an issue. */
+void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
+                 const struct judged *judged);
+void group_put_issue(struct group *g, const struct log_slot *slot,
+                     uint64_t number, enum reason reason);
+/* Stops a log for good. */
+void group_fork(struct group *g, struct touched *t, struct slice other_note,
+                const char *reason);
+/* Signs, commits, publishes. On an error nothing was written. */
+MUST_USE enum err group_commit(struct group *g, struct errmsg *why);
+
+/* ---- writer ---- */
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;   /* the writer: something to do */
+    pthread_cond_t job;    /* a job is done */
+    struct item *first;    /* lock */
+    struct item **last;    /* lock */
+    uint32_t n;            /* lock */
+    uint64_t bytes;        /* lock */
+    bool closing;          /* lock */
+    struct item *deferred; /* writer only: belongs to the next group */
+};
+
+MUST_USE enum err writer_start(struct store *s, struct errmsg *why);
+/* Takes no more items; the writer finishes what waits. */
+void writer_close(struct store *s);
+/* The same, and joins. */
+void writer_stop(struct store *s);
+/* An item of copies of `drafts`, not judged yet. */
+struct item *item_submission(const struct slice *drafts, size_t n);
+/* Queues; takes `*item` unless it returns an error. */
+MUST_USE enum err writer_push(struct store *s, struct item **item);
+/* Runs `fn` on the writer thread, alone, and waits for it. */
+MUST_USE enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
+                             struct errmsg *why);
+/* Commits `batch`; after a doubtful outcome opens the database again and
+ * reads back. Writer, or before it runs. */
+MUST_USE enum err writer_commit(struct store *s, void *batch,
+                                struct errmsg *why);
+
+/* ---- succession ---- */
+
+/* Next set-aside drafts as an item, NULL if there are none. */
+struct item *salvage_next(struct store *s, enum err *err, struct errmsg *why);
+/* Reads how many there are and the next seq. Before the writer runs. */
+MUST_USE enum err salvage_load(struct store *s, struct errmsg *why);
+/* Opens a new own log in `g`; `open` may name a predecessor. */
+MUST_USE enum err group_open_log(struct group *g, const struct entry_open *open,
+                                 struct buf *entry, struct touched **out,
+                                 struct errmsg *why);
+/* Judges entries again that waited for a key of rejudge_origin, a bounded
+ * number a call; sets it to 0 when all were looked at. */
+MUST_USE enum err index_rejudge(struct store *s, struct errmsg *why);
+/* Makes it begin anew, for every origin. Writer, or before it runs. */
+void index_rejudge_all(struct store *s);
+
+/* ---- checks ---- */
+
+MUST_USE enum err recover_check_identity(struct store *s, struct errmsg *why);
+MUST_USE enum err recover_check_heads(struct store *s, struct errmsg *why);
+/* Signs the heads of own logs anew that carry another chain than the signer's
+ * of now. */
+MUST_USE enum err recover_renew_notes(struct store *s, struct errmsg *why);
+/* Makes the index if there is none yet (generation 0: a rebuilt store). */
+MUST_USE enum err recover_index(struct store *s, struct errmsg *why);
+MUST_USE enum err recover_count_issues(struct store *s, struct errmsg *why);
+MUST_USE enum err recover_meta(struct store *s, struct errmsg *why);
+
+/* ---- damage ---- */
+
+/* An own log that may have lost entries its head was signed over. What could
+ * be read behind the hole is in the salvage: number n at base + n. */
+struct hold {
+    bool active;
+    struct log_id log;
+    uint64_t base;
+};
+void hold_put(struct buf *out, const struct hold *hold);
+void hold_get(struct slice value, struct hold *out);
+MUST_USE enum err hold_load(struct store *s, struct errmsg *why);
+/* Does the store await its parent since it was made? */
+MUST_USE enum err await_load(struct store *s, struct errmsg *why);
+/* Works the beginning or the end of it into the batch. */
+void await_put(struct group *g, bool awaits);
+/* Works the end of the hold into the batch: set-aside entries up to `size` are
+ * in the log. */
+MUST_USE enum err hold_release(struct group *g, uint64_t size,
+                               struct errmsg *why);
+
+/* Marks the store as damaged, says so once. Any thread. */
+void store_damaged(struct store *s, const char *what);
+/* Is there a mark in the folder? `what` says why. */
+bool damage_marked(const char *path, char what[DAMAGE_MAX]);
+/* Writes the mark. */
+MUST_USE enum err damage_mark(const char *path, const char *what,
+                              struct errmsg *why);
+
+/* A count of commits kept beside the database, written after each: if the
+ * database knows fewer, its write-ahead log lost some. 0 if unknown. */
+uint64_t serial_read(const char *path);
+void serial_write(struct store *s);
+/* ERR_CORRUPT: commits are gone. */
+MUST_USE enum err serial_check(struct store *s, struct errmsg *why);
+
+void folder_path(const char *path, const char *suffix,
+                 char out[STORE_PATH_LEN]);
+/* With all that is in it; none there is well. */
+MUST_USE enum err folder_remove(const char *path, struct errmsg *why);
+/* Leaves room for one more damaged folder beside `path`. */
+MUST_USE enum err folder_drop_oldest(const char *path, struct errmsg *why);
+/* Bytes of the files in it. */
+uint64_t folder_size(const char *path);
+/* Ends a rebuild that a stop interrupted after its last step. */
+MUST_USE enum err rebuild_finish(const struct store_conf *conf,
+                                 struct errmsg *why);
+/* Makes a new store in place of the damaged one, which is kept beside it.
+ * ERR_NO_SPACE: nothing was changed. */
+MUST_USE enum err rebuild_run(const struct backend *backend,
+                              const struct store_conf *conf,
+                              const struct store_env *env, struct errmsg *why);
+/* Opens without looking for damage. */
+MUST_USE enum err store_open_plain(struct store **out,
+                                   const struct backend *backend,
+                                   const struct store_conf *conf,
+                                   const struct store_env *env,
+                                   struct errmsg *why);
+MUST_USE enum err recover_compare_identity(const struct store_conf *conf,
+                                           const struct store_env *env,
+                                           struct slice found,
+                                           struct errmsg *why);
+
+/* ---- patrol ---- */
+
+struct patrol {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool runs;
+    _Atomic bool stop;
+};
+MUST_USE enum err patrol_start(struct store *s, struct errmsg *why);
+/* Joins. */
+void patrol_stop(struct store *s);
+/* store_scrub() that ends early when *stop is set. */
+MUST_USE enum err scrub_run(struct store *s, store_fault_fn *bad,
+                            store_progress_fn *progress, void *ctx,
+                            const _Atomic bool *stop);
+
+/* ---- reads ---- */
+
+struct unpacked;
+struct block_cache {
+    pthread_mutex_t lock;
+    struct unpacked **slots; /* sets of CACHE_WAYS */
+    size_t sets;             /* a power of two */
+    size_t hand;             /* who goes next */
+    size_t bytes;
+    size_t bytes_max;
+    uint64_t epoch; /* one more each time it is cleared */
+    struct block_codec *codecs[CODECS_MAX]; /* free ones */
+    size_t codecs_n;
+};
+void cache_init(struct block_cache *cache, size_t bytes_max);
+void cache_fini(struct block_cache *cache);
+/* Forgets everything: a log was cut. */
+void cache_clear(struct block_cache *cache);
+struct block_codec *codec_take(struct block_cache *cache);
+void codec_give(struct block_cache *cache, struct block_codec *codec);
+
+/* Locks the database for reading; ERR_UNAVAILABLE, unlocked, while there is
+ * none. */
+MUST_USE enum err db_enter(struct store *s);
+void db_leave(struct store *s);
+/* Says on a log line and in stats what a failed read met; returns `err`. */
+enum err read_failed(struct store *s, enum err err, const struct errmsg *why);
+/* Complete nodes and leaves of the committed log; `ctx` is its slot. */
+enum err store_tree_node(void *ctx, unsigned level, uint64_t index,
+                         struct hash *out);
+struct tree_view slot_view(struct log_slot *slot, uint64_t size);
+MUST_USE enum err slot_entry(struct log_slot *slot, uint64_t number,
+                             struct buf *out);
+
+/* ---- the store ---- */
+
+struct store {
+    const struct backend *backend;
+    struct store_conf conf;
+    char *path; /* conf.path */
+    struct store_env env;
+    char *federation;
+    struct log_ctx log;
+
+    pthread_rwlock_t db_lock; /* held for writing only while db changes */
+    void *db;                 /* db_lock; NULL: none now */
+    bool db_readonly;         /* writer */
+
+    struct heads heads;
+    struct queue queue;
+    struct block_cache cache;
+    pthread_t writer;
+    bool writer_runs;
+    struct block_codec *codec; /* writer */
+    _Atomic uint32_t own_id;   /* the log that store_submit() appends to */
+    size_t pulling;            /* writer: own logs that come back */
+    _Atomic bool awaits_parent;
+    uint64_t salvaged;      /* writer: drafts set aside */
+    uint64_t salvage_seq;   /* writer: next free */
+    uint64_t salvage_from;  /* writer: none is below */
+    uint64_t serial;        /* writer: of the last commit */
+    bool background_failed; /* writer: until the next start */
+    struct hold hold;       /* heads.lock; the writer reads without it */
+    int serial_fd;          /* writer; -1: none */
+    struct patrol patrol;
+    _Atomic bool damaged;
+    char damage[DAMAGE_MAX]; /* state_lock */
+    /* writer: where judging again goes on; origin 0: nothing to do,
+     * REJUDGE_ALL: keys of several origins came */
+    uint64_t rejudge_origin;
+    uint32_t rejudge_log;
+    uint64_t rejudge_number;
+    bool key_unsaved; /* writer: judge again when there is room */
+    _Atomic uint8_t generation;
+
+    struct {
+        store_watch_fn *fn;
+        void *ctx;
+    } watchers[WATCHERS_MAX];
+    size_t watchers_n; /* watch_lock, held while they are called */
+    pthread_mutex_t watch_lock;
+
+    _Atomic uint64_t commits;
+    _Atomic int64_t issues;
+    _Atomic int unwritable; /* enum err, ERR_OK: it takes writes */
+    pthread_mutex_t state_lock;
+    char why[ITEM_WHY_MAX];  /* state_lock */
+    int64_t complained_at_s; /* state_lock: last STORE-CORRUPT line */
+};
+
+#endif

@@ -1,0 +1,652 @@
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "credit/record.h"
+#include "store/store_impl.h"
+
+enum { TOKEN_LEN = 16, REJUDGE_MAX = 1024 };
+
+static const struct {
+    enum entry_effect effect;
+    const char *text;
+} reasons[REASON_COUNT] = {
+    [REASON_NONE] = {0, ""},
+    [REASON_MALFORMED] = {EFFECT_VOID, "malformed entry"},
+    [REASON_FORMAT] = {EFFECT_UNINDEXED, "entry format of a later build"},
+    [REASON_TYPE] = {EFFECT_UNINDEXED, "entry type unknown to this build"},
+    [REASON_STATUS] = {EFFECT_UNINDEXED, "status unknown to this build"},
+    [REASON_DISCLOSURE] = {EFFECT_UNINDEXED,
+                           "disclosure unknown to this build"},
+    [REASON_SUBJECT_KIND] = {EFFECT_UNINDEXED,
+                             "subject kind unknown to this build"},
+    [REASON_CLEAR_PERSON] = {EFFECT_VOID, "a person's identifier not sealed"},
+    [REASON_NO_KEY] = {EFFECT_UNINDEXED, "subject sealed, no key here yet"},
+    [REASON_SUBJECT] = {EFFECT_VOID, "no subject, or one too long"},
+    [REASON_VERSION] = {EFFECT_VOID, "a version of 0"},
+    [REASON_OPEN_PLACE] = {EFFECT_VOID, "opening entry not at number 1"},
+    [REASON_NOT_OPENED] = {EFFECT_VOID, "entry 1 does not open the log"},
+    [REASON_ERASED] = {EFFECT_UNINDEXED, "erased, erasure entry not met"},
+    [REASON_CONFLICT] = {EFFECT_VOID,
+                         "same version as another entry of the record"},
+    [REASON_LOST] = {EFFECT_VOID, "this and later entries are lost: the "
+                                  "parent does not hold them either"},
+    [REASON_KEY_UNSAVED] = {EFFECT_UNINDEXED,
+                            "seal key could not be kept, is tried again"},
+    [REASON_KEYS] = {EFFECT_VOID, "more seal keys than an origin may have"},
+};
+
+bool reason_waits(uint8_t reason)
+{
+    return reason == REASON_NO_KEY || reason == REASON_KEY_UNSAVED;
+}
+
+enum entry_effect reason_effect(enum reason reason)
+{
+    return (size_t)reason < REASON_COUNT ? reasons[reason].effect
+                                         : EFFECT_UNINDEXED;
+}
+
+const char *reason_text(enum reason reason)
+{
+    return (size_t)reason < REASON_COUNT ? reasons[reason].text
+                                         : "reason of a later build";
+}
+
+/* ---- subjects ---- */
+
+void subject_key_org(struct subject_key *out, enum subject_kind kind,
+                     struct slice identifier)
+{
+    size_t len = identifier.len < SUBJECT_KEY_MAX - 1 ? identifier.len
+                                                      : SUBJECT_KEY_MAX - 1;
+    *out = (struct subject_key){.len = (uint8_t)(len + 1)};
+    out->b[0] = (uint8_t)kind;
+    if (len > 0) {
+        memcpy(out->b + 1, identifier.data, len);
+    }
+}
+
+enum err subject_key_person(struct keyring *keyring, struct slice identifier,
+                            struct subject_key *out)
+{
+    if (keyring == NULL) {
+        return ERR_SEALED;
+    }
+    struct hash token;
+    keyring_token(keyring, "subject", identifier, &token);
+    *out = (struct subject_key){.len = 1 + TOKEN_LEN};
+    out->b[0] = SUBJECT_PERSON;
+    memcpy(out->b + 1, token.b, TOKEN_LEN);
+    return ERR_OK;
+}
+
+struct opener {
+    struct keyring *keyring;
+    uint64_t origin;
+};
+
+static enum err open_sealed(void *ctx, struct slice aad, struct slice sealed,
+                            struct buf *out)
+{
+    const struct opener *o = ctx;
+    return keyring_unseal(o->keyring, o->origin, aad, sealed, out);
+}
+
+static enum reason judge_person(struct store *s, uint64_t origin,
+                                const struct entry *e, struct subject_key *out)
+{
+    struct opener opener = {s->env.keyring, origin};
+    const struct unsealer unsealer = {open_sealed, &opener};
+    struct buf plain = BUF_INIT;
+    enum err err = record_unseal_subject(
+        e, origin, s->env.keyring != NULL ? &unsealer : NULL, &plain);
+    if (err == ERR_OK) {
+        err = subject_key_person(s->env.keyring, buf_slice(&plain), out);
+    }
+    if (plain.len > 0) {
+        mem_wipe(plain.data, plain.len);
+    }
+    buf_fini(&plain);
+    return err == ERR_OK ? REASON_NONE : REASON_NO_KEY;
+}
+
+static enum reason judge_subject(struct store *s, uint64_t origin,
+                                 const struct entry *e, struct subject_key *out)
+{
+    bool sealed = (e->flags & ENTRY_FLAG_SEALED) != 0;
+    switch (e->subject_kind) {
+    case SUBJECT_PERSON:
+        return sealed ? judge_person(s, origin, e, out) : REASON_CLEAR_PERSON;
+    case SUBJECT_USCC:
+    case SUBJECT_ORG:
+        if (sealed || e->subject.len == 0 ||
+            e->subject.len > SUBJECT_KEY_MAX - 1) {
+            return REASON_SUBJECT;
+        }
+        subject_key_org(out, (enum subject_kind)e->subject_kind, e->subject);
+        return REASON_NONE;
+    default:
+        return REASON_SUBJECT_KIND;
+    }
+}
+
+/* ---- judging ---- */
+
+static enum reason judge_record(struct store *s, const struct log_id *log,
+                                const struct entry *e, struct judged *out)
+{
+    if (e->status > STATUS_OTHER) {
+        return REASON_STATUS;
+    }
+    if (e->disclosure > DISCLOSURE_AUTHORISED) {
+        return REASON_DISCLOSURE;
+    }
+    struct row *row = &out->row;
+    enum reason reason = judge_subject(s, log->origin, e, &row->key.subject);
+    memcpy(row->key.record_key, e->record_key, RECORD_KEY_LEN);
+    row->key.origin = log->origin;
+    if (reason == REASON_NONE && e->prev_subject.len > 0) {
+        struct entry prev = *e;
+        prev.subject = e->prev_subject;
+        reason = judge_subject(s, log->origin, &prev, &out->prev.subject);
+        memcpy(out->prev.record_key, e->record_key, RECORD_KEY_LEN);
+        out->prev.origin = log->origin;
+        out->has_prev = reason == REASON_NONE;
+    }
+    if (reason != REASON_NONE) {
+        return reason;
+    }
+    row->version = e->version;
+    row->item = e->item;
+    row->status = e->status;
+    row->disclosure = e->disclosure;
+    row->decided = e->decided;
+    row->until = e->until;
+    row->publish_until = e->publish_until;
+    row->has_digest =
+        log->origin == s->env.self && record_digest(e->body, row->digest);
+    out->indexed = true;
+    return REASON_NONE;
+}
+
+static enum reason judge_key(struct store *s, const struct log_id *log,
+                             const struct entry *e, struct judged *out)
+{
+    struct entry_key key;
+    if (entry_key_decode(e, &key) != ERR_OK) {
+        return REASON_MALFORMED;
+    }
+    if (s->env.keyring == NULL || log->origin == s->env.self) {
+        return REASON_NONE;
+    }
+    enum err err = keyring_learn(s->env.keyring, log->origin, &key);
+    out->learned = err == ERR_OK;
+    if (err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SEALED) {
+        return REASON_NONE;
+    }
+    return err == ERR_TOO_LARGE ? REASON_KEYS : REASON_KEY_UNSAVED;
+}
+
+static enum reason judge_open(uint64_t number, const struct entry *e)
+{
+    struct entry_open open;
+    if (number != 1) {
+        return REASON_OPEN_PLACE;
+    }
+    return entry_open_decode(e, &open) == ERR_OK ? REASON_NONE
+                                                 : REASON_MALFORMED;
+}
+
+void index_judge(struct store *s, const struct log_id *log, uint64_t number,
+                 const struct slot *slot, struct judged *out)
+{
+    memset(out, 0, sizeof *out);
+    if (slot->entry.data == NULL) {
+        out->reason = REASON_ERASED;
+        return;
+    }
+    struct entry e;
+    enum err err = entry_decode(slot->entry, &e);
+    if (err != ERR_OK) {
+        out->reason = err == ERR_UNSUPPORTED ? REASON_FORMAT : REASON_MALFORMED;
+        return;
+    }
+    out->type = e.type;
+    if (number == 1 && e.type != ENTRY_OPEN) {
+        out->reason = REASON_NOT_OPENED;
+    } else if (e.type == ENTRY_OPEN) {
+        out->reason = judge_open(number, &e);
+    } else if (e.type == ENTRY_RECORD) {
+        out->reason = judge_record(s, log, &e, out);
+        if (out->reason == REASON_NONE && log->kind != LOG_RECORDS) {
+            out->reason = REASON_TYPE;
+        }
+    } else if (e.type == ENTRY_KEY) {
+        out->reason = judge_key(s, log, &e, out);
+    } else {
+        out->reason = REASON_TYPE;
+    }
+}
+
+/* ---- rows of a group ---- */
+
+static uint64_t key_hash(const struct row_key *key)
+{
+    uint64_t h = key->subject.len ^ key->origin << 8;
+    uint64_t word;
+    for (size_t i = 0; i < key->subject.len; i++) {
+        h = (h ^ key->subject.b[i]) * 0x100000001b3ull;
+    }
+    for (size_t i = 0; i < RECORD_KEY_LEN; i += sizeof word) {
+        memcpy(&word, key->record_key + i, sizeof word);
+        h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+void row_map_fini(struct row_map *map)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        mem_free(map->at[i]);
+    }
+    mem_free(map->at);
+    mem_free(map->slots);
+    *map = (struct row_map){0};
+}
+
+static void row_map_grow(struct row_map *map)
+{
+    map->slots_n = map->slots_n == 0 ? 64 : map->slots_n * 2;
+    mem_free(map->slots);
+    map->slots = mem_zalloc(map->slots_n, sizeof(*map->slots));
+    for (size_t i = 0; i < map->n; i++) {
+        size_t at = key_hash(&map->at[i]->row.key) & (map->slots_n - 1);
+        while (map->slots[at] != 0) {
+            at = (at + 1) & (map->slots_n - 1);
+        }
+        map->slots[at] = (uint32_t)(i + 1);
+    }
+}
+
+static bool key_same(const struct row_key *a, const struct row_key *b)
+{
+    return a->origin == b->origin &&
+           memcmp(a->record_key, b->record_key, RECORD_KEY_LEN) == 0 &&
+           a->subject.len == b->subject.len &&
+           memcmp(a->subject.b, b->subject.b, a->subject.len) == 0;
+}
+
+struct row_state *row_map_get(struct row_map *map, const struct row_key *key)
+{
+    if (map->n * 2 >= map->slots_n) {
+        row_map_grow(map);
+    }
+    size_t at = key_hash(key) & (map->slots_n - 1);
+    for (; map->slots[at] != 0; at = (at + 1) & (map->slots_n - 1)) {
+        struct row_state *state = map->at[map->slots[at] - 1];
+        if (key_same(&state->row.key, key)) {
+            return state;
+        }
+    }
+    if (map->n == map->cap) {
+        map->cap = map->cap == 0 ? 64 : map->cap * 2;
+        map->at = mem_realloc(map->at, map->cap * sizeof(struct row_state *));
+    }
+    struct row_state *state = MEM_NEW(struct row_state);
+    state->row.key = *key;
+    map->at[map->n++] = state;
+    map->slots[at] = (uint32_t)map->n;
+    return state;
+}
+
+void row_map_want(struct row_map *map, const struct judged *judged)
+{
+    if (judged->indexed) {
+        (void)row_map_get(map, &judged->row.key);
+    }
+    if (judged->has_prev) {
+        (void)row_map_get(map, &judged->prev);
+    }
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct row_state *const *x = a;
+    const struct row_state *const *y = b;
+    return row_key_cmp(&(*x)->row.key, &(*y)->row.key);
+}
+
+/* A sorted copy: places in `at` are what `slots` refers to. */
+static struct row_state **sorted_states(const struct row_map *map, size_t from)
+{
+    size_t n = map->n - from;
+    struct row_state **sorted =
+        mem_dup(map->at + from, n * sizeof(struct row_state *));
+    qsort(sorted, n, sizeof(struct row_state *), by_key);
+    return sorted;
+}
+
+enum err row_map_read(struct row_map *map, struct store *s, size_t from,
+                      struct errmsg *why)
+{
+    if (from == map->n) {
+        return ERR_OK;
+    }
+    struct row_state **sorted = sorted_states(map, from);
+    const struct row_key **keys =
+        mem_alloc(ROWS_BATCH_MAX * sizeof(struct row_key *));
+    struct row **rows = mem_alloc(ROWS_BATCH_MAX * sizeof(struct row *));
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < map->n - from;) {
+        size_t n = 0;
+        for (; n < ROWS_BATCH_MAX && i < map->n - from; n++, i++) {
+            keys[n] = &sorted[i]->row.key;
+            rows[n] = &sorted[i]->row;
+        }
+        err = s->backend->rows(s->db, map->generation, keys, n, rows, why);
+    }
+    mem_free(keys);
+    mem_free(rows);
+    mem_free(sorted);
+    return err;
+}
+
+void row_map_write(struct row_map *map, struct store *s, void *batch)
+{
+    if (map->n == 0) {
+        return;
+    }
+    struct row_state **sorted = sorted_states(map, 0);
+    for (size_t i = 0; i < map->n; i++) {
+        const struct row_state *state = sorted[i];
+        if (state->dirty && state->row.version > 0) {
+            s->backend->put_row(batch, map->generation, &state->row);
+        } else if (state->dirty) {
+            s->backend->del_row(batch, map->generation, &state->row.key);
+        }
+    }
+    mem_free(sorted);
+}
+
+enum reason row_apply(struct row_state *state, const struct row *row)
+{
+    const struct row *cur = &state->row;
+    if (cur->version > 0) {
+        if (row->version < cur->version ||
+            (cur->log == row->log && cur->number == row->number)) {
+            return REASON_NONE;
+        }
+        if (row->version == cur->version) {
+            return REASON_CONFLICT;
+        }
+    }
+    state->row = *row;
+    state->dirty = true;
+    return REASON_NONE;
+}
+
+static void complain(struct group *g, const struct log_slot *slot,
+                     uint64_t number, enum reason reason)
+{
+    char log[LOG_ID_TEXT_MAX];
+    log_id_format(&slot->log, log);
+    if (reason == REASON_CONFLICT) {
+        log_error(&g->s->log, "INDEX-CONFLICT",
+                  "log=%s number=%llu cause=\"%s\" effect=\"first kept\"", log,
+                  (unsigned long long)number, reason_text(reason));
+    } else if (reason == REASON_KEY_UNSAVED) {
+        log_error(&g->s->log, "INDEX-KEY",
+                  "log=%s number=%llu cause=\"%s\" hint=\"look at the space "
+                  "and the rights of the keyring's folder\"",
+                  log, (unsigned long long)number, reason_text(reason));
+    } else if (reason_effect(reason) == EFFECT_VOID) {
+        log_warn(&g->s->log, "INDEX-VOID", "log=%s number=%llu cause=\"%s\"",
+                 log, (unsigned long long)number, reason_text(reason));
+    }
+}
+
+void group_put_issue(struct group *g, const struct log_slot *slot,
+                     uint64_t number, enum reason reason)
+{
+    g->s->backend->put_issue(g->batch, g->rows.generation, slot->id, number,
+                             (uint8_t)reason);
+    g->issues++;
+    complain(g, slot, number, reason);
+}
+
+void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
+                 const struct judged *judged)
+{
+    enum reason reason = judged->reason;
+    if (reason == REASON_NONE && judged->indexed) {
+        struct row row = judged->row;
+        row.log = slot->id;
+        row.number = number;
+        reason = row.version == 0
+                     ? REASON_VERSION
+                     : row_apply(row_map_get(&g->rows, &row.key), &row);
+        if (reason == REASON_NONE && judged->has_prev) {
+            row.key = judged->prev;
+            row.moved = true;
+            row.has_digest = false;
+            (void)row_apply(row_map_get(&g->rows, &row.key), &row);
+        }
+    }
+    if (reason != REASON_NONE) {
+        group_put_issue(g, slot, number, reason);
+    }
+    if (judged->learned) {
+        bool other =
+            g->rejudge_origin != 0 && g->rejudge_origin != slot->log.origin;
+        g->rejudge_origin = other ? REJUDGE_ALL : slot->log.origin;
+    }
+    g->s->key_unsaved = g->s->key_unsaved || reason == REASON_KEY_UNSAVED;
+}
+
+/* ---- judging again, when a key has come ---- */
+
+struct waiting {
+    struct store *s;
+    uint32_t log;
+    uint64_t number;
+    uint8_t reason;
+    bool found;
+    size_t looked_at;
+    uint64_t origin;
+};
+
+/* Stops at the next entry of the origin that waits for a key. */
+static bool on_waiting(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
+{
+    struct waiting *w = ctx;
+    w->log = log;
+    w->number = number;
+    w->reason = reason;
+    const struct log_slot *slot = heads_at(&w->s->heads, log);
+    w->found = slot != NULL && reason_waits(reason) &&
+               (w->origin == REJUDGE_ALL || slot->log.origin == w->origin);
+    return !w->found && ++w->looked_at < REJUDGE_MAX;
+}
+
+static enum err rejudge_one(struct group *g, const struct waiting *w,
+                            struct errmsg *why)
+{
+    struct store *s = g->s;
+    struct log_slot *slot = heads_at(&s->heads, w->log);
+    struct buf bytes = BUF_INIT;
+    struct judged judged = {.reason = (enum reason)w->reason};
+    enum err err = slot_entry(slot, w->number, &bytes);
+    if (err == ERR_OK) {
+        struct slot one = {.entry = buf_slice(&bytes)};
+        index_judge(s, &slot->log, w->number, &one, &judged);
+    } else {
+        (void)err_set(why, err, "entry %llu of log %u cannot be read",
+                      (unsigned long long)w->number, slot->id);
+    }
+    s->key_unsaved = s->key_unsaved || judged.reason == REASON_KEY_UNSAVED;
+    if (judged.reason != (enum reason)w->reason) {
+        size_t before = g->rows.n;
+        row_map_want(&g->rows, &judged);
+        err = row_map_read(&g->rows, s, before, why);
+        s->backend->del_issue(g->batch, g->rows.generation, w->log, w->number);
+        g->issues--;
+        group_index(g, slot, w->number, &judged);
+    }
+    buf_fini(&bytes);
+    return err;
+}
+
+void index_rejudge_all(struct store *s)
+{
+    s->rejudge_origin = REJUDGE_ALL;
+    s->rejudge_log = 0;
+    s->rejudge_number = 0;
+}
+
+enum err index_rejudge(struct store *s, struct errmsg *why)
+{
+    struct group g;
+    group_init(&g, s);
+    struct waiting w = {.s = s, .origin = s->rejudge_origin};
+    enum err err = ERR_OK;
+    bool more = true;
+    for (size_t done = 0; err == ERR_OK && more && done < REJUDGE_MAX; done++) {
+        w.found = false;
+        w.log = 0;
+        err = s->backend->issues(s->db, g.rows.generation, s->rejudge_log,
+                                 s->rejudge_number, on_waiting, &w, why);
+        more = w.log != 0 && w.looked_at < REJUDGE_MAX;
+        if (w.log != 0) {
+            s->rejudge_log = w.log;
+            s->rejudge_number = w.number + 1;
+        }
+        if (err == ERR_OK && w.found) {
+            err = rejudge_one(&g, &w, why);
+        } else if (w.log == 0) {
+            s->rejudge_origin = 0;
+        }
+    }
+    if (err != ERR_OK) {
+        s->rejudge_origin = 0;
+    } else if ((err = group_commit(&g, why)) != ERR_OK) {
+        /* The place is past what was not written. */
+        index_rejudge_all(s);
+    }
+    group_fini(&g);
+    return err;
+}
+
+/* ---- reads ---- */
+
+struct subject_read {
+    struct store *s;
+    store_row_fn *fn;
+    void *ctx;
+};
+
+static bool show_row(struct store *s, const struct row *row,
+                     struct store_row *out)
+{
+    const struct log_slot *slot = heads_at(&s->heads, row->log);
+    if (slot == NULL || row->moved) {
+        return false;
+    }
+    *out = (struct store_row){
+        .subject = row->key.subject,
+        .log = slot->log,
+        .number = row->number,
+        .version = row->version,
+        .item = row->item,
+        .status = row->status,
+        .disclosure = row->disclosure,
+        .decided = row->decided,
+        .until = row->until,
+        .publish_until = row->publish_until,
+    };
+    memcpy(out->record_key, row->key.record_key, RECORD_KEY_LEN);
+    return true;
+}
+
+static bool on_subject_row(void *ctx, const struct row *row)
+{
+    struct subject_read *r = ctx;
+    struct store_row out;
+    return !show_row(r->s, row, &out) || r->fn(r->ctx, &out);
+}
+
+enum err store_subject(struct store *store, const struct subject_key *subject,
+                       store_row_fn *fn, void *ctx)
+{
+    struct subject_read r = {store, fn, ctx};
+    struct errmsg why;
+    enum err err = db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = store->backend->rows_of(store->db, atomic_load(&store->generation),
+                                  subject, on_subject_row, &r, &why);
+    db_leave(store);
+    return read_failed(store, err, &why);
+}
+
+enum err store_row(struct store *store, const struct subject_key *subject,
+                   const uint8_t record_key[RECORD_KEY_LEN], uint64_t origin,
+                   struct store_row *out)
+{
+    struct row_key key = {.subject = *subject, .origin = origin};
+    memcpy(key.record_key, record_key, RECORD_KEY_LEN);
+    const struct row_key *keys[1] = {&key};
+    struct row row;
+    struct row *rows[1] = {&row};
+    struct errmsg why;
+    enum err err = db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = store->backend->rows(store->db, atomic_load(&store->generation), keys,
+                               1, rows, &why);
+    db_leave(store);
+    if (err != ERR_OK) {
+        return read_failed(store, err, &why);
+    }
+    return row.version > 0 && show_row(store, &row, out) ? ERR_OK
+                                                         : ERR_NOT_FOUND;
+}
+
+struct issue_read {
+    struct store *s;
+    store_issue_fn *fn;
+    void *ctx;
+};
+
+static bool on_issue(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
+{
+    struct issue_read *r = ctx;
+    const struct log_slot *slot = heads_at(&r->s->heads, log);
+    if (slot == NULL) {
+        return true;
+    }
+    struct store_issue issue = {
+        .log = slot->log, .number = number, .effect = reason_effect(reason)};
+    const char *text = reason_text(reason);
+    memcpy(issue.reason, text, strnlen(text, sizeof issue.reason - 1));
+    return r->fn(r->ctx, &issue);
+}
+
+enum err store_issues(struct store *store, store_issue_fn *fn, void *ctx)
+{
+    struct issue_read r = {store, fn, ctx};
+    struct errmsg why;
+    enum err err = db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = store->backend->issues(store->db, atomic_load(&store->generation), 0,
+                                 0, on_issue, &r, &why);
+    db_leave(store);
+    return read_failed(store, err, &why);
+}

@@ -1,0 +1,663 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+enum { STORE_FORMAT = 1, RUN_BLOCKS = 256, GROUP16 = 16 };
+
+/* ---- at opening ---- */
+
+static void encode_identity(const struct store *s, struct buf *out)
+{
+    buf_put_u16(out, STORE_FORMAT);
+    buf_put_u64(out, s->env.self);
+    buf_put_u8(out, (uint8_t)s->env.suite);
+    buf_put_str(out, s->federation);
+}
+
+enum err recover_compare_identity(const struct store_conf *conf,
+                                  const struct store_env *env,
+                                  struct slice found, struct errmsg *why)
+{
+    const char *path = conf->path;
+    struct reader r = reader_of(found);
+    uint16_t format = reader_u16(&r);
+    uint64_t node = reader_u64(&r);
+    uint8_t suite = reader_u8(&r);
+    struct slice federation = reader_bytes(&r, reader_left(&r));
+    char code[CODE_LEN + 1];
+    if (r.bad) {
+        return err_set(why, ERR_CORRUPT, "store %s: identity unreadable", path);
+    }
+    if (format != STORE_FORMAT) {
+        return err_set(why, ERR_CONF,
+                       "store %s has format %u, this build knows %d: install "
+                       "the build that wrote it, or a later one",
+                       path, format, STORE_FORMAT);
+    }
+    if (node != env->self) {
+        code_format(node, code);
+        return err_set(why, ERR_CONF,
+                       "store %s belongs to node %s: give this node a folder "
+                       "of its own",
+                       path, code);
+    }
+    if (suite != (uint8_t)env->suite) {
+        return err_set(why, ERR_CONF,
+                       "store %s was made with suite %s: a federation keeps "
+                       "its suite for ever",
+                       path, suite_name((enum suite)suite));
+    }
+    if (!slice_eq(federation, slice_str(env->federation))) {
+        return err_set(why, ERR_CONF,
+                       "store %s belongs to federation %.*s, not %s", path,
+                       (int)federation.len, (const char *)federation.data,
+                       env->federation);
+    }
+    return ERR_OK;
+}
+
+enum err recover_check_identity(struct store *s, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    enum err err = s->backend->meta(s->db, META_IDENTITY, &value, why);
+    if (err == ERR_NOT_FOUND) {
+        encode_identity(s, &value);
+        void *batch = s->backend->batch_new(s->db);
+        s->backend->put_meta(batch, META_IDENTITY, buf_slice(&value));
+        err = writer_commit(s, batch, why);
+        s->backend->batch_free(batch);
+    } else if (err == ERR_OK) {
+        err =
+            recover_compare_identity(&s->conf, &s->env, buf_slice(&value), why);
+    }
+    buf_fini(&value);
+    return err;
+}
+
+enum err recover_meta(struct store *s, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    atomic_store(&s->generation, 1);
+    enum err err = s->backend->meta(s->db, META_GENERATION, &value, why);
+    if (err == ERR_OK && value.len == 1) {
+        atomic_store(&s->generation, value.data[0]);
+    }
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        buf_clear(&value);
+        err = s->backend->meta(s->db, META_SERIAL, &value, why);
+        s->serial = err == ERR_OK && value.len == 8 ? be_get64(value.data) : 0;
+    }
+    buf_fini(&value);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* The own checkpoint is verified if it was signed under the certificate in
+ * use now; else recover_renew_notes() signs anew. */
+static enum err check_own_note(struct store *s, struct log_slot *slot,
+                               struct slice note)
+{
+    struct buf chain = BUF_INIT;
+    struct errmsg why;
+    struct checkpoint cp;
+    enum err err = s->backend->part(s->db, slot->id, PART_CHAIN, &chain, &why);
+    bool current = err == ERR_OK && slice_eq(buf_slice(&chain),
+                                             buf_slice(&s->env.signer->chain));
+    buf_fini(&chain);
+    slot->chain_current = current;
+    return current ? checkpoint_verify(note, s->federation, s->env.suite,
+                                       s->env.signer->cert, &cp)
+                   : ERR_OK;
+}
+
+static enum err check_note(struct store *s, struct log_slot *slot,
+                           const struct store_head *h)
+{
+    struct buf note = BUF_INIT;
+    struct errmsg why;
+    struct checkpoint cp;
+    enum err err = s->backend->part(s->db, slot->id, PART_NOTE, &note, &why);
+    if (err == ERR_OK) {
+        err = checkpoint_parse(buf_slice(&note), s->federation, &cp);
+    }
+    if (err == ERR_OK &&
+        (!log_id_eq(&cp.log, &h->log) || cp.size != h->newest.size ||
+         !hash_eq(&cp.root, &h->newest.root))) {
+        err = ERR_BAD_PROOF;
+    }
+    if (err == ERR_OK && slot->own) {
+        err = check_own_note(s, slot, buf_slice(&note));
+    }
+    buf_fini(&note);
+    return err;
+}
+
+static enum err check_head(struct store *s, struct log_slot *slot,
+                           const struct store_head *h)
+{
+    struct hash root;
+    struct frontier *kept = MEM_NEW(struct frontier);
+    struct tree_view view = slot_view(slot, h->frontier.size);
+    enum err err = tree_frontier(&view, h->frontier.size, kept);
+    if (err == ERR_OK) {
+        frontier_root(kept, s->env.suite, &root);
+        err = hash_eq(&root, &h->root) ? ERR_OK : ERR_CORRUPT;
+    }
+    bool bridged = h->bridge.size > 0;
+    if (err == ERR_OK && bridged) {
+        err = bridge_root(kept, s->env.suite, &h->bridge, &root);
+        err = err == ERR_OK && !hash_eq(&root, &h->newest.root) ? ERR_CORRUPT
+                                                                : err;
+    }
+    mem_free(kept);
+    return err == ERR_OK ? check_note(s, slot, h) : err;
+}
+
+/* Says nothing about what is stored. */
+static bool is_passing(enum err err)
+{
+    return err == ERR_IO || err_class(err) == ERR_CLASS_LATER;
+}
+
+enum err recover_check_heads(struct store *s, struct errmsg *why)
+{
+    struct head *head = MEM_NEW(struct head);
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
+        struct log_slot *slot = s->heads.sorted[i];
+        if (slot->state == LOG_ABSENT) {
+            continue;
+        }
+        err = head_decode(buf_slice(&slot->coded), head);
+        if (err == ERR_OK) {
+            err = check_head(s, slot, &head->h);
+        }
+        char log[LOG_ID_TEXT_MAX];
+        log_id_format(&slot->log, log);
+        if (is_passing(err)) {
+            err = err_set(why, err,
+                          "store %s: log %s: its head cannot be read now "
+                          "(%s): look at the disk and the limit of open files, "
+                          "and start again",
+                          s->conf.path, log, err_text(err));
+        } else if (err != ERR_OK) {
+            err = err_set(why, ERR_CORRUPT,
+                          "store %s: log %s: its head does not fit what is "
+                          "stored (%s): restore a backup, or empty the folder "
+                          "and fetch everything again",
+                          s->conf.path, log, err_text(err));
+        }
+    }
+    mem_free(head);
+    return err;
+}
+
+/* Only logs whose head is at their end here: no other end was ever signed
+ * under it. */
+static enum err touch_for_renewal(struct group *g, struct log_slot *slot,
+                                  struct errmsg *why)
+{
+    struct touched *t;
+    bool whole = slot->state == LOG_ACTIVE || slot->state == LOG_CLOSED;
+    if (!slot->own || !whole || slot->chain_current) {
+        return ERR_OK;
+    }
+    enum err err = group_touch(g, slot, &t, why);
+    if (err == ERR_OK && t->head.h.newest.size == t->head.h.frontier.size) {
+        t->dirty = true;
+        t->sign = true;
+    }
+    return err;
+}
+
+enum err recover_renew_notes(struct store *s, struct errmsg *why)
+{
+    struct group g;
+    enum err err = ERR_OK;
+    group_init(&g, s);
+    for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
+        err = touch_for_renewal(&g, s->heads.sorted[i], why);
+    }
+    if (err == ERR_OK) {
+        err = group_commit(&g, why);
+    }
+    group_fini(&g);
+    /* With a full disk the old signature serves until there is room. */
+    return err == ERR_NO_SPACE ? ERR_OK : err;
+}
+
+static enum err do_renew(struct store *s, void *ctx, struct errmsg *why)
+{
+    const struct identity *const *signer = ctx;
+    s->env.signer = *signer;
+    for (size_t i = 0; i < s->heads.n; i++) {
+        s->heads.sorted[i]->chain_current = false;
+    }
+    return recover_renew_notes(s, why);
+}
+
+enum err store_renew(struct store *store, const struct identity *signer,
+                     struct errmsg *why)
+{
+    return writer_job(store, do_renew, &signer, why);
+}
+
+struct issue_count {
+    int64_t n;
+    bool waiting;
+};
+
+static bool on_issue(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
+{
+    struct issue_count *c = ctx;
+    (void)log;
+    (void)number;
+    c->n++;
+    c->waiting = c->waiting || reason_waits(reason);
+    return true;
+}
+
+/* Keys may have come just before the last stop. */
+enum err recover_count_issues(struct store *s, struct errmsg *why)
+{
+    struct issue_count c = {0};
+    enum err err = s->backend->issues(s->db, atomic_load(&s->generation), 0, 0,
+                                      on_issue, &c, why);
+    atomic_store(&s->issues, c.n);
+    if (c.waiting) {
+        index_rejudge_all(s);
+    }
+    return err;
+}
+
+/* ---- walking a log ---- */
+
+/* One call of the backend reads a bounded run, so that no lock is held long. */
+struct walk {
+    struct log_slot *slot;
+    struct block_codec *codec;
+    uint64_t next; /* number expected */
+    uint64_t size;
+    size_t blocks;
+    void (*entry)(struct walk *w, uint64_t number, const struct slot *slot);
+    void *ctx;
+    bool bad; /* a block did not unpack or left a gap */
+};
+
+static bool on_walk(void *ctx, uint64_t first, struct slice block)
+{
+    struct walk *w = ctx;
+    struct slot slots[BLOCK_ENTRIES_MAX];
+    size_t count;
+    w->bad = first > w->next ||
+             block_unpack(w->codec, block, slots, &count) != ERR_OK;
+    if (w->bad) {
+        return false;
+    }
+    for (size_t i = 0; i < count && w->next <= w->size; i++) {
+        if (first + i == w->next) {
+            w->entry(w, w->next, &slots[i]);
+            w->next++;
+        }
+    }
+    return ++w->blocks % RUN_BLOCKS != 0 && w->next <= w->size;
+}
+
+static enum err walk_run(struct walk *w, struct errmsg *why)
+{
+    struct store *s = w->slot->store;
+    uint64_t from = w->next;
+    enum err err = db_enter(s);
+    if (err != ERR_OK) {
+        return err_set(why, err, "store %s is away", s->conf.path);
+    }
+    err = s->backend->blocks(s->db, w->slot->id, from, true, on_walk, w, why);
+    db_leave(s);
+    if (err == ERR_OK && (w->bad || w->next == from)) {
+        err = err_set(why, ERR_CORRUPT,
+                      "block for number %llu is missing or damaged",
+                      (unsigned long long)w->next);
+    }
+    return err;
+}
+
+/* ---- reindex ---- */
+
+struct reindex {
+    store_progress_fn *progress;
+    void *ctx;
+    uint64_t done;
+    uint64_t total;
+    uint8_t generation;
+    struct judged *judged; /* of one run */
+    uint64_t first;
+    size_t n;
+};
+
+static void on_reindex_entry(struct walk *w, uint64_t number,
+                             const struct slot *slot)
+{
+    struct reindex *r = w->ctx;
+    if (r->n == 0) {
+        r->first = number;
+    }
+    index_judge(w->slot->store, &w->slot->log, number, slot,
+                &r->judged[r->n++]);
+}
+
+static enum err reindex_write(struct store *s, struct reindex *r,
+                              struct log_slot *slot, struct errmsg *why)
+{
+    struct group g;
+    group_init(&g, s);
+    g.rows.generation = r->generation;
+    struct item item = {.judged = r->judged, .entries = r->n};
+    enum err err = group_read_rows(&g, &item, why);
+    for (size_t i = 0; err == ERR_OK && i < r->n; i++) {
+        group_index(&g, slot, r->first + i, &r->judged[i]);
+    }
+    if (err == ERR_OK) {
+        err = group_commit(&g, why);
+    }
+    group_fini(&g);
+    r->done += r->n;
+    r->n = 0;
+    if (err == ERR_OK && r->progress != NULL) {
+        r->progress(r->ctx, r->done, r->total);
+    }
+    return err;
+}
+
+static enum err reindex_log(struct store *s, struct reindex *r,
+                            struct log_slot *slot, struct errmsg *why)
+{
+    struct walk w = {.slot = slot,
+                     .next = 1,
+                     .size = slot->size,
+                     .entry = on_reindex_entry,
+                     .ctx = r};
+    w.codec = codec_take(&s->cache);
+    enum err err = ERR_OK;
+    while (err == ERR_OK && w.next <= w.size) {
+        err = walk_run(&w, why);
+        if (err == ERR_OK) {
+            err = reindex_write(s, r, slot, why);
+        }
+    }
+    codec_give(&s->cache, w.codec);
+    return err;
+}
+
+static enum err drop_generation(struct store *s, uint8_t drop, uint8_t use,
+                                struct errmsg *why)
+{
+    void *batch = s->backend->batch_new(s->db);
+    if (drop != 0) {
+        s->backend->drop_index(batch, drop);
+    }
+    if (use != 0) {
+        s->backend->put_meta(batch, META_GENERATION, slice_of(&use, 1));
+    }
+    enum err err = writer_commit(s, batch, why);
+    s->backend->batch_free(batch);
+    return err;
+}
+
+/* Readers go on in the old index until the new one is whole. */
+static enum err switch_generation(struct store *s, uint8_t old, uint8_t new,
+                                  struct errmsg *why)
+{
+    enum err err = drop_generation(s, 0, new, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    (void)pthread_rwlock_wrlock(&s->db_lock); /* no reader is in the old one */
+    atomic_store(&s->generation, new);
+    (void)pthread_rwlock_unlock(&s->db_lock);
+    err = drop_generation(s, old, 0, why);
+    return err == ERR_OK ? recover_count_issues(s, why) : err;
+}
+
+static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
+{
+    struct reindex *r = ctx;
+    uint8_t old = atomic_load(&s->generation);
+    r->generation = old == 1 ? 2 : 1;
+    r->total = s->heads.entries;
+    r->judged =
+        mem_zalloc((size_t)RUN_BLOCKS * BLOCK_ENTRIES_MAX, sizeof(*r->judged));
+    enum err err = drop_generation(s, r->generation, 0, why);
+    for (uint32_t id = 1; err == ERR_OK && id < s->heads.ids; id++) {
+        struct log_slot *slot = heads_at(&s->heads, id);
+        if (slot != NULL && slot->state != LOG_ABSENT) {
+            err = reindex_log(s, r, slot, why);
+        }
+    }
+    if (err == ERR_OK) {
+        err = switch_generation(s, old, r->generation, why);
+    }
+    mem_free(r->judged);
+    return read_failed(s, err, why);
+}
+
+enum err recover_index(struct store *s, struct errmsg *why)
+{
+    struct reindex r = {.progress = NULL};
+    return atomic_load(&s->generation) != 0 ? ERR_OK : do_reindex(s, &r, why);
+}
+
+enum err store_reindex(struct store *store, store_progress_fn *progress,
+                       void *ctx, struct errmsg *why)
+{
+    struct reindex r = {.progress = progress, .ctx = ctx};
+    struct errmsg unused;
+    return writer_job(store, do_reindex, &r, why != NULL ? why : &unused);
+}
+
+/* ---- scrub ---- */
+
+/* Leaves are compared in aligned sixteens with the stored node above them, so
+ * that one fault does not hide the next. */
+struct scrub {
+    struct store *s;
+    store_fault_fn *bad;
+    store_progress_fn *progress;
+    void *ctx;
+    uint64_t done;
+    uint64_t total;
+    size_t faults;
+    uint64_t size; /* of the log at work */
+    struct frontier sixteen;
+    bool whole; /* every leaf of this sixteen was seen */
+    const _Atomic bool *stop;
+};
+
+static bool stopped(const struct scrub *c)
+{
+    return c->stop != NULL && atomic_load(c->stop);
+}
+
+static bool db_away(struct store *s)
+{
+    if (db_enter(s) != ERR_OK) {
+        return true;
+    }
+    db_leave(s);
+    return false;
+}
+
+/* A log that was cut meanwhile has no fault. */
+static void fault(struct scrub *c, struct log_slot *slot, uint64_t number,
+                  const char *what)
+{
+    struct store_head head;
+    char log[LOG_ID_TEXT_MAX];
+    char text[DAMAGE_MAX];
+    if (stopped(c) || db_away(c->s) ||
+        store_head(c->s, &slot->log, &head) != ERR_OK ||
+        head.frontier.size < c->size) {
+        return;
+    }
+    c->faults++;
+    c->bad(c->ctx, &slot->log, number, what);
+    log_id_format(&slot->log, log);
+    (void)snprintf(text, sizeof text, "log %s, number %llu: %.160s", log,
+                   (unsigned long long)number, what);
+    store_damaged(c->s, text);
+}
+
+static void check_node(struct scrub *c, struct log_slot *slot, unsigned level,
+                       uint64_t index, const struct hash *hash)
+{
+    struct hash stored;
+    if (store_tree_node(slot, level, index, &stored) != ERR_OK) {
+        fault(c, slot, (index << level) + 1, "tree node missing or damaged");
+    } else if (!hash_eq(&stored, hash)) {
+        fault(c, slot, (index << level) + 1,
+              "entries from here do not fit the tree");
+    }
+}
+
+static void on_scrub_entry(struct walk *w, uint64_t number,
+                           const struct slot *slot)
+{
+    struct scrub *c = w->ctx;
+    struct hash hash = slot->leaf;
+    if (slot->entry.data != NULL) {
+        suite_hash_leaf(c->s->env.suite, slot->entry, &hash);
+    }
+    if ((number - 1) % GROUP16 == 0) {
+        c->sixteen.size = 0;
+        c->whole = true;
+    }
+    frontier_append(&c->sixteen, c->s->env.suite, &hash, NULL, NULL);
+    if (number % GROUP16 == 0 && c->whole) {
+        frontier_root(&c->sixteen, c->s->env.suite, &hash);
+        check_node(c, w->slot, TREE_STRIDE, (number - 1) / GROUP16, &hash);
+    }
+    c->done++;
+}
+
+/* A node above level 4 from the sixteen below it. */
+static void scrub_node(struct scrub *c, struct log_slot *slot, unsigned level,
+                       uint64_t index)
+{
+    struct frontier f = {0};
+    struct hash hash;
+    for (uint64_t k = 0; k < GROUP16; k++) {
+        if (store_tree_node(slot, level - TREE_STRIDE, index * GROUP16 + k,
+                            &hash) != ERR_OK) {
+            return; /* said when that level was looked at */
+        }
+        frontier_append(&f, c->s->env.suite, &hash, NULL, NULL);
+    }
+    frontier_root(&f, c->s->env.suite, &hash);
+    check_node(c, slot, level, index, &hash);
+}
+
+static void scrub_nodes(struct scrub *c, struct log_slot *slot, uint64_t size)
+{
+    for (unsigned level = 2 * TREE_STRIDE; size >> level > 0;
+         level += TREE_STRIDE) {
+        for (uint64_t i = 0; i < size >> level && !stopped(c); i++) {
+            scrub_node(c, slot, level, i);
+        }
+    }
+}
+
+static void scrub_root(struct scrub *c, struct log_slot *slot,
+                       const struct head *head)
+{
+    uint64_t size = head->h.frontier.size;
+    struct tree_view view = slot_view(slot, size);
+    struct hash root;
+    if (tree_root(&view, size, &root) != ERR_OK) {
+        fault(c, slot, size, "tree cannot be read");
+    } else if (!hash_eq(&root, &head->h.root)) {
+        fault(c, slot, size, "tree does not fit the head");
+    }
+}
+
+static void scrub_log(struct scrub *c, struct log_slot *slot,
+                      const struct head *head)
+{
+    struct errmsg why;
+    struct walk w = {.slot = slot,
+                     .next = 1,
+                     .size = head->h.frontier.size,
+                     .entry = on_scrub_entry,
+                     .ctx = c};
+    c->size = w.size;
+    w.codec = codec_take(&c->s->cache);
+    while (w.next <= w.size && !stopped(c)) {
+        enum err err = walk_run(&w, &why);
+        if (err != ERR_OK) {
+            fault(c, slot, w.next, why.text);
+            c->whole = false;
+            /* On with the next sixteen. */
+            w.next = (w.next - 1) / GROUP16 * GROUP16 + GROUP16 + 1;
+            w.bad = false;
+        }
+        if (c->progress != NULL) {
+            c->progress(c->ctx, c->done, c->total);
+        }
+    }
+    codec_give(&c->s->cache, w.codec);
+    scrub_nodes(c, slot, w.size);
+    scrub_root(c, slot, head);
+}
+
+/* What no log's walk reads: rows of the index, heads, old pages. */
+static void scrub_pages(struct scrub *c)
+{
+    struct store *s = c->s;
+    struct errmsg why;
+    struct buf cursor = BUF_INIT;
+    enum err err = ERR_OK;
+    bool more = s->backend->check != NULL;
+    while (more && !stopped(c) && db_enter(s) == ERR_OK) {
+        err = s->backend->check(s->db, &cursor, &why);
+        db_leave(s);
+        more = err == ERR_OK && cursor.len > 0;
+        if (c->progress != NULL) {
+            c->progress(c->ctx, c->done, c->total);
+        }
+    }
+    buf_fini(&cursor);
+    if (read_failed(s, err, &why) == ERR_CORRUPT) {
+        struct log_id own = store_own_log(s);
+        c->faults++;
+        c->bad(c->ctx, &own, 0, why.text);
+    }
+}
+
+enum err scrub_run(struct store *s, store_fault_fn *bad,
+                   store_progress_fn *progress, void *ctx,
+                   const _Atomic bool *stop)
+{
+    struct scrub c = {
+        .s = s, .bad = bad, .progress = progress, .ctx = ctx, .stop = stop};
+    struct store_stats stats;
+    store_stats(s, &stats);
+    c.total = stats.entries;
+    cache_clear(&s->cache);
+    struct head *head = MEM_NEW(struct head);
+    uint32_t ids = heads_ids(&s->heads);
+    for (uint32_t id = 1; id < ids; id++) {
+        struct log_slot *slot = heads_at(&s->heads, id);
+        if (slot != NULL && heads_copy(&s->heads, slot, head) == ERR_OK) {
+            scrub_log(&c, slot, head);
+        }
+    }
+    mem_free(head);
+    scrub_pages(&c);
+    return c.faults == 0 ? ERR_OK : ERR_CORRUPT;
+}
+
+enum err store_scrub(struct store *store, store_fault_fn *bad,
+                     store_progress_fn *progress, void *ctx)
+{
+    return scrub_run(store, bad, progress, ctx, NULL);
+}

@@ -1,0 +1,929 @@
+/* store_rocksdb.c - the embedded backend.
+ *
+ * Four column families, so that each has the options that fit it:
+ *   default  'M' meta                     → value
+ *            'P' part u8, log u32         → value
+ *            'I' generation, log, number  → reason u8
+ *            'S' seq u64                  → a salvaged entry
+ *   blocks   log u32, first number u64    → packed block
+ *   tree     log u32, level u8, index u64 → 32 bytes
+ *            log u32, 255, 0 → the head once more: one bad page must not take
+ *            every head and so all that was not sent yet
+ *   index    generation u8, subject len u8, subject, record key → row
+ *
+ * Integers in keys are big-endian, so that key order is number order. */
+#include <errno.h>
+#include <rocksdb/c.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "store/store_backend.h"
+
+enum { FAMILIES = 4, KEY_MAX = 2 + SUBJECT_KEY_MAX + RECORD_KEY_LEN + 8 };
+enum family { FAMILY_META, FAMILY_BLOCKS, FAMILY_TREE, FAMILY_INDEX };
+
+enum {
+    OPEN_FILES_MAX = 256,
+    INFO_LOG_BYTES = 1 << 20,
+    MANIFEST_BYTES = 4 << 20,
+    ARENA_BYTES = 64 << 10,
+    BLOOM_BITS = 10,
+    HEAD_COPY_LEVEL = 255,
+    CHECK_TURN = 4096, /* rows of one call */
+};
+
+struct rdb {
+    rocksdb_t *db;
+    bool damaged; /* opened for what can still be read */
+    rocksdb_options_t *options;
+    rocksdb_options_t *family_options[FAMILIES];
+    rocksdb_cache_t *cache;
+    rocksdb_column_family_handle_t *family[FAMILIES];
+    rocksdb_readoptions_t *point;
+    rocksdb_readoptions_t *bulk;
+    rocksdb_writeoptions_t *synced;
+};
+
+struct batch {
+    rocksdb_writebatch_t *wb;
+    struct rdb *r;
+};
+
+struct key {
+    size_t len;
+    uint8_t b[KEY_MAX];
+};
+
+static const char *const family_names[FAMILIES] = {
+    [FAMILY_META] = "default",
+    [FAMILY_BLOCKS] = "blocks",
+    [FAMILY_TREE] = "tree",
+    [FAMILY_INDEX] = "index",
+};
+
+/* Share of the write buffer, as a divisor, and page size: blocks are read one
+ * at a time, index rows several. */
+static const struct {
+    uint32_t buffer_divisor;
+    uint32_t page_bytes;
+    int compression;
+    bool bloom;
+} family_conf[FAMILIES] = {
+    [FAMILY_META] = {8, 4096, rocksdb_no_compression, false},
+    [FAMILY_BLOCKS] = {3, 16384, rocksdb_no_compression, false},
+    [FAMILY_TREE] = {8, 4096, rocksdb_no_compression, false},
+    [FAMILY_INDEX] = {3, 4096, rocksdb_lz4_compression, true},
+};
+
+/* ---- errors ---- */
+
+static const struct {
+    const char *text;
+    enum err err;
+} status_errors[] = {
+    {"lock file", ERR_BUSY},
+    {"lock hold", ERR_BUSY},
+    {"Corruption", ERR_CORRUPT},
+    {"No space left", ERR_NO_SPACE},
+    {"Read-only file system", ERR_NO_SPACE},
+    {"Disk quota", ERR_NO_SPACE},
+    {"File too large", ERR_NO_SPACE},
+};
+
+/* Takes RocksDB's text, which names the file. */
+static enum err from_status(char *text, struct errmsg *why)
+{
+    if (text == NULL) {
+        return ERR_OK;
+    }
+    enum err err = ERR_IO;
+    for (size_t i = 0; i < ARRAY_LEN(status_errors); i++) {
+        if (strstr(text, status_errors[i].text) != NULL) {
+            err = status_errors[i].err;
+            break;
+        }
+    }
+    /* "Corruption: …  in FILE offset N": the file is what matters. */
+    char *file = strstr(text, "  in ");
+    if (file != NULL) {
+        (void)err_set(why, err, "%s: %.*s", file + 5, (int)(file - text), text);
+    } else {
+        (void)err_set(why, err, "%s", text);
+    }
+    rocksdb_free(text);
+    return err;
+}
+
+/* ---- keys ---- */
+
+static struct key block_key(uint32_t log, uint64_t first)
+{
+    struct key k = {.len = 12};
+    be_put32(k.b, log);
+    be_put64(k.b + 4, first);
+    return k;
+}
+
+static struct key node_key(uint32_t log, unsigned level, uint64_t index)
+{
+    struct key k = {.len = 13};
+    be_put32(k.b, log);
+    k.b[4] = (uint8_t)level;
+    be_put64(k.b + 5, index);
+    return k;
+}
+
+static struct key part_key(enum log_part part, uint32_t log)
+{
+    struct key k = {.len = 6, .b = {'P', (uint8_t)part}};
+    be_put32(k.b + 2, log);
+    return k;
+}
+
+static struct key meta_key(enum meta meta)
+{
+    return (struct key){.len = 2, .b = {'M', (uint8_t)meta}};
+}
+
+static struct key issue_key(uint8_t generation, uint32_t log, uint64_t number)
+{
+    struct key k = {.len = 14, .b = {'I', generation}};
+    be_put32(k.b + 2, log);
+    be_put64(k.b + 6, number);
+    return k;
+}
+
+static struct key salvage_key(uint64_t seq)
+{
+    struct key k = {.len = 9, .b = {'S'}};
+    be_put64(k.b + 1, seq);
+    return k;
+}
+
+static struct key subject_prefix(uint8_t generation,
+                                 const struct subject_key *subject)
+{
+    struct key k = {.len = 2u + subject->len};
+    k.b[0] = generation;
+    k.b[1] = subject->len;
+    memcpy(k.b + 2, subject->b, subject->len);
+    return k;
+}
+
+static struct key index_key(uint8_t generation, const struct row_key *key)
+{
+    struct key k = subject_prefix(generation, &key->subject);
+    memcpy(k.b + k.len, key->record_key, RECORD_KEY_LEN);
+    be_put64(k.b + k.len + RECORD_KEY_LEN, key->origin);
+    k.len += RECORD_KEY_LEN + 8;
+    return k;
+}
+
+int row_key_cmp(const struct row_key *a, const struct row_key *b)
+{
+    if (a->subject.len != b->subject.len) {
+        return a->subject.len < b->subject.len ? -1 : 1;
+    }
+    int c = memcmp(a->subject.b, b->subject.b, a->subject.len);
+    c = c != 0 ? c : memcmp(a->record_key, b->record_key, RECORD_KEY_LEN);
+    return c != 0 ? c : (a->origin > b->origin) - (a->origin < b->origin);
+}
+
+/* ---- rows ---- */
+
+enum { ROW_MOVED = 1, ROW_DIGEST = 2, ROW_FIXED = 4 + 1 + 2 + 1 + 1 + 4 * 3 };
+
+static size_t row_encode(const struct row *row,
+                         uint8_t out[ROW_FIXED + 20 + DIGEST_LEN])
+{
+    uint8_t *p = out;
+    be_put32(p, row->log);
+    p[4] = (uint8_t)((row->moved ? ROW_MOVED : 0) |
+                     (row->has_digest ? ROW_DIGEST : 0));
+    be_put16(p + 5, row->item);
+    p[7] = row->status;
+    p[8] = row->disclosure;
+    be_put32(p + 9, row->decided);
+    be_put32(p + 13, row->until);
+    be_put32(p + 17, row->publish_until);
+    p += ROW_FIXED;
+    const uint64_t v[2] = {row->number, row->version};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t left = v[i];
+        for (; left >= 0x80; left >>= 7) {
+            *p++ = (uint8_t)(left | 0x80);
+        }
+        *p++ = (uint8_t)left;
+    }
+    if (row->has_digest) {
+        memcpy(p, row->digest, DIGEST_LEN);
+        p += DIGEST_LEN;
+    }
+    return (size_t)(p - out);
+}
+
+static enum err row_decode(struct slice value, struct row *row)
+{
+    struct reader r = reader_of(value);
+    row->log = reader_u32(&r);
+    uint8_t flags = reader_u8(&r);
+    row->item = reader_u16(&r);
+    row->status = reader_u8(&r);
+    row->disclosure = reader_u8(&r);
+    row->decided = reader_u32(&r);
+    row->until = reader_u32(&r);
+    row->publish_until = reader_u32(&r);
+    row->number = reader_varint(&r);
+    row->version = (uint32_t)reader_varint(&r);
+    row->moved = (flags & ROW_MOVED) != 0;
+    row->has_digest = (flags & ROW_DIGEST) != 0;
+    if (row->has_digest) {
+        struct slice digest = reader_bytes(&r, DIGEST_LEN);
+        if (digest.data != NULL) {
+            memcpy(row->digest, digest.data, DIGEST_LEN);
+        }
+    }
+    return reader_done(&r) ? ERR_OK : ERR_CORRUPT;
+}
+
+static bool row_key_decode(struct slice key, struct row_key *out)
+{
+    struct reader r = reader_of(key);
+    (void)reader_u8(&r);
+    uint8_t len = reader_u8(&r);
+    struct slice subject = reader_bytes(&r, len);
+    struct slice record = reader_bytes(&r, RECORD_KEY_LEN);
+    uint64_t origin = reader_u64(&r);
+    if (!reader_done(&r) || len > SUBJECT_KEY_MAX) {
+        return false;
+    }
+    *out = (struct row_key){.subject.len = len, .origin = origin};
+    memcpy(out->subject.b, subject.data, len);
+    memcpy(out->record_key, record.data, RECORD_KEY_LEN);
+    return true;
+}
+
+/* ---- open and close ---- */
+
+static void options_common(struct rdb *r, const struct store_conf *conf)
+{
+    rocksdb_options_t *o = r->options;
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_create_missing_column_families(o, 1);
+    rocksdb_options_set_paranoid_checks(o, 1);
+    /* The default drops everything behind a damaged record without a word. A
+     * record torn by a power cut is the last one and still no error. */
+    rocksdb_options_set_wal_recovery_mode(
+        o, rocksdb_tolerate_corrupted_tail_records_recovery);
+    rocksdb_options_set_max_background_jobs(o, 2);
+    rocksdb_options_set_max_open_files(o, OPEN_FILES_MAX);
+    rocksdb_options_set_db_write_buffer_size(o, conf->write_buffer_bytes);
+    /* Small families are rarely flushed; without a bound they would keep every
+     * old write-ahead log. */
+    rocksdb_options_set_max_total_wal_size(o, 4 * conf->write_buffer_bytes);
+    rocksdb_options_set_avoid_unnecessary_blocking_io(o, 1);
+    rocksdb_options_set_max_manifest_file_size(o, MANIFEST_BYTES);
+    rocksdb_options_set_keep_log_file_num(o, 2);
+    rocksdb_options_set_max_log_file_size(o, INFO_LOG_BYTES);
+    rocksdb_options_set_info_log_level(o, 2); /* warnings */
+    rocksdb_options_set_stats_dump_period_sec(o, 0);
+    rocksdb_options_set_stats_persist_period_sec(o, 0);
+}
+
+static void options_family(struct rdb *r, const struct store_conf *conf,
+                           enum family f)
+{
+    rocksdb_options_t *o = rocksdb_options_create_copy(r->options);
+    size_t buffer = conf->write_buffer_bytes / family_conf[f].buffer_divisor;
+    rocksdb_options_set_write_buffer_size(o, buffer);
+    rocksdb_options_set_arena_block_size(o, ARENA_BYTES);
+    rocksdb_options_set_target_file_size_base(o, 16 << 20);
+    rocksdb_options_set_max_bytes_for_level_base(o, 64 << 20);
+    rocksdb_options_set_compression(o, family_conf[f].compression);
+    rocksdb_block_based_table_options_t *t =
+        rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(t, r->cache);
+    rocksdb_block_based_options_set_block_size(t, family_conf[f].page_bytes);
+    rocksdb_block_based_options_set_format_version(t, 5);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t,
+                                                                            1);
+    if (family_conf[f].bloom) {
+        /* A bulk load asks for rows that are mostly absent. */
+        rocksdb_block_based_options_set_filter_policy(
+            t, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+        rocksdb_block_based_options_set_whole_key_filtering(t, 1);
+        rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
+        rocksdb_options_set_memtable_whole_key_filtering(o, 1);
+    }
+    rocksdb_options_set_block_based_table_factory(o, t);
+    rocksdb_block_based_options_destroy(t);
+    r->family_options[f] = o;
+}
+
+static void rdb_close(void *db)
+{
+    struct rdb *r = db;
+    for (size_t i = 0; i < FAMILIES; i++) {
+        if (r->family[i] != NULL) {
+            rocksdb_column_family_handle_destroy(r->family[i]);
+        }
+    }
+    if (r->db != NULL) {
+        rocksdb_close(r->db);
+    }
+    for (size_t i = 0; i < FAMILIES; i++) {
+        rocksdb_options_destroy(r->family_options[i]);
+    }
+    rocksdb_readoptions_destroy(r->point);
+    rocksdb_readoptions_destroy(r->bulk);
+    rocksdb_writeoptions_destroy(r->synced);
+    rocksdb_options_destroy(r->options);
+    rocksdb_cache_destroy(r->cache);
+    mem_free(r);
+}
+
+static struct rdb *rdb_new(const struct store_conf *conf)
+{
+    struct rdb *r = MEM_NEW(struct rdb);
+    r->options = rocksdb_options_create();
+    r->cache = rocksdb_cache_create_lru(conf->cache_bytes);
+    options_common(r, conf);
+    for (size_t i = 0; i < FAMILIES; i++) {
+        options_family(r, conf, (enum family)i);
+    }
+    r->point = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(r->point, 1);
+    r->bulk = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(r->bulk, 1);
+    rocksdb_readoptions_set_fill_cache(r->bulk, 0);
+    r->synced = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(r->synced, 1);
+    return r;
+}
+
+static enum err rdb_open(void **db, const struct store_conf *conf,
+                         bool readonly, struct errmsg *why)
+{
+    struct errmsg cause;
+    enum err err = readonly ? ERR_OK : file_make_dirs(conf->path, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct rdb *r = rdb_new(conf);
+    char *status = NULL;
+    const rocksdb_options_t *const *options =
+        (const rocksdb_options_t *const *)r->family_options;
+    r->db = readonly
+                ? rocksdb_open_for_read_only_column_families(
+                      r->options, conf->path, FAMILIES, family_names, options,
+                      r->family, 0, &status)
+                : rocksdb_open_column_families(r->options, conf->path, FAMILIES,
+                                               family_names, options, r->family,
+                                               &status);
+    err = from_status(status, &cause);
+    if (err == ERR_BUSY) {
+        err_set(why, err,
+                "store %s is open in another process: stop that one, or give "
+                "this node a folder of its own",
+                conf->path);
+    } else if (err != ERR_OK) {
+        err_set(why, err, "store %s: %s", conf->path, cause.text);
+    }
+    if (err != ERR_OK) {
+        rdb_close(r);
+        return err;
+    }
+    *db = r;
+    return ERR_OK;
+}
+
+/* Damaged records of the write-ahead log are skipped: whoever reads compares
+ * what he finds with the trees. */
+static enum err rdb_open_damaged(void **db, const struct store_conf *conf,
+                                 struct errmsg *why)
+{
+    struct rdb *r = rdb_new(conf);
+    char *status = NULL;
+    const rocksdb_options_t *const *options =
+        (const rocksdb_options_t *const *)r->family_options;
+    r->damaged = true;
+    rocksdb_options_set_paranoid_checks(r->options, 0);
+    rocksdb_options_set_wal_recovery_mode(
+        r->options, rocksdb_skip_any_corrupted_records_recovery);
+    r->db = rocksdb_open_for_read_only_column_families(
+        r->options, conf->path, FAMILIES, family_names, options, r->family, 0,
+        &status);
+    if (from_status(status, why) != ERR_OK) {
+        status = NULL;
+        rocksdb_repair_db(r->options, conf->path, &status);
+        if (from_status(status, why) == ERR_OK) {
+            status = NULL;
+            /* For writing: a family may be missing now. */
+            r->db = rocksdb_open_column_families(r->options, conf->path,
+                                                 FAMILIES, family_names,
+                                                 options, r->family, &status);
+            (void)from_status(status, why);
+        }
+    }
+    if (r->db == NULL) {
+        rdb_close(r);
+        return ERR_CORRUPT;
+    }
+    *db = r;
+    return ERR_OK;
+}
+
+static enum err rdb_space(void *db, const struct store_conf *conf,
+                          uint64_t *free_bytes, bool *readonly)
+{
+    (void)db;
+    struct statvfs fs;
+    if (statvfs(conf->path, &fs) != 0) {
+        return err_from_errno(errno);
+    }
+    *free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    *readonly = (fs.f_flag & ST_RDONLY) != 0;
+    return ERR_OK;
+}
+
+static uint64_t rdb_disk_bytes(void *db)
+{
+    struct rdb *r = db;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < FAMILIES; i++) {
+        uint64_t n = 0;
+        if (rocksdb_property_int_cf(r->db, r->family[i],
+                                    "rocksdb.total-sst-files-size", &n) == 0) {
+            sum += n;
+        }
+        if (rocksdb_property_int_cf(r->db, r->family[i],
+                                    "rocksdb.cur-size-active-mem-table",
+                                    &n) == 0) {
+            sum += n; /* as large in the write-ahead log */
+        }
+    }
+    return sum;
+}
+
+/* ---- writing ---- */
+
+static void put(struct batch *b, enum family f, const struct key *k,
+                struct slice value)
+{
+    rocksdb_writebatch_put_cf(b->wb, b->r->family[f], (const char *)k->b,
+                              k->len, (const char *)value.data, value.len);
+}
+
+static void del(struct batch *b, enum family f, const struct key *k)
+{
+    rocksdb_writebatch_delete_cf(b->wb, b->r->family[f], (const char *)k->b,
+                                 k->len);
+}
+
+/* [from, to) */
+static void del_range(struct batch *b, enum family f, const struct key *from,
+                      const struct key *to)
+{
+    rocksdb_writebatch_delete_range_cf(b->wb, b->r->family[f],
+                                       (const char *)from->b, from->len,
+                                       (const char *)to->b, to->len);
+}
+
+static void *rdb_batch_new(void *db)
+{
+    struct batch *b = MEM_NEW(struct batch);
+    b->r = db;
+    b->wb = rocksdb_writebatch_create();
+    return b;
+}
+
+static void rdb_batch_free(void *batch)
+{
+    struct batch *b = batch;
+    rocksdb_writebatch_destroy(b->wb);
+    mem_free(b);
+}
+
+static size_t rdb_batch_count(void *batch)
+{
+    struct batch *b = batch;
+    return (size_t)rocksdb_writebatch_count(b->wb);
+}
+
+static void rdb_put_block(void *batch, uint32_t log, uint64_t first,
+                          struct slice block)
+{
+    struct key k = block_key(log, first);
+    put(batch, FAMILY_BLOCKS, &k, block);
+}
+
+static void rdb_put_node(void *batch, uint32_t log, unsigned level,
+                         uint64_t index, const struct hash *hash)
+{
+    struct key k = node_key(log, level, index);
+    put(batch, FAMILY_TREE, &k, slice_of(hash->b, HASH_LEN));
+}
+
+static void rdb_cut_log(void *batch, uint32_t log, uint64_t first,
+                        uint64_t size)
+{
+    struct key from = block_key(log, first);
+    struct key to = block_key(log, UINT64_MAX);
+    del_range(batch, FAMILY_BLOCKS, &from, &to);
+    for (unsigned level = TREE_STRIDE; level < TREE_LEVELS;
+         level += TREE_STRIDE) {
+        from = node_key(log, level, size >> level);
+        to = node_key(log, level, UINT64_MAX);
+        del_range(batch, FAMILY_TREE, &from, &to);
+    }
+}
+
+static void rdb_put_part(void *batch, uint32_t log, enum log_part part,
+                         struct slice value)
+{
+    struct key k = part_key(part, log);
+    put(batch, FAMILY_META, &k, value);
+    if (part == PART_HEAD) {
+        k = node_key(log, HEAD_COPY_LEVEL, 0);
+        put(batch, FAMILY_TREE, &k, value);
+    }
+}
+
+static void rdb_put_meta(void *batch, enum meta meta, struct slice value)
+{
+    struct key k = meta_key(meta);
+    put(batch, FAMILY_META, &k, value);
+}
+
+static void rdb_put_row(void *batch, uint8_t generation, const struct row *row)
+{
+    uint8_t value[ROW_FIXED + 20 + DIGEST_LEN];
+    struct key k = index_key(generation, &row->key);
+    size_t len = row_encode(row, value);
+    put(batch, FAMILY_INDEX, &k, slice_of(value, len));
+}
+
+static void rdb_del_row(void *batch, uint8_t generation,
+                        const struct row_key *key)
+{
+    struct key k = index_key(generation, key);
+    del(batch, FAMILY_INDEX, &k);
+}
+
+static void rdb_put_issue(void *batch, uint8_t generation, uint32_t log,
+                          uint64_t number, uint8_t reason)
+{
+    struct key k = issue_key(generation, log, number);
+    put(batch, FAMILY_META, &k, slice_of(&reason, 1));
+}
+
+static void rdb_del_issue(void *batch, uint8_t generation, uint32_t log,
+                          uint64_t number)
+{
+    struct key k = issue_key(generation, log, number);
+    del(batch, FAMILY_META, &k);
+}
+
+static void rdb_drop_index(void *batch, uint8_t generation)
+{
+    struct key from = {.len = 1, .b = {generation}};
+    struct key to = {.len = 1, .b = {(uint8_t)(generation + 1)}};
+    del_range(batch, FAMILY_INDEX, &from, &to);
+    from = (struct key){.len = 2, .b = {'I', generation}};
+    to = (struct key){.len = 2, .b = {'I', (uint8_t)(generation + 1)}};
+    del_range(batch, FAMILY_META, &from, &to);
+}
+
+static void rdb_put_salvage(void *batch, uint64_t seq, struct slice entry)
+{
+    struct key k = salvage_key(seq);
+    put(batch, FAMILY_META, &k, entry);
+}
+
+static void rdb_del_salvage(void *batch, uint64_t seq)
+{
+    struct key k = salvage_key(seq);
+    del(batch, FAMILY_META, &k);
+}
+
+static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
+{
+    struct rdb *r = db;
+    struct batch *b = batch;
+    char *status = NULL;
+    rocksdb_write(r->db, r->synced, b->wb, &status);
+    /* RocksDB cannot say how far a failed write got. */
+    enum err err = from_status(status, why);
+    return err == ERR_OK || err == ERR_CORRUPT ? err : ERR_UNCERTAIN;
+}
+
+/* ---- reading ---- */
+
+static struct slice iter_key(const rocksdb_iterator_t *it)
+{
+    size_t len;
+    const char *key = rocksdb_iter_key(it, &len);
+    return slice_of(key, len);
+}
+
+static struct slice iter_value(const rocksdb_iterator_t *it)
+{
+    size_t len;
+    const char *value = rocksdb_iter_value(it, &len);
+    return slice_of(value, len);
+}
+
+static bool iter_within(const rocksdb_iterator_t *it, const struct key *prefix)
+{
+    if (!rocksdb_iter_valid(it)) {
+        return false;
+    }
+    struct slice key = iter_key(it);
+    return key.len >= prefix->len &&
+           memcmp(key.data, prefix->b, prefix->len) == 0;
+}
+
+static rocksdb_iterator_t *iter_new(struct rdb *r, enum family f, bool bulk)
+{
+    return rocksdb_create_iterator_cf(r->db, bulk ? r->bulk : r->point,
+                                      r->family[f]);
+}
+
+static enum err iter_end(rocksdb_iterator_t *it, struct errmsg *why)
+{
+    char *status = NULL;
+    rocksdb_iter_get_error(it, &status);
+    rocksdb_iter_destroy(it);
+    return from_status(status, why);
+}
+
+static void iter_seek(rocksdb_iterator_t *it, const struct key *k)
+{
+    rocksdb_iter_seek(it, (const char *)k->b, k->len);
+}
+
+static bool block_covers(const rocksdb_iterator_t *it, uint64_t from)
+{
+    size_t count;
+    return block_count(iter_value(it), &count) == ERR_OK &&
+           be_get64(iter_key(it).data + 4) + count > from;
+}
+
+static enum err rdb_blocks(void *db, uint32_t log, uint64_t from, bool bulk,
+                           backend_block_fn *fn, void *ctx, struct errmsg *why)
+{
+    rocksdb_iterator_t *it = iter_new(db, FAMILY_BLOCKS, bulk);
+    struct key k = block_key(log, from);
+    struct key prefix = {.len = 4};
+    be_put32(prefix.b, log);
+    rocksdb_iter_seek_for_prev(it, (const char *)k.b, k.len);
+    /* The next move would forget the error and step over the damage. */
+    char *status = NULL;
+    rocksdb_iter_get_error(it, &status);
+    if (status != NULL) {
+        rocksdb_iter_destroy(it);
+        return from_status(status, why);
+    }
+    if (!iter_within(it, &prefix)) {
+        iter_seek(it, &k);
+    } else if (!block_covers(it, from)) {
+        rocksdb_iter_next(it);
+    }
+    for (; iter_within(it, &prefix); rocksdb_iter_next(it)) {
+        if (!fn(ctx, be_get64(iter_key(it).data + 4), iter_value(it))) {
+            break;
+        }
+    }
+    return iter_end(it, why);
+}
+
+/* Appends the value; ERR_NOT_FOUND. */
+static enum err get(struct rdb *r, enum family f, const struct key *k,
+                    struct buf *out, struct errmsg *why)
+{
+    char *status = NULL;
+    rocksdb_pinnableslice_t *value = rocksdb_get_pinned_cf(
+        r->db, r->point, r->family[f], (const char *)k->b, k->len, &status);
+    if (value == NULL) {
+        return status == NULL ? ERR_NOT_FOUND : from_status(status, why);
+    }
+    size_t len;
+    const char *data = rocksdb_pinnableslice_value(value, &len);
+    buf_put(out, data, len);
+    rocksdb_pinnableslice_destroy(value);
+    return ERR_OK;
+}
+
+static enum err rdb_node(void *db, uint32_t log, unsigned level, uint64_t index,
+                         struct hash *out, struct errmsg *why)
+{
+    struct key k = node_key(log, level, index);
+    struct buf value = BUF_INIT;
+    enum err err = get(db, FAMILY_TREE, &k, &value, why);
+    if (err == ERR_OK && value.len != HASH_LEN) {
+        err = err_set(why, ERR_CORRUPT, "tree node of %zu bytes", value.len);
+    } else if (err == ERR_OK) {
+        memcpy(out->b, value.data, HASH_LEN);
+    }
+    buf_fini(&value);
+    return err;
+}
+
+static enum err row_take(rocksdb_pinnableslice_t *value, char *status,
+                         const struct row_key *key, struct row *row,
+                         struct errmsg *why)
+{
+    *row = (struct row){.key = *key};
+    if (value == NULL) {
+        return from_status(status, why);
+    }
+    size_t len;
+    const char *data = rocksdb_pinnableslice_value(value, &len);
+    enum err err = row_decode(slice_of(data, len), row);
+    rocksdb_pinnableslice_destroy(value);
+    return err == ERR_OK ? ERR_OK : err_set(why, err, "malformed index row");
+}
+
+static enum err rdb_rows(void *db, uint8_t generation,
+                         const struct row_key *const *keys, size_t n,
+                         struct row *const *out, struct errmsg *why)
+{
+    struct rdb *r = db;
+    struct key *k = mem_alloc(n * sizeof(*k));
+    const char **at = mem_alloc(n * sizeof(const char *));
+    size_t *len = mem_alloc(n * sizeof(*len));
+    rocksdb_pinnableslice_t **values = mem_zalloc(n, sizeof(*values));
+    char **status = mem_zalloc(n, sizeof(*status));
+    for (size_t i = 0; i < n; i++) {
+        k[i] = index_key(generation, keys[i]);
+        at[i] = (const char *)k[i].b;
+        len[i] = k[i].len;
+    }
+    rocksdb_batched_multi_get_cf(r->db, r->point, r->family[FAMILY_INDEX], n,
+                                 at, len, values, status, true);
+    enum err first = ERR_OK;
+    for (size_t i = 0; i < n; i++) {
+        enum err err = row_take(values[i], status[i], keys[i], out[i],
+                                first == ERR_OK ? why : NULL);
+        first = first == ERR_OK ? err : first;
+    }
+    mem_free(k);
+    mem_free(at);
+    mem_free(len);
+    mem_free(values);
+    mem_free(status);
+    return first;
+}
+
+static enum err rdb_rows_of(void *db, uint8_t generation,
+                            const struct subject_key *subject,
+                            backend_row_fn *fn, void *ctx, struct errmsg *why)
+{
+    rocksdb_iterator_t *it = iter_new(db, FAMILY_INDEX, false);
+    struct key prefix = subject_prefix(generation, subject);
+    struct row row;
+    enum err err = ERR_OK;
+    for (iter_seek(it, &prefix); iter_within(it, &prefix);
+         rocksdb_iter_next(it)) {
+        if (!row_key_decode(iter_key(it), &row.key) ||
+            row_decode(iter_value(it), &row) != ERR_OK) {
+            err = err_set(why, ERR_CORRUPT, "malformed index row");
+            break;
+        }
+        if (!fn(ctx, &row)) {
+            break;
+        }
+    }
+    enum err end = iter_end(it, why);
+    return err != ERR_OK ? err : end;
+}
+
+static enum err rdb_part(void *db, uint32_t log, enum log_part part,
+                         struct buf *out, struct errmsg *why)
+{
+    struct rdb *r = db;
+    struct key k = part_key(part, log);
+    enum err err = get(r, FAMILY_META, &k, out, why);
+    if (err != ERR_OK && part == PART_HEAD && r->damaged) {
+        k = node_key(log, HEAD_COPY_LEVEL, 0);
+        err = get(r, FAMILY_TREE, &k, out, why);
+    }
+    return err;
+}
+
+static enum err rdb_parts(void *db, enum log_part part, backend_part_fn *fn,
+                          void *ctx, struct errmsg *why)
+{
+    rocksdb_iterator_t *it = iter_new(db, FAMILY_META, false);
+    struct key prefix = {.len = 2, .b = {'P', (uint8_t)part}};
+    for (iter_seek(it, &prefix); iter_within(it, &prefix);
+         rocksdb_iter_next(it)) {
+        if (!fn(ctx, be_get32(iter_key(it).data + 2), iter_value(it))) {
+            break;
+        }
+    }
+    return iter_end(it, why);
+}
+
+static enum err rdb_meta(void *db, enum meta meta, struct buf *out,
+                         struct errmsg *why)
+{
+    struct key k = meta_key(meta);
+    return get(db, FAMILY_META, &k, out, why);
+}
+
+static enum err rdb_issues(void *db, uint8_t generation, uint32_t log,
+                           uint64_t number, backend_issue_fn *fn, void *ctx,
+                           struct errmsg *why)
+{
+    rocksdb_iterator_t *it = iter_new(db, FAMILY_META, false);
+    struct key from = issue_key(generation, log, number);
+    struct key prefix = {.len = 2, .b = {'I', generation}};
+    for (iter_seek(it, &from); iter_within(it, &prefix);
+         rocksdb_iter_next(it)) {
+        struct slice key = iter_key(it);
+        struct slice value = iter_value(it);
+        if (value.len != 1 || !fn(ctx, be_get32(key.data + 2),
+                                  be_get64(key.data + 6), value.data[0])) {
+            break;
+        }
+    }
+    return iter_end(it, why);
+}
+
+static enum err rdb_salvage(void *db, uint64_t from, backend_salvage_fn *fn,
+                            void *ctx, struct errmsg *why)
+{
+    rocksdb_iterator_t *it = iter_new(db, FAMILY_META, false);
+    struct key k = salvage_key(from);
+    struct key prefix = {.len = 1, .b = {'S'}};
+    for (iter_seek(it, &k); iter_within(it, &prefix); rocksdb_iter_next(it)) {
+        if (!fn(ctx, be_get64(iter_key(it).data + 1), iter_value(it))) {
+            break;
+        }
+    }
+    return iter_end(it, why);
+}
+
+/* The cursor: a family and the key to begin with. */
+static enum err rdb_check(void *db, struct buf *cursor, struct errmsg *why)
+{
+    unsigned f = cursor->len > 0 ? cursor->data[0] : 0;
+    rocksdb_iterator_t *it = iter_new(db, (enum family)f, true);
+    if (cursor->len > 1) {
+        rocksdb_iter_seek(it, (const char *)cursor->data + 1, cursor->len - 1);
+    } else {
+        rocksdb_iter_seek_to_first(it);
+    }
+    for (unsigned n = 0; rocksdb_iter_valid(it) && n < CHECK_TURN; n++) {
+        rocksdb_iter_next(it);
+    }
+    buf_clear(cursor);
+    if (rocksdb_iter_valid(it)) {
+        buf_put_u8(cursor, (uint8_t)f);
+        buf_put_slice(cursor, iter_key(it));
+    } else if (f + 1 < FAMILIES) {
+        f += f + 1 == FAMILY_BLOCKS ? 2 : 1;
+        buf_put_u8(cursor, (uint8_t)f);
+    }
+    return iter_end(it, why);
+}
+
+const struct backend store_rocksdb = {
+    .name = "rocksdb",
+    .open = rdb_open,
+    .close = rdb_close,
+    .open_damaged = rdb_open_damaged,
+    .check = rdb_check,
+    .space = rdb_space,
+    .disk_bytes = rdb_disk_bytes,
+    .batch_new = rdb_batch_new,
+    .batch_free = rdb_batch_free,
+    .batch_count = rdb_batch_count,
+    .put_block = rdb_put_block,
+    .put_node = rdb_put_node,
+    .cut_log = rdb_cut_log,
+    .put_part = rdb_put_part,
+    .put_meta = rdb_put_meta,
+    .put_row = rdb_put_row,
+    .del_row = rdb_del_row,
+    .put_issue = rdb_put_issue,
+    .del_issue = rdb_del_issue,
+    .drop_index = rdb_drop_index,
+    .put_salvage = rdb_put_salvage,
+    .del_salvage = rdb_del_salvage,
+    .commit = rdb_commit,
+    .blocks = rdb_blocks,
+    .node = rdb_node,
+    .rows = rdb_rows,
+    .rows_of = rdb_rows_of,
+    .part = rdb_part,
+    .parts = rdb_parts,
+    .meta = rdb_meta,
+    .issues = rdb_issues,
+    .salvage = rdb_salvage,
+};

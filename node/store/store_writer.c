@@ -1,0 +1,699 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+enum { RETRY_MS = 1000, ITEM_BYTES = 512 };
+
+/* ---- items ---- */
+
+void item_free(struct item *item)
+{
+    segment_free(&item->segment);
+    buf_fini(&item->raw);
+    mem_free(item->drafts);
+    mem_free(item->judged);
+    mem_free(item->results);
+    mem_free(item->salvage);
+    mem_free(item);
+}
+
+void item_fail(struct item *item, enum err err, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(item->why, sizeof item->why, fmt, ap);
+    va_end(ap);
+    item->err = err;
+}
+
+/* Tells who waits, and frees. */
+static void item_done(struct store *s, struct item *item)
+{
+    if (item->kind == ITEM_SUBMIT && item->submitted != NULL) {
+        bool ok = item->err == ERR_OK;
+        item->submitted(item->ctx, item->err, item->why,
+                        ok ? item->results : NULL, ok ? item->entries : 0);
+    } else if (item->kind == ITEM_APPEND) {
+        item->appended(item->ctx, item->err, item->why, &item->segment->log,
+                       item->size);
+    } else if (item->kind == ITEM_JOB) {
+        (void)pthread_mutex_lock(&s->queue.lock);
+        *item->job_done = true;
+        (void)pthread_cond_broadcast(&s->queue.job);
+        (void)pthread_mutex_unlock(&s->queue.lock);
+    }
+    item_free(item);
+}
+
+/* ---- state ---- */
+
+/* Callers get ERR_NO_SPACE, to try later, unless the store is damaged. */
+static void set_unwritable(struct store *s, enum err err, const char *why)
+{
+    (void)pthread_mutex_lock(&s->state_lock);
+    (void)snprintf(s->why, sizeof s->why, "%s", why);
+    (void)pthread_mutex_unlock(&s->state_lock);
+    err = err == ERR_CORRUPT ? err : ERR_NO_SPACE;
+    if (atomic_exchange(&s->unwritable, (int)err) == ERR_OK) {
+        log_error(&s->log, "STORE-FULL",
+                  "cause=\"%s\" effect=\"no new entries, reads go on\" "
+                  "next=\"tried again every second\"",
+                  why);
+    }
+}
+
+static void set_writable(struct store *s)
+{
+    if (atomic_exchange(&s->unwritable, ERR_OK) != ERR_OK) {
+        (void)pthread_mutex_lock(&s->state_lock);
+        s->why[0] = '\0';
+        (void)pthread_mutex_unlock(&s->state_lock);
+        log_info(&s->log, "STORE-WRITABLE", "effect=\"entries again\"");
+    }
+}
+
+/* Refuses in time: RocksDB needs room to tidy up. */
+static enum err check_space(struct store *s, struct errmsg *why)
+{
+    uint64_t free_bytes = 0;
+    bool readonly = false;
+    enum err err = s->backend->space(s->db, &s->conf, &free_bytes, &readonly);
+    if (err != ERR_OK) {
+        return err_set(why, err, "store %s: free room cannot be told",
+                       s->conf.path);
+    }
+    if (readonly) {
+        return err_set(why, ERR_NO_SPACE, "store %s: read-only file system",
+                       s->conf.path);
+    }
+    if (free_bytes < s->conf.reserve_bytes) {
+        return err_set(why, ERR_NO_SPACE,
+                       "store %s: %llu MB free, %llu MB are kept in reserve: "
+                       "free some disk",
+                       s->conf.path, (unsigned long long)(free_bytes >> 20),
+                       (unsigned long long)(s->conf.reserve_bytes >> 20));
+    }
+    return ERR_OK;
+}
+
+/* ---- doubtful commits ---- */
+
+static enum err read_serial(struct store *s, uint64_t *out, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    enum err err = s->backend->meta(s->db, META_SERIAL, &value, why);
+    if (err == ERR_OK && value.len == 8) {
+        *out = be_get64(value.data);
+    } else if (err == ERR_NOT_FOUND) {
+        *out = 0;
+        err = ERR_OK;
+    }
+    buf_fini(&value);
+    return err;
+}
+
+/* Closes, and opens for writing if that can be, else for reading. */
+static enum err reopen(struct store *s, struct errmsg *why)
+{
+    (void)pthread_rwlock_wrlock(&s->db_lock);
+    if (s->db != NULL) {
+        s->backend->close(s->db);
+        s->db = NULL;
+    }
+    struct errmsg second;
+    enum err err = s->backend->open(&s->db, &s->conf, false, why);
+    s->db_readonly = err != ERR_OK;
+    if (err != ERR_OK &&
+        s->backend->open(&s->db, &s->conf, true, &second) != ERR_OK) {
+        s->db = NULL;
+    }
+    (void)pthread_rwlock_unlock(&s->db_lock);
+    return err;
+}
+
+static bool is_closing(struct store *s)
+{
+    (void)pthread_mutex_lock(&s->queue.lock);
+    bool closing = s->queue.closing;
+    (void)pthread_mutex_unlock(&s->queue.lock);
+    return closing;
+}
+
+static void pause_writer(void)
+{
+    const struct timespec t = {RETRY_MS / 1000, RETRY_MS % 1000 * 1000000L};
+    (void)nanosleep(&t, NULL);
+}
+
+/* Finds out whether commit number `serial` is there. What a read-only look
+ * finds may not be durable yet: only its absence is certain. */
+static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
+{
+    struct errmsg again;
+    for (;;) {
+        uint64_t found = 0;
+        enum err err = reopen(s, &again);
+        bool known = s->db != NULL && read_serial(s, &found, &again) == ERR_OK;
+        if (known && found < serial) {
+            return ERR_NO_SPACE;
+        }
+        if (known && err == ERR_OK) {
+            return ERR_OK;
+        }
+        set_unwritable(s, read_failed(s, err, &again), again.text);
+        if (is_closing(s)) {
+            return err_set(why, ERR_UNCERTAIN,
+                           "stopped before the last commit could be read "
+                           "back: %s",
+                           again.text);
+        }
+        pause_writer();
+    }
+}
+
+enum err writer_commit(struct store *s, void *batch, struct errmsg *why)
+{
+    enum err err = check_space(s, why);
+    if (err == ERR_OK) {
+        uint8_t serial[8];
+        be_put64(serial, s->serial + 1);
+        s->backend->put_meta(batch, META_SERIAL, slice_of(serial, 8));
+        err = s->backend->commit(s->db, batch, why);
+    }
+    if (err != ERR_OK) {
+        set_unwritable(s, ERR_NO_SPACE, why->text);
+    }
+    if (err == ERR_CORRUPT) {
+        store_damaged(s, why->text);
+        err = ERR_UNCERTAIN;
+    }
+    if (err == ERR_UNCERTAIN) {
+        err = settle(s, s->serial + 1, why);
+    }
+    if (err == ERR_OK) {
+        s->serial++;
+        serial_write(s);
+        (void)atomic_fetch_add(&s->commits, 1);
+        if (!s->db_readonly) {
+            set_writable(s);
+        }
+    }
+    return err;
+}
+
+/* Once a second while nothing can be written. */
+static void try_again(struct store *s)
+{
+    struct errmsg why;
+    enum err err = check_space(s, &why);
+    if (err == ERR_OK && (s->db == NULL || s->db_readonly)) {
+        err = reopen(s, &why);
+    }
+    if (err == ERR_OK) {
+        set_writable(s);
+        if (s->key_unsaved) {
+            s->key_unsaved = false;
+            index_rejudge_all(s);
+        }
+    } else {
+        set_unwritable(s, read_failed(s, err, &why), why.text);
+    }
+}
+
+/* ---- one turn ---- */
+
+static void call_watchers(struct store *s, const struct group *g)
+{
+    struct log_id *logs = mem_alloc((g->touched_n + 1) * sizeof(*logs));
+    size_t n = 0;
+    for (size_t i = 0; i < g->touched_n; i++) {
+        if (g->touched[i]->dirty) {
+            logs[n++] = g->touched[i]->slot->log;
+        }
+    }
+    (void)pthread_mutex_lock(&s->watch_lock);
+    for (size_t i = 0; n > 0 && i < s->watchers_n; i++) {
+        s->watchers[i].fn(s->watchers[i].ctx, logs, n);
+    }
+    (void)pthread_mutex_unlock(&s->watch_lock);
+    mem_free(logs);
+}
+
+static void fail_all(struct item *items, enum err err, const char *why)
+{
+    for (struct item *item = items; item != NULL; item = item->next) {
+        if (item->err == ERR_OK) {
+            item_fail(item, err, "%s", why);
+        }
+    }
+}
+
+static void finish_all(struct store *s, struct item *items)
+{
+    struct item *next;
+    for (struct item *item = items; item != NULL; item = next) {
+        next = item->next;
+        item_done(s, item);
+    }
+}
+
+/* Cuts the list at the first item that must wait for the next group. */
+static struct item *take_items(struct group *g, struct item *items)
+{
+    for (struct item **at = &items; *at != NULL; at = &(*at)->next) {
+        if (!group_take(g, *at)) {
+            struct item *rest = *at;
+            *at = NULL;
+            return rest;
+        }
+    }
+    return NULL;
+}
+
+static enum err run_group(struct store *s, struct item *items)
+{
+    struct group g;
+    struct errmsg why;
+    group_init(&g, s);
+    enum err err = group_read_rows(&g, items, &why);
+    if (err == ERR_OK) {
+        s->queue.deferred = take_items(&g, items);
+        err = group_commit(&g, &why);
+    }
+    if (err != ERR_OK) {
+        fail_all(items, err, why.text);
+        (void)read_failed(s, err, &why);
+    }
+    enum err first = items->err;
+    finish_all(s, items);
+    if (err == ERR_OK) {
+        call_watchers(s, &g);
+    }
+    group_fini(&g);
+    return first;
+}
+
+static void run_job(struct store *s, struct item *item)
+{
+    item->err = item->job(s, item->ctx, item->job_why);
+    item_done(s, item);
+}
+
+/* Set-aside drafts first: they are older than what is queued. */
+static enum err run_salvage(struct store *s, struct errmsg *why)
+{
+    enum err err;
+    struct item *item = salvage_next(s, &err, why);
+    if (item == NULL) {
+        return err;
+    }
+    err = run_group(s, item);
+    return err_set(why, err, "what was set aside cannot be appended");
+}
+
+/* Work that nobody waits for: what was set aside, entries whose key came.
+ * Returns whether there is more. */
+static bool run_background(struct store *s)
+{
+    struct errmsg why;
+    enum err err = ERR_OK;
+    if (atomic_load(&s->unwritable) != ERR_OK || s->background_failed) {
+        return false;
+    }
+    const struct log_slot *own = heads_at(&s->heads, atomic_load(&s->own_id));
+    bool drain = s->salvaged > 0 && s->pulling == 0 && !s->hold.active &&
+                 !atomic_load(&s->awaits_parent) && own->state == LOG_ACTIVE;
+    if (drain) {
+        err = run_salvage(s, &why);
+    } else if (s->rejudge_origin != 0) {
+        err = index_rejudge(s, &why);
+    }
+    if (err != ERR_OK && atomic_load(&s->unwritable) == ERR_OK) {
+        log_error(&s->log, "STORE-BACKGROUND",
+                  "cause=\"%s\" effect=\"stopped until the next start\"",
+                  why.text);
+        s->background_failed = true;
+    }
+    return drain || s->rejudge_origin != 0;
+}
+
+/* ---- queue ---- */
+
+static void until(struct timespec *out, int64_t ms)
+{
+    (void)clock_gettime(CLOCK_MONOTONIC, out);
+    out->tv_sec += (time_t)(ms / 1000);
+    out->tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (out->tv_nsec >= 1000000000L) {
+        out->tv_sec++;
+        out->tv_nsec -= 1000000000L;
+    }
+}
+
+/* Takes what fits one group; a job goes alone. Locked. */
+static struct item *take_locked(struct queue *q)
+{
+    struct item *items = q->first;
+    struct item **at = &q->first;
+    size_t entries = 0;
+    size_t bytes = 0;
+    size_t n = 0;
+    while (*at != NULL && n < GROUP_ITEMS_MAX) {
+        struct item *item = *at;
+        bool alone = item->kind == ITEM_JOB;
+        if (item != items &&
+            (alone || entries + item->entries > GROUP_ENTRIES_MAX ||
+             bytes + item->bytes > GROUP_BYTES_MAX)) {
+            break;
+        }
+        entries += item->entries;
+        bytes += item->bytes;
+        n++;
+        q->n--;
+        q->bytes -= item->bytes;
+        at = &item->next;
+        if (alone) {
+            break;
+        }
+    }
+    struct item *rest = *at;
+    if (items != NULL) {
+        *at = NULL;
+        q->first = rest;
+        q->last = rest == NULL ? &q->first : q->last;
+    }
+    return items;
+}
+
+/* Waits for items; NULL: none now, look at other work or end. */
+static struct item *next_items(struct store *s, bool wait, bool *end)
+{
+    struct queue *q = &s->queue;
+    struct item *items = q->deferred;
+    q->deferred = NULL;
+    if (items != NULL) {
+        return items;
+    }
+    struct timespec limit;
+    until(&limit, RETRY_MS);
+    (void)pthread_mutex_lock(&q->lock);
+    int rc = 0;
+    while (wait && rc == 0 && q->first == NULL && !q->closing) {
+        rc = atomic_load(&s->unwritable) == ERR_OK
+                 ? pthread_cond_wait(&q->wake, &q->lock)
+                 : pthread_cond_timedwait(&q->wake, &q->lock, &limit);
+    }
+    items = take_locked(q);
+    *end = items == NULL && q->closing;
+    (void)pthread_mutex_unlock(&q->lock);
+    return items;
+}
+
+static void run_items(struct store *s, struct item *items)
+{
+    if (atomic_load(&s->unwritable) != ERR_OK) {
+        try_again(s);
+    }
+    enum err err = (enum err)atomic_load(&s->unwritable);
+    if (err != ERR_OK && items != NULL) {
+        fail_all(items, err, "store takes no writes now");
+        if (items->kind == ITEM_JOB) {
+            (void)err_set(items->job_why, err, "%s", items->why);
+        }
+        finish_all(s, items);
+    } else if (items != NULL && items->kind == ITEM_JOB) {
+        run_job(s, items);
+    } else if (items != NULL) {
+        (void)run_group(s, items);
+    }
+}
+
+static void *writer_main(void *arg)
+{
+    struct store *s = arg;
+    (void)pthread_setname_np(pthread_self(), "store-writer");
+    bool end = false;
+    bool more = true;
+    while (!end) {
+        struct item *items = next_items(s, !more, &end);
+        run_items(s, items);
+        more = !end && run_background(s);
+    }
+    return NULL;
+}
+
+enum err writer_start(struct store *s, struct errmsg *why)
+{
+    struct queue *q = &s->queue;
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&q->lock, NULL);
+    (void)pthread_cond_init(&q->wake, &attr);
+    (void)pthread_cond_init(&q->job, NULL);
+    (void)pthread_condattr_destroy(&attr);
+    q->last = &q->first;
+    q->closing = false;
+    int rc = pthread_create(&s->writer, NULL, writer_main, s);
+    if (rc != 0) {
+        return err_set(why, ERR_IO, "store: thread: %s", strerror(rc));
+    }
+    s->writer_runs = true;
+    return ERR_OK;
+}
+
+void writer_close(struct store *s)
+{
+    struct queue *q = &s->queue;
+    (void)pthread_mutex_lock(&q->lock);
+    q->closing = true;
+    (void)pthread_cond_broadcast(&q->wake);
+    (void)pthread_mutex_unlock(&q->lock);
+}
+
+void writer_stop(struct store *s)
+{
+    struct queue *q = &s->queue;
+    if (!s->writer_runs) {
+        return;
+    }
+    writer_close(s);
+    (void)pthread_join(s->writer, NULL);
+    (void)pthread_cond_destroy(&q->wake);
+    (void)pthread_cond_destroy(&q->job);
+    (void)pthread_mutex_destroy(&q->lock);
+}
+
+enum err writer_push(struct store *s, struct item **item)
+{
+    struct queue *q = &s->queue;
+    struct item *it = *item;
+    it->bytes += ITEM_BYTES;
+    enum err err = ERR_OK;
+    (void)pthread_mutex_lock(&q->lock);
+    if (q->closing) {
+        err = ERR_CANCELLED;
+    } else if (it->kind != ITEM_JOB &&
+               (q->n >= s->conf.queue_max ||
+                (q->n > 0 && q->bytes + it->bytes > s->conf.queue_bytes_max))) {
+        err = ERR_BUSY;
+    } else {
+        q->n++;
+        q->bytes += it->bytes;
+        *q->last = it;
+        q->last = &it->next;
+        *item = NULL;
+        (void)pthread_cond_signal(&q->wake);
+    }
+    (void)pthread_mutex_unlock(&q->lock);
+    return err;
+}
+
+struct job_call {
+    store_job_fn *fn;
+    void *ctx;
+    enum err err;
+};
+
+static enum err run_call(struct store *s, void *ctx, struct errmsg *why)
+{
+    struct job_call *call = ctx;
+    call->err = call->fn(s, call->ctx, why);
+    return call->err;
+}
+
+enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
+                    struct errmsg *why)
+{
+    struct job_call call = {fn, ctx, ERR_NO_SPACE};
+    bool done = false;
+    struct item *item = MEM_NEW(struct item);
+    item->kind = ITEM_JOB;
+    item->job = run_call;
+    item->job_why = why;
+    item->job_done = &done;
+    item->ctx = &call;
+    enum err err = writer_push(s, &item);
+    if (err != ERR_OK) {
+        item_free(item);
+        return err_set(why, err, "the store is being closed");
+    }
+    (void)pthread_mutex_lock(&s->queue.lock);
+    while (!done) {
+        (void)pthread_cond_wait(&s->queue.job, &s->queue.lock);
+    }
+    (void)pthread_mutex_unlock(&s->queue.lock);
+    return call.err;
+}
+
+/* ---- the public ways in ---- */
+
+static enum err judge_draft(struct store *s, const struct log_id *own,
+                            struct slice draft, struct judged *out)
+{
+    if (draft.len > ENTRY_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    struct slot slot = {.entry = draft};
+    /* Its number is not known yet; 0 stands for any but the first. */
+    index_judge(s, own, 0, &slot, out);
+    if (out->reason == REASON_NO_KEY) {
+        return ERR_SEALED;
+    }
+    bool fits = out->reason == REASON_NONE &&
+                (out->type == ENTRY_RECORD || out->type == ENTRY_KEY);
+    return fits ? ERR_OK : ERR_INVALID;
+}
+
+struct item *item_submission(const struct slice *drafts, size_t n)
+{
+    struct item *item = MEM_NEW(struct item);
+    item->kind = ITEM_SUBMIT;
+    item->entries = n;
+    item->drafts = mem_zalloc(n, sizeof(*item->drafts));
+    item->judged = mem_zalloc(n, sizeof(*item->judged));
+    item->results = mem_zalloc(n, sizeof(*item->results));
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        len += drafts[i].len;
+    }
+    (void)buf_reserve(&item->raw, len);
+    for (size_t i = 0; i < n; i++) {
+        item->drafts[i] =
+            slice_of(item->raw.data + item->raw.len, drafts[i].len);
+        buf_put_slice(&item->raw, drafts[i]);
+    }
+    item->bytes = len + n * (sizeof(*item->drafts) + sizeof(*item->judged) +
+                             sizeof(*item->results));
+    return item;
+}
+
+enum err store_submit(struct store *store, const struct slice *drafts, size_t n,
+                      store_submitted_fn *done, void *ctx)
+{
+    enum err err = (enum err)atomic_load(&store->unwritable);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (n == 0 || n > DRAFTS_MAX) {
+        return n == 0 ? ERR_INVALID : ERR_TOO_LARGE;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (drafts[i].len > ENTRY_MAX) {
+            return ERR_TOO_LARGE;
+        }
+    }
+    struct item *item = item_submission(drafts, n);
+    item->submitted = done;
+    item->ctx = ctx;
+    struct log_id own = store_own_log(store);
+    for (size_t i = 0; err == ERR_OK && i < n; i++) {
+        err = judge_draft(store, &own, item->drafts[i], &item->judged[i]);
+    }
+    if (err == ERR_OK) {
+        err = writer_push(store, &item);
+    }
+    if (err != ERR_OK) {
+        item_free(item);
+    }
+    return err;
+}
+
+static bool refs_fit(const struct segment *seg)
+{
+    uint64_t end = seg->first + seg->count;
+    uint64_t next = seg->first;
+    for (size_t i = 0; i < seg->refs_count; i++) {
+        const struct block_ref *ref = &seg->refs[i];
+        size_t count;
+        if (ref->offset > seg->blocks.len ||
+            ref->len > seg->blocks.len - ref->offset ||
+            block_count(slice_of(seg->blocks.data + ref->offset, ref->len),
+                        &count) != ERR_OK ||
+            count != ref->count || ref->first > next ||
+            ref->first + count <= next || (i > 0 && ref->first != next)) {
+            return false;
+        }
+        next = ref->first + count;
+    }
+    return next == end;
+}
+
+static bool segment_fits(const struct segment *seg)
+{
+    return seg->count > 0 && seg->count <= SEGMENT_ENTRIES_MAX &&
+           seg->first == seg->before.size + 1 &&
+           seg->after.size == seg->before.size + seg->count &&
+           seg->newest.size >= seg->after.size &&
+           seg->bridge.size == seg->newest.size && seg->note.len > 0 &&
+           seg->note.len <= CHECKPOINT_MAX &&
+           seg->chain.len <= CERT_CHAIN_MAX &&
+           seg->blocks.len <= SEGMENT_BYTES_MAX && refs_fit(seg);
+}
+
+static struct item *appending(struct store *s, const struct segment *seg)
+{
+    struct item *item = MEM_NEW(struct item);
+    item->kind = ITEM_APPEND;
+    item->entries = seg->count;
+    item->judged = mem_zalloc(seg->count, sizeof(*item->judged));
+    for (size_t i = 0; i < seg->count; i++) {
+        index_judge(s, &seg->log, seg->first + i, &seg->slots[i],
+                    &item->judged[i]);
+    }
+    item->bytes = seg->raw.len + seg->blocks.len + seg->note.len +
+                  seg->chain.len +
+                  seg->count * (sizeof(*item->judged) + sizeof(*seg->leaves) +
+                                sizeof(*seg->slots));
+    return item;
+}
+
+enum err store_append(struct store *store, struct segment **segment,
+                      store_appended_fn *done, void *ctx)
+{
+    enum err err = (enum err)atomic_load(&store->unwritable);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (!segment_fits(*segment)) {
+        return ERR_INVALID;
+    }
+    struct item *item = appending(store, *segment);
+    item->segment = *segment;
+    item->appended = done;
+    item->ctx = ctx;
+    err = writer_push(store, &item);
+    if (err != ERR_OK) {
+        item->segment = NULL;
+        item_free(item);
+        return err;
+    }
+    *segment = NULL;
+    return ERR_OK;
+}

@@ -1,0 +1,565 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sync/ancestry.h"
+#include "sync/downlink_impl.h"
+
+/* ---- one stream's life ---- */
+
+void inflow_unref(struct inflow *in)
+{
+    struct downlink *down = in->down;
+    (void)pthread_mutex_lock(&in->lock);
+    bool last = --in->refs == 0;
+    (void)pthread_mutex_unlock(&in->lock);
+    if (!last) {
+        return;
+    }
+    inflow_fini(in);
+    strand_free(in->strand);
+    (void)pthread_cond_destroy(&in->progress);
+    (void)pthread_mutex_destroy(&in->lock);
+    mem_free(in);
+    (void)pthread_mutex_lock(&down->lock);
+    down->inflows--;
+    (void)pthread_cond_broadcast(&down->gone);
+    (void)pthread_mutex_unlock(&down->lock);
+}
+
+/* Lock held. */
+static struct child *child_of(struct downlink *down,
+                              const struct principal *peer)
+{
+    struct child *c = down->children;
+    while (c != NULL && c->status.peer.code != peer->code) {
+        c = c->next;
+    }
+    if (c == NULL) {
+        c = MEM_NEW(struct child);
+        c->next = down->children;
+        down->children = c;
+    }
+    c->status.peer = *peer;
+    return c;
+}
+
+/* A newer stream takes the place of the older one: after a cut the child is
+ * often back before this side has noticed. */
+static void take_place(struct downlink *down, struct inflow *in)
+{
+    (void)pthread_mutex_lock(&down->lock);
+    struct child *c = child_of(down, &in->peer);
+    if (c->inflow != NULL) {
+        rpc_stream_finish(c->inflow->stream, ERR_CANCELLED,
+                          "a newer stream of this node took its place");
+        log_info(down->env->log, "SYNC-REPLACED", "child=%012llu",
+                 (unsigned long long)in->peer.code);
+    }
+    in->child = c;
+    c->inflow = in;
+    c->status.connected = true;
+    c->status.since_ms = clock_wall_ms();
+    (void)snprintf(c->status.address, sizeof c->status.address, "%s",
+                   rpc_stream_address(in->stream));
+    down->inflows++;
+    (void)pthread_mutex_unlock(&down->lock);
+}
+
+enum err downlink_admit(struct downlink *down, const struct principal *peer,
+                        struct errmsg *why)
+{
+    const struct sync_env *env = down->env;
+    if (peer->kind != PRINCIPAL_NODE) {
+        return err_set(why, ERR_DENIED, "%s is no node", peer->name);
+    }
+    if (trust_is_revoked(env->trust, peer->fingerprint)) {
+        return err_set(why, ERR_DENIED,
+                       "the certificate of %012llu was revoked",
+                       (unsigned long long)peer->code);
+    }
+    if (!env->is_child(env->ctx, peer)) {
+        return err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
+                       (unsigned long long)peer->code,
+                       (unsigned long long)env->self.code);
+    }
+    return ERR_OK;
+}
+
+/* False: its certificate was revoked or it was moved since. */
+static bool still_welcome(struct inflow *in, struct errmsg *why)
+{
+    struct downlink *down = in->down;
+    uint64_t generation = trust_generation(down->env->trust);
+    if (atomic_load(&in->generation) == generation) {
+        return true;
+    }
+    if (downlink_admit(down, &in->peer, why) == ERR_OK) {
+        atomic_store(&in->generation, generation);
+        return true;
+    }
+    log_warn(down->env->log, "SYNC-DENIED", "child=%012llu text=\"%s\"",
+             (unsigned long long)in->peer.code, why->text);
+    downlink_refused(in, why->text);
+    return false;
+}
+
+static void on_open(struct rpc_stream *s, void *user)
+{
+    struct downlink *down = user;
+    const struct principal *peer = rpc_stream_peer(s);
+    struct errmsg why;
+    uint64_t generation = trust_generation(down->env->trust);
+    rpc_stream_set_user(s, NULL);
+    if (downlink_admit(down, peer, &why) != ERR_OK) {
+        log_warn(down->env->log, "SYNC-DENIED", "peer=%s text=\"%s\"",
+                 rpc_stream_address(s), why.text);
+        rpc_stream_finish(s, ERR_DENIED, why.text);
+        return;
+    }
+    struct inflow *in = MEM_NEW(struct inflow);
+    in->down = down;
+    in->peer = *peer;
+    atomic_init(&in->generation, generation);
+    in->stream = s;
+    in->refs = 1;
+    in->due_last = &in->due_first;
+    in->recv = recv_new(down->env->trust);
+    in->strand = strand_new(rpc_pool(down->env->rpc));
+    (void)pthread_mutex_init(&in->lock, NULL);
+    (void)pthread_cond_init(&in->progress, NULL);
+    take_place(down, in);
+    rpc_stream_set_user(s, in);
+}
+
+static void on_closed(struct rpc_stream *s, void *user, enum err err,
+                      const char *text)
+{
+    struct inflow *in = user;
+    (void)s;
+    if (in == NULL) {
+        return;
+    }
+    struct downlink *down = in->down;
+    (void)pthread_mutex_lock(&down->lock);
+    if (in->child->inflow == in) {
+        in->child->inflow = NULL;
+        in->child->status.connected = false;
+        in->child->status.since_ms = clock_wall_ms();
+    }
+    (void)pthread_mutex_unlock(&down->lock);
+    (void)pthread_mutex_lock(&in->lock);
+    while (in->flushing) {
+        (void)pthread_cond_wait(&in->progress, &in->lock);
+    }
+    in->stream = NULL;
+    (void)pthread_mutex_unlock(&in->lock);
+    log_info(down->env->log, "SYNC-CHILD-GONE",
+             "child=%012llu err=%s "
+             "text=\"%s\"",
+             (unsigned long long)in->peer.code, err_name(err), text);
+    inflow_unref(in);
+}
+
+/* ---- Hello and Have ---- */
+
+bool downlink_serves(struct downlink *down, const struct principal *peer,
+                     const struct log_id *log)
+{
+    const struct sync_env *env = down->env;
+    return log->origin == peer->code ||
+           env->entitled(env->ctx, log->origin, peer->code);
+}
+
+struct page {
+    struct inflow *in;
+    struct wire_log_have logs[WIRE_LOGS_MAX];
+    size_t count;
+    bool more;
+};
+
+static bool add_have(void *ctx, const struct store_head *head)
+{
+    struct page *page = ctx;
+    struct inflow *in = page->in;
+    if (head->log.kind != LOG_RECORDS ||
+        log_id_cmp(&head->log, &in->paged_to) <= 0 ||
+        !downlink_serves(in->down, &in->peer, &head->log)) {
+        return true;
+    }
+    if (page->count == WIRE_LOGS_MAX) {
+        page->more = true;
+        return false;
+    }
+    page->logs[page->count++] = (struct wire_log_have){
+        .log = head->log,
+        .size = head->frontier.size,
+        .root = head->root,
+        .stopped = head->state == LOG_FORKED,
+    };
+    return true;
+}
+
+/* False: no room, `drained` goes on. */
+static bool send_page(struct inflow *in)
+{
+    if (rpc_stream_queued(in->stream) >= RPC_WINDOW_BYTES / 2) {
+        return false;
+    }
+    struct page *page = MEM_NEW(struct page);
+    struct buf message = BUF_INIT;
+    page->in = in;
+    store_logs(in->down->env->store, add_have, page);
+    wire_put_have(&message, page->logs, page->count, !page->more);
+    enum err err = rpc_stream_send(in->stream, &message);
+    buf_fini(&message);
+    in->paging = err == ERR_OK && page->more;
+    for (size_t i = 0; i < page->count; i++) {
+        /* What became known above while the child was away. */
+        struct store_above above[ABOVE_MAX];
+        const struct log_id *log = &page->logs[i].log;
+        if (store_above(in->down->env->store, log, above) > 0) {
+            inflow_above(in, log, 1);
+        }
+        in->paged_to = *log;
+    }
+    mem_free(page);
+    return in->paging;
+}
+
+struct count {
+    struct inflow *in;
+    size_t n;
+};
+
+static bool count_held(void *ctx, const struct store_head *head)
+{
+    struct count *c = ctx;
+    c->n += head->log.kind == LOG_RECORDS &&
+            downlink_serves(c->in->down, &c->in->peer, &head->log);
+    return true;
+}
+
+static void note_held(struct inflow *in)
+{
+    struct count c = {in, 0};
+    store_logs(in->down->env->store, count_held, &c);
+    (void)pthread_mutex_lock(&in->lock);
+    in->held = c.n;
+    (void)pthread_mutex_unlock(&in->lock);
+}
+
+static void send_pages(struct inflow *in)
+{
+    while (in->paging && send_page(in)) {
+    }
+}
+
+static enum err send_hello(struct inflow *in)
+{
+    struct buf message = BUF_INIT;
+    hello_put(in->down->env, in->down->conf.window_bytes, &message);
+    enum err err = rpc_stream_send(in->stream, &message);
+    buf_fini(&message);
+    return err;
+}
+
+static void note_hello(struct inflow *in, const struct wire_hello *hello)
+{
+    struct downlink *down = in->down;
+    int64_t now_ms = clock_wall_ms();
+    (void)pthread_mutex_lock(&down->lock);
+    struct child_status *st = &in->child->status;
+    st->clock_skew_ms = (int64_t)hello->clock_ms - now_ms;
+    (void)snprintf(st->version, sizeof st->version, "%.*s",
+                   (int)hello->version.len, (const char *)hello->version.data);
+    (void)pthread_mutex_unlock(&down->lock);
+    log_info(down->env->log, "SYNC-CHILD",
+             "child=%012llu address=%s skew_ms=%lld",
+             (unsigned long long)in->peer.code, rpc_stream_address(in->stream),
+             (long long)((int64_t)hello->clock_ms - now_ms));
+}
+
+static enum err on_hello(struct inflow *in, const struct wire_hello *hello,
+                         struct errmsg *why)
+{
+    if (in->greeted) {
+        return err_set(why, ERR_PROTOCOL, "a second Hello");
+    }
+    enum err err = hello_check(in->down->env, hello, &in->peer, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    note_hello(in, hello);
+    err = send_hello(in);
+    if (err != ERR_OK) {
+        return err_set(why, err, "cannot be answered");
+    }
+    in->greeted = true;
+    in->paging = true;
+    note_held(in);
+    send_pages(in);
+    return ERR_OK;
+}
+
+/* ---- messages ---- */
+
+static enum err dispatch(struct inflow *in, const struct wire_message *m,
+                         size_t bytes, struct errmsg *why)
+{
+    if (!in->greeted && m->kind != WIRE_HELLO) {
+        return err_set(why, ERR_PROTOCOL, "the first message is no Hello");
+    }
+    switch (m->kind) {
+    case WIRE_HELLO:
+        return on_hello(in, &m->hello, why);
+    case WIRE_SEGMENT:
+        inflow_segment(in, &m->segment, bytes);
+        return ERR_OK;
+    case WIRE_EVIDENCE:
+        inflow_evidence(in, &m->evidence);
+        return ERR_OK;
+    case WIRE_OTHER:
+    case WIRE_HAVE:
+    case WIRE_ACK:
+    case WIRE_STOP:
+    case WIRE_WANT:
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+static void on_message(struct rpc_stream *s, void *user, struct slice message)
+{
+    struct inflow *in = user;
+    if (in == NULL) {
+        return;
+    }
+    struct downlink *down = in->down;
+    struct errmsg why = {""};
+    if (!still_welcome(in, &why)) {
+        rpc_stream_finish(s, ERR_DENIED, why.text);
+        return;
+    }
+    (void)pthread_mutex_lock(&down->lock);
+    in->child->status.last_message_ms = clock_wall_ms();
+    (void)pthread_mutex_unlock(&down->lock);
+    struct wire_message m;
+    enum err err = wire_get_child(message, &m, &why);
+    if (err == ERR_OK) {
+        err = dispatch(in, &m, message.len, &why);
+    }
+    if (err != ERR_OK) {
+        log_warn(down->env->log, "SYNC-REFUSED", "child=%012llu text=\"%s\"",
+                 (unsigned long long)in->peer.code, why.text);
+        downlink_refused(in, why.text);
+        rpc_stream_finish(s, err, why.text);
+    }
+}
+
+static void on_drained(struct rpc_stream *s, void *user)
+{
+    struct inflow *in = user;
+    (void)s;
+    if (in != NULL) {
+        send_pages(in);
+    }
+}
+
+static const struct rpc_stream_ops replicate_ops = {
+    .open = on_open,
+    .message = on_message,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+void downlink_refused(struct inflow *in, const char *text)
+{
+    (void)pthread_mutex_lock(&in->down->lock);
+    struct child_status *st = &in->child->status;
+    st->refused++;
+    (void)snprintf(st->last_refusal, sizeof st->last_refusal, "%s", text);
+    (void)pthread_mutex_unlock(&in->down->lock);
+}
+
+void downlink_received(struct inflow *in, uint64_t entries)
+{
+    (void)pthread_mutex_lock(&in->down->lock);
+    in->child->status.received_entries += entries;
+    in->child->status.logs = in->logs.count;
+    (void)pthread_mutex_unlock(&in->down->lock);
+}
+
+/* ---- all streams ---- */
+
+typedef void inflow_fn(struct inflow *in, void *ctx);
+
+/* Streams stay while they are visited: each is held by a reference, so that
+ * no lock is held while `fn` works. */
+static void each_inflow(struct downlink *down, inflow_fn *fn, void *ctx)
+{
+    (void)pthread_mutex_lock(&down->lock);
+    struct inflow **list = mem_alloc((down->inflows + 1) * sizeof *list);
+    size_t n = 0;
+    for (struct child *c = down->children; c != NULL; c = c->next) {
+        if (c->inflow != NULL) {
+            list[n++] = c->inflow;
+            (void)pthread_mutex_lock(&c->inflow->lock);
+            c->inflow->refs++;
+            (void)pthread_mutex_unlock(&c->inflow->lock);
+        }
+    }
+    (void)pthread_mutex_unlock(&down->lock);
+    for (size_t i = 0; i < n; i++) {
+        fn(list[i], ctx);
+        inflow_unref(list[i]);
+    }
+    mem_free(list);
+}
+
+struct changed {
+    const struct log_id *logs;
+    size_t n;
+};
+
+static void tell_above(struct inflow *in, void *ctx)
+{
+    const struct changed *changed = ctx;
+    inflow_above(in, changed->logs, changed->n);
+}
+
+void downlink_above_changed(struct downlink *down, const struct log_id *logs,
+                            size_t n)
+{
+    struct changed changed = {logs, n};
+    each_inflow(down, tell_above, &changed);
+}
+
+static void relay(struct inflow *in, void *ctx)
+{
+    (void)ctx;
+    inflow_relay(in);
+}
+
+static void on_tick(void *ctx)
+{
+    each_inflow(ctx, relay, NULL);
+}
+
+static void greet_again(struct inflow *in, void *ctx)
+{
+    (void)ctx;
+    (void)pthread_mutex_lock(&in->lock);
+    enum err err = in->stream != NULL ? send_hello(in) : ERR_OK;
+    (void)pthread_mutex_unlock(&in->lock);
+    if (err != ERR_OK) {
+        log_debug(in->down->env->log, "SYNC-HELLO", "err=%s", err_name(err));
+    }
+}
+
+static void on_ancestry(void *ctx)
+{
+    each_inflow(ctx, greet_again, NULL);
+}
+
+static void recheck(struct inflow *in, void *ctx)
+{
+    struct errmsg why;
+    (void)ctx;
+    if (still_welcome(in, &why)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&in->lock);
+    if (in->stream != NULL) {
+        rpc_stream_finish(in->stream, ERR_DENIED, why.text);
+    }
+    (void)pthread_mutex_unlock(&in->lock);
+}
+
+void downlink_recheck(struct downlink *down)
+{
+    each_inflow(down, recheck, NULL);
+}
+
+static void hang_up(struct inflow *in, void *ctx)
+{
+    (void)ctx;
+    (void)pthread_mutex_lock(&in->lock);
+    if (in->stream != NULL) {
+        rpc_stream_finish(in->stream, ERR_UNAVAILABLE, "the node is stopping");
+    }
+    (void)pthread_mutex_unlock(&in->lock);
+}
+
+void downlink_hang_up(struct downlink *down)
+{
+    each_inflow(down, hang_up, NULL);
+}
+
+/* ---- public ---- */
+
+enum err downlink_new(struct downlink **out, const struct sync_env *env,
+                      const struct downlink_conf *conf)
+{
+    struct downlink *down = MEM_NEW(struct downlink);
+    down->env = env;
+    down->conf = *conf;
+    (void)pthread_mutex_init(&down->lock, NULL);
+    (void)pthread_cond_init(&down->gone, NULL);
+    down->ticker = ticker_new(env->loop, on_tick, down);
+    const struct rpc_method methods[] = {
+        {.path = SYNC_REPLICATE, .stream = &replicate_ops, .ctx = down},
+        {.path = SYNC_FETCH, .stream = &serve_fetch_ops, .ctx = down},
+        {.path = SYNC_ROOT, .unary = serve_root, .ctx = down},
+    };
+    memcpy(down->methods, methods, sizeof methods);
+    ancestry_watch(env->ancestry, on_ancestry, down);
+    *out = down;
+    return ERR_OK;
+}
+
+const struct rpc_method *downlink_methods(struct downlink *down, size_t *count)
+{
+    *count = ARRAY_LEN(down->methods);
+    return down->methods;
+}
+
+void downlink_free(struct downlink **downlink)
+{
+    struct downlink *down = *downlink;
+    *downlink = NULL;
+    if (down == NULL) {
+        return;
+    }
+    ancestry_watch(down->env->ancestry, NULL, NULL);
+    (void)pthread_mutex_lock(&down->lock);
+    while (down->inflows > 0) {
+        (void)pthread_cond_wait(&down->gone, &down->lock);
+    }
+    (void)pthread_mutex_unlock(&down->lock);
+    ticker_free(&down->ticker);
+    struct child *next;
+    for (struct child *c = down->children; c != NULL; c = next) {
+        next = c->next;
+        mem_free(c);
+    }
+    (void)pthread_cond_destroy(&down->gone);
+    (void)pthread_mutex_destroy(&down->lock);
+    mem_free(down);
+}
+
+void downlink_children(struct downlink *down, downlink_child_fn *fn, void *ctx)
+{
+    (void)pthread_mutex_lock(&down->lock);
+    for (struct child *c = down->children; c != NULL; c = c->next) {
+        struct child_status copy = c->status;
+        (void)pthread_mutex_unlock(&down->lock);
+        bool go_on = fn(ctx, &copy);
+        (void)pthread_mutex_lock(&down->lock);
+        if (!go_on) {
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&down->lock);
+}

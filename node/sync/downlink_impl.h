@@ -1,0 +1,117 @@
+/* downlink_impl.h - what the parts of the downlink share (private to sync).
+ *
+ *   downlink.c        children, their streams, Hello and Have
+ *   inflow.c          segments of one stream: verify, append, acknowledge
+ *   serve.c           the methods Root and Fetch
+ *
+ * Threads: a stream's callbacks come one at a time; commits come back on the
+ * writer thread and only mark what is to be said; the inflow's strand says it.
+ * Locks nest: downlink.lock, then inflow.lock. */
+#ifndef SYNC_DOWNLINK_IMPL_H
+#define SYNC_DOWNLINK_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/log.h"
+#include "sync/hello.h"
+#include "sync/logmap.h"
+#include "sync/recv.h"
+#include "sync/ticker.h"
+
+/* One log of one stream. */
+struct in_log {
+    struct log_id log;     /* first: see logmap.h */
+    struct recv_log *recv; /* stream callbacks only; NULL: not loaded */
+    uint64_t used;         /* the same; for dropping what is idle */
+    bool stopped;          /* the same */
+    /* inflow.lock */
+    unsigned pending;   /* segments under way to the store */
+    uint64_t durable;   /* 0: not known here */
+    bool due;           /* in the list of what to acknowledge */
+    bool relay_due;     /* news from above wait for the timer */
+    int64_t relayed_ms; /* when such news were sent last */
+    struct in_log *next_due;
+};
+
+/* One Replicate stream; owned by the stream and by each segment and job under
+ * way. */
+struct inflow {
+    struct downlink *down;
+    struct child *child;
+    struct principal peer;
+    struct strand *strand;
+    _Atomic uint64_t generation; /* of the trust that the peer passed */
+    /* Stream callbacks only. */
+    struct recv *recv;
+    bool greeted;
+    bool paging;            /* Have pages are still to be sent */
+    struct log_id paged_to; /* last log of the last page */
+    size_t loaded;          /* logs with `recv` */
+    uint64_t clock;         /* counts segments */
+    struct store_head head; /* of the segment's log */
+    /* lock */
+    pthread_mutex_t lock;
+    pthread_cond_t progress;
+    unsigned refs;
+    struct rpc_stream *stream; /* NULL behind its closed callback */
+    struct logmap logs;
+    size_t held;  /* of the child's logs, stored when it greeted */
+    size_t fresh; /* named since, and not stored then */
+    uint64_t pending_bytes;
+    struct in_log *due_first;
+    struct in_log **due_last;
+    bool flush_queued;
+    bool relays_wait; /* some log has relay_due */
+    bool flushing;    /* the stream is in use outside its callbacks */
+    enum err failed;  /* the first commit that failed: the stream ends */
+    char failure[WIRE_TEXT_MAX];
+    struct in_log *stop_log; /* forked by a commit: to be said */
+};
+
+/* A child as it was seen since start. */
+struct child {
+    struct child *next;
+    struct child_status status; /* downlink.lock */
+    struct inflow *inflow;      /* downlink.lock; NULL: not connected */
+};
+
+struct downlink {
+    const struct sync_env *env;
+    struct downlink_conf conf;
+    struct rpc_method methods[3];
+    struct ticker *ticker;
+    pthread_mutex_t lock;
+    pthread_cond_t gone;
+    struct child *children; /* lock; never removed */
+    unsigned inflows;       /* lock */
+};
+
+/* downlink.c */
+void downlink_refused(struct inflow *in, const char *text);
+void downlink_received(struct inflow *in, uint64_t entries);
+/* May this peer talk as a child at all? ERR_DENIED names the reason. */
+MUST_USE enum err downlink_admit(struct downlink *down,
+                                 const struct principal *peer,
+                                 struct errmsg *why);
+bool downlink_serves(struct downlink *down, const struct principal *peer,
+                     const struct log_id *log);
+void inflow_unref(struct inflow *in);
+
+/* inflow.c */
+void inflow_segment(struct inflow *in, const struct wire_segment *segment,
+                    size_t bytes);
+void inflow_evidence(struct inflow *in, const struct wire_evidence *evidence);
+/* Says what is due; any thread but the writer. */
+void inflow_flush(struct inflow *in);
+/* News from above for these logs; any thread. */
+void inflow_above(struct inflow *in, const struct log_id *logs, size_t n);
+/* The relay timer came: news that waited are due. */
+void inflow_relay(struct inflow *in);
+void inflow_fini(struct inflow *in);
+
+/* serve.c */
+void serve_root(void *ctx, struct rpc_call *call);
+extern const struct rpc_stream_ops serve_fetch_ops;
+
+#endif

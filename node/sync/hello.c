@@ -1,0 +1,70 @@
+#include "sync/hello.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "sync/ancestry.h"
+
+void hello_put(const struct sync_env *env, uint64_t window, struct buf *out)
+{
+    struct wire_hello hello = {
+        .protocol = WIRE_PROTOCOL,
+        .suite = slice_str(suite_name(trust_suite(env->trust))),
+        .federation = slice_str(trust_federation(env->trust)),
+        .root_document = slice_of(env->root_document, HASH_LEN),
+        .code = env->self.code,
+        .version = slice_str(env->version),
+        .clock_ms = (uint64_t)clock_wall_ms(),
+        .window = window,
+    };
+    struct slice chains[WIRE_CHAINS_MAX + 1];
+    struct buf above = BUF_INIT;
+    size_t n = 0;
+    if (window != 0) {
+        if (env->sealing != NULL) {
+            chains[n++] = buf_slice(&env->sealing->chain);
+        }
+        n += ancestry_get(env->ancestry, &above, chains + n);
+        n = n < WIRE_CHAINS_MAX ? n : WIRE_CHAINS_MAX;
+    }
+    wire_put_hello(out, &hello, chains, n);
+    buf_fini(&above);
+}
+
+static bool is_text(struct slice s, const char *text)
+{
+    return slice_eq(s, slice_str(text));
+}
+
+enum err hello_check(const struct sync_env *env, const struct wire_hello *hello,
+                     const struct principal *peer, struct errmsg *why)
+{
+    const char *suite = suite_name(trust_suite(env->trust));
+    const char *federation = trust_federation(env->trust);
+    if (hello->protocol != WIRE_PROTOCOL) {
+        return err_set(why, ERR_UNSUPPORTED,
+                       "protocol %u is spoken, this node speaks %d",
+                       hello->protocol, WIRE_PROTOCOL);
+    }
+    if (!is_text(hello->suite, suite)) {
+        return err_set(why, ERR_CONF, "suite %.*s, this node's is %s",
+                       (int)hello->suite.len, (const char *)hello->suite.data,
+                       suite);
+    }
+    if (!is_text(hello->federation, federation) ||
+        strcmp(peer->federation, federation) != 0) {
+        return err_set(why, ERR_DENIED, "federation %.*s, this node's is %s",
+                       (int)hello->federation.len,
+                       (const char *)hello->federation.data, federation);
+    }
+    if (!slice_eq(hello->root_document,
+                  slice_of(env->root_document, HASH_LEN))) {
+        return err_set(why, ERR_CONF, "another root document than this node's");
+    }
+    if (peer->kind != PRINCIPAL_NODE || hello->code != peer->code) {
+        return err_set(
+            why, ERR_DENIED, "greets as %012llu, its certificate names %012llu",
+            (unsigned long long)hello->code, (unsigned long long)peer->code);
+    }
+    return ERR_OK;
+}

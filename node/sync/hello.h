@@ -1,0 +1,21 @@
+/* hello.h - greetings, the same on both sides (private to sync). */
+#ifndef SYNC_HELLO_H
+#define SYNC_HELLO_H
+
+#include "sync/sync.h"
+#include "sync/wire.h"
+
+#define SYNC_REPLICATE "/creditnode.federation.v1.Federation/Replicate"
+#define SYNC_FETCH "/creditnode.federation.v1.Federation/Fetch"
+#define SYNC_ROOT "/creditnode.federation.v1.Federation/Root"
+
+/* A child's Hello if `window` is 0, else a parent's with sealing chains: its
+ * own and, but for the farthest, those of its ancestors. */
+void hello_put(const struct sync_env *env, uint64_t window, struct buf *out);
+/* Do protocol, suite, federation, root document and name fit? The error's
+ * text is for the other side. */
+MUST_USE enum err hello_check(const struct sync_env *env,
+                              const struct wire_hello *hello,
+                              const struct principal *peer, struct errmsg *why);
+
+#endif

@@ -1,0 +1,332 @@
+#include "sync/send.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum {
+    TAIL_ENTRIES = 64, /* at most so many missing: served first … */
+    TAIL_TURNS = 16,   /* … but one bulk segment in so many turns goes */
+};
+
+static const char *const catch_names[] = {
+    [CATCH_NONE] = "none",
+    [CATCH_FULL] = "full",
+    [CATCH_INCREMENTAL] = "incremental",
+    [CATCH_RESUMED] = "resumed",
+};
+
+const char *catch_up_name(enum catch_up kind)
+{
+    return catch_names[kind];
+}
+
+void send_init(struct send *send, uint32_t segment_bytes)
+{
+    memset(send, 0, sizeof *send);
+    send->segment_bytes = segment_bytes;
+}
+
+void send_fini(struct send *send)
+{
+    logmap_free_all(&send->logs);
+}
+
+struct send_log *send_find(const struct send *send, const struct log_id *log)
+{
+    return logmap_find(&send->logs, log);
+}
+
+/* ---- turns ---- */
+
+/* While part of a log is under way, a little more of it waits for the
+ * acknowledgement, as in Nagle's rule for TCP (RFC 896): an idle line carries
+ * a lone record at once, a busy one carries many in a message, and each
+ * message costs a proof, a signature and a commit at every tier. */
+static bool has_work(const struct send_log *l)
+{
+    if (l->state != SEND_LIVE || l->want_first != 0) {
+        return l->state == SEND_LIVE;
+    }
+    uint64_t missing = l->held - l->sent;
+    return missing > TAIL_ENTRIES || (missing > 0 && l->sent == l->acked);
+}
+
+static void put_last(struct send *send, struct send_log *l)
+{
+    uint64_t missing = l->held - l->sent;
+    l->queue = missing <= TAIL_ENTRIES ? QUEUE_TAIL : QUEUE_BULK;
+    struct send_queue_ends *q = &send->queue[l->queue];
+    l->next = NULL;
+    if (q->last != NULL) {
+        q->last->next = l;
+    } else {
+        q->first = l;
+    }
+    q->last = l;
+}
+
+static void take_out(struct send *send, struct send_log *l)
+{
+    struct send_queue_ends *q = &send->queue[l->queue];
+    struct send_log *before = NULL;
+    struct send_log **at = &q->first;
+    while (*at != l) {
+        before = *at;
+        at = &(*at)->next;
+    }
+    *at = l->next;
+    q->last = q->last == l ? before : q->last;
+    l->queue = QUEUE_NONE;
+    l->next = NULL;
+}
+
+/* Gives the log a turn, or takes it, as its numbers now say. */
+static void settle(struct send *send, struct send_log *l)
+{
+    if (!has_work(l) && l->queue != QUEUE_NONE) {
+        take_out(send, l);
+    } else if (has_work(l) && l->queue == QUEUE_NONE) {
+        put_last(send, l);
+    }
+}
+
+static void release(struct send *send, struct send_log *l, uint64_t bytes)
+{
+    l->in_flight -= bytes;
+    send->in_flight -= bytes;
+}
+
+/* ---- events ---- */
+
+void send_reset(struct send *send, uint64_t window)
+{
+    for (size_t i = 0; i < send->logs.count; i++) {
+        struct send_log *l = send->logs.item[i];
+        l->state = SEND_UNKNOWN;
+        l->queue = QUEUE_NONE;
+        l->next = NULL;
+        l->sent = l->acked;
+        l->in_flight = 0;
+        l->want_first = l->want_last = 0;
+        l->note_size = 0;
+        l->note_at_ms = 0;
+        l->chain_print = 0;
+    }
+    memset(send->queue, 0, sizeof send->queue);
+    send->in_flight = 0;
+    send->window = window;
+}
+
+void send_grew(struct send *send, const struct log_id *log, uint64_t size,
+               bool all_told)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL) {
+        l = MEM_NEW(struct send_log);
+        l->log = *log;
+        logmap_insert(&send->logs, l);
+    }
+    if (size > l->held) {
+        l->held = size;
+    }
+    if (l->state == SEND_UNKNOWN && all_told) {
+        (void)send_have(send, log, SEND_NOTHING, 0);
+    }
+    if (l->state == SEND_AHEAD && l->held > l->acked) {
+        /* The lost part came again from below; its origin is the same, so the
+         * parent compares what overlaps by hash. */
+        l->state = SEND_LIVE;
+        l->sent = l->acked;
+    }
+    settle(send, l);
+}
+
+static enum catch_up begin(struct send_log *l, uint64_t size)
+{
+    l->state = SEND_LIVE;
+    l->acked = l->sent = size;
+    if (size >= l->held) {
+        l->full_goal = 0;
+        return CATCH_NONE;
+    }
+    if (size == 0) {
+        l->full_goal = l->held;
+        return CATCH_FULL;
+    }
+    return size < l->full_goal ? CATCH_RESUMED : CATCH_INCREMENTAL;
+}
+
+enum catch_up send_have(struct send *send, const struct log_id *log,
+                        enum send_verdict verdict, uint64_t size)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL) {
+        return CATCH_NONE;
+    }
+    enum catch_up kind = CATCH_NONE;
+    release(send, l, l->in_flight);
+    switch (l->barred ? SEND_REFUSED : verdict) {
+    case SEND_NOTHING:
+        kind = begin(l, 0);
+        break;
+    case SEND_PREFIX:
+        kind = begin(l, size);
+        break;
+    case SEND_MORE:
+        l->state = SEND_AHEAD;
+        l->acked = l->sent = size;
+        l->full_goal = 0;
+        break;
+    case SEND_REFUSED:
+        l->state = SEND_STOPPED;
+        break;
+    }
+    settle(send, l);
+    return kind;
+}
+
+bool send_acked(struct send *send, const struct log_id *log, uint64_t size)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL) {
+        return false;
+    }
+    if (l->state != SEND_LIVE || size <= l->acked) {
+        return true; /* late, or only about the tiers above */
+    }
+    if (size > l->held) {
+        return false;
+    }
+    if (size > l->sent) {
+        /* What an older connection left in the parent's queue came through
+         * meanwhile. */
+        l->sent = size;
+        settle(send, l);
+    }
+    /* Bytes are kept a log, not a segment: released in proportion, and all
+     * with the last entry. */
+    uint64_t share = size == l->sent ? l->in_flight
+                                     : l->in_flight * (size - l->acked) /
+                                           (l->sent - l->acked);
+    release(send, l, share);
+    l->acked = size;
+    if (size >= l->full_goal) {
+        l->full_goal = 0;
+    }
+    settle(send, l);
+    return true;
+}
+
+void send_stop(struct send *send, const struct log_id *log)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL) {
+        return;
+    }
+    release(send, l, l->in_flight);
+    l->state = SEND_STOPPED;
+    settle(send, l);
+}
+
+static uint64_t at_most(uint64_t n, uint64_t max)
+{
+    return n < max ? n : max;
+}
+
+void send_restored(struct send *send, const struct log_id *log, uint64_t size,
+                   bool again)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL) {
+        return;
+    }
+    release(send, l, l->in_flight);
+    l->held = size;
+    l->full_goal = at_most(l->full_goal, size);
+    if (l->state != SEND_AHEAD) {
+        l->acked = at_most(l->acked, size);
+    }
+    l->sent = l->acked;
+    l->want_first = l->want_last = 0;
+    if (again && l->state == SEND_STOPPED && !l->barred) {
+        l->state = SEND_LIVE;
+    }
+    settle(send, l);
+}
+
+void send_bar(struct send *send, const struct log_id *log)
+{
+    struct send_log *l = send_find(send, log);
+    if (l != NULL) {
+        l->barred = true;
+        send_stop(send, log);
+    }
+}
+
+void send_want(struct send *send, const struct log_id *log, uint64_t first,
+               uint64_t last)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL || first == 0 || first > last || last > l->sent) {
+        return;
+    }
+    l->want_first = first;
+    l->want_last = last;
+    settle(send, l);
+}
+
+bool send_next(struct send *send, struct send_job *job)
+{
+    struct send_log *tail = send->queue[QUEUE_TAIL].first;
+    struct send_log *bulk = send->queue[QUEUE_BULK].first;
+    bool yield = bulk != NULL && send->tail_turns >= TAIL_TURNS;
+    struct send_log *l = tail != NULL && !yield ? tail : bulk;
+    if (l == NULL || send->in_flight >= send->window) {
+        return false;
+    }
+    bool again = l->want_first != 0;
+    job->log = l->log;
+    job->from = again ? l->want_first : l->sent + 1;
+    job->last = again ? l->want_last : l->held;
+    job->max_bytes = send->segment_bytes;
+    return true;
+}
+
+void send_sent(struct send *send, const struct send_job *job, uint64_t last,
+               size_t bytes)
+{
+    struct send_log *l = send_find(send, &job->log);
+    if (l == NULL || l->state != SEND_LIVE) {
+        return; /* stopped while the segment was read */
+    }
+    if (l->want_first != 0 && job->from == l->want_first) {
+        bool done = last >= l->want_last;
+        l->want_first = done ? 0 : last + 1;
+        l->want_last = done ? 0 : l->want_last;
+    } else if (last > l->sent) {
+        l->sent = last;
+        l->held = last > l->held ? last : l->held;
+        l->in_flight += bytes;
+        send->in_flight += bytes;
+    }
+    if (l->queue != QUEUE_NONE) {
+        send->tail_turns = l->queue == QUEUE_TAIL ? send->tail_turns + 1 : 0;
+        take_out(send, l);
+    }
+    settle(send, l);
+}
+
+void send_totals(const struct send *send, struct send_totals *out)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < send->logs.count; i++) {
+        const struct send_log *l = send->logs.item[i];
+        if (l->held > l->acked) {
+            out->behind_entries += l->held - l->acked;
+            out->behind_logs++;
+        }
+        out->stopped_logs += l->state == SEND_STOPPED;
+    }
+}

@@ -1,0 +1,115 @@
+/* send.h - what a sender knows of each log and what goes next (private).
+ *
+ * Per log: what is held here, what the parent has (unknown until its page
+ * came), what was sent and what it acknowledged. Logs with little left go
+ * before logs with much, each kind in turn; a turn is one segment. The bytes
+ * in flight are bounded by the window the parent announced.
+ *
+ * Pure: no I/O, no clock, no trees. One small struct a log. Threads: the
+ * caller's lock. */
+#ifndef SYNC_SEND_H
+#define SYNC_SEND_H
+
+#include "sync/logmap.h"
+#include "sync/sync.h"
+
+enum send_state {
+    SEND_UNKNOWN, /* the parent has not said what it has */
+    SEND_LIVE,    /* what is missing there is sent */
+    SEND_AHEAD,   /* the parent holds more: nothing to send, no fault */
+    SEND_STOPPED, /* goes no further on this connection */
+};
+
+/* The caller's finding about the parent's (size, root). */
+enum send_verdict {
+    SEND_NOTHING, /* it has none of it */
+    SEND_PREFIX,  /* size ≤ ours, and the root is ours at that size */
+    SEND_MORE,    /* size > ours */
+    SEND_REFUSED, /* the copies differ, or it wants none */
+};
+
+enum send_queue { QUEUE_NONE, QUEUE_TAIL, QUEUE_BULK, QUEUES };
+
+struct send_log {
+    struct log_id log; /* first: see logmap.h */
+    uint64_t held;
+    uint64_t acked; /* durable at the parent */
+    uint64_t sent;
+    uint64_t in_flight;  /* bytes of acked + 1 … sent */
+    uint64_t full_goal;  /* size at which an unfinished full copy ends */
+    uint64_t want_first; /* to be sent again; 0: nothing */
+    uint64_t want_last;
+    uint64_t note_size;   /* the checkpoint last sent on this connection … */
+    int64_t note_at_ms;   /* … is told by its size and time */
+    uint64_t chain_print; /* of the chain last sent, 0: none */
+    struct send_log *next;
+    uint8_t state; /* enum send_state */
+    uint8_t queue; /* enum send_queue */
+    bool barred;   /* forked here: never sent again */
+};
+
+struct send_queue_ends {
+    struct send_log *first;
+    struct send_log *last;
+};
+
+struct send {
+    struct logmap logs;
+    struct send_queue_ends queue[QUEUES];
+    uint64_t window;
+    uint64_t in_flight;
+    uint32_t segment_bytes;
+    unsigned tail_turns; /* in a row while bulk waits */
+};
+
+void send_init(struct send *send, uint32_t segment_bytes);
+void send_fini(struct send *send);
+/* A connection ended or begins: nothing is known of the parent's side, except
+ * which full copies were begun. */
+void send_reset(struct send *send, uint64_t window);
+
+/* The log holds `size` entries here; makes it known when it is new. With
+ * `all_told` (the parent's last page came) a log it did not name is not
+ * there. */
+void send_grew(struct send *send, const struct log_id *log, uint64_t size,
+               bool all_told);
+/* How the log begins. CATCH_NONE: nothing is missing or nothing is sent. */
+enum catch_up send_have(struct send *send, const struct log_id *log,
+                        enum send_verdict verdict, uint64_t size);
+/* `size` may be past what this connection sent: an older one's entries were
+ * under way. False if the log is unknown or never had so many entries. */
+MUST_USE bool send_acked(struct send *send, const struct log_id *log,
+                         uint64_t size);
+void send_stop(struct send *send, const struct log_id *log);
+/* An own log was restored and holds `size` entries now, perhaps fewer than
+ * before. `again`: it is sent on if it had stopped. */
+void send_restored(struct send *send, const struct log_id *log, uint64_t size,
+                   bool again);
+/* The log forked: it stays stopped, on later connections too. */
+void send_bar(struct send *send, const struct log_id *log);
+void send_want(struct send *send, const struct log_id *log, uint64_t first,
+               uint64_t last);
+
+struct send_job {
+    struct log_id log;
+    uint64_t from;
+    uint64_t last; /* not past this */
+    size_t max_bytes;
+};
+/* What to send now; false: nothing, or the window is full. The log keeps its
+ * turn until send_sent() or send_stop(). */
+MUST_USE bool send_next(struct send *send, struct send_job *job);
+/* Entries up to `last` went out in `bytes`. */
+void send_sent(struct send *send, const struct send_job *job, uint64_t last,
+               size_t bytes);
+
+struct send_log *send_find(const struct send *send, const struct log_id *log);
+
+struct send_totals {
+    uint64_t behind_entries;
+    uint64_t behind_logs;
+    uint64_t stopped_logs;
+};
+void send_totals(const struct send *send, struct send_totals *out);
+
+#endif

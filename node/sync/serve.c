@@ -1,0 +1,213 @@
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "sync/downlink_impl.h"
+#include "sync/source.h"
+
+enum { FETCH_SEGMENT_BYTES = 256 << 10 };
+
+static enum err admit(struct downlink *down, const struct principal *peer,
+                      const struct log_id *log, struct errmsg *why)
+{
+    char name[LOG_ID_TEXT_MAX];
+    log_id_format(log, name);
+    enum err err = downlink_admit(down, peer, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (log->kind != LOG_RECORDS || !downlink_serves(down, peer, log)) {
+        return err_set(why, ERR_DENIED,
+                       "log %s: its origin is neither the caller nor below it",
+                       name);
+    }
+    return ERR_OK;
+}
+
+/* ---- Root ---- */
+
+/* That the root at `size` is of the tree the newest note is signed over. Left
+ * out where it cannot be told: to compare copies the root alone will do. */
+static void put_proof(struct store *store, const struct store_head *head,
+                      uint64_t size, struct buf *frontier, struct buf *bridge)
+{
+    struct frontier f;
+    struct bridge b;
+    struct tree_view view = store_view(store, head);
+    if (tree_frontier(&view, size, &f) == ERR_OK &&
+        tree_bridge(&view, size, head->newest.size, &b) == ERR_OK) {
+        frontier_put(frontier, &f);
+        bridge_put(bridge, &b);
+    }
+}
+
+static enum err answer_root(struct downlink *down,
+                            const struct wire_root_request *request,
+                            struct buf *out, struct errmsg *why)
+{
+    struct store *store = down->env->store;
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct buf frontier = BUF_INIT;
+    struct buf bridge = BUF_INIT;
+    enum err err = source_head(store, trust_federation(down->env->trust),
+                               &request->log, &head, &note, &chain);
+    if (err == ERR_OK) {
+        struct wire_root_reply reply = {.held = head.frontier.size,
+                                        .note = buf_slice(&note),
+                                        .chain = buf_slice(&chain)};
+        bool older = request->size != 0 && request->size < reply.held;
+        reply.size = older ? request->size : reply.held;
+        struct tree_view view = store_view(store, &head);
+        err = tree_root(&view, reply.size, &reply.root);
+        put_proof(store, &head, reply.size, &frontier, &bridge);
+        reply.frontier = buf_slice(&frontier);
+        reply.bridge = buf_slice(&bridge);
+        wire_put_root_reply(out, &reply);
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+    buf_fini(&frontier);
+    buf_fini(&bridge);
+    if (err == ERR_NOT_FOUND) {
+        return err_set(why, err, "the log is not held here");
+    }
+    return err == ERR_OK ? ERR_OK : err_set(why, err, "%s", err_text(err));
+}
+
+void serve_root(void *ctx, struct rpc_call *call)
+{
+    struct downlink *down = ctx;
+    struct wire_root_request request;
+    struct buf reply = BUF_INIT;
+    struct errmsg why = {""};
+    enum err err =
+        wire_get_root_request(rpc_call_request(call), &request, &why);
+    if (err == ERR_OK) {
+        err = admit(down, rpc_call_peer(call), &request.log, &why);
+    }
+    if (err == ERR_OK) {
+        err = answer_root(down, &request, &reply, &why);
+    }
+    if (err == ERR_OK) {
+        rpc_reply(call, &reply);
+    } else {
+        rpc_fail(call, err, why.text);
+    }
+    buf_fini(&reply);
+}
+
+/* ---- Fetch ---- */
+
+struct fetch {
+    struct downlink *down;
+    bool asked;
+    struct wire_range range; /* what is still to be sent */
+    struct source source;
+    struct buf parked; /* met a full window */
+};
+
+static void on_open(struct rpc_stream *s, void *user)
+{
+    struct fetch *f = MEM_NEW(struct fetch);
+    f->down = user;
+    source_init(&f->source, trust_federation(f->down->env->trust));
+    rpc_stream_set_user(s, f);
+}
+
+static enum err next_reply(struct fetch *f, bool first)
+{
+    struct source *src = &f->source;
+    struct store *store = f->down->env->store;
+    enum err err = source_read(src, store, &f->range.log, f->range.first,
+                               f->range.last, FETCH_SEGMENT_BYTES);
+    if (err == ERR_OK) {
+        err = source_read_note(src, store);
+    }
+    if (err == ERR_OK) {
+        struct wire_segment_out out = source_segment(src, true, first);
+        buf_clear(&f->parked);
+        wire_put_fetch_reply(&f->parked, &out);
+        f->range.first = src->end + 1;
+    }
+    return err;
+}
+
+/* Sends until the window is full or all is sent. */
+static void go_on(struct rpc_stream *s, struct fetch *f, bool first)
+{
+    enum err err = ERR_OK;
+    while (err == ERR_OK) {
+        if (f->parked.len == 0 && f->range.first > f->range.last) {
+            rpc_stream_finish(s, ERR_OK, NULL);
+            return;
+        }
+        if (f->parked.len == 0) {
+            err = next_reply(f, first);
+            first = false;
+        }
+        if (err == ERR_OK) {
+            err = rpc_stream_send(s, &f->parked);
+        }
+    }
+    if (err != ERR_BUSY) {
+        rpc_stream_finish(s, err, err_text(err));
+    }
+}
+
+static void on_message(struct rpc_stream *s, void *user, struct slice message)
+{
+    struct fetch *f = user;
+    struct errmsg why = {""};
+    enum err err = f->asked ? err_set(&why, ERR_PROTOCOL, "asked twice")
+                            : wire_get_fetch_request(message, &f->range, &why);
+    if (err == ERR_OK && f->range.first == 0) {
+        err = err_set(&why, ERR_PROTOCOL, "FetchRequest.first: 0");
+    }
+    if (err == ERR_OK) {
+        err = admit(f->down, rpc_stream_peer(s), &f->range.log, &why);
+    }
+    if (err != ERR_OK) {
+        rpc_stream_finish(s, err, why.text);
+        return;
+    }
+    f->asked = true;
+    go_on(s, f, true);
+}
+
+static void on_drained(struct rpc_stream *s, void *user)
+{
+    struct fetch *f = user;
+    if (f->asked) {
+        go_on(s, f, false);
+    }
+}
+
+/* The caller half-closes at once; the stream ends when all is sent. */
+static void on_ended(struct rpc_stream *s, void *user)
+{
+    struct fetch *f = user;
+    if (!f->asked) {
+        rpc_stream_finish(s, ERR_PROTOCOL, "nothing was asked");
+    }
+}
+
+static void on_closed(struct rpc_stream *s, void *user, enum err err,
+                      const char *text)
+{
+    struct fetch *f = user;
+    (void)s;
+    (void)err;
+    (void)text;
+    source_fini(&f->source);
+    buf_fini(&f->parked);
+    mem_free(f);
+}
+
+const struct rpc_stream_ops serve_fetch_ops = {
+    .open = on_open,
+    .message = on_message,
+    .drained = on_drained,
+    .ended = on_ended,
+    .closed = on_closed,
+};

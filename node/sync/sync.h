@@ -1,0 +1,168 @@
+/* sync.h - replication: this node's logs to its parent, its children's to it.
+ *
+ * One rule (docs/protocol.md): the receiver says what it has, the sender
+ * proves consistency from there and sends what is missing. Pure machines
+ * decide (link.h, send.h, recv.h: no I/O, no clock, no threads); uplink.c and
+ * downlink.c carry out. Nothing but the logs themselves is kept anywhere, so
+ * no position can be wrong.
+ *
+ * Threads: any, unless it says otherwise. */
+#ifndef SYNC_SYNC_H
+#define SYNC_SYNC_H
+
+#include "rpc/rpc.h"
+#include "store/keyring.h"
+#include "store/store.h"
+
+/* What both directions share; all borrowed, all outlive them. */
+struct sync_env {
+    struct store *store;
+    struct rpc *rpc;
+    struct loop *loop;
+    struct trust *trust;
+    struct keyring *keyring; /* NULL: persons are not handled */
+    const struct identity *signer;
+    const struct identity *sealing; /* NULL with keyring */
+    struct principal self;
+    const uint8_t *root_document; /* 32 bytes, SHA-256 */
+    const char *version;          /* of the program */
+    struct ancestry *ancestry;
+    const struct log_ctx *log;
+    /* True if records of `origin` may come from child `peer`: it is the peer
+     * or lies below it. */
+    bool (*entitled)(void *ctx, uint64_t origin, uint64_t peer);
+    /* True if `peer` is a child of this node. */
+    bool (*is_child)(void *ctx, const struct principal *peer);
+    /* Told which logs are known to have got further above; may be NULL. Hands
+     * them to downlink_above_changed(). Any thread, must not block. */
+    void (*above_changed)(void *ctx, const struct log_id *logs, size_t n);
+    void *ctx;
+};
+
+/* Sealing certificates of this node's ancestors, nearest first, as learnt
+ * from the parent; handed on to children. Takes its own lock. */
+struct ancestry;
+struct ancestry *ancestry_new(void);
+void ancestry_free(struct ancestry **ancestry);
+
+/* ---- up ---- */
+
+struct uplink_conf {
+    const char *parent;     /* host:port */
+    uint64_t parent_code;   /* the server must be this node */
+    uint32_t segment_bytes; /* of one message, ≤ 1 MiB */
+    uint32_t backoff_min_ms;
+    uint32_t backoff_max_ms;
+    uint32_t greeting_ms;      /* until the parent's Hello and Have */
+    uint32_t silence_ms;       /* without a message while something is owed */
+    uint32_t stopped_retry_ms; /* until stopped logs are offered again; 0: 10
+                                  minutes */
+};
+
+enum uplink_state {
+    UPLINK_IDLE,
+    UPLINK_DIALING,
+    UPLINK_GREETING,
+    UPLINK_STREAMING,
+    UPLINK_WAITING,
+    UPLINK_STATES
+};
+const char *uplink_state_name(enum uplink_state state);
+
+/* How a log's replication on this connection began. */
+enum catch_up { CATCH_NONE, CATCH_FULL, CATCH_INCREMENTAL, CATCH_RESUMED };
+const char *catch_up_name(enum catch_up kind);
+
+struct uplink_status {
+    enum uplink_state state;
+    int64_t since_ms; /* wall clock of the last change of state */
+    uint64_t parent_code;
+    char peer[80];
+    char error[256];         /* of the last failure, "" if none */
+    int64_t retry_at_ms;     /* WAITING */
+    uint64_t behind_entries; /* held here, not yet acknowledged */
+    uint64_t behind_logs;
+    uint64_t stopped_logs;
+    uint64_t in_flight_bytes;
+    uint64_t sent_entries; /* since start */
+    uint64_t sent_bytes;
+    uint64_t full, incremental, resumed; /* logs begun so, since start */
+};
+
+struct uplink;
+/* Loop thread, or before the loop runs. */
+MUST_USE enum err uplink_start(struct uplink **out, const struct sync_env *env,
+                               const struct rpc_tls *tls,
+                               const struct uplink_conf *conf,
+                               struct errmsg *why);
+/* Loop thread. Ends the stream and waits for its callbacks. NULL allowed. */
+void uplink_stop(struct uplink **uplink);
+/* New certificates or parent address: connect anew. */
+void uplink_reconnect(struct uplink *uplink);
+/* After trust_reload(): lets go of a parent whose certificate was revoked. */
+void uplink_recheck(struct uplink *uplink);
+void uplink_status(struct uplink *uplink, struct uplink_status *out);
+
+/* ---- from children ---- */
+
+struct downlink_conf {
+    uint64_t window_bytes; /* unacknowledged, a child */
+    uint32_t logs_max;     /* a child */
+    uint32_t ack_relay_ms; /* at most one relayed Ack a log in this time */
+};
+
+struct child_status {
+    struct principal peer;
+    char address[64];
+    bool connected;
+    int64_t since_ms;
+    int64_t last_message_ms;
+    int64_t clock_skew_ms; /* child's clock minus ours at greeting */
+    uint64_t logs;
+    uint64_t received_entries;
+    uint64_t refused; /* segments refused by name */
+    char last_refusal[256];
+    char version[32];
+};
+
+struct downlink;
+MUST_USE enum err downlink_new(struct downlink **out,
+                               const struct sync_env *env,
+                               const struct downlink_conf *conf);
+/* Methods for rpc_listen(); valid while the downlink is. */
+const struct rpc_method *downlink_methods(struct downlink *downlink,
+                                          size_t *count);
+/* Ends the children's streams in order, so that closing the server need not
+ * wait for them. They come back to whoever listens then. */
+void downlink_hang_up(struct downlink *downlink);
+/* After the server was closed. */
+void downlink_free(struct downlink **downlink);
+typedef bool downlink_child_fn(void *ctx, const struct child_status *child);
+void downlink_children(struct downlink *downlink, downlink_child_fn *fn,
+                       void *ctx);
+/* The uplink's acknowledgements, handed on to the children concerned. */
+void downlink_above_changed(struct downlink *downlink,
+                            const struct log_id *logs, size_t n);
+/* After trust_reload(): ends the streams of revoked children, by name. */
+void downlink_recheck(struct downlink *downlink);
+
+/* ---- comparing two copies ---- */
+
+struct verify_result {
+    struct log_id log;
+    uint64_t here; /* sizes */
+    uint64_t there;
+    bool equal;                /* equal up to min(here, there) */
+    uint64_t first_difference; /* number; 0 if none */
+    char text[160];
+};
+typedef void verify_fn(void *ctx, const struct verify_result *result);
+/* Proves this node's copy of each log (or of `only`) equal to that of the node
+ * behind `channel` by roots; finds the first differing entry by bisection.
+ * Blocks; not on a worker of rpc_pool(). */
+MUST_USE enum err sync_verify(const struct sync_env *env,
+                              struct rpc_channel *channel,
+                              const struct log_id *only, verify_fn *fn,
+                              void *ctx, struct errmsg *why);
+
+#endif

@@ -1,0 +1,103 @@
+/* uplink_impl.h - what the parts of the uplink share (private to sync).
+ *
+ *   uplink.c          the connection: carries out what link.h decides
+ *   uplink_receive.c  what the parent says: Hello, Have, Ack, Stop, Want
+ *   uplink_pump.c     what goes up: fills the window with segments
+ *   restore.c         an own log that was rolled back
+ *
+ * Threads: a connection's callbacks come one at a time; the pump runs on the
+ * writer thread (one small segment) or on the strand; all meet under `lock`,
+ * which is never held while the store is read or a message is sent. */
+#ifndef SYNC_UPLINK_IMPL_H
+#define SYNC_UPLINK_IMPL_H
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "sync/hello.h"
+#include "sync/link.h"
+#include "sync/recv.h"
+#include "sync/restore.h"
+#include "sync/send.h"
+#include "sync/source.h"
+#include "sync/ticker.h"
+
+/* One stream; lives until its closed callback and, if that comes while the
+ * pump sends, until the pump has let go of it. */
+struct conn {
+    struct uplink *up;
+    /* Only its callbacks use these. */
+    bool greeted;           /* Hello came */
+    struct log_id paged_to; /* last log of the last page */
+    /* uplink.lock */
+    struct rpc_stream *stream;
+    bool dialing;      /* whoever opens the stream still has it in hand */
+    bool paged;        /* at least one Have came */
+    bool all_told;     /* the last page came */
+    bool blocked;      /* the stream's window is full */
+    struct buf parked; /* the message that met it */
+};
+
+struct uplink {
+    const struct sync_env *env;
+    struct uplink_conf conf;
+    char target[80];
+    struct rpc_peer_check expect;
+    struct rpc_channel *channel;
+    struct ticker *ticker;
+    struct ticker *retry;  /* offers stopped logs again */
+    struct ticker *rewrap; /* looks for seal keys made since the greeting */
+    struct strand *strand;
+    struct restore *restore;
+    struct source source; /* the pump's */
+    struct recv *recv;    /* for notes; connection callbacks only */
+
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t idle;
+    bool stopping;
+    struct link link;
+    int64_t deadline_at_ms; /* monotonic; 0: none */
+    struct conn *conn;      /* the current one, or NULL */
+    unsigned conns;         /* not yet closed */
+    unsigned jobs;          /* on the strand */
+    struct send send;
+    bool pumping;
+    bool pump_again;  /* something changed while it pumped */
+    bool pump_queued; /* a job for it is on the strand */
+    enum tier parent_tier;
+    uint8_t parent_fingerprint[32];
+    struct uplink_status status;
+};
+
+/* uplink.c */
+/* Feeds an event that came by `conn` (NULL: by timer or by hand) and does what
+ * is to be done; an event of an old connection is dropped. */
+void uplink_feed(struct uplink *up, struct conn *conn,
+                 const struct link_event *event);
+/* The parent broke a rule: logs it and hangs up. */
+void uplink_give_up(struct conn *conn, enum err err, const char *text);
+/* A log was stopped: it is offered again in a while, by a new connection,
+ * because what stopped it may have been mended. */
+void uplink_retry_later(struct uplink *up);
+/* Runs `fn(ctx)` on the strand; uplink_stop() waits for it. False: stopping. */
+bool uplink_run(struct uplink *up, pool_fn *fn, void *ctx);
+void uplink_job_done(struct uplink *up);
+
+/* uplink_receive.c */
+void uplink_message(struct conn *conn, struct slice message);
+/* Wraps seal keys that a known ancestor has not got yet: a new period begins
+ * in the middle of a connection. */
+void uplink_wrap_keys(struct uplink *up);
+
+/* uplink_pump.c */
+/* Sends what may be sent; any thread. `turns` bounds the segments sent here,
+ * the strand does the rest. */
+void uplink_pump(struct uplink *up, unsigned turns);
+/* The stream takes messages again. */
+void uplink_drained(struct conn *conn);
+/* store_watch() calls it after each commit. */
+void uplink_committed(void *ctx, const struct log_id *logs, size_t n);
+/* restore.h calls it. */
+void uplink_restored(void *ctx, const struct log_id *log, bool ended);
+
+#endif

@@ -1,0 +1,567 @@
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sync/ancestry.h"
+#include "sync/uplink_impl.h"
+
+enum {
+    PUMP_TURNS = 16,
+    WINDOW_MAX = 64 << 20, /* whatever a parent offers */
+};
+
+static void say_log(struct uplink *up, enum log_level level, const char *id,
+                    const struct log_id *log, const char *text)
+{
+    char name[LOG_ID_TEXT_MAX];
+    log_id_format(log, name);
+    log_line(level, up->env->log, id, "log=%s parent=%s text=\"%s\"", name,
+             up->target, text);
+}
+
+/* ---- Hello ---- */
+
+/* A seal key wrapped for one ancestor is on its way into the own log. */
+struct wrapping {
+    struct uplink *up;
+    uint64_t holder;
+    struct buf entries;
+};
+
+static void wrapping_free(struct wrapping *w)
+{
+    buf_fini(&w->entries);
+    mem_free(w);
+}
+
+static void mark_wrapped(void *ctx)
+{
+    struct wrapping *w = ctx;
+    struct uplink *up = w->up;
+    enum err err = keyring_wrapped(up->env->keyring, buf_slice(&w->entries));
+    if (err != ERR_OK) {
+        log_error(up->env->log, "SYNC-WRAP", "holder=%012llu err=%s",
+                  (unsigned long long)w->holder, err_name(err));
+    }
+    wrapping_free(w);
+    uplink_job_done(up);
+}
+
+/* Writer thread: the file is written elsewhere. */
+static void on_wrapped(void *ctx, enum err err, const char *why,
+                       const struct draft_result *results, size_t n)
+{
+    struct wrapping *w = ctx;
+    (void)results;
+    (void)n;
+    if (err == ERR_OK) {
+        strand_run(w->up->strand, mark_wrapped, w);
+        return;
+    }
+    log_warn(w->up->env->log, "SYNC-WRAP", "holder=%012llu err=%s text=\"%s\"",
+             (unsigned long long)w->holder, err_name(err), why);
+    struct uplink *up = w->up;
+    wrapping_free(w);
+    uplink_job_done(up);
+}
+
+static void submit_wraps(struct uplink *up, const struct cert *holder,
+                         struct slice entries, size_t n)
+{
+    struct slice drafts[DRAFTS_MAX];
+    struct reader r = reader_of(entries);
+    for (size_t i = 0; i < n; i++) {
+        drafts[i] = reader_bytes(&r, reader_u32(&r));
+    }
+    struct wrapping *w = MEM_NEW(struct wrapping);
+    w->up = up;
+    w->holder = cert_principal(holder)->code;
+    buf_put_slice(&w->entries, entries);
+    (void)pthread_mutex_lock(&up->lock);
+    up->jobs++;
+    (void)pthread_mutex_unlock(&up->lock);
+    enum err err = store_submit(up->env->store, drafts, n, on_wrapped, w);
+    if (err != ERR_OK) {
+        on_wrapped(w, err, err_text(err), NULL, 0);
+    }
+}
+
+static void wrap_keys(struct uplink *up, struct slice chain)
+{
+    struct cert *cert = NULL;
+    struct errmsg why;
+    int64_t now_ms = clock_wall_ms();
+    enum err err =
+        trust_check(up->env->trust, chain, CERT_USE_SEAL, now_ms, &cert, &why);
+    if (err != ERR_OK) {
+        log_warn(up->env->log, "SYNC-WRAP", "err=%s text=\"%s\"", err_name(err),
+                 why.text);
+        return;
+    }
+    struct buf entries = BUF_INIT;
+    size_t n = 0;
+    keyring_wraps_for(up->env->keyring, cert, now_ms, &entries, &n);
+    if (n > 0 && n <= DRAFTS_MAX) {
+        submit_wraps(up, cert, buf_slice(&entries), n);
+    }
+    buf_fini(&entries);
+    cert_free(&cert);
+}
+
+void uplink_wrap_keys(struct uplink *up)
+{
+    struct slice chains[WIRE_CHAINS_MAX];
+    struct buf bytes = BUF_INIT;
+    size_t n = ancestry_get(up->env->ancestry, &bytes, chains);
+    for (size_t i = 0; i < n; i++) {
+        wrap_keys(up, chains[i]);
+    }
+    buf_fini(&bytes);
+}
+
+/* The ancestors' certificates: persons' values are sealed for them, and this
+ * node's children must learn them too. */
+static void learn_ancestors(struct uplink *up, const struct wire_list *chains)
+{
+    if (ancestry_set(up->env->ancestry, chains)) {
+        log_info(up->env->log, "SYNC-ANCESTRY", "chains=%zu", chains->count);
+    }
+    if (up->env->keyring != NULL) {
+        uplink_wrap_keys(up);
+    }
+}
+
+static void on_hello(struct conn *conn, const struct wire_hello *hello)
+{
+    struct uplink *up = conn->up;
+    struct errmsg why;
+    const struct principal *peer = rpc_stream_peer(conn->stream);
+    enum err err = hello_check(up->env, hello, peer, &why);
+    if (err != ERR_OK) {
+        uplink_give_up(conn, err, why.text);
+        return;
+    }
+    if (!conn->greeted) {
+        conn->greeted = true;
+        restore_greeted(up->restore);
+        uint64_t window = hello->window < up->conf.segment_bytes
+                              ? up->conf.segment_bytes
+                              : hello->window;
+        (void)pthread_mutex_lock(&up->lock);
+        if (up->conn == conn) {
+            send_reset(&up->send, window < WINDOW_MAX ? window : WINDOW_MAX);
+            up->parent_tier = peer->tier;
+            memcpy(up->parent_fingerprint, peer->fingerprint,
+                   sizeof up->parent_fingerprint);
+        }
+        (void)pthread_mutex_unlock(&up->lock);
+    }
+    learn_ancestors(up, &hello->sealing_chain);
+}
+
+/* ---- Have ---- */
+
+static void send_evidence(struct conn *conn, const struct log_id *log)
+{
+    struct uplink *up = conn->up;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct buf message = BUF_INIT;
+    if (store_note(up->env->store, log, &note, &chain) == ERR_OK) {
+        wire_put_evidence(&message, &(struct wire_evidence){
+                                        .log = *log,
+                                        .note = buf_slice(&note),
+                                        .chain = buf_slice(&chain),
+                                    });
+        enum err err = rpc_stream_send(conn->stream, &message);
+        if (err != ERR_OK) {
+            say_log(up, LOG_WARN, "SYNC-EVIDENCE", log, err_text(err));
+        }
+    }
+    buf_fini(&message);
+    buf_fini(&note);
+    buf_fini(&chain);
+}
+
+static bool is_own(const struct uplink *up, const struct log_id *log)
+{
+    return log->origin == up->env->self.code;
+}
+
+static enum send_verdict differs(struct conn *conn, const struct log_id *log)
+{
+    if (is_own(conn->up, log)) {
+        say_log(conn->up, LOG_WARN, "SYNC-RESTORED", log,
+                "the parent holds another tail of this node's log");
+        restore_log(conn->up->restore, log);
+    } else {
+        say_log(conn->up, LOG_ERROR, "SYNC-DIFFERS", log,
+                "the parent's copy is not of the same tree");
+        send_evidence(conn, log);
+    }
+    return SEND_REFUSED;
+}
+
+static enum send_verdict parent_has_more(struct conn *conn,
+                                         const struct store_head *head)
+{
+    if (is_own(conn->up, &head->log)) {
+        if (head->state != LOG_PULLING) {
+            say_log(conn->up, LOG_WARN, "SYNC-RESTORED", &head->log,
+                    "the parent holds more of this node's log");
+        }
+        restore_log(conn->up->restore, &head->log);
+    } else if (conn->up->env->entitled(conn->up->env->ctx, head->log.origin,
+                                       conn->up->env->self.code)) {
+        /* Lost here by damage or a restore; its origin may be gone. */
+        restore_log(conn->up->restore, &head->log);
+    }
+    return SEND_MORE;
+}
+
+static enum send_verdict judge(struct conn *conn, const struct store_head *head,
+                               const struct wire_log_have *have)
+{
+    struct uplink *up = conn->up;
+    if (have->stopped || head->state == LOG_FORKED) {
+        say_log(up, LOG_WARN, "SYNC-STOPPED", &have->log,
+                have->stopped ? "the parent takes no more of it"
+                              : "forked here");
+        return SEND_REFUSED;
+    }
+    if (have->size == 0) {
+        return SEND_NOTHING;
+    }
+    if (have->size > head->frontier.size) {
+        return parent_has_more(conn, head);
+    }
+    struct tree_view view = store_view(up->env->store, head);
+    struct hash root = head->root;
+    enum err err = have->size == head->frontier.size
+                       ? ERR_OK
+                       : tree_root(&view, have->size, &root);
+    if (err != ERR_OK) {
+        say_log(up, LOG_ERROR, "SYNC-UNREADABLE", &have->log, err_text(err));
+        return SEND_REFUSED;
+    }
+    return hash_eq(&root, &have->root) ? SEND_PREFIX
+                                       : differs(conn, &have->log);
+}
+
+static const char *const begin_ids[] = {
+    [CATCH_FULL] = "SYNC-FULL",
+    [CATCH_INCREMENTAL] = "SYNC-INCREMENTAL",
+    [CATCH_RESUMED] = "SYNC-RESUMED",
+};
+
+/* Lock held. */
+static void begin(struct uplink *up, const struct log_id *log,
+                  enum send_verdict verdict, uint64_t size)
+{
+    enum catch_up kind = send_have(&up->send, log, verdict, size);
+    up->status.full += kind == CATCH_FULL;
+    up->status.incremental += kind == CATCH_INCREMENTAL;
+    up->status.resumed += kind == CATCH_RESUMED;
+    if (kind != CATCH_NONE) {
+        char name[LOG_ID_TEXT_MAX];
+        log_id_format(log, name);
+        log_info(up->env->log, begin_ids[kind],
+                 "log=%s parent=%s from=%llu to=%llu", name, up->target,
+                 (unsigned long long)size + 1,
+                 (unsigned long long)send_find(&up->send, log)->held);
+    }
+}
+
+/* What a Have says is durable at the parent, like an Ack; what it knows of the
+ * tiers above it follows in Acks of its own. */
+static void note_above(struct uplink *up, const struct log_id *log,
+                       uint64_t size)
+{
+    struct store_above above[ABOVE_MAX];
+    size_t n = store_above(up->env->store, log, above);
+    size_t i = 0;
+    while (i < n && above[i].code != up->conf.parent_code) {
+        i++;
+    }
+    if (i == ABOVE_MAX) {
+        return;
+    }
+    above[i] = (struct store_above){
+        .tier = up->parent_tier, .code = up->conf.parent_code, .size = size};
+    store_set_above(up->env->store, log, above, i < n ? n : n + 1);
+}
+
+static void on_log_have(struct conn *conn, const struct wire_log_have *have)
+{
+    struct uplink *up = conn->up;
+    struct store_head head;
+    if (have->log.kind != LOG_RECORDS) {
+        return;
+    }
+    if (store_head(up->env->store, &have->log, &head) != ERR_OK) {
+        if (is_own(up, &have->log) && have->size > 0) {
+            say_log(up, LOG_WARN, "SYNC-RESTORED", &have->log,
+                    "the parent holds a log that this node lost");
+            restore_log(up->restore, &have->log);
+        }
+        return;
+    }
+    enum send_verdict verdict = judge(conn, &head, have);
+    if (verdict == SEND_PREFIX) {
+        note_above(up, &have->log, have->size);
+    }
+    (void)pthread_mutex_lock(&up->lock);
+    if (up->conn == conn) {
+        begin(up, &have->log, verdict, have->size);
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
+/* Lock held. Logs of ours after `from` and not after `to` (NULL: to the end)
+ * that the page did not name: the parent has none of them. */
+static void begin_unnamed(struct uplink *up, const struct log_id *from,
+                          const struct log_id *to)
+{
+    const struct logmap *logs = &up->send.logs;
+    for (size_t i = logmap_lower(logs, from); i < logs->count; i++) {
+        const struct send_log *l = logs->item[i];
+        if (to != NULL && log_id_cmp(&l->log, to) > 0) {
+            break;
+        }
+        if (l->state == SEND_UNKNOWN) {
+            begin(up, &l->log, SEND_NOTHING, 0);
+        }
+    }
+}
+
+static bool pull_on(void *ctx, const struct store_head *head)
+{
+    struct uplink *up = ctx;
+    if (is_own(up, &head->log) && head->state == LOG_PULLING) {
+        restore_log(up->restore, &head->log);
+    }
+    return true;
+}
+
+/* After damage here only the parent can say how far the own log had got; what
+ * still comes back may have an end by now. */
+static void settle_own(struct uplink *up)
+{
+    struct log_id own = store_own_log(up->env->store);
+    if (store_in_doubt(up->env->store, &own)) {
+        restore_log(up->restore, &own);
+    }
+    store_logs(up->env->store, pull_on, up);
+    restore_told(up->restore);
+}
+
+static void on_have(struct conn *conn, const struct wire_have *have)
+{
+    struct uplink *up = conn->up;
+    struct wire_log_have item = {.size = 0};
+    struct wire_iter it = wire_iter_of(&have->logs);
+    struct slice bytes;
+    struct log_id from = conn->paged_to;
+    const struct log_id none = {.origin = 0};
+    while (wire_next(&it, &bytes)) {
+        wire_log_have_get(bytes, &item);
+        if (!conn->all_told && log_id_cmp(&item.log, &conn->paged_to) <= 0) {
+            uplink_give_up(conn, ERR_PROTOCOL, "Have.logs: not in order");
+            return;
+        }
+        on_log_have(conn, &item);
+        conn->paged_to = item.log;
+    }
+    (void)pthread_mutex_lock(&up->lock);
+    bool first = !conn->paged;
+    bool told = have->last && !conn->all_told;
+    if (up->conn == conn && !conn->all_told) {
+        /* With the last page also logs born behind an earlier one. */
+        begin_unnamed(up, have->last ? &none : &from,
+                      have->last ? NULL : &conn->paged_to);
+    }
+    conn->paged = true;
+    conn->all_told = conn->all_told || have->last;
+    (void)pthread_mutex_unlock(&up->lock);
+    if (told) {
+        settle_own(up);
+    }
+    if (first) {
+        uplink_feed(up, conn, &(struct link_event){.type = LINK_GREETED});
+    }
+}
+
+/* ---- Ack, Stop, Want ---- */
+
+/* True if the parent may have said this. */
+static bool on_log_ack(struct conn *conn, const struct wire_log_ack *ack)
+{
+    struct uplink *up = conn->up;
+    (void)pthread_mutex_lock(&up->lock);
+    bool fits = up->conn != conn || send_find(&up->send, &ack->log) == NULL ||
+                send_acked(&up->send, &ack->log, ack->size);
+    enum tier tier = up->parent_tier;
+    (void)pthread_mutex_unlock(&up->lock);
+    if (!fits) {
+        return false;
+    }
+    struct store_above above[ABOVE_MAX];
+    size_t n = 0;
+    above[n++] = (struct store_above){
+        .tier = tier, .code = up->conf.parent_code, .size = ack->size};
+    for (size_t i = 0; i < ack->above_count && n < ABOVE_MAX; i++) {
+        above[n++] = ack->above[i];
+    }
+    store_set_above(up->env->store, &ack->log, above, n);
+    return true;
+}
+
+static void on_ack(struct conn *conn, const struct wire_ack *ack)
+{
+    const struct sync_env *env = conn->up->env;
+    struct log_id *logs = mem_alloc((ack->logs.count + 1) * sizeof *logs);
+    size_t n = 0;
+    struct wire_iter it = wire_iter_of(&ack->logs);
+    struct slice bytes;
+    bool fits = true;
+    while (fits && wire_next(&it, &bytes)) {
+        struct wire_log_ack item;
+        wire_log_ack_get(bytes, &item);
+        fits = on_log_ack(conn, &item);
+        logs[n++] = item.log;
+    }
+    if (env->above_changed != NULL && n > 0) {
+        env->above_changed(env->ctx, logs, n);
+    }
+    mem_free(logs);
+    if (!fits) {
+        uplink_give_up(conn, ERR_PROTOCOL, "Ack.logs: more than the log has");
+    }
+}
+
+/* The parent's signed head came along: does ours contradict it? */
+static void weigh_head(struct uplink *up, const struct wire_stop *stop)
+{
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct errmsg why;
+    if (store_head(up->env->store, &stop->log, &head) != ERR_OK ||
+        store_note(up->env->store, &stop->log, &note, &chain) != ERR_OK) {
+        buf_fini(&note);
+        buf_fini(&chain);
+        return;
+    }
+    struct recv_log *log = recv_log_new(&stop->log);
+    struct tree_view view = store_view(up->env->store, &head);
+    struct checkpoint theirs;
+    struct refusal refusal = {.disagree = false};
+    enum err err = recv_log_load(log, up->env->trust, &head, buf_slice(&note),
+                                 buf_slice(&chain), &why);
+    if (err == ERR_OK) {
+        err = recv_note(up->recv, log, stop->note, slice_of(NULL, 0), &view,
+                        clock_wall_ms(), &theirs, &refusal);
+    }
+    if (refusal.disagree && is_own(up, &stop->log)) {
+        restore_log(up->restore, &stop->log);
+    } else if (refusal.disagree) {
+        say_log(up, LOG_ERROR, "SYNC-FORKED", &stop->log, refusal.text);
+        err = store_mark_forked(up->env->store, &stop->log, stop->note,
+                                refusal.text);
+    }
+    if (err != ERR_OK && err != ERR_CONFLICT) {
+        say_log(up, LOG_WARN, "SYNC-EVIDENCE", &stop->log, err_text(err));
+    }
+    recv_log_free(&log);
+    buf_fini(&note);
+    buf_fini(&chain);
+}
+
+static void on_stop(struct conn *conn, const struct wire_stop *stop)
+{
+    struct uplink *up = conn->up;
+    char log[LOG_ID_TEXT_MAX];
+    log_id_format(&stop->log, log);
+    log_warn(up->env->log, "SYNC-STOP",
+             "log=%s parent=%s number=%llu retry=%d text=\"%.*s\"", log,
+             up->target, (unsigned long long)stop->number, stop->retry,
+             (int)stop->reason.len, (const char *)stop->reason.data);
+    (void)pthread_mutex_lock(&up->lock);
+    if (up->conn == conn) {
+        send_stop(&up->send, &stop->log);
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+    uplink_retry_later(up);
+    if (stop->note.len > 0) {
+        weigh_head(up, stop);
+    }
+}
+
+static void on_want(struct conn *conn, const struct wire_range *want)
+{
+    struct uplink *up = conn->up;
+    (void)pthread_mutex_lock(&up->lock);
+    if (up->conn == conn) {
+        send_want(&up->send, &want->log, want->first, want->last);
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
+/* ---- any message ---- */
+
+static void dispatch(struct conn *conn, const struct wire_message *m)
+{
+    switch (m->kind) {
+    case WIRE_HELLO:
+        on_hello(conn, &m->hello);
+        break;
+    case WIRE_HAVE:
+        on_have(conn, &m->have);
+        break;
+    case WIRE_ACK:
+        on_ack(conn, &m->ack);
+        break;
+    case WIRE_STOP:
+        on_stop(conn, &m->stop);
+        break;
+    case WIRE_WANT:
+        on_want(conn, &m->want);
+        break;
+    case WIRE_OTHER:
+    case WIRE_SEGMENT:
+    case WIRE_EVIDENCE:
+        break;
+    }
+}
+
+/* Silence is counted while something is owed. */
+static void note_message(struct conn *conn)
+{
+    struct uplink *up = conn->up;
+    (void)pthread_mutex_lock(&up->lock);
+    struct link_event event = {.type = LINK_MESSAGE,
+                               .in_flight = up->send.in_flight > 0};
+    bool serving = up->conn == conn && up->link.state == UPLINK_STREAMING;
+    (void)pthread_mutex_unlock(&up->lock);
+    if (serving) {
+        uplink_feed(up, conn, &event);
+    }
+}
+
+void uplink_message(struct conn *conn, struct slice message)
+{
+    struct uplink *up = conn->up;
+    struct wire_message m;
+    struct errmsg why;
+    enum err err = wire_get_parent(message, &m, &why);
+    if (err == ERR_OK && !conn->greeted && m.kind != WIRE_HELLO) {
+        err = err_set(&why, ERR_PROTOCOL, "the first message is no Hello");
+    }
+    if (err != ERR_OK) {
+        uplink_give_up(conn, err, why.text);
+        return;
+    }
+    dispatch(conn, &m);
+    note_message(conn);
+    uplink_pump(up, PUMP_TURNS);
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# demo.sh - a real hierarchy of nodes on this machine, from one command.
+set -euo pipefail
+
+usage() {
+    cat <<'EOF'
+usage: simulate/demo.sh [options]
+
+Installs what is missing, builds a release, makes a federation CA and
+certificates, starts a hierarchy of separate creditnode processes on loopback,
+enters sample files at villages and counties, and shows a live table until
+every record is proven equal at the province. Stays until Ctrl-C.
+
+  --once           end with status 0 when everything is proven equal
+  --area CODE      root of the area, 4 to 12 digits of a division code in
+                   simulate/area (default 3418, Xuancheng)
+  --counties N     counties below the city (default 2)
+  --townships N    townships of each county (default 2)
+  --villages N     villages of each township (default 2)
+  --suite SUITE    intl (default) or gm
+  --dir DIR        keep the tree there (default: a temporary folder)
+  --no-build       use the program built before
+
+After an area of your own was cut with simulate/area/make-area.sh, name its
+file with --table FILE.
+EOF
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/setup.sh"
+
+once=0 area=3418 counties=2 townships=2 villages=2 dir='' build=1
+table=$here/area/anhui-3418.csv
+TREE_SUITE=intl
+while [ $# -gt 0 ]; do
+    case $1 in
+    --once) once=1 ;;
+    --area) area=$2 && shift ;;
+    --counties) counties=$2 && shift ;;
+    --townships) townships=$2 && shift ;;
+    --villages) villages=$2 && shift ;;
+    --suite) TREE_SUITE=$2 && shift ;;
+    --dir) dir=$2 && shift ;;
+    --table) table=$2 && shift ;;
+    --no-build) build=0 ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+    shift
+done
+
+[ "$build" = 0 ] || {
+    setup_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}"
+    setup_build release -DCREDITNODE_TESTS=OFF
+}
+CREDITNODE=${CREDITNODE:-$ROOT/build/release/node/creditnode}
+. "$here/tree.sh"
+
+TREE=${dir:-$(mktemp -d "${TMPDIR:-/tmp}/creditnode-demo.XXXXXX")}
+finish() {
+    tree_down || true
+    [ -n "$dir" ] || rm -rf "$TREE"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# ---- which nodes: the ancestors of the area, the area, a slice below it ----
+code=$(printf '%-12s' "$area" | tr ' ' 0)
+pick() { # PARENT TIER N
+    awk -F, -v p="$1" -v t="$2" -v n="$3" \
+        '$3 == p && $2 == t && k < n {k++; print $1}' "$table"
+}
+row() { awk -F, -v c="$1" '$1 == c {print; exit}' "$table"; }
+
+ancestors=()
+up=$code
+while [ -n "$up" ]; do
+    line=$(row "$up")
+    [ -n "$line" ] || { say "$up is not in $table; see --area and --table"; exit 2; }
+    ancestors=("$up" "${ancestors[@]}")
+    up=$(cut -d, -f3 <<<"$line")
+done
+
+nodes=("${ancestors[@]}")
+mapfile -t at_county < <(pick "$code" county "$counties")
+mapfile -t at_township < <(for c in "${at_county[@]}"; do pick "$c" township "$townships"; done)
+mapfile -t at_village < <(for t in "${at_township[@]}"; do pick "$t" village "$villages"; done)
+nodes+=("${at_county[@]}" "${at_township[@]}" "${at_village[@]}")
+
+say "making certificates and configurations for ${#nodes[@]} nodes in $TREE"
+TREE_FEDERATION=demo.credit
+tree_federation "$(printf '%-12s' "${code:0:2}" | tr ' ' 0)"
+for node in "${nodes[@]}"; do
+    IFS=, read -r c tier parent name < <(row "$node")
+    [ "$node" != "${nodes[0]}" ] || parent=''
+    tree_add "$c" "$tier" "$parent" "$name"
+done
+
+say "starting ${#nodes[@]} processes"
+started=$(date +%s%N)
+tree_up
+
+# ---- records: sample files at villages and counties ----
+samples=$here/samples
+enter() { # CODE FILE: rows may be refused, that is what dirty files are for
+    local rc=0
+    "$CREDITNODE" import -c "$(tree_conf "$1")" --lang "${lang}" --quiet "$2" || rc=$?
+    [ "$rc" -eq 0 ] || [ "$rc" -eq 3 ]
+}
+lang=zh
+case ${LC_ALL:-${LANG:-}} in en*) lang=en ;; esac
+# Part K of N of a sample, so that no two offices enter the same decision: the
+# header, then every Nth row. A quoted field may hold line breaks.
+part() { # FILE N K
+    awk -v n="$2" -v k="$3" '
+        {row = row $0 "\n"; quotes += gsub(/"/, "\"")}
+        quotes % 2 == 0 {if (!head) {printf "%s", row; head = 1} \
+            else if (i++ % n == k) printf "%s", row; row = ""}' "$1"
+}
+
+say "entering sample files"
+for i in "${!at_village[@]}"; do
+    part "$samples/licences-2018-utf8bom.csv" "${#at_village[@]}" "$i" >"$TREE/licences-${at_village[$i]}.csv"
+    enter "${at_village[$i]}" "$TREE/licences-${at_village[$i]}.csv"
+done
+kinds=(penalties-2018-gb18030.csv penalties-2016.csv)
+for i in "${!at_county[@]}"; do
+    [ "$i" -lt ${#kinds[@]} ] || break
+    enter "${at_county[$i]}" "$samples/${kinds[$i]}"
+done
+[ ${#at_county[@]} -eq 0 ] || enter "${at_county[0]}" "$samples/licences-dirty.csv"
+
+mapfile -t confs < <(tree_confs)
+"$CREDITNODE" watch --lang "$lang" --until-equal 60 --interval 200 "${confs[@]}"
+say "every record is proven equal at the province, $((($(date +%s%N) - started) / 1000000)) ms after the start"
+
+province=''
+for node in "${ancestors[@]}"; do
+    [ "$(row "$node" | cut -d, -f2)" != province ] || province=$node
+done
+subject=$(awk -F, 'NR == 1 {sub(/^\xef\xbb\xbf/, "")} {
+    for (i = 1; i <= NF; i++) if (length($i) == 18 && $i ~ /^9[1-3][0-9A-Z]+$/) {print $i; exit}}' \
+    "$samples/licences-2018-utf8bom.csv")
+top=${province:-${ancestors[0]}}
+"$CREDITNODE" query -c "$(tree_conf "$top")" --lang "$lang" --limit 1 "$subject" >/dev/null
+cat <<EOF
+
+Try:
+  $CREDITNODE query -c $(tree_conf "$top") $subject
+  $CREDITNODE status -c $(tree_conf "$code")
+  $CREDITNODE verify -c $(tree_conf "$code")
+EOF
+[ "$once" = 1 ] && exit 0
+say "Ctrl-C ends the demonstration"
+while sleep 3600; do :; done

@@ -1,0 +1,208 @@
+# tree.sh - a hierarchy of real nodes on this machine (to be sourced).
+#
+# A tree is a folder: fed/ (the federation's CA), NODE-CODE/ for each node
+# (certificates, configuration, data, log, pid), order (codes, parents first).
+# Nodes listen on 127.0.0.1 at ports that the system chose, or at a fixed one if
+# the caller set TREE_NEXT_PORT to a function that prints it. In NODE-CODE/ a
+# file `via` names another port to reach the parent at (a relay), a file `set`
+# has overrides for --set, one a line.
+# shellcheck shell=bash
+
+# Given by the caller: CREDITNODE (program), ROOT (checkout), TREE (folder).
+: "${TREE_SUITE:=intl}" "${TREE_FEDERATION:=demo.credit}" "${TREE_READY_S:=30}"
+
+tree_fail() {
+    printf '%s\n' "$*" >&2
+    return 1
+}
+
+# [PROVINCE...]: makes the federation with an intermediate for each province.
+tree_federation() {
+    local provinces=() p
+    for p in "$@"; do provinces+=(--province "$p"); done
+    mkdir -p "$TREE"
+    : >"$TREE/order"
+    "$ROOT/certs/make-federation.sh" "$TREE/fed" --name "$TREE_FEDERATION" \
+        --suite "$TREE_SUITE" "${provinces[@]}" >"$TREE/root_hash.txt" ||
+        tree_fail "cannot make the federation"
+    TREE_ROOT_HASH=$(grep -oE '[0-9a-f]{64}' "$TREE/root_hash.txt" | tail -n 1)
+    printf '%s\n' "$TREE_ROOT_HASH" >"$TREE/root_hash"
+}
+
+# Sets KEY = "VALUE" on the first line of FILE that has KEY = "OLD"; OLD "*":
+# whatever stands there.
+tree_fill() { # FILE KEY OLD VALUE
+    KEY=$2 OLD=$3 VALUE=$4 awk '
+        BEGIN {key = ENVIRON["KEY"] " = \""; old = ENVIRON["OLD"]}
+        !done {
+            at = $0
+            sub(/^ +/, "", at)
+            if (index(at, key) == 1 &&
+                (old == "*" || index(at, key old "\"") == 1)) {
+                rest = substr(at, length(key) + 1)
+                sub(/^[^"]*/, "", rest)
+                print substr($0, 1, length($0) - length(at)) key \
+                    ENVIRON["VALUE"] rest
+                done = 1
+                next
+            }
+        }
+        {print}' "$1" >"$1.new" && mv "$1.new" "$1"
+}
+
+# CODE TIER PARENT-CODE NAME: certificates and configuration of one node.
+# PARENT-CODE "" for the top. Its parent must have been added before.
+tree_add() {
+    local code=$1 tier=$2 parent=$3 name=$4 dir=$TREE/$1 trust
+    mkdir -p "$dir"
+    "$ROOT/certs/make-node.sh" "$TREE/fed" "$dir/certs" --tier "$tier" \
+        --code "$code" >/dev/null || tree_fail "no certificates for $code" ||
+        return 1
+    cp "$ROOT/tiers/common.cfg" "$ROOT/tiers/identity.cfg" "$dir/"
+    cp "$ROOT/tiers/$tier.cfg" "$dir/node.cfg"
+    tree_fill "$dir/common.cfg" name FILL-IN "$TREE_FEDERATION"
+    tree_fill "$dir/common.cfg" root_document FILL-IN "$TREE/fed/root-document"
+    tree_fill "$dir/common.cfg" root_hash FILL-IN "$(cat "$TREE/root_hash")"
+    tree_fill "$dir/common.cfg" suite intl "$TREE_SUITE"
+    tree_fill "$dir/identity.cfg" ca FILL-IN "$dir/certs/ca.pem"
+    local part
+    for part in tls sign seal; do
+        tree_fill "$dir/identity.cfg" cert FILL-IN "$dir/certs/$part.pem"
+        tree_fill "$dir/identity.cfg" key FILL-IN "$dir/certs/$part.key"
+    done
+    trust=$dir/certs/signing-ca.pem
+    [ -e "$trust" ] || trust=$dir/certs/ca.pem
+    tree_fill "$dir/node.cfg" code FILL-IN "$code"
+    tree_fill "$dir/node.cfg" name '*' "$name"
+    tree_fill "$dir/node.cfg" dir /var/lib/creditnode "$dir/data"
+    tree_fill "$dir/node.cfg" reserve '*' "64 MiB"
+    printf '\ntrust: {\n    ca = "%s";\n    revoked = "%s";\n};\n' \
+        "$trust" "$dir/revoked" >>"$dir/node.cfg"
+    : >"$dir/revoked"
+    printf '%s' "$parent" >"$dir/parent"
+    printf '%s\n' "$code" >>"$TREE/order"
+    tree_set_listen "$code" "127.0.0.1:$(${TREE_NEXT_PORT:-echo 0})"
+    [ -n "$parent" ] || tree_set_parent "$code" ""
+}
+
+tree_set_listen() { # CODE ADDRESS
+    sed -i '/^listen: {/,/^};/s|address = "[^"]*"|address = "'"$2"'"|' \
+        "$TREE/$1/node.cfg"
+}
+
+tree_set_parent() { # CODE ADDRESS
+    sed -i '/^parent: {/,/^};/s|address = "[^"]*"|address = "'"$2"'"|' \
+        "$TREE/$1/node.cfg"
+}
+
+# Where CODE listens, or will.
+tree_port() {
+    cat "$TREE/$1/port" 2>/dev/null ||
+        sed -n '/^listen: {/,/^};/s|.*127.0.0.1:\([0-9]*\)".*|\1|p' \
+            "$TREE/$1/node.cfg"
+}
+tree_pid() { cat "$TREE/$1/pid" 2>/dev/null; }
+tree_conf() { printf '%s/%s/node.cfg' "$TREE" "$1"; }
+tree_alive() { local p; p=$(tree_pid "$1") && [ -n "$p" ] && kill -0 "$p" 2>/dev/null; }
+
+# CODE: starts the node and returns without waiting.
+tree_spawn() {
+    local code=$1 dir=$TREE/$1 parent port line set=()
+    parent=$(cat "$dir/parent")
+    if [ -n "$parent" ]; then
+        port=$(cat "$dir/via" 2>/dev/null || tree_port "$parent")
+        tree_set_parent "$code" "127.0.0.1:$port"
+    fi
+    if [ -e "$dir/set" ]; then
+        while read -r line; do set+=(--set "$line"); done <"$dir/set"
+    fi
+    printf -- '--- start ---\n' >>"$dir/log"
+    # shellcheck disable=SC2086 # TREE_RUN may hold several words
+    ${TREE_RUN:-} "$CREDITNODE" serve -c "$dir/node.cfg" "${set[@]}" \
+        >>"$dir/log" 2>&1 &
+    echo $! >"$dir/pid"
+}
+
+# CODE: waits for the READY line of the newest start; keeps the port.
+tree_await() {
+    local dir=$TREE/$1 port i
+    for ((i = 0; i < TREE_READY_S * 50; i++)); do
+        port=$(awk '/^--- start ---/ {p = ""} / READY / {
+            for (i = 1; i <= NF; i++) if ($i ~ /^port=/) p = substr($i, 6)}
+            END {print p}' "$dir/log")
+        if [ -n "$port" ]; then
+            printf '%s' "$port" >"$dir/port"
+            [ "$port" = 0 ] || tree_set_listen "$1" "127.0.0.1:$port"
+            return 0
+        fi
+        tree_alive "$1" || break
+        sleep 0.02
+    done
+    tail -n 5 "$dir/log" >&2
+    tree_fail "node $1 did not come up"
+}
+
+tree_start() { tree_spawn "$1" && tree_await "$1"; }
+
+# CODE: SIGTERM, then waits for a clean end; non-zero if it was not clean.
+tree_stop() {
+    local pid
+    pid=$(tree_pid "$1")
+    [ -n "$pid" ] || return 0
+    kill "$pid" 2>/dev/null || true
+    tree_gone "$pid" 300 || { kill -9 "$pid" 2>/dev/null; tree_fail "node $1 had to be killed"; }
+    local rc=0
+    wait "$pid" 2>/dev/null || rc=$?
+    rm -f "$TREE/$1/pid"
+    [ "$rc" -eq 0 ] || [ "$rc" -eq 127 ] || tree_fail "node $1 ended with status $rc"
+}
+
+tree_kill() { # CODE: kill -9
+    local pid
+    pid=$(tree_pid "$1")
+    kill -9 "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    rm -f "$TREE/$1/pid"
+}
+
+tree_gone() { # PID TENTHS/…: waits for a process to end
+    local i
+    for ((i = 0; i < $2; i++)); do
+        kill -0 "$1" 2>/dev/null || return 0
+        # a zombie of ours counts as gone
+        [ "$(ps -o stat= -p "$1" 2>/dev/null | cut -c1)" != Z ] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# Parents first; siblings come up side by side.
+tree_up() {
+    local code tier last='' wave=()
+    while read -r code; do
+        tier=$(sed -n 's/^ *tier = "\(.*\)";.*/\1/p' "$TREE/$code/node.cfg" | head -n 1)
+        if [ "$tier" != "$last" ]; then
+            tree_await_all "${wave[@]}" || return 1
+            wave=()
+            last=$tier
+        fi
+        tree_spawn "$code"
+        wave+=("$code")
+    done <"$TREE/order"
+    tree_await_all "${wave[@]}"
+}
+
+tree_await_all() {
+    local code
+    for code in "$@"; do tree_await "$code" || return 1; done
+}
+
+# Children first. Non-zero if any node did not end cleanly.
+tree_down() {
+    local code rc=0
+    [ -e "$TREE/order" ] || return 0
+    while read -r code; do tree_stop "$code" || rc=1; done < <(tac "$TREE/order")
+    return $rc
+}
+
+tree_confs() { while read -r code; do tree_conf "$code"; echo; done <"$TREE/order"; }

@@ -1,0 +1,44 @@
+# Benchmarks (tests/bench/run.sh): programs, no tests, but for the rows that
+# both sides load.
+set(BENCH_DIR ${CMAKE_CURRENT_SOURCE_DIR}/bench)
+
+add_library(bench_support STATIC ${BENCH_DIR}/rows.c ${BENCH_DIR}/measure.c)
+target_include_directories(bench_support PUBLIC ${BENCH_DIR})
+target_link_libraries(bench_support PUBLIC cn_credit m PRIVATE warnings)
+
+function(bench_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE bench_support warnings)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/bench)
+endfunction()
+
+bench_program(bench_gen ${BENCH_DIR}/gen.c)
+
+file(GLOB own_sources CONFIGURE_DEPENDS ${BENCH_DIR}/own/*.c)
+bench_program(bench_client ${own_sources})
+target_link_libraries(bench_client PRIVATE cn_rpc)
+
+pkg_check_modules(MARIADB IMPORTED_TARGET libmariadb)
+if(MARIADB_FOUND)
+  file(GLOB peer_sources CONFIGURE_DEPENDS ${BENCH_DIR}/peer/*.c)
+  bench_program(bench_mariadb ${peer_sources})
+  target_link_libraries(bench_mariadb PRIVATE PkgConfig::MARIADB)
+else()
+  message(STATUS "bench_mariadb is not built: libmariadb (Debian: "
+                 "libmariadb-dev) is not installed")
+endif()
+
+add_executable(bench_test_rows ${BENCH_DIR}/test_rows.c)
+target_link_libraries(bench_test_rows PRIVATE bench_support warnings
+                      PkgConfig::CMOCKA)
+add_test(NAME unit.bench.test_rows COMMAND bench_test_rows)
+set_tests_properties(unit.bench.test_rows PROPERTIES LABELS quick TIMEOUT 120)
+
+# Proves that run.sh and the own side run; its figures mean nothing.
+add_test(NAME bench.smoke
+  COMMAND ${BENCH_DIR}/run.sh --side own --rows 1000 --repeats 1 --seconds 1
+          --build ${CMAKE_BINARY_DIR}
+          --json ${CMAKE_CURRENT_BINARY_DIR}/bench/smoke.jsonl)
+set_tests_properties(bench.smoke PROPERTIES LABELS full TIMEOUT 600
+  PROCESSORS 2 ENVIRONMENT TMPDIR=${CMAKE_CURRENT_BINARY_DIR}/bench)

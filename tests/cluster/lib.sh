@@ -1,0 +1,306 @@
+# lib.sh - what the tests of real processes share (to be sourced).
+#
+# A test is a bash program that makes a tree of nodes, does something to it and
+# states what must hold. Waiting is always for a condition, with a deadline.
+# At the end of every test: each node ends with status 0 on SIGTERM, no
+# sanitizer report, no error line that the test did not announce, no process
+# left.
+#
+# Given by ctest: CREDITNODE (program), BIN (folder of relay, acked, liar),
+# BENCH_GEN (writes rows). KEEP=1 keeps the folder.
+# shellcheck shell=bash disable=SC2034
+
+set -uo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+: "${CREDITNODE:=$ROOT/build/dev/node/creditnode}"
+: "${BIN:=$(dirname "$CREDITNODE")/../tests/cluster}"
+: "${BENCH_GEN:=$(dirname "$CREDITNODE")/../tests/bench/bench_gen}"
+# Seconds within which anything healthy is over, however slow the machine.
+: "${PATIENCE:=60}"
+export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}"
+export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+export TSAN_OPTIONS="suppressions='$ROOT/tests/support/tsan.supp' halt_on_error=1 ${TSAN_OPTIONS:-}"
+export LC_ALL=C.UTF-8
+
+PROVINCE=340000000000
+CITY=341800000000
+COUNTY=341821000000
+TOWN=341821100000
+VILLAGE=341821100201
+VILLAGE2=341821100202
+
+# Not on /tmp: that is memory on many machines.
+WORK=$(mktemp -d /var/tmp/creditnode-test.XXXXXX)
+TREE=$WORK/tree
+TREE_NEXT_PORT=next_port
+TREE_READY_S=$PATIENCE
+ALLOWED=()   # patterns of error lines that the test provokes
+PROCESSES=() # of the test's own helpers
+BROKEN=0
+
+. "$ROOT/simulate/tree.sh"
+
+# Ports below the range that the kernel gives to outgoing connections: a node
+# that is down for a moment gets its own port again. Handed out one after the
+# other to all tests that run at the same time.
+next_port() {
+    local file=${TMPDIR:-/tmp}/creditnode-test-port.$UID port
+    exec 9>>"$file.lock"
+    flock 9
+    port=$(cat "$file" 2>/dev/null || echo 12000)
+    while :; do
+        port=$((port < 31000 ? port + 1 : 12000))
+        grep -qi ":$(printf '%04X' "$port") .* 0A " /proc/net/tcp /proc/net/tcp6 \
+            2>/dev/null || break
+    done
+    echo "$port" >"$file"
+    exec 9>&-
+    echo "$port"
+}
+
+# ---- verdicts ----
+
+note() { printf '%s  %s\n' "$(date +%H:%M:%S.%3N)" "$*" >&2; }
+
+fail() { # TEXT...: ends the test
+    note "FAILED: $*"
+    BROKEN=1
+    exit 1
+}
+
+check() { # TEXT COMMAND...
+    local text=$1
+    shift
+    "$@" || fail "$text"
+}
+
+# SECONDS TEXT COMMAND...: waits until the command succeeds.
+within() {
+    local limit=$1 text=$2 end
+    shift 2
+    end=$((SECONDS + limit))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || fail "not within $limit s: $text"
+        sleep 0.05
+    done
+}
+
+# PATTERN...: error lines that the test provokes (extended regex).
+allow() { ALLOWED+=("$@"); }
+
+# ---- trees ----
+
+# Makes a federation and the line province ... village; starts nothing.
+make_line() { # [SUITE]
+    TREE_SUITE=${1:-intl}
+    check "federation" tree_federation "$PROVINCE"
+    add_node "$PROVINCE" province ''
+    add_node "$CITY" city "$PROVINCE"
+    add_node "$COUNTY" county "$CITY"
+    add_node "$TOWN" township "$COUNTY"
+    add_node "$VILLAGE" village "$TOWN"
+}
+
+# Only a township with its county, as the top, and one village.
+make_small() { # [SUITE]
+    TREE_SUITE=${1:-intl}
+    check "federation" tree_federation "$PROVINCE"
+    add_node "$COUNTY" county ''
+    add_node "$TOWN" township "$COUNTY"
+    add_node "$VILLAGE" village "$TOWN"
+}
+
+# CODE TIER PARENT: with short waits, so that tests need not be long.
+add_node() {
+    check "node $1" tree_add "$1" "$2" "$3" "test $2"
+    # Not in the data folder, which tests lose, fill and lock.
+    printf 'admin: { socket = "%s"; };\n' "$TREE/$1/admin.sock" >>"$(tree_conf "$1")"
+    set_option "$1" replication.backoff_min="50 ms"
+    set_option "$1" replication.backoff_max="500 ms"
+    set_option "$1" replication.ack_relay="100 ms"
+    set_option "$1" rpc.keepalive="2 s"
+    set_option "$1" rpc.keepalive_timeout="5 s"
+    set_option "$1" replication.silence="10 s"
+}
+
+set_option() { printf '%s\n' "$2" >>"$TREE/$1/set"; } # CODE KEY=VALUE
+
+start_all() { check "start" tree_up; }
+start() { check "start of $1" tree_start "$1"; }
+stop() { check "stop of $1" tree_stop "$1"; }
+kill_node() { tree_kill "$1"; }
+
+# The data folder of CODE is lost: keys and store.
+empty_node() { rm -rf "${TREE:?}/$1/data"; }
+
+# ---- asking ----
+
+node_cmd() { # CODE COMMAND ARG...
+    local code=$1 command=$2
+    shift 2
+    "$CREDITNODE" "$command" -c "$(tree_conf "$code")" --lang en "$@"
+}
+
+# CODE FILTER: of `status --json`.
+status() {
+    local json
+    json=$(node_cmd "$1" status --json 2>/dev/null)
+    [ -n "$json" ] && jq -r "$2" <<<"$json"
+}
+
+# CODE FILTER: of `logs --json`, one row after the other.
+logs_of() { node_cmd "$1" logs --json 2>/dev/null | jq -r ".rows[] | $2"; }
+
+# CODE: entries of its own active log; its id.
+own_size() { logs_of "$1" 'select(.own and .state == "active") | .size'; }
+own_log() { logs_of "$1" 'select(.own and .state == "active") | .log'; }
+size_at() { logs_of "$1" "select(.log == \"$2\") | .size"; } # CODE LOG
+
+is() { # CODE FILTER VALUE
+    [ "$(status "$1" "$2")" = "$3" ]
+}
+
+# CODE PATTERN [FROM-LINE]: a line of its log
+says() { tail -n "+${3:-1}" "$TREE/$1/log" | grep -qaE "$2"; }
+log_end() { wc -l <"$TREE/$1/log"; }
+
+# [SECONDS] CODE...: every one of these holds what those below it entered,
+# equal in size and root.
+equal() {
+    local limit=$PATIENCE confs=() code
+    if [ $# -gt 0 ] && [ "${#1}" -lt 12 ]; then
+        limit=$1
+        shift
+    fi
+    [ $# -gt 0 ] || mapfile -t confs < <(tree_confs)
+    for code in "$@"; do confs+=("$(tree_conf "$code")"); done
+    "$CREDITNODE" watch --lang en --interval 50 --until-equal "$limit" \
+        "${confs[@]}" >"$WORK/watch" 2>&1 && return 0
+    cat "$WORK/watch" >&2
+    return 1
+}
+
+# ---- records ----
+
+rows() { # FIRST COUNT: CSV
+    "$BENCH_GEN" --first "$1" --rows "$2" --subjects 50
+}
+
+# CODE FIRST COUNT: enters rows; what was acknowledged is remembered. Status as
+# of import.
+enter() {
+    local code=$1 rc=0
+    mkdir -p "$WORK/acked"
+    rows "$2" "$3" | node_cmd "$code" import --stdin --quiet \
+        --receipt "$WORK/receipt.$code" >>"$WORK/import.$code" 2>&1 || rc=$?
+    tail -n +2 "$WORK/receipt.$code" >>"$WORK/acked/$code"
+    return $rc
+}
+
+# CODE...: everything acknowledged is answered there.
+acked() {
+    local code rc=0
+    for code in "$@"; do
+        cat "$WORK/acked/"* |
+            "$BIN/acked" "$TREE/$code/admin.sock" >&2 || rc=1
+    done
+    return $rc
+}
+
+# CODE COUNT: the own log holds exactly COUNT records, none twice: besides them
+# there are entry 1 and the seal key, wrapped to each ancestor once.
+holds_rows() {
+    local size expected=$(($2 + 1)) up
+    up=$(cat "$TREE/$1/parent")
+    while [ -n "$up" ]; do
+        expected=$((expected + 1))
+        up=$(cat "$TREE/$up/parent")
+    done
+    size=$(own_size "$1")
+    [ "$size" = "$expected" ] && return 0
+    note "$1 has $size entries, expected $expected"
+    return 1
+}
+
+# ---- lines ----
+
+# CODE: puts a relay between CODE and its parent; before CODE starts.
+make_relay() {
+    local code=$1 port parent
+    port=$(next_port)
+    parent=$(cat "$TREE/$code/parent")
+    mkfifo "$TREE/$code/line"
+    "$BIN/relay" "$port" "$(tree_port "$parent")" "$TREE/$code/line" \
+        </dev/null >"$TREE/$code/relay.out" 2>&1 &
+    PROCESSES+=($!)
+    within 30 "relay of $code" grep -qs PORT "$TREE/$code/relay.out"
+    echo "$port" >"$TREE/$code/via"
+}
+
+line() { # CODE ORDER...: cut, join, freeze up|down, rate N, flip
+    local code=$1
+    shift
+    printf '%s\n' "$*" >"$TREE/$code/line"
+}
+
+line_bytes() { # CODE: bytes that went up so far
+    rm -f "$TREE/$1/stats"
+    line "$1" stats "$TREE/$1/stats"
+    within 30 "counters of the line" test -e "$TREE/$1/stats"
+    awk '{print $2}' "$TREE/$1/stats"
+}
+
+# ---- end ----
+
+reports() { # CODE: of sanitizers
+    grep -aE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|AddressSanitizer:DEADLYSIGNAL|assertion' \
+        "$TREE/$1/log"
+}
+
+unexpected_errors() { # CODE
+    local pattern
+    pattern=$(IFS='|'; echo "${ALLOWED[*]}")
+    grep -aE '^[0-9T:.Z-]+ error ' "$TREE/$1/log" |
+        grep -avE "${pattern:-^$}"
+}
+
+show_logs() {
+    local code
+    while read -r code; do
+        note "---- last lines of $code"
+        tail -n 25 "$TREE/$code/log" >&2 2>/dev/null
+    done <"$TREE/order"
+}
+
+at_end() {
+    local code rc=$? pid
+    trap - EXIT
+    [ $rc -eq 0 ] || BROKEN=1
+    if [ -e "$TREE/order" ]; then
+        while read -r code; do
+            ! tree_pid "$code" >/dev/null || kill -CONT "$(tree_pid "$code")" 2>/dev/null
+        done <"$TREE/order"
+        tree_down || BROKEN=1
+        while read -r code; do
+            [ -e "$TREE/$code/log" ] || continue
+            ! reports "$code" || { note "sanitizer report of $code"; BROKEN=1; }
+            ! unexpected_errors "$code" >&2 || { note "unexpected error line of $code"; BROKEN=1; }
+        done <"$TREE/order"
+    fi
+    for pid in "${PROCESSES[@]}"; do kill "$pid" 2>/dev/null; done
+    ! pgrep -f "serve -c $TREE/" >&2 || { note "a node is left"; BROKEN=1; }
+    if [ $BROKEN -ne 0 ]; then
+        [ ! -e "$TREE/order" ] || show_logs
+    fi
+    if [ $BROKEN -ne 0 ] && [ "${KEEP:-0}" = 1 ]; then
+        note "kept: $WORK"
+    else
+        rm -rf "$WORK"
+    fi
+    [ $BROKEN -eq 0 ] || exit 1
+    exit 0
+}
+trap at_end EXIT
+trap 'exit 130' INT TERM

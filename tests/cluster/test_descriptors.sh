@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# A node that runs out of descriptors says so, keeps its records, and goes on
+# when there are some again.
+. "$(dirname "$0")/lib.sh"
+
+allow 'STORE-|Too many open files'
+make_small "${1:-intl}"
+start "$COUNTY"
+TREE_RUN="prlimit --nofile=96:96"
+start "$TOWN"
+TREE_RUN=
+start "$VILLAGE"
+check "import" enter "$VILLAGE" 1 50
+check "equal" equal
+from=$(($(log_end "$TOWN") + 1))
+
+# More connections than the node may have; they say nothing.
+port=$(tree_port "$TOWN")
+hold() {
+    local i fd
+    for ((i = 0; i < 150; i++)); do
+        exec {fd}<>"/dev/tcp/127.0.0.1/$port" || break
+    done 2>/dev/null
+    : >"$WORK/holding"
+    sleep 8
+}
+hold &
+holder=$!
+PROCESSES+=("$holder")
+within 30 "connections" test -e "$WORK/holding"
+within 30 "the node says that descriptors are out" says "$TOWN" RPC-FDS-OUT "$from"
+check "the village is not disturbed" enter "$VILLAGE" 101 50
+check "the township lives" tree_alive "$TOWN"
+wait "$holder"
+check "more rows" enter "$TOWN" 501 50
+check "equal when they are gone" equal
+check "everything acknowledged" acked "$COUNTY"
+check "the node used few descriptors" [ "$(find "/proc/$(tree_pid "$TOWN")/fd" | wc -l)" -lt 96 ]

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Five tiers: what a village and a county enter is answered at the province,
+# proven equal on the way.
+. "$(dirname "$0")/lib.sh"
+
+make_line "${1:-intl}"
+start_all
+check "village imports" enter "$VILLAGE" 1 300
+check "county imports" enter "$COUNTY" 1001 100
+check "equal everywhere" equal
+check "acknowledged rows at their origin" holds_rows "$VILLAGE" 300
+check "acknowledged rows at every tier" acked "$PROVINCE" "$CITY" "$COUNTY"
+
+subject=$("$BENCH_GEN" --first 1 --rows 1 --subjects 50 --codes | head -n 1)
+node_cmd "$PROVINCE" query --json "$subject" >"$WORK/answer"
+check "the province answers about $subject" \
+    jq -e '.records | length > 0' "$WORK/answer" >/dev/null
+check "verify" node_cmd "$VILLAGE" verify >/dev/null
+check "again changes nothing" enter "$VILLAGE" 1 300
+check "no entry twice" holds_rows "$VILLAGE" 300
+within 30 "state is ok" is "$VILLAGE" .health.state ok

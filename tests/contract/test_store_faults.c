@@ -1,0 +1,415 @@
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "contract/store_scripted.h"
+
+static struct node village;
+static const struct backend *real;
+static struct backend backend;
+
+static int start(void **state)
+{
+    (void)state;
+    backend = scripted(real);
+    node_init(&village, &backend, VILLAGE, "village");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    node_fini(&village);
+    return 0;
+}
+
+static enum err submit_one(uint32_t record)
+{
+    struct draft d = {
+        .record = record, .subject = "91341821MA2T00001X", .text = "a"};
+    return submit(village.store, &d, 1, NULL);
+}
+
+static bool is_writable(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    assert_int_equal(stats.writable, stats.why[0] == '\0');
+    return stats.writable;
+}
+
+static void wait_writable(bool want)
+{
+    for (int i = 0; i < 1000 && is_writable() != want; i++) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(is_writable(), want);
+}
+
+static uint64_t own_size(void)
+{
+    struct log_id own = store_own_log(village.store);
+    return size_of(village.store, &own);
+}
+
+static void assert_sound(uint64_t size)
+{
+    assert_int_equal(own_size(), size);
+    node_restart(&village);
+    assert_int_equal(own_size(), size);
+}
+
+static void a_refused_commit_changes_nothing(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&script.next_commit, COMMIT_REFUSED);
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_int_equal(own_size(), 2);
+    wait_writable(true);
+    assert_ok(submit_one(2));
+    assert_sound(3);
+}
+
+static void a_lost_commit_is_found_missing(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    wait_writable(true);
+    assert_ok(submit_one(3));
+    assert_sound(3);
+}
+
+static void an_unheard_commit_is_found_done(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
+    assert_ok(submit_one(2));
+    assert_true(is_writable());
+    assert_ok(submit_one(3));
+    assert_sound(4);
+}
+
+struct later {
+    pthread_t thread;
+    int open;
+};
+
+static void *open_later(void *arg)
+{
+    const struct later *l = arg;
+    (void)usleep(300000);
+    atomic_store(&script.open, l->open);
+    return NULL;
+}
+
+/* What only a read-only look finds may not be durable: no answer until the
+ * database opens for writing. */
+static void
+an_unheard_commit_is_not_acknowledged_before_it_is_safe(void **state)
+{
+    (void)state;
+    struct later l = {.open = OPEN_WORKS};
+    assert_ok(submit_one(1));
+    atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
+    atomic_store(&script.open, OPEN_READONLY);
+    assert_int_equal(pthread_create(&l.thread, NULL, open_later, &l), 0);
+    assert_ok(submit_one(2));
+    assert_int_equal(atomic_load(&script.open), OPEN_WORKS);
+    (void)pthread_join(l.thread, NULL);
+    assert_sound(3);
+}
+
+static void reads_go_on_while_nothing_can_be_written(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_INIT;
+    struct row_list list;
+    struct log_id own = store_own_log(village.store);
+    submit_many(village.store, 100, 50);
+    atomic_store(&script.open, OPEN_READONLY);
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_false(is_writable());
+    assert_int_equal(submit_one(3), ERR_NO_SPACE);
+    assert_ok(store_entry(village.store, &own, 20, &bytes));
+    rows_of(village.store, "913418210000000008", &list);
+    assert_int_equal(list.n, 16);
+    atomic_store(&script.open, OPEN_WORKS);
+    wait_writable(true);
+    assert_ok(submit_one(3));
+    assert_sound(52);
+    buf_fini(&bytes);
+}
+
+static void reads_are_unavailable_while_there_is_no_database(void **state)
+{
+    (void)state;
+    struct buf note = BUF_INIT;
+    struct log_id own = store_own_log(village.store);
+    struct waiter *w = waiter_new();
+    struct buf draft = BUF_INIT;
+    draft_put(&draft,
+              &(struct draft){.record = 1, .subject = "x", .text = "a"});
+    struct slice s = buf_slice(&draft);
+    atomic_store(&script.open, OPEN_FAILS);
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    wait_writable(false);
+    enum err err = ERR_OK;
+    for (int i = 0; i < 500 && err != ERR_UNAVAILABLE; i++) {
+        err = store_note(village.store, &own, &note, NULL);
+        (void)usleep(1000);
+    }
+    assert_int_equal(err, ERR_UNAVAILABLE);
+    assert_false(w->done);
+    atomic_store(&script.open, OPEN_WORKS);
+    assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
+    wait_writable(true);
+    assert_ok(store_note(village.store, &own, &note, NULL));
+    waiter_free(w);
+    buf_fini(&draft);
+    buf_fini(&note);
+    assert_sound(1);
+}
+
+static void a_full_disk_refuses_and_resumes_by_itself(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&script.full, true);
+    node_stop(&village);
+    village.reserve_bytes = 1;
+    atomic_store(&script.full, false);
+    node_start(&village);
+    atomic_store(&script.full, true);
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_false(is_writable());
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_int_equal(own_size(), 2);
+    atomic_store(&script.full, false);
+    wait_writable(true);
+    assert_ok(submit_one(2));
+    assert_sound(3);
+}
+
+static enum err submit_nowait(uint32_t record, struct waiter *w)
+{
+    struct buf bytes = BUF_INIT;
+    draft_put(&bytes,
+              &(struct draft){.record = record, .subject = "x", .text = "a"});
+    struct slice s = buf_slice(&bytes);
+    enum err err = store_submit(village.store, &s, 1, on_submitted, w);
+    buf_fini(&bytes);
+    return err;
+}
+
+static void a_full_queue_is_busy(void **state)
+{
+    (void)state;
+    struct waiter *w[800];
+    size_t n = 0;
+    enum err err = ERR_OK;
+    atomic_store(&script.held, true);
+    while (n < ARRAY_LEN(w) && err == ERR_OK) {
+        w[n] = waiter_new();
+        err = submit_nowait((uint32_t)n, w[n]);
+        n += err == ERR_OK;
+    }
+    atomic_store(&script.held, false);
+    assert_int_equal(err, ERR_BUSY);
+    assert_true(n >= 256);
+    waiter_free(w[n]);
+    node_stop(&village); /* finishes what waits */
+    for (size_t i = 0; i < n; i++) {
+        assert_true(w[i]->done);
+        assert_ok(w[i]->err);
+        waiter_free(w[i]);
+    }
+    node_start(&village);
+    assert_int_equal(own_size(), n + 1);
+}
+
+/* ---- real faults of files ---- */
+
+static void set_file_limit(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+enum { NOISE = 400 };
+
+/* Records that do not pack well. */
+static enum err submit_noise(uint32_t from)
+{
+    struct draft drafts[NOISE];
+    char text[NOISE][300];
+    for (uint32_t i = 0; i < NOISE; i++) {
+        uint32_t x = (from + i) * 2654435761u | 1;
+        for (size_t k = 0; k < sizeof text[i] - 1; k++) {
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            text[i][k] = (char)('!' + x % 90);
+        }
+        text[i][sizeof text[i] - 1] = '\0';
+        drafts[i] = (struct draft){.record = from + i,
+                                   .subject = "91341821MA2T00001X",
+                                   .text = text[i]};
+    }
+    return submit(village.store, drafts, NOISE, NULL);
+}
+
+/* Every write of a file past the limit fails, as on a full disk. */
+static void failing_writes_lose_nothing_acknowledged(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 12 };
+    uint64_t expected = own_size();
+    unsigned failed = 0;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    set_file_limit(300 << 10);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        enum err err = submit_noise(round * NOISE);
+        assert_true(err == ERR_OK || err == ERR_NO_SPACE || err == ERR_IO);
+        expected += err == ERR_OK ? NOISE : 0;
+        failed += err != ERR_OK;
+        assert_int_equal(own_size(), expected);
+        for (int i = 0; i < 15 && !is_writable(); i++) {
+            (void)usleep(100000);
+        }
+    }
+    assert_true(failed > 0);
+    set_file_limit(RLIM_INFINITY);
+    wait_writable(true);
+    assert_ok(submit_one(1000000));
+    assert_sound(expected + 1);
+}
+
+struct faults {
+    size_t n;
+    uint64_t first;
+};
+
+static void on_fault(void *ctx, const struct log_id *log, uint64_t number,
+                     const char *what)
+{
+    struct faults *f = ctx;
+    assert_int_equal(log->origin, VILLAGE);
+    assert_true(what[0] != '\0');
+    f->first = f->n++ == 0 ? number : f->first;
+}
+
+static void scrub_finds_nothing_in_a_sound_store(void **state)
+{
+    (void)state;
+    struct faults f = {0};
+    for (uint32_t i = 0; i < 10; i++) {
+        submit_many(village.store, i * 500, 500);
+        assert_ok(submit_one(100000 + i));
+    }
+    assert_ok(store_scrub(village.store, on_fault, NULL, &f));
+    assert_int_equal(f.n, 0);
+}
+
+static void scrub_finds_a_flipped_bit(void **state)
+{
+    (void)state;
+    struct faults f = {0};
+    struct store_stats stats;
+    struct buf bytes = BUF_INIT;
+    struct log_id own = store_own_log(village.store);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_ok(submit_noise(i * NOISE));
+    }
+    /* Opening writes what was in memory to a table file. */
+    node_restart(&village);
+    node_stop(&village);
+    shell("f=$(ls -S %s/*.sst | head -n1) && s=$(stat -c%%s $f) && "
+          "printf '\\377\\000\\377' | dd of=$f bs=1 seek=$((s / 3)) "
+          "conv=notrunc status=none",
+          village.path);
+    node_start(&village);
+    assert_int_equal(store_scrub(village.store, on_fault, NULL, &f),
+                     ERR_CORRUPT);
+    assert_true(f.n > 0);
+    assert_true(f.first > 1 && f.first < 5 * NOISE);
+    assert_int_equal(store_entry(village.store, &own, f.first, &bytes),
+                     ERR_CORRUPT);
+    store_stats(village.store, &stats);
+    assert_non_null(strstr(stats.why, ".sst"));
+    assert_ok(store_entry(village.store, &own, 1, &bytes));
+    assert_ok(store_entry(village.store, &own, 5 * NOISE + 1, &bytes));
+    buf_fini(&bytes);
+}
+
+static void what_cannot_be_read_for_a_while_is_no_damage(void **state)
+{
+    (void)state;
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    atomic_store(&script.unreadable, true);
+    assert_int_equal(node_try_open(&village, &why), ERR_IO);
+    assert_non_null(strstr(why.text, "cannot be read now"));
+    atomic_store(&script.unreadable, false);
+    node_start(&village);
+    assert_int_equal(own_size(), 2);
+    shell("! ls -d %s.* 2>/dev/null | grep -v keys", village.path);
+}
+
+static void closing_answers_a_commit_in_doubt(void **state)
+{
+    (void)state;
+    struct waiter *w = waiter_new();
+    struct buf draft = BUF_INIT;
+    draft_put(&draft, &(struct draft){.record = 1,
+                                      .subject = "91341821MA2T00001X",
+                                      .text = "a"});
+    struct slice s = buf_slice(&draft);
+    atomic_store(&script.open, OPEN_FAILS);
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    wait_writable(false);
+    store_closing(village.store);
+    assert_int_equal(waiter_wait(w), ERR_UNCERTAIN);
+    assert_int_not_equal(submit_one(2), ERR_OK);
+    atomic_store(&script.open, OPEN_WORKS);
+    node_restart(&village);
+    assert_int_equal(own_size(), 1);
+    waiter_free(w);
+    buf_fini(&draft);
+}
+
+int main(void)
+{
+    static const struct backend *const backends[] = {&store_rocksdb};
+#define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(a_refused_commit_changes_nothing),
+        T(a_lost_commit_is_found_missing),
+        T(an_unheard_commit_is_found_done),
+        T(an_unheard_commit_is_not_acknowledged_before_it_is_safe),
+        T(reads_go_on_while_nothing_can_be_written),
+        T(reads_are_unavailable_while_there_is_no_database),
+        T(a_full_disk_refuses_and_resumes_by_itself),
+        T(a_full_queue_is_busy),
+        T(what_cannot_be_read_for_a_while_is_no_damage),
+        T(closing_answers_a_commit_in_doubt),
+        T(failing_writes_lose_nothing_acknowledged),
+        T(scrub_finds_nothing_in_a_sound_store),
+        T(scrub_finds_a_flipped_bit),
+    };
+    int failed = 0;
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        real = backends[i];
+        failed += cmocka_run_group_tests_name(real->name, tests, fed_setup,
+                                              fed_teardown);
+    }
+    return failed;
+}

@@ -1,0 +1,293 @@
+#include "contract/store_fixture.h"
+
+#define FIRM "91341821MA2T00001X"
+
+static struct node village;
+static struct node township;
+static const struct backend *backend;
+
+static int start(void **state)
+{
+    (void)state;
+    node_init(&village, backend, VILLAGE, "village");
+    node_init(&township, backend, TOWNSHIP, "township");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    node_fini(&village);
+    node_fini(&township);
+    return 0;
+}
+
+static void submit_text(uint32_t record, const char *text,
+                        struct draft_result *result)
+{
+    struct draft d = {.record = record, .subject = FIRM, .text = text};
+    assert_ok(submit(village.store, &d, 1, result));
+}
+
+static uint32_t version_of(struct node *n, uint32_t record)
+{
+    struct subject_key key;
+    struct store_row row;
+    uint8_t record_key[RECORD_KEY_LEN];
+    record_key_of(record, record_key);
+    subject_key_org(&key, SUBJECT_USCC, slice_str(FIRM));
+    enum err err = store_row(n->store, &key, record_key, VILLAGE, &row);
+    assert_true(err == ERR_OK || err == ERR_NOT_FOUND);
+    return err == ERR_OK ? row.version : 0;
+}
+
+static void take_backup(void)
+{
+    node_stop(&village);
+    shell("cp -r %s %s.old", village.path, village.path);
+    node_start(&village);
+}
+
+static void restore_backup(void)
+{
+    node_stop(&village);
+    shell("rm -rf %s && mv %s.old %s", village.path, village.path,
+          village.path);
+    node_start(&village);
+}
+
+/* The township tells what it holds of the log. */
+static enum err succeed(const struct log_id *log, uint64_t common)
+{
+    struct store_head peer;
+    struct buf note = BUF_INIT;
+    struct errmsg why = {""};
+    assert_ok(store_head(township.store, log, &peer));
+    assert_ok(store_note(township.store, log, &note, NULL));
+    enum err err = store_succeed(village.store, log, common, peer.frontier.size,
+                                 &peer.root, buf_slice(&note), &why);
+    buf_fini(&note);
+    return err;
+}
+
+static void wait_size(const struct log_id *log, uint64_t size)
+{
+    for (int i = 0; i < 500 && size_of(village.store, log) < size; i++) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(size_of(village.store, log), size);
+}
+
+static void assert_state(const struct log_id *log, enum log_state state,
+                         uint64_t size, uint64_t goal)
+{
+    struct store_head head;
+    assert_ok(store_head(village.store, log, &head));
+    assert_int_equal(head.state, state);
+    assert_int_equal(head.frontier.size, size);
+    assert_int_equal(head.goal, goal);
+}
+
+/* Numbers 2 to 21 are common; 22 to 41 are lost here, 22 to 25 were written
+ * here since the restore. */
+static struct log_id diverge(void)
+{
+    struct log_id log = store_own_log(village.store);
+    for (uint32_t i = 0; i < 20; i++) {
+        submit_text(i, "common", NULL);
+    }
+    take_backup();
+    for (uint32_t i = 0; i < 20; i++) {
+        submit_text(10 + i, "lost", NULL); /* 10 to 19 changed, 20 to 29 new */
+    }
+    copy_log(village.store, township.store, &log);
+    restore_backup();
+    assert_int_equal(size_of(village.store, &log), 21);
+    submit_text(3, "since", NULL);   /* version 2 of a common one */
+    submit_text(12, "since", NULL);  /* 2 here, and 2 was lost */
+    submit_text(25, "since", NULL);  /* 1 here, and 1 was lost */
+    submit_text(100, "since", NULL); /* new to both */
+    return log;
+}
+
+static void a_rolled_back_log_gets_a_successor(void **state)
+{
+    (void)state;
+    struct log_id old = diverge();
+    struct draft_result r;
+    struct entry_open open;
+    struct entry e;
+    struct buf bytes = BUF_INIT;
+    assert_ok(succeed(&old, 21));
+    assert_state(&old, LOG_PULLING, 21, 41);
+    struct log_id new = store_own_log(village.store);
+    assert_false(log_id_eq(&old, &new));
+    assert_state(&new, LOG_ACTIVE, 1, 0);
+    assert_ok(store_entry(village.store, &new, 1, &bytes));
+    assert_ok(entry_decode(buf_slice(&bytes), &e));
+    assert_ok(entry_open_decode(&e, &open));
+    assert_int_equal(open.prev_incarnation, old.incarnation);
+    assert_int_equal(open.prev_size, 41);
+    /* The index is as it was at the common size. */
+    assert_int_equal(version_of(&village, 3), 1);
+    assert_int_equal(version_of(&village, 12), 1);
+    assert_int_equal(version_of(&village, 25), 0);
+    assert_int_equal(version_of(&village, 100), 0);
+    submit_text(3, "meanwhile", &r);
+    assert_int_equal(r.outcome, DRAFT_PENDING);
+    node_restart(&village);
+    assert_state(&old, LOG_PULLING, 21, 41);
+    submit_text(101, "meanwhile", &r);
+    assert_int_equal(r.outcome, DRAFT_PENDING);
+    /* It comes back from above in two parts. */
+    assert_ok(
+        append(village.store, segment_of(township.store, &old, 22, 25), NULL));
+    copy_log(township.store, village.store, &old);
+    assert_state(&old, LOG_CLOSED, 41, 0);
+    wait_size(&new, 1 + 4 + 2);
+    assert_int_equal(version_of(&village, 3), 3);
+    assert_int_equal(version_of(&village, 12), 3);
+    assert_int_equal(version_of(&village, 25), 2);
+    assert_int_equal(version_of(&village, 29), 1);
+    assert_int_equal(version_of(&village, 100), 1);
+    assert_int_equal(version_of(&village, 101), 1);
+    submit_text(102, "after", &r);
+    assert_int_equal(r.outcome, DRAFT_NEW);
+    assert_true(log_id_eq(&r.log, &new));
+    buf_fini(&bytes);
+    /* The township gets the same, without an alarm. */
+    struct issue_list issues;
+    copy_log(village.store, township.store, &new);
+    assert_same_log(village.store, township.store, &old);
+    assert_same_log(village.store, township.store, &new);
+    assert_int_equal(version_of(&township, 12), 3);
+    issues_of(township.store, &issues);
+    assert_int_equal(issues.n, 0);
+    issues_of(village.store, &issues);
+    assert_int_equal(issues.n, 0);
+    node_restart(&village);
+    assert_int_equal(version_of(&village, 12), 3);
+    struct log_id again = store_own_log(village.store);
+    assert_true(log_id_eq(&again, &new));
+}
+
+static void a_log_without_a_tail_of_its_own_comes_back_whole(void **state)
+{
+    (void)state;
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, 20);
+    take_backup();
+    submit_many(village.store, 20, 30);
+    copy_log(village.store, township.store, &log);
+    restore_backup();
+    assert_ok(succeed(&log, 21));
+    copy_log(township.store, village.store, &log);
+    assert_state(&log, LOG_CLOSED, 51, 0);
+    assert_same_log(village.store, township.store, &log);
+    struct log_id new = store_own_log(village.store);
+    assert_state(&new, LOG_ACTIVE, 1, 0);
+}
+
+static void a_block_across_the_common_end_is_cut(void **state)
+{
+    (void)state;
+    struct log_id log = store_own_log(village.store);
+    struct buf bytes = BUF_INIT;
+    submit_many(village.store, 0, 5);
+    take_backup();
+    submit_many(village.store, 5, 30);
+    copy_log(village.store, township.store, &log);
+    restore_backup();
+    /* One block of numbers 7 to 11, of which none is common but 7 to 8. */
+    submit_many(village.store, 5, 5);
+    assert_ok(succeed(&log, 8));
+    assert_state(&log, LOG_PULLING, 8, 36);
+    assert_ok(store_entry(village.store, &log, 8, &bytes));
+    assert_int_equal(store_entry(village.store, &log, 9, &bytes),
+                     ERR_NOT_FOUND);
+    buf_fini(&bytes);
+    node_restart(&village);
+    copy_log(township.store, village.store, &log);
+    assert_same_log(village.store, township.store, &log);
+    struct log_id new = store_own_log(village.store);
+    /* What was set aside is what came back: unchanged, nothing appended. */
+    submit_many(village.store, 500, 1);
+    assert_int_equal(size_of(village.store, &new), 2);
+}
+
+static void an_own_log_does_not_grow_from_outside(void **state)
+{
+    (void)state;
+    struct log_id log = diverge();
+    assert_int_equal(
+        append(village.store, segment_of(township.store, &log, 22, 41), NULL),
+        ERR_CONFLICT);
+    assert_state(&log, LOG_ACTIVE, 25, 0);
+}
+
+static void a_wrong_claim_is_refused(void **state)
+{
+    (void)state;
+    struct log_id log = diverge();
+    struct log_id unknown = log;
+    struct hash root = {{1}};
+    struct errmsg why;
+    struct buf note = BUF_INIT;
+    assert_ok(store_note(township.store, &log, &note, NULL));
+    struct slice n = buf_slice(&note);
+    unknown.incarnation++;
+    assert_int_equal(
+        store_succeed(village.store, &unknown, 21, 41, &root, n, &why),
+        ERR_NOT_FOUND);
+    assert_int_equal(store_succeed(village.store, &log, 99, 41, &root, n, &why),
+                     ERR_INVALID);
+    assert_int_equal(store_succeed(village.store, &log, 21, 41, &root, n, &why),
+                     ERR_BAD_PROOF);
+    assert_state(&log, LOG_ACTIVE, 25, 0);
+    assert_ok(succeed(&log, 21));
+    assert_int_equal(succeed(&log, 21), ERR_EXISTS);
+    buf_fini(&note);
+}
+
+static void a_log_lost_with_its_disk_comes_back_read_only(void **state)
+{
+    (void)state;
+    struct log_id old = store_own_log(village.store);
+    struct draft_result r;
+    submit_many(village.store, 0, 40);
+    copy_log(village.store, township.store, &old);
+    node_stop(&village);
+    shell("rm -rf %s", village.path);
+    node_start(&village);
+    struct log_id new = store_own_log(village.store);
+    assert_false(log_id_eq(&old, &new));
+    assert_ok(
+        append(village.store, segment_of(township.store, &old, 1, 20), NULL));
+    submit_text(500, "meanwhile", &r);
+    assert_int_equal(r.outcome, DRAFT_PENDING);
+    copy_log(township.store, village.store, &old);
+    assert_state(&old, LOG_CLOSED, 41, 0);
+    wait_size(&new, 2);
+    assert_same_log(village.store, township.store, &old);
+}
+
+int main(void)
+{
+    static const struct backend *const backends[] = {&store_rocksdb};
+#define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(a_rolled_back_log_gets_a_successor),
+        T(a_log_without_a_tail_of_its_own_comes_back_whole),
+        T(a_block_across_the_common_end_is_cut),
+        T(an_own_log_does_not_grow_from_outside),
+        T(a_wrong_claim_is_refused),
+        T(a_log_lost_with_its_disk_comes_back_read_only),
+    };
+    int failed = 0;
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        backend = backends[i];
+        failed += cmocka_run_group_tests_name(backend->name, tests, fed_setup,
+                                              fed_teardown);
+    }
+    return failed;
+}

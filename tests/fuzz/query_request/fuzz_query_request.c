@@ -1,0 +1,41 @@
+/* Any bytes as a request of an app. What is taken is within its bounds and can
+ * be read to its end. */
+#include "api/request.h"
+
+#include <string.h>
+
+#include "fuzz/fuzz.h"
+
+static void check_inside(const uint8_t *data, size_t len, struct slice part)
+{
+    FUZZ_CHECK(part.len == 0 ||
+               (part.data >= data && part.data + part.len <= data + len));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct slice bytes = slice_of(data, len);
+    struct errmsg why = {""};
+    struct subject_request subject;
+    struct record_request record;
+    struct slice csv;
+    if (request_subject(bytes, &subject, &why) == ERR_OK) {
+        FUZZ_CHECK(strnlen(subject.subject, SUBJECT_TEXT_MAX) <
+                   SUBJECT_TEXT_MAX);
+        FUZZ_CHECK(subject.after.len == 0 ||
+                   subject.after.len == QUERY_PLACE_LEN);
+        check_inside(data, len, subject.after);
+    }
+    if (request_record(bytes, &record, &why) == ERR_OK) {
+        FUZZ_CHECK(strnlen(record.subject, SUBJECT_TEXT_MAX) <
+                   SUBJECT_TEXT_MAX);
+        FUZZ_CHECK(strnlen(record.log, LOG_TEXT_MAX) < LOG_TEXT_MAX);
+        FUZZ_CHECK(record.key.len == RECORD_KEY_LEN || record.number != 0);
+        check_inside(data, len, record.key);
+    }
+    if (request_submit(bytes, &csv, &why) == ERR_OK) {
+        FUZZ_CHECK(csv.len > 0);
+        check_inside(data, len, csv);
+    }
+    return 0;
+}

@@ -1,0 +1,216 @@
+/* Text forms: strict both ways. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+static void hex_is_lower_case_and_comes_back(void **state)
+{
+    (void)state;
+    uint8_t bytes[256];
+    uint8_t back[256];
+    char text[2 * 256 + 1];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)i;
+    }
+    str_hex(bytes, sizeof bytes, text);
+    assert_int_equal(strlen(text), 512);
+    assert_memory_equal(text, "000102", 6);
+    assert_string_equal(text + 508, "feff");
+    assert_true(str_unhex(text, back, sizeof back));
+    assert_memory_equal(back, bytes, sizeof bytes);
+    assert_true(str_unhex("DEADbeef", back, 4));
+    assert_memory_equal(back, "\xde\xad\xbe\xef", 4);
+}
+
+static void hex_of_other_length_or_digits_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",      "ab",      "abc",
+        "abcde", "abcdef",  "ab g",
+        "0xab",  "abc\x10", "\x11\x12\x13\x14",
+        "ab`a",  "@abc",    "ab\xe1\xb0",
+        "GHIJ",
+    };
+    uint8_t out[2];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (str_unhex(rows[i], out, 2)) {
+            fail_msg("row %zu was taken", i);
+        }
+    }
+}
+
+/* RFC 4648, section 10. */
+static void base64_gives_the_published_answers(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xff\xfe\xfb\xff", "//77/w=="},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf text = BUF_INIT;
+        struct buf back = BUF_INIT;
+        str_base64(slice_str(rows[i][0]), &text);
+        assert_string_equal(buf_cstr(&text), rows[i][1]);
+        assert_true(str_unbase64(buf_slice(&text), &back));
+        assert_true(slice_eq(buf_slice(&back), slice_str(rows[i][0])));
+        buf_fini(&text);
+        buf_fini(&back);
+    }
+}
+
+static void base64_that_is_not_canonical_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "Z",    "Zg",   "Zg=",  "Zg===",    "=",        "====",
+        "Z===", "Zh==", "Zm9=", "Zg==Zg==", "Zm9v\n",   "Zm9 ",
+        " Zm9", "Zm-_", "Zg=A", "Zm9vZm9*", "Zm9vZ=9v", "Zm\x80v",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf out = BUF_INIT;
+        if (str_unbase64(slice_str(rows[i]), &out)) {
+            fail_msg("'%s' was taken", rows[i]);
+        }
+        buf_fini(&out);
+    }
+    struct buf out = BUF_INIT;
+    assert_false(str_unbase64(slice_of("Zm\0v", 4), &out));
+    buf_fini(&out);
+}
+
+static void numbers_are_digits_only(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool ok;
+        uint64_t value;
+    } rows[] = {
+        {"0", true, 0},
+        {"007", true, 7},
+        {"18446744073709551615", true, UINT64_MAX},
+        {"18446744073709551616", false, 0},
+        {"18446744073709551620", false, 0},
+        {"99999999999999999999", false, 0},
+        {"", false, 0},
+        {"-1", false, 0},
+        {"+1", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"0x1", false, 0},
+        {"1.0", false, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t v = 4711;
+        assert_int_equal(str_u64(slice_str(rows[i].text), &v), rows[i].ok);
+        /* A refused number leaves the target alone. */
+        assert_true(v == (rows[i].ok ? rows[i].value : 4711));
+    }
+}
+
+static void utf8_follows_rfc_3629(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        bool ok;
+    } rows[] = {
+        {"", 0, true},
+        {"abc", 3, true},
+        {"\x7f", 1, true},
+        {"\xc2\x80", 2, true},
+        {"\xdf\xbf", 2, true},
+        {"\xe0\xa0\x80", 3, true},
+        {"\xed\x9f\xbf", 3, true},     /* last before the surrogates */
+        {"\xee\x80\x80", 3, true},     /* first behind them */
+        {"\xef\xbf\xbf", 3, true},     /* U+FFFF */
+        {"\xf0\x90\x80\x80", 4, true}, /* U+10000 */
+        {"\xf4\x8f\xbf\xbf", 4, true}, /* U+10FFFF */
+        {"\xe5\xae\xa3\xe5\x9f\x8e", 6, true},
+        {"\0", 1, false}, /* NUL */
+        {"a\0b", 3, false},
+        {"\x80", 1, false}, /* continuation alone */
+        {"\xbf", 1, false},
+        {"\xc0\xaf", 2, false}, /* overlong '/' */
+        {"\xc1\xbf", 2, false},
+        {"\xe0\x80\xaf", 3, false}, /* overlong */
+        {"\xe0\x9f\xbf", 3, false},
+        {"\xf0\x8f\xbf\xbf", 4, false},
+        {"\xed\xa0\x80", 3, false},     /* U+D800 */
+        {"\xed\xbf\xbf", 3, false},     /* U+DFFF */
+        {"\xf4\x90\x80\x80", 4, false}, /* U+110000 */
+        {"\xf5\x80\x80\x80", 4, false},
+        {"\xf8\x88\x80\x80\x80", 5, false},
+        {"\xfe", 1, false},
+        {"\xff", 1, false},
+        {"\xc2", 1, false}, /* cut short */
+        {"\xe5\xae", 2, false},
+        {"\xf0\x90\x80", 3, false},
+        {"\xc2\x41", 2, false}, /* bad continuation */
+        {"\xe5\xae\xc0", 3, false},
+        {"\xe5\x2e\xa3", 3, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint8_t *copy = mem_dup(rows[i].bytes, rows[i].len);
+        if (str_utf8_valid(slice_of(copy, rows[i].len)) != rows[i].ok) {
+            fail_msg("row %zu", i);
+        }
+        mem_free(copy);
+    }
+}
+
+static void width_counts_columns_not_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        size_t width;
+    } rows[] = {
+        {"", 0, 0},
+        {"village", 7, 7},
+        {"宣城", 2, 4},
+        {"宣城 ok", 5, 7},
+        {"（一）", 3, 6}, /* full-width brackets */
+        {"é", 1, 1},
+        {"한국", 2, 4},
+        {"\xf0\xa0\x80\x80", 1, 2}, /* U+20000, an ideograph */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(str_utf8_count(slice_str(rows[i].text)),
+                         rows[i].count);
+        assert_int_equal(str_width(rows[i].text), rows[i].width);
+    }
+    /* Bytes that are no UTF-8 take a column each and end. */
+    assert_int_equal(str_width("\xff\xe5"), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hex_is_lower_case_and_comes_back),
+        cmocka_unit_test(hex_of_other_length_or_digits_is_refused),
+        cmocka_unit_test(base64_gives_the_published_answers),
+        cmocka_unit_test(base64_that_is_not_canonical_is_refused),
+        cmocka_unit_test(numbers_are_digits_only),
+        cmocka_unit_test(utf8_follows_rfc_3629),
+        cmocka_unit_test(width_counts_columns_not_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

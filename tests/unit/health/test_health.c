@@ -1,0 +1,243 @@
+/* Which facts make a node warn or raise the alarm. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "health/health.h"
+
+static const int64_t now_ms = INT64_C(1767225600000);
+static const int64_t minute_ms = 60000;
+static const int64_t day_ms = INT64_C(86400000);
+
+static struct health_facts good(void)
+{
+    return (struct health_facts){
+        .now_ms = now_ms,
+        .has_parent = true,
+        .connected = true,
+        .connected_since_ms = now_ms - minute_ms,
+        .connect_error = "",
+        .store = {.writable = true, .why = ""},
+        .tls_not_after_ms = now_ms + 300 * day_ms,
+        .sign_not_after_ms = now_ms + 300 * day_ms,
+        .seal_not_after_ms = now_ms + 300 * day_ms,
+    };
+}
+
+/* The only reason is `id` at `level`; "" for none. */
+static void expect(const struct health_facts *f, enum health_level level,
+                   const char *id)
+{
+    struct health_report r;
+    health_judge(f, &r);
+    if (r.level != level || r.count != (id[0] != 0 ? 1 : 0)) {
+        fail_msg("%s: level %d, %zu reasons", id, (int)r.level, r.count);
+    }
+    if (r.count > 0) {
+        assert_string_equal(r.reason[0].id, id);
+        assert_int_equal(r.reason[0].level, level);
+        assert_true(r.reason[0].text[0] != 0);
+    }
+}
+
+static void a_sound_node_has_no_reason(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    expect(&f, HEALTH_OK, "");
+    /* The top of the federation has nobody to be connected to. */
+    f.has_parent = f.connected = false;
+    f.connected_since_ms = 0;
+    expect(&f, HEALTH_OK, "");
+}
+
+static void a_store_that_awaits_its_parent_warns(void **state)
+{
+    struct health_facts f = good();
+    (void)state;
+    f.store.awaits_parent = true;
+    expect(&f, HEALTH_WARN, "store-on-hold");
+}
+
+static void a_damaged_store_alarms(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    f.store.damaged = true;
+    (void)snprintf(f.store.damage, sizeof f.store.damage, "000012.sst");
+    expect(&f, HEALTH_ALARM, "store-damaged");
+}
+
+static void a_cut_line_warns_then_alarms(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t down_ms;
+        const char *error;
+        enum health_level level;
+    } rows[] = {
+        {0, "", HEALTH_OK},
+        {59999, "", HEALTH_OK},
+        {60000, "", HEALTH_WARN},
+        {1000, "connection refused", HEALTH_WARN},
+        {899999, "connection refused", HEALTH_WARN},
+        {900000, "connection refused", HEALTH_ALARM},
+        {900000, "", HEALTH_ALARM},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct health_facts f = good();
+        f.connected = false;
+        f.connected_since_ms = now_ms - rows[i].down_ms;
+        f.connect_error = rows[i].error;
+        expect(&f, rows[i].level,
+               rows[i].level == HEALTH_OK ? "" : "uplink-down");
+    }
+}
+
+static void an_old_error_of_a_standing_line_is_no_reason(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    f.connect_error = "connection refused";
+    expect(&f, HEALTH_OK, "");
+}
+
+static void a_store_that_refuses_writes_is_an_alarm(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    struct health_report r;
+    f.store.writable = false;
+    (void)snprintf(f.store.why, sizeof f.store.why, "%s", "3 MiB free");
+    expect(&f, HEALTH_ALARM, "store-not-writable");
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "3 MiB free"));
+}
+
+static void logs_and_entries_are_judged(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    f.forked_logs = 1;
+    expect(&f, HEALTH_ALARM, "log-forked");
+    f = good();
+    f.pulling_logs = 1;
+    expect(&f, HEALTH_WARN, "log-restored");
+    f = good();
+    f.store.issues = 1;
+    expect(&f, HEALTH_WARN, "entries-without-effect");
+}
+
+static void certificates_are_judged_by_days_left(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t left_ms;
+        enum health_level level;
+        const char *id;
+    } rows[] = {
+        {INT64_C(86400000) * 30, HEALTH_OK, ""},
+        {INT64_C(86400000) * 30 - 1, HEALTH_WARN, "certificate-expiring"},
+        {INT64_C(86400000) * 7, HEALTH_WARN, "certificate-expiring"},
+        {INT64_C(86400000) * 7 - 1, HEALTH_ALARM, "certificate-expiring"},
+        {1, HEALTH_ALARM, "certificate-expiring"},
+        {0, HEALTH_ALARM, "certificate-expired"},
+        {-1, HEALTH_ALARM, "certificate-expired"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct health_facts f = good();
+        f.tls_not_after_ms = now_ms + rows[i].left_ms;
+        expect(&f, rows[i].level, rows[i].id);
+        f = good();
+        f.sign_not_after_ms = now_ms + rows[i].left_ms;
+        expect(&f, rows[i].level, rows[i].id);
+        f = good();
+        f.seal_not_after_ms = now_ms + rows[i].left_ms;
+        expect(&f, rows[i].level, rows[i].id);
+    }
+    struct health_facts f = good();
+    f.seal_not_after_ms = 0; /* has none */
+    expect(&f, HEALTH_OK, "");
+}
+
+static void a_clock_that_differs_warns_in_both_directions(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    f.clock_skew_max_ms = 59999;
+    expect(&f, HEALTH_OK, "");
+    f.clock_skew_max_ms = 60000;
+    expect(&f, HEALTH_WARN, "clock");
+    f.clock_skew_max_ms = -60000;
+    expect(&f, HEALTH_WARN, "clock");
+}
+
+static void the_worst_reason_gives_the_level(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    struct health_report r;
+    f.store.writable = false;
+    f.forked_logs = f.pulling_logs = f.store.issues = 1;
+    f.connected = false;
+    f.connected_since_ms = now_ms - minute_ms;
+    f.tls_not_after_ms = f.sign_not_after_ms = f.seal_not_after_ms = now_ms;
+    f.clock_skew_max_ms = INT64_MAX;
+    health_judge(&f, &r);
+    assert_int_equal(r.level, HEALTH_ALARM);
+    assert_in_range(r.count, 9, HEALTH_REASONS_MAX);
+    for (size_t i = 0; i < r.count; i++) {
+        assert_non_null(memchr(r.reason[i].text, 0, sizeof r.reason[i].text));
+    }
+}
+
+static void long_texts_are_cut(void **state)
+{
+    (void)state;
+    char error[1000];
+    struct health_report r;
+    struct health_facts f = good();
+    memset(error, 'x', sizeof error - 1);
+    error[sizeof error - 1] = 0;
+    f.connected = false;
+    f.connect_error = error;
+    for (int i = 0; i < 2; i++) {
+        f.connected_since_ms = i == 0 ? now_ms : 0;
+        health_judge(&f, &r);
+        assert_int_equal(r.count, 1);
+        assert_true(strlen(r.reason[0].text) < sizeof r.reason[0].text);
+    }
+}
+
+static void levels_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(health_level_name(HEALTH_OK), "ok");
+    assert_string_equal(health_level_name(HEALTH_WARN), "warn");
+    assert_string_equal(health_level_name(HEALTH_ALARM), "alarm");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_node_has_no_reason),
+        cmocka_unit_test(a_store_that_awaits_its_parent_warns),
+        cmocka_unit_test(a_damaged_store_alarms),
+        cmocka_unit_test(a_cut_line_warns_then_alarms),
+        cmocka_unit_test(an_old_error_of_a_standing_line_is_no_reason),
+        cmocka_unit_test(a_store_that_refuses_writes_is_an_alarm),
+        cmocka_unit_test(logs_and_entries_are_judged),
+        cmocka_unit_test(certificates_are_judged_by_days_left),
+        cmocka_unit_test(a_clock_that_differs_warns_in_both_directions),
+        cmocka_unit_test(the_worst_reason_gives_the_level),
+        cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(levels_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,364 @@
+/* Tables into a real store: outcomes, batches, versions, and a store that does
+ * not take them. */
+#include "unit/ingest/table.h"
+
+#include <sys/resource.h>
+
+#include "base/file.h"
+
+static struct node village;
+static struct import_env env;
+static struct outcomes seen;
+static struct import_counts counts;
+static struct errmsg why;
+
+static void use(uint32_t batch_rows)
+{
+    env = (struct import_env){.store = village.store,
+                              .keyring = village.keyring,
+                              .suite = SUITE_INTL,
+                              .self = VILLAGE,
+                              .batch_rows = batch_rows};
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    node_init(&village, &store_rocksdb, VILLAGE, "village");
+    use(3);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    outcomes_fini(&seen);
+    node_fini(&village);
+    return 0;
+}
+
+static struct import *begin(void)
+{
+    static const struct import_sink sink = {.row = outcomes_row, .ctx = &seen};
+    struct import *import;
+    outcomes_fini(&seen);
+    seen = (struct outcomes){.count = 0};
+    why.text[0] = 0;
+    import_begin(&import, &env, &sink);
+    return import;
+}
+
+/* Feeds in steps of `step` bytes; empties `table`. */
+static enum err run(struct buf *table, size_t step)
+{
+    struct import *import = begin();
+    enum err err = ERR_OK;
+    for (size_t at = 0; err == ERR_OK && at < table->len; at += step) {
+        size_t n = table->len - at < step ? table->len - at : step;
+        err = import_feed(import, slice_of(table->data + at, n), &why);
+    }
+    if (err == ERR_OK) {
+        err = import_finish(import, &why);
+    }
+    import_counts(import, &counts);
+    size_t reported = seen.count;
+    import_free(&import);
+    assert_int_equal(seen.count, reported);
+    buf_fini(table);
+    return err;
+}
+
+/* Good rows "g", refused ones "b", from line 2 on. */
+static void rows(struct buf *out, const char *pattern, const char *content)
+{
+    table_header(out);
+    for (unsigned i = 0; pattern[i] != 0; i++) {
+        if (pattern[i] == 'g') {
+            table_row(out, i, content);
+        } else {
+            table_bad_row(out, i);
+        }
+    }
+}
+
+/* ---- outcomes ---- */
+
+static void outcomes_come_in_the_order_of_the_file(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {
+        "g",      "b",         "ggg",           "bbb",
+        "bgg",    "ggbg",      "bbbbgggg",      "gbgbgbgbgbgb",
+        "gggbbb", "bgbgbbbbg", "ggggggggggggg", "bbbbbbbbbbbbbb",
+    };
+    for (size_t p = 0; p < ARRAY_LEN(patterns); p++) {
+        for (uint32_t batch = 1; batch <= 4; batch++) {
+            struct buf table = BUF_INIT;
+            char content[32];
+            (void)snprintf(content, sizeof content, "准予%zu-%u", p, batch);
+            use(batch);
+            rows(&table, patterns[p], content);
+            assert_ok(run(&table, 7));
+            const char *at = buf_cstr(&seen.rows);
+            for (unsigned i = 0; patterns[p][i] != 0; i++) {
+                char line[32];
+                (void)snprintf(line, sizeof line, "%u %s", i + 2,
+                               patterns[p][i] == 'b'  ? "refused;"
+                               : p == 0 && batch == 1 ? "new;"
+                                                      : "");
+                assert_memory_equal(at, line, strlen(line));
+                assert_int_equal(patterns[p][i] == 'b',
+                                 strncmp(strchr(at, ' '), " refused", 8) == 0);
+                at = strchr(at, ';') + 1;
+            }
+            assert_int_equal(*at, 0);
+            assert_int_equal(counts.rows, strlen(patterns[p]));
+        }
+    }
+}
+
+static void the_same_file_twice_changes_nothing(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    rows(&table, "gbgg", "准予");
+    table_person(&table, 50, table_citizen);
+    assert_ok(run(&table, 100));
+    assert_string_equal(buf_cstr(&seen.rows),
+                        "2 new;3 refused;4 new;5 new;6 new;");
+    uint64_t size = size_of(village.store, &seen.log);
+    rows(&table, "gbgg", "准予");
+    table_person(&table, 50, table_citizen);
+    assert_ok(run(&table, 100));
+    assert_string_equal(
+        buf_cstr(&seen.rows),
+        "2 unchanged;3 refused;4 unchanged;5 unchanged;6 unchanged;");
+    assert_int_equal(size_of(village.store, &seen.log), size);
+    assert_int_equal(counts.outcome[ROW_UNCHANGED], 4);
+}
+
+static void a_changed_row_is_a_version_with_its_predecessor(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    rows(&table, "g", "准予一");
+    assert_ok(run(&table, 100));
+    struct log_id log = seen.log;
+    uint64_t first = seen.last_number;
+    rows(&table, "g", "准予二");
+    assert_ok(run(&table, 100));
+    assert_string_equal(buf_cstr(&seen.rows), "2 changed v2;");
+    assert_ok(store_entry(village.store, &seen.log, seen.last_number, &bytes));
+    assert_ok(entry_decode(buf_slice(&bytes), &e));
+    assert_int_equal(e.version, 2);
+    assert_int_equal(e.prev_number, first);
+    assert_int_equal(e.prev_incarnation, log.incarnation);
+    buf_fini(&bytes);
+}
+
+static void what_was_reported_survives_the_end_of_the_process(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    rows(&table, "gggggggg", "准予");
+    assert_ok(run(&table, 100));
+    uint64_t last = seen.last_number;
+    node_restart(&village);
+    use(3);
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    assert_ok(store_entry(village.store, &seen.log, last, &bytes));
+    assert_ok(entry_decode(buf_slice(&bytes), &e));
+    assert_memory_equal(e.record_key, seen.key, RECORD_KEY_LEN);
+    buf_fini(&bytes);
+}
+
+static void an_import_given_up_keeps_what_it_reported(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    struct import *import = begin();
+    buf_put_str(&table, "\xef\xbb\xbf"); /* or a sample is waited for */
+    rows(&table, "gggggggggggggggggggg", "准予");
+    assert_ok(import_feed(import, slice_of(table.data, table.len - 100), &why));
+    size_t reported = seen.count;
+    assert_true(reported > 0);
+    import_free(&import);
+    assert_int_equal(seen.count, reported);
+    assert_ok(run(&table, 1000));
+    const char *at = buf_cstr(&seen.rows);
+    for (size_t i = 0; i < reported; i++) {
+        assert_non_null(strstr(at, "unchanged;"));
+        assert_true(strstr(at, " new") == NULL ||
+                    strstr(at, "unchanged;") < strstr(at, " new"));
+        at = strchr(at, ';') + 1;
+    }
+}
+
+static void personal_values_are_masked_in_faults(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    table_person(&table, 1, "999900200002290018"); /* a wrong check digit */
+    buf_put_str(&table, "甲公司,法人及非法人组织,999900200002290017,赵样一,,,");
+    table_rest(&table, 2, "准予");
+    table_row(&table, 3, "持证人999900200002290017");
+    assert_ok(run(&table, 100));
+    assert_string_equal(buf_cstr(&seen.rows), "2 refused;3 refused;4 refused;");
+    assert_null(strstr(buf_cstr(&seen.texts), "2000022900"));
+    assert_null(strstr(buf_cstr(&seen.texts), "王某样"));
+}
+
+static void a_person_is_sealed_in_the_store(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    table_header(&table);
+    table_person(&table, 1, table_citizen);
+    assert_ok(run(&table, 100));
+    assert_ok(store_entry(village.store, &seen.log, seen.last_number, &bytes));
+    assert_null(memmem(bytes.data, bytes.len, table_citizen, 18));
+    assert_null(memmem(bytes.data, bytes.len, "王某样", strlen("王某样")));
+    buf_fini(&bytes);
+}
+
+/* ---- whole files ---- */
+
+static void a_file_without_a_header_is_refused_as_a_whole(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"", "\n\n", "a,b,c\n1,2,3\n",
+                                        "\xff\xfe"
+                                        "a\0b\0"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct buf table = BUF_INIT;
+        buf_put(&table, files[i], i == 3 ? 6 : strlen(files[i]));
+        enum err err = run(&table, 100);
+        assert_true(err == ERR_INVALID || err == ERR_UNSUPPORTED);
+        assert_int_equal(counts.rows, 0);
+        assert_true(why.text[0] != 0);
+    }
+}
+
+/* ---- a store that does not take them ---- */
+
+static void a_full_disk_is_named(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    rows(&table, "ggggg", "准予");
+    assert_ok(run(&table, 100));
+    village.reserve_bytes = UINT64_MAX / 2;
+    node_stop(&village);
+    enum err err = node_try_open(&village, &why);
+    assert_ok(err);
+    use(3);
+    rows(&table, "bgggg", "准予二");
+    assert_int_equal(run(&table, 100), ERR_NO_SPACE);
+    assert_non_null(strstr(why.text, "from line "));
+    assert_non_null(strstr(why.text, "free"));
+    assert_int_equal(counts.outcome[ROW_CHANGED], 0);
+    village.reserve_bytes = 0;
+    node_restart(&village);
+    use(3);
+    rows(&table, "ggggg", "准予二");
+    assert_ok(run(&table, 100));
+    assert_int_equal(counts.outcome[ROW_CHANGED], 5);
+}
+
+/* ---- size ---- */
+
+static void a_large_row_does_not_make_a_large_batch(void **state)
+{
+    (void)state;
+    enum { ROWS = 400 };
+    struct buf table = BUF_INIT;
+    struct buf content = BUF_INIT;
+    struct store_stats before;
+    struct store_stats after;
+    for (int i = 0; i < 3500; i++) {
+        buf_put_str(&content, "长");
+    }
+    use(DRAFTS_MAX);
+    table_header(&table);
+    for (unsigned i = 0; i < ROWS; i++) {
+        table_row(&table, i, buf_cstr(&content));
+    }
+    store_stats(village.store, &before);
+    assert_ok(run(&table, 65536));
+    store_stats(village.store, &after);
+    assert_int_equal(counts.outcome[ROW_NEW], ROWS);
+    assert_true(after.commits >= before.commits + 2);
+    buf_fini(&content);
+}
+
+static long peak_kib(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* Feeds rows made on the way, so that only the import takes memory. */
+static void feed_many(unsigned first, unsigned n)
+{
+    struct import *import = begin();
+    struct buf part = BUF_INIT;
+    table_header(&part);
+    for (unsigned i = 0; i < n; i++) {
+        table_row(&part, first + i, "准予从事样例活动");
+        if (part.len > 60000) {
+            assert_ok(import_feed(import, buf_slice(&part), &why));
+            buf_clear(&part);
+        }
+    }
+    assert_ok(import_feed(import, buf_slice(&part), &why));
+    assert_ok(import_finish(import, &why));
+    import_counts(import, &counts);
+    import_free(&import);
+    buf_fini(&part);
+}
+
+/* A sanitizer keeps what was freed: its quarantine alone holds 256 MiB. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { GROWTH_KIB = 512 * 1024 };
+#else
+enum { GROWTH_KIB = 96 * 1024 };
+#endif
+
+static void memory_does_not_grow_with_the_file(void **state)
+{
+    (void)state;
+    enum { WARM = 40000, MANY = 100000 };
+    use(1000);
+    feed_many(0, WARM);
+    assert_int_equal(counts.outcome[ROW_NEW], WARM);
+    long before = peak_kib();
+    feed_many(WARM, MANY);
+    assert_int_equal(counts.outcome[ROW_NEW], MANY);
+    assert_true(peak_kib() - before < GROWTH_KIB);
+}
+
+#define IMPORT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IMPORT_TEST(outcomes_come_in_the_order_of_the_file),
+        IMPORT_TEST(the_same_file_twice_changes_nothing),
+        IMPORT_TEST(a_changed_row_is_a_version_with_its_predecessor),
+        IMPORT_TEST(what_was_reported_survives_the_end_of_the_process),
+        IMPORT_TEST(an_import_given_up_keeps_what_it_reported),
+        IMPORT_TEST(personal_values_are_masked_in_faults),
+        IMPORT_TEST(a_person_is_sealed_in_the_store),
+        IMPORT_TEST(a_file_without_a_header_is_refused_as_a_whole),
+        IMPORT_TEST(a_full_disk_is_named),
+        IMPORT_TEST(a_large_row_does_not_make_a_large_batch),
+        IMPORT_TEST(memory_does_not_grow_with_the_file),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}

@@ -1,0 +1,382 @@
+/* The inbox: what is taken, when, and where it goes. */
+#include "unit/ingest/table.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "ingest/inbox.h"
+
+enum { PATIENCE_MS = 20000, QUIET_MS = 300 };
+
+static struct node village;
+static struct import_env env;
+static struct inbox_conf conf;
+static struct inbox *inbox;
+static char folder[128];
+
+/* ---- helpers ---- */
+
+static const char *at(const char *name)
+{
+    static char paths[4][512]; /* folder, slash, NAME_MAX */
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void lay(const char *name, struct slice text)
+{
+    FILE *f = fopen(at(name), "we");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void lay_rows(const char *name, unsigned first, unsigned n)
+{
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    for (unsigned i = 0; i < n; i++) {
+        table_row(&table, first + i, "准予");
+    }
+    lay(name, buf_slice(&table));
+    buf_fini(&table);
+}
+
+static bool is_there(const char *name)
+{
+    struct stat st;
+    return lstat(at(name), &st) == 0;
+}
+
+static void wait_for(const char *name)
+{
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (!is_there(name)) {
+        if (clock_mono_ms() > give_up) {
+            fail_msg("%s did not come", name);
+        }
+        (void)usleep(5000);
+    }
+}
+
+/* Lent until the next call. */
+static const char *text_of(const char *name)
+{
+    static struct buf text;
+    buf_fini(&text);
+    assert_ok(file_read(at(name), 1 << 24, &text, NULL));
+    const char *s = buf_cstr(&text);
+    return s;
+}
+
+static size_t times(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)) != NULL; text += strlen(what)) {
+        n++;
+    }
+    return n;
+}
+
+static void open_inbox(void)
+{
+    struct errmsg why = {""};
+    if (inbox_open(&inbox, &env, &conf, NULL, &why) != ERR_OK) {
+        fail_msg("inbox_open: %s", why.text);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    node_init(&village, &store_rocksdb, VILLAGE, "village");
+    env = (struct import_env){.store = village.store,
+                              .keyring = village.keyring,
+                              .suite = SUITE_INTL,
+                              .self = VILLAGE,
+                              .batch_rows = 100};
+    (void)snprintf(folder, sizeof folder, "%s/inbox", fed_dir);
+    conf = (struct inbox_conf){.path = folder,
+                               .interval_ms = 10,
+                               .settle_ms = 50,
+                               .file_max_bytes = 1 << 24};
+    open_inbox();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    node_fini(&village);
+    shell("rm -rf inbox");
+    return 0;
+}
+
+/* ---- what is taken ---- */
+
+static void a_good_file_goes_to_done_with_its_receipt(void **state)
+{
+    (void)state;
+    lay_rows("a.csv", 1, 5);
+    wait_for("done/a.csv");
+    assert_false(is_there("a.csv"));
+    const char *receipt = text_of("done/a.csv.receipt.csv");
+    assert_int_equal(
+        strncmp(receipt, "line,outcome,record_key,log,number,", 35), 0);
+    assert_int_equal(times(receipt, ",new,"), 5);
+    assert_int_equal(times(receipt, "341821100201/records/"), 5);
+    assert_int_equal(times(receipt, "\r\n"), 6);
+}
+
+static void a_file_refused_as_a_whole_goes_to_rejected(void **state)
+{
+    (void)state;
+    lay("a.csv", slice_str("no header\n1,2,3\n"));
+    lay("b.csv", slice_str(""));
+    wait_for("rejected/a.csv");
+    wait_for("rejected/b.csv");
+    assert_non_null(strstr(text_of("rejected/a.csv.receipt.csv"),
+                           "0,refused,,,0,\"\",\"file\",\""));
+    assert_true(is_there("rejected/b.csv.receipt.csv"));
+}
+
+static void bad_rows_do_not_reject_the_file(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    table_row(&table, 1, "准予");
+    table_bad_row(&table, 2);
+    lay("a.csv", buf_slice(&table));
+    wait_for("done/a.csv");
+    const char *receipt = text_of("done/a.csv.receipt.csv");
+    assert_int_equal(times(receipt, ",new,"), 1);
+    assert_non_null(
+        strstr(receipt, "3,refused,,,0,\"XK_XDR_SHXYM\",\"uscc-check\""));
+    buf_fini(&table);
+}
+
+static void a_file_over_the_limit_is_rejected(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    conf.file_max_bytes = 1000;
+    open_inbox();
+    lay_rows("a.csv", 1, 50);
+    wait_for("rejected/a.csv");
+    assert_non_null(strstr(text_of("rejected/a.csv.receipt.csv"),
+                           "larger than ingest.file_max (1000 bytes)"));
+}
+
+static void personal_values_are_masked_in_the_receipt(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    table_person(&table, 1, table_citizen);
+    table_person(&table, 2, "999900200002290018");
+    table_row(&table, 3, "持证人999900200002290017");
+    lay("a.csv", buf_slice(&table));
+    wait_for("done/a.csv");
+    const char *receipt = text_of("done/a.csv.receipt.csv");
+    assert_int_equal(times(receipt, ",new,"), 1);
+    assert_int_equal(times(receipt, ",refused,"), 2);
+    assert_null(strstr(receipt, "20000229"));
+    assert_null(strstr(receipt, "王某样"));
+    buf_fini(&table);
+}
+
+/* ---- when ---- */
+
+static void a_file_is_left_until_it_has_settled(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    conf.settle_ms = 500;
+    open_inbox();
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    int fd = open(at("a.csv"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (unsigned i = 0; i < 10; i++) {
+        table_row(&table, i, "准予");
+        assert_int_equal(write(fd, table.data, table.len), table.len);
+        buf_clear(&table);
+        /* who copies may set the time of the content back */
+        assert_int_equal(futimens(fd, (struct timespec[2]){{0}, {0}}), 0);
+        (void)usleep(100000);
+        assert_true(is_there("a.csv"));
+    }
+    assert_int_equal(close(fd), 0);
+    wait_for("done/a.csv");
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 10);
+    buf_fini(&table);
+}
+
+static void names_of_unfinished_files_are_left_alone(void **state)
+{
+    (void)state;
+    static const char *const names[] = {".a.csv", "a.csv.part", "a.csv.tmp"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        lay_rows(names[i], 1, 1);
+    }
+    (void)usleep(QUIET_MS * 1000);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_true(is_there(names[i]));
+    }
+    assert_int_equal(rename(at("a.csv.part"), at("a.csv")), 0);
+    wait_for("done/a.csv");
+}
+
+static void links_folders_and_pipes_are_ignored(void **state)
+{
+    (void)state;
+    lay_rows("plain.part", 1, 1);
+    assert_int_equal(symlink(at("plain.part"), at("link.csv")), 0);
+    assert_int_equal(mkdir(at("folder.csv"), 0700), 0);
+    assert_int_equal(mkfifo(at("pipe.csv"), 0600), 0);
+    lay_rows("z.csv", 1, 1);
+    wait_for("done/z.csv");
+    assert_true(is_there("link.csv"));
+    assert_true(is_there("folder.csv"));
+    assert_true(is_there("pipe.csv"));
+}
+
+static void a_link_under_the_receipts_name_is_not_followed(void **state)
+{
+    (void)state;
+    lay("victim.part", slice_str("precious"));
+    assert_int_equal(symlink(at("victim.part"), at(".a.csv.receipt")), 0);
+    lay_rows("a.csv", 1, 1);
+    wait_for("done/a.csv");
+    assert_string_equal(text_of("victim.part"), "precious");
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 1);
+}
+
+/* ---- again ---- */
+
+static void the_same_name_again_keeps_both(void **state)
+{
+    (void)state;
+    size_t files = 0;
+    size_t receipts = 0;
+    lay_rows("a.csv", 1, 2);
+    wait_for("done/a.csv");
+    lay_rows("a.csv", 1, 3);
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (files < 2 && clock_mono_ms() < give_up) {
+        DIR *dir = opendir(at("done"));
+        struct dirent *e;
+        files = 0;
+        receipts = 0;
+        while ((e = readdir(dir)) != NULL) {
+            bool receipt = strstr(e->d_name, ".receipt.csv") != NULL;
+            receipts += receipt;
+            files += !receipt && e->d_name[0] == 'a';
+        }
+        (void)closedir(dir);
+    }
+    assert_int_equal(files, 2);
+    assert_int_equal(receipts, 2);
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 2);
+}
+
+static void a_file_in_work_when_the_node_stops_is_taken_again(void **state)
+{
+    (void)state;
+    enum { ROWS = 8000 };
+    struct store_stats stats;
+    uint64_t before;
+    store_stats(village.store, &stats);
+    before = stats.entries;
+    lay_rows("a.csv", 1, ROWS);
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    do {
+        assert_true(clock_mono_ms() < give_up);
+        (void)usleep(2000);
+        store_stats(village.store, &stats);
+    } while (stats.entries == before);
+    inbox_close(&inbox);
+    assert_true(is_there("a.csv"));
+    assert_false(is_there("done/a.csv"));
+    assert_false(is_there("rejected/a.csv"));
+    open_inbox();
+    wait_for("done/a.csv");
+    const char *receipt = text_of("done/a.csv.receipt.csv");
+    assert_true(times(receipt, ",unchanged,") > 0);
+    assert_int_equal(times(receipt, ",unchanged,") + times(receipt, ",new,"),
+                     ROWS);
+}
+
+static void files_wait_while_the_store_takes_nothing(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    village.reserve_bytes = UINT64_MAX / 2;
+    node_restart(&village);
+    env.store = village.store;
+    open_inbox();
+    lay_rows("a.csv", 1, 3);
+    (void)usleep(QUIET_MS * 1000);
+    assert_true(is_there("a.csv"));
+    assert_false(is_there(".a.csv.receipt"));
+    inbox_close(&inbox);
+    village.reserve_bytes = 0;
+    node_restart(&village);
+    env.store = village.store;
+    open_inbox();
+    wait_for("done/a.csv");
+}
+
+static void a_name_too_long_for_its_receipt_waits(void **state)
+{
+    (void)state;
+    char name[240];
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = 0;
+    lay_rows(name, 1, 1);
+    (void)usleep(QUIET_MS * 1000);
+    assert_true(is_there(name));
+    lay_rows("a.csv", 1, 1);
+    wait_for("done/a.csv");
+}
+
+static void a_folder_that_cannot_be_made_is_named(void **state)
+{
+    (void)state;
+    struct inbox *other = NULL;
+    struct errmsg why = {""};
+    struct inbox_conf bad = conf;
+    bad.path = "/proc/no-such-folder";
+    assert_int_not_equal(inbox_open(&other, &env, &bad, NULL, &why), ERR_OK);
+    assert_non_null(strstr(why.text, "/proc/no-such-folder"));
+    assert_null(other);
+}
+
+#define INBOX_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        INBOX_TEST(a_good_file_goes_to_done_with_its_receipt),
+        INBOX_TEST(a_file_refused_as_a_whole_goes_to_rejected),
+        INBOX_TEST(bad_rows_do_not_reject_the_file),
+        INBOX_TEST(a_file_over_the_limit_is_rejected),
+        INBOX_TEST(personal_values_are_masked_in_the_receipt),
+        INBOX_TEST(a_file_is_left_until_it_has_settled),
+        INBOX_TEST(names_of_unfinished_files_are_left_alone),
+        INBOX_TEST(links_folders_and_pipes_are_ignored),
+        INBOX_TEST(a_link_under_the_receipts_name_is_not_followed),
+        INBOX_TEST(the_same_name_again_keeps_both),
+        INBOX_TEST(a_file_in_work_when_the_node_stops_is_taken_again),
+        INBOX_TEST(files_wait_while_the_store_takes_nothing),
+        INBOX_TEST(a_name_too_long_for_its_receipt_waits),
+        INBOX_TEST(a_folder_that_cannot_be_made_is_named),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}

@@ -1,0 +1,318 @@
+/* Unary calls. */
+#include "health.pb-c.h"
+#include "unit/rpc/fixture.h"
+
+static void echo(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    struct buf out = BUF_INIT;
+    buf_put_slice(&out, rpc_call_request(call));
+    rpc_reply(call, &out);
+}
+
+static void who(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    char name[160];
+    principal_format(rpc_call_peer(call), name, sizeof name);
+    struct buf out = BUF_INIT;
+    buf_put_str(&out, name);
+    rpc_reply(call, &out);
+}
+
+static void moved(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    rpc_fail(call, ERR_MOVED, "请到新的上级登记");
+}
+
+static void huge(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    struct buf out = BUF_INIT;
+    (void)memset(buf_reserve(&out, RPC_MESSAGE_MAX + 1), 'x',
+                 RPC_MESSAGE_MAX + 1);
+    out.len = RPC_MESSAGE_MAX + 1;
+    rpc_reply(call, &out);
+}
+
+static atomic_int held_started;
+static atomic_bool held_go;
+
+static void hold(void *ctx, struct rpc_call *call)
+{
+    atomic_fetch_add(&held_started, 1);
+    while (!atomic_load(&held_go)) {
+        sleep_ms(1);
+    }
+    echo(ctx, call);
+}
+
+static const struct rpc_method methods[] = {
+    {.path = "/t.T/Echo", .unary = echo},
+    {.path = "/t.T/Quick", .unary = echo, .quick = true},
+    {.path = "/t.T/Who", .unary = who},
+    {.path = "/t.T/Moved", .unary = moved},
+    {.path = "/t.T/Huge", .unary = huge},
+    {.path = "/t.T/Hold", .unary = hold},
+};
+
+static struct net net;
+
+static int up(void **state)
+{
+    (void)state;
+    atomic_store(&held_started, 0);
+    atomic_store(&held_go, false);
+    struct rpc_conf conf = rpc_conf_default();
+    conf.workers = 1;
+    conf.calls_max = 2;
+    net_open_with(&net, &conf, methods, ARRAY_LEN(methods));
+    return 0;
+}
+
+static int down(void **state)
+{
+    (void)state;
+    net_close(&net);
+    return 0;
+}
+
+static void a_call_is_answered(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    assert_int_equal(call_text(net.channel, "/t.T/Echo", "一", &out), ERR_OK);
+    assert_string_equal(out.text, "一");
+    assert_int_equal(call_text(net.channel, "/t.T/Quick", "two", &out), ERR_OK);
+    assert_string_equal(out.text, "two");
+    assert_int_equal(call_text(net.channel, "/t.T/Echo", "", &out), ERR_OK);
+    assert_string_equal(out.text, "");
+}
+
+static void the_handler_knows_the_peer(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(call_text(net.channel, "/t.T/Who", "", &out), ERR_OK);
+        assert_string_equal(out.text, VILLAGE);
+    }
+}
+
+static void an_error_arrives_with_its_name_and_text(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    assert_int_equal(call_text(net.channel, "/t.T/Moved", "", &out), ERR_MOVED);
+    assert_string_equal(out.text, "请到新的上级登记");
+}
+
+static void an_unknown_method_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    int64_t start = clock_mono_ms();
+    assert_int_equal(call_text(net.channel, "/t.T/Nothing", "", &out),
+                     ERR_UNSUPPORTED);
+    assert_has(out.text, "/t.T/Nothing");
+    assert_true(clock_mono_ms() - start < CALL_MS / 2);
+}
+
+static void the_largest_message_passes_both_ways(void **state)
+{
+    (void)state;
+    struct buf in = BUF_INIT;
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    (void)memset(buf_reserve(&in, RPC_MESSAGE_MAX), 'm', RPC_MESSAGE_MAX);
+    in.len = RPC_MESSAGE_MAX;
+    assert_int_equal(
+        rpc_unary_wait(net.channel, "/t.T/Echo", &in, CALL_MS, &reply, &why),
+        ERR_OK);
+    assert_null(in.data);
+    assert_int_equal(reply.len, RPC_MESSAGE_MAX);
+    assert_int_equal(reply.data[RPC_MESSAGE_MAX - 1], 'm');
+    buf_fini(&reply);
+}
+
+static void a_larger_message_is_refused_on_its_own_side(void **state)
+{
+    (void)state;
+    struct buf in = BUF_INIT;
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    (void)memset(buf_reserve(&in, RPC_MESSAGE_MAX + 1), 'm',
+                 RPC_MESSAGE_MAX + 1);
+    in.len = RPC_MESSAGE_MAX + 1;
+    assert_int_equal(
+        rpc_unary_wait(net.channel, "/t.T/Echo", &in, CALL_MS, &reply, &why),
+        ERR_TOO_LARGE);
+    struct errmsg out;
+    assert_int_equal(call_text(net.channel, "/t.T/Huge", "", &out),
+                     ERR_TOO_LARGE);
+    buf_fini(&reply);
+}
+
+static void a_deadline_ends_the_wait(void **state)
+{
+    (void)state;
+    struct buf in = BUF_INIT;
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    int64_t start = clock_mono_ms();
+    assert_int_equal(
+        rpc_unary_wait(net.channel, "/t.T/Hold", &in, 200, &reply, &why),
+        ERR_TIMEOUT);
+    assert_in_range(clock_mono_ms() - start, 150, WAIT_MS);
+    atomic_store(&held_go, true);
+}
+
+struct counts {
+    atomic_int ok;
+    atomic_int busy;
+    atomic_int late;
+    atomic_int other;
+};
+
+static void count(void *ctx, enum err err, const char *text, struct slice reply)
+{
+    (void)text;
+    (void)reply;
+    struct counts *c = ctx;
+    atomic_fetch_add(err == ERR_OK        ? &c->ok
+                     : err == ERR_BUSY    ? &c->busy
+                     : err == ERR_TIMEOUT ? &c->late
+                                          : &c->other,
+                     1);
+}
+
+static void start_held(struct counts *c, int calls, uint32_t deadline_ms)
+{
+    for (int i = 0; i < calls; i++) {
+        struct buf in = BUF_INIT;
+        rpc_unary(net.channel, "/t.T/Hold", &in, deadline_ms, count, c);
+    }
+}
+
+/* One worker is held, two calls wait; the client's own callbacks need that
+ * worker too, so the refusals are counted after it is let go. */
+static void calls_past_the_limit_are_refused(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    start_held(&c, 1, CALL_MS);
+    WAIT_FOR(atomic_load(&held_started) == 1);
+    start_held(&c, 5, CALL_MS);
+    sleep_ms(200);
+    atomic_store(&held_go, true);
+    WAIT_FOR(atomic_load(&c.ok) + atomic_load(&c.busy) == 6);
+    assert_int_equal(atomic_load(&c.ok), 3);
+    assert_int_equal(atomic_load(&c.busy), 3);
+    assert_int_equal(atomic_load(&held_started), 3);
+}
+
+static void an_expired_call_never_reaches_its_handler(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    start_held(&c, 1, CALL_MS);
+    WAIT_FOR(atomic_load(&held_started) == 1);
+    start_held(&c, 1, 100);
+    sleep_ms(300);
+    atomic_store(&held_go, true);
+    WAIT_FOR(atomic_load(&c.ok) == 1 && atomic_load(&c.late) == 1);
+    assert_int_equal(atomic_load(&held_started), 1);
+}
+
+static void closing_the_channel_ends_its_calls(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    struct rpc_channel *ch = net_dial(&net, net.client_tls, NULL);
+    struct buf in = BUF_INIT;
+    rpc_unary(ch, "/t.T/Hold", &in, CALL_MS, count, &c);
+    WAIT_FOR(atomic_load(&held_started) == 1);
+    in = (struct buf)BUF_INIT;
+    rpc_unary(ch, "/t.T/Hold", &in, CALL_MS, count, &c);
+    atomic_store(&held_go, true);
+    rpc_channel_close(&ch);
+    assert_int_equal(atomic_load(&c.ok) + atomic_load(&c.other), 2);
+}
+
+static enum err check_health(const char *service, bool *serving)
+{
+    Grpc__Health__V1__HealthCheckRequest req =
+        GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s", service);
+    req.service = name;
+    struct buf in = BUF_INIT;
+    size_t len = grpc__health__v1__health_check_request__get_packed_size(&req);
+    in.len = grpc__health__v1__health_check_request__pack(
+        &req, buf_reserve(&in, len));
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    enum err err = rpc_unary_wait(net.channel, "/grpc.health.v1.Health/Check",
+                                  &in, CALL_MS, &reply, &why);
+    *serving = reply.len == 2 && memcmp(reply.data, "\x08\x01", 2) == 0;
+    buf_fini(&reply);
+    return err;
+}
+
+static void health_is_served(void **state)
+{
+    (void)state;
+    bool serving;
+    assert_int_equal(check_health("", &serving), ERR_OK);
+    assert_true(serving);
+    assert_int_equal(check_health("t.T", &serving), ERR_OK);
+    assert_true(serving);
+    assert_int_equal(check_health("t.Unknown", &serving), ERR_NOT_FOUND);
+    assert_int_equal(check_health("t", &serving), ERR_NOT_FOUND);
+}
+
+static void an_address_in_use_is_named(void **state)
+{
+    (void)state;
+    struct errmsg why = {""};
+    struct rpc_server *second = NULL;
+    struct rpc_tls tls = source_tls(net.server_tls);
+    assert_int_equal(rpc_listen(&second, net.rpc, net.target, &tls, methods,
+                                ARRAY_LEN(methods), &why),
+                     ERR_CONF);
+    assert_has(why.text, net.target);
+}
+
+static void no_server_is_unavailable_with_the_address(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    rpc_server_close(&net.server, 0);
+    struct rpc_channel *ch = net_dial(&net, net.client_tls, NULL);
+    assert_int_equal(call_text(ch, "/t.T/Echo", "", &out), ERR_UNAVAILABLE);
+    assert_has(out.text, net.target);
+    rpc_channel_close(&ch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, up, down)
+        CASE(a_call_is_answered),
+        CASE(the_handler_knows_the_peer),
+        CASE(an_error_arrives_with_its_name_and_text),
+        CASE(an_unknown_method_is_refused_at_once),
+        CASE(the_largest_message_passes_both_ways),
+        CASE(a_larger_message_is_refused_on_its_own_side),
+        CASE(a_deadline_ends_the_wait),
+        CASE(calls_past_the_limit_are_refused),
+        CASE(an_expired_call_never_reaches_its_handler),
+        CASE(closing_the_channel_ends_its_calls),
+        CASE(health_is_served),
+        CASE(an_address_in_use_is_named),
+        CASE(no_server_is_unavailable_with_the_address),
+#undef CASE
+    };
+    return cmocka_run_group_tests(tests, make_pki, remove_pki);
+}

@@ -1,0 +1,199 @@
+/* A parent that lies about what it holds of its child's log. */
+#include "fixture.h"
+#include "sync/hello.h"
+
+enum root_answer {
+    ROOT_ONE_LESS,   /* the newest note, one entry less than it, no proof */
+    ROOT_WRONG_SIZE, /* the newest note, its true proof, another size */
+    ROOT_TRUE,       /* all it says is true: there was no rollback */
+    ROOT_ANSWERS,
+};
+
+struct hostile {
+    struct node *town;
+    struct log_id log;
+    uint64_t size;
+    struct buf note;
+    struct buf chain;
+    struct buf frontier;
+    struct buf bridge;
+    struct hash root;
+    enum root_answer answer;
+    _Atomic unsigned roots;
+    _Atomic unsigned fetches;
+};
+static struct hostile g_hostile;
+
+static void replicate_open(struct rpc_stream *s, void *user)
+{
+    (void)user;
+    rpc_stream_set_user(s, NULL);
+}
+
+/* Greets, then claims another copy of the log. */
+static void replicate_message(struct rpc_stream *s, void *user,
+                              struct slice message)
+{
+    struct hostile *h = &g_hostile;
+    struct wire_message m;
+    struct errmsg why;
+    struct buf out = BUF_INIT;
+    (void)user;
+    assert_ok(wire_get_child(message, &m, &why));
+    if (m.kind != WIRE_HELLO) {
+        return;
+    }
+    hello_put(&h->town->env, 4 << 20, &out);
+    assert_ok(rpc_stream_send(s, &out));
+    struct wire_log_have have = {.log = h->log, .size = h->size};
+    memset(have.root.b, 0x55, HASH_LEN);
+    buf_clear(&out);
+    wire_put_have(&out, &have, 1, true);
+    assert_ok(rpc_stream_send(s, &out));
+    buf_fini(&out);
+}
+
+static void stream_closed(struct rpc_stream *s, void *user, enum err err,
+                          const char *text)
+{
+    (void)s;
+    (void)user;
+    (void)err;
+    (void)text;
+}
+
+static const struct rpc_stream_ops replicate_ops = {
+    .open = replicate_open,
+    .message = replicate_message,
+    .closed = stream_closed,
+};
+
+static void fetch_open(struct rpc_stream *s, void *user)
+{
+    (void)user;
+    g_hostile.fetches++;
+    rpc_stream_finish(s, ERR_NOT_FOUND, "no");
+}
+
+static void fetch_message(struct rpc_stream *s, void *user,
+                          struct slice message)
+{
+    (void)s;
+    (void)user;
+    (void)message;
+}
+
+static const struct rpc_stream_ops fetch_ops = {
+    .open = fetch_open,
+    .message = fetch_message,
+    .closed = stream_closed,
+};
+
+static void answer_root(void *ctx, struct rpc_call *call)
+{
+    struct hostile *h = &g_hostile;
+    struct wire_root_request q;
+    struct errmsg why;
+    struct buf out = BUF_INIT;
+    (void)ctx;
+    assert_ok(wire_get_root_request(rpc_call_request(call), &q, &why));
+    uint64_t held = h->answer == ROOT_TRUE ? h->size : h->size - 1;
+    struct wire_root_reply r = {.size = q.size != 0 ? q.size : held,
+                                .held = held,
+                                .note = buf_slice(&h->note),
+                                .chain = buf_slice(&h->chain)};
+    memset(r.root.b, 0x77, HASH_LEN);
+    if (h->answer != ROOT_ONE_LESS) {
+        r.root = h->root;
+        r.frontier = buf_slice(&h->frontier);
+        r.bridge = buf_slice(&h->bridge);
+    }
+    wire_put_root_reply(&out, &r);
+    h->roots++;
+    rpc_reply(call, &out);
+    buf_fini(&out);
+}
+
+/* What the town honestly holds, for the lies that need a grain of truth. */
+static void learn_truth(struct hostile *h)
+{
+    struct store_head *head = MEM_NEW(struct store_head);
+    assert_ok(store_head(h->town->store, &h->log, head));
+    assert_ok(store_note(h->town->store, &h->log, &h->note, &h->chain));
+    h->root = head->root;
+    h->size = head->frontier.size;
+    frontier_put(&h->frontier, &head->frontier);
+    bridge_put(&h->bridge, &(struct bridge){.size = h->size});
+    mem_free(head);
+}
+
+static void turn_hostile(struct hostile *h)
+{
+    static const struct rpc_method methods[] = {
+        {.path = SYNC_REPLICATE, .stream = &replicate_ops},
+        {.path = SYNC_FETCH, .stream = &fetch_ops},
+        {.path = SYNC_ROOT, .unary = answer_root},
+    };
+    struct errmsg why;
+    char address[32];
+    struct rpc_tls tls = {node_tls, h->town};
+    node_deafen(h->town);
+    h->town->server = NULL;
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", h->town->port);
+    assert_ok(rpc_listen(&h->town->server, h->town->rpc, address, &tls, methods,
+                         ARRAY_LEN(methods), &why));
+}
+
+static bool recovery_ended(void *ctx)
+{
+    return count_lines("SYNC-RECOVER", ctx) > 0;
+}
+
+static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
+{
+    static const char *const names[ROOT_ANSWERS][2] = {
+        {"v0", "t0"}, {"v1", "t1"}, {"v2", "t2"}};
+    struct hostile *h = &g_hostile;
+    (void)state;
+    for (enum root_answer a = 0; a < ROOT_ANSWERS; a++) {
+        struct node *village = node_new(VILLAGE, names[a][0]);
+        *h = (struct hostile){.answer = a, .town = NULL};
+        h->town = node_new(TOWNSHIP, names[a][1]);
+        h->log = store_own_log(village->store);
+        node_listen(h->town);
+        submit(village, 0, 300);
+        node_connect(village, h->town);
+        await_acked(village, h->town, &h->log);
+        node_disconnect(village);
+        learn_truth(h);
+        turn_hostile(h);
+
+        node_connect(village, h->town);
+        assert_true(comes_true(recovery_ended, village->name, WAIT_MS));
+        assert_true(h->roots > 0);
+        assert_int_equal(h->fetches, 0);
+        assert_int_equal(size_of(village, &h->log), h->size);
+        assert_int_equal(state_of(village, &h->log), LOG_ACTIVE);
+        assert_int_equal(count_lines("SYNC-SUCCEED", village->name), 0);
+        assert_int_equal(count_lines("SYNC-LYING-PARENT", village->name),
+                         a == ROOT_TRUE);
+        struct log_id own = store_own_log(village->store);
+        assert_true(log_id_eq(&own, &h->log));
+        submit(village, 5000, 3);
+        assert_int_equal(size_of(village, &h->log), h->size + 3);
+        node_free(village);
+        node_free(h->town);
+        buf_fini(&h->note);
+        buf_fini(&h->chain);
+        buf_fini(&h->frontier);
+        buf_fini(&h->bridge);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lying_parent_does_not_make_a_node_give_its_log_up),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}

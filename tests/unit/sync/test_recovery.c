@@ -1,0 +1,583 @@
+#include "fixture.h"
+#include "sync/recv.h"
+#include "sync/source.h"
+
+/* Stops the node, keeps a copy of its store, starts it again. */
+static void back_up(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s.bak && cp -r %s %s.bak", n->path, n->path, n->path);
+    node_start(n);
+}
+
+static void put_back(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s && cp -r %s.bak %s", n->path, n->path, n->path);
+    node_start(n);
+}
+
+struct log_in_state {
+    struct node *node;
+    struct log_id log;
+    enum log_state state;
+};
+static bool is_in_state(void *ctx)
+{
+    struct log_in_state *l = ctx;
+    return state_of(l->node, &l->log) == l->state;
+}
+static void await_state(struct node *n, const struct log_id *log,
+                        enum log_state state)
+{
+    struct log_in_state l = {n, *log, state};
+    if (!comes_true(is_in_state, &l, WAIT_MS)) {
+        fail_msg("%s: log is %s", n->name, log_state_name(state_of(n, log)));
+    }
+}
+
+static uint32_t version_of(struct node *n, uint32_t record)
+{
+    char subject[32];
+    struct subject_key key;
+    uint8_t record_key[RECORD_KEY_LEN] = {0};
+    struct store_row row;
+    (void)snprintf(subject, sizeof subject, "9134182100%08u", record / 16);
+    subject_key_org(&key, SUBJECT_USCC, slice_str(subject));
+    be_put32(record_key, record * 2654435761u);
+    be_put32(record_key + 4, record);
+    enum err err = store_row(n->store, &key, record_key, VILLAGE, &row);
+    return err == ERR_OK ? row.version : 0;
+}
+
+static bool has_subject(struct node *n, uint32_t record)
+{
+    return version_of(n, record) > 0;
+}
+
+static void a_restored_node_pulls_its_lost_tail_back(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v1");
+    struct node *town = node_new(TOWNSHIP, "t1");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 300);
+    back_up(village);
+    node_connect(village, town);
+    submit(village, 300, 500);
+    await_acked(village, town, &old);
+    uint64_t whole = size_of(village, &old);
+    put_back(village);
+    assert_true(size_of(village, &old) < whole);
+
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), whole);
+    await_equal(village, town, &old);
+    submit(village, 5000, 3);
+    struct log_id new = store_own_log(village->store);
+    assert_true(new.incarnation != old.incarnation);
+    await_equal(village, town, &new);
+    await_acked(village, town, &new);
+    assert_true(has_subject(village, 700));
+    assert_true(has_subject(town, 5001));
+    assert_int_equal(state_of(town, &old), LOG_ACTIVE);
+    assert_true(count_lines("SYNC-RESTORED", "v1") >= 1);
+    assert_int_equal(count_lines("SYNC-FORKED", "t1"), 0);
+    node_free(village);
+    node_free(town);
+}
+
+static void reconnect(void *ctx)
+{
+    struct node *n = ctx;
+    uplink_reconnect(n->up);
+}
+
+static void what_a_restored_node_wrote_off_line_is_kept(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v2");
+    struct node *town = node_new(TOWNSHIP, "t2");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 100);
+    back_up(village);
+    node_connect(village, town);
+    submit(village, 100, 50);
+    await_acked(village, town, &old);
+    uint64_t whole = size_of(village, &old);
+    put_back(village);
+
+    submit(village, 7000, 80); /* the log parts from the parent's copy */
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), whole);
+    await_equal(village, town, &old);
+    struct log_id new = store_own_log(village->store);
+    await_equal(village, town, &new);
+    await_acked(village, town, &new);
+    for (uint32_t i = 0; i < 80; i++) {
+        assert_true(has_subject(town, 7000 + i));
+    }
+    assert_true(has_subject(village, 120));
+    assert_int_equal(count_lines("SYNC-FORKED", "t2"), 0);
+    /* On the next connection the old log is not taken for longer. */
+    on_loop(reconnect, village);
+    submit(village, 7500, 1);
+    await_acked(village, town, &new);
+    struct uplink_status status = status_of(village);
+    assert_int_equal(status.behind_entries, 0);
+    assert_int_equal(status.stopped_logs, 0);
+    assert_int_equal(count_lines("SYNC-UNREADABLE", "v2"), 0);
+    node_free(village);
+    node_free(town);
+}
+
+static bool has_two_entries(void *ctx)
+{
+    struct log_in_state *l = ctx;
+    return size_of(l->node, &l->log) == 2;
+}
+
+static void a_node_that_lost_its_store_gets_its_old_log_back(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v3");
+    struct node *town = node_new(TOWNSHIP, "t3");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 600);
+    node_connect(village, town);
+    await_acked(village, town, &old);
+    uint64_t whole = size_of(village, &old);
+    node_stop(village);
+    shell("rm -rf %s", village->path);
+    node_start(village);
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), whole);
+    assert_true(has_subject(village, 555));
+    struct log_id new = store_own_log(village->store);
+    /* Its opening, and the seal key again: the one above may be lost too. */
+    struct log_in_state l = {village, new, LOG_ACTIVE};
+    assert_true(comes_true(has_two_entries, &l, WAIT_MS));
+    await_equal(village, town, &new);
+    node_free(village);
+    node_free(town);
+}
+
+static void a_clone_is_seen_and_its_log_stops(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v4");
+    struct node *town = node_new(TOWNSHIP, "t4");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 100);
+    node_stop(village);
+    shell("cp -r %s %s/v4clone && cp -r %s %s/v4clone.keys", village->path,
+          fed_dir, village->keys, fed_dir);
+    node_start(village);
+    node_connect(village, town);
+    submit(village, 100, 10);
+    await_acked(village, town, &old);
+    node_disconnect(village);
+
+    /* The clone writes other entries under the same numbers: to itself it is
+     * a restored node, and opens a successor. */
+    struct node *clone = node_new(VILLAGE, "v4clone");
+    submit(clone, 8000, 4);
+    node_connect(clone, town);
+    await_state(clone, &old, LOG_CLOSED);
+    struct log_id new = store_own_log(clone->store);
+    await_acked(clone, town, &new);
+    node_disconnect(clone);
+
+    /* The original does not know and goes on in the log that has an end. */
+    submit(village, 110, 5);
+    node_connect(village, town);
+    uint64_t end = size_of(clone, &old);
+    await_state(town, &old, LOG_FORKED);
+    for (int i = 0; i < 1000 && count_lines("SYNC-FORKED", "t4") == 0; i++) {
+        (void)usleep(10000); /* the line follows the commit */
+    }
+    assert_true(count_lines("SYNC-FORKED", "t4") >= 1);
+    assert_int_equal(size_of(town, &old), end);
+
+    /* Other logs go on. */
+    node_disconnect(village);
+    submit(clone, 9000, 5);
+    node_connect(clone, town);
+    await_equal(clone, town, &new);
+    node_free(village);
+    node_free(clone);
+    node_free(town);
+}
+
+static void a_relay_that_was_put_back_is_no_fault(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v5");
+    struct node *town = node_new(TOWNSHIP, "t5");
+    struct node *county = node_new(COUNTY, "c5");
+    struct log_id log = store_own_log(village->store);
+    struct log_id own = store_own_log(town->store);
+    node_listen(county);
+    node_listen(town);
+    submit(village, 0, 50);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    back_up(town);
+    node_listen(town);
+    node_connect(town, county);
+    submit(village, 50, 200);
+    await_acked(village, county, &log);
+    put_back(town);
+    /* The county holds more of the village's log than the relay. */
+    node_connect(town, county);
+    node_listen(town);
+    await_equal(village, town, &log);
+    submit(village, 250, 20);
+    await_equal(village, county, &log);
+    await_acked(village, county, &log);
+    assert_int_equal(state_of(county, &log), LOG_ACTIVE);
+    /* Its own log had got a wrapped key since: that one has a successor. */
+    await_state(town, &own, LOG_CLOSED);
+    await_equal(town, county, &own);
+    own = store_own_log(town->store);
+    await_equal(town, county, &own);
+    assert_int_equal(count_lines("SYNC-FORKED", "c5"), 0);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
+/* ---- less than what was signed ---- */
+
+static void on_appended(void *ctx, enum err err, const char *why,
+                        const struct log_id *log, uint64_t size)
+{
+    struct waiter *w = ctx;
+    (void)log;
+    (void)size;
+    on_submitted(w, err, why, NULL, 0);
+}
+
+/* The first `last` entries arrive under the newest head, then the line is
+ * cut. */
+static void upload_in_part(struct node *from, struct node *to,
+                           const struct log_id *log, uint64_t last)
+{
+    struct source src;
+    struct errmsg why;
+    struct refusal refusal;
+    struct wire_message m;
+    struct segment *seg = NULL;
+    struct buf bytes = BUF_INIT;
+    struct recv *recv = recv_new(fed_trust);
+    struct recv_log *rl = recv_log_new(log);
+    struct waiter w = {.done = false};
+    source_init(&src, FEDERATION);
+    assert_ok(source_read(&src, from->store, log, 1, last, 1 << 20));
+    assert_ok(source_read_note(&src, from->store));
+    struct wire_segment_out out = source_segment(&src, true, true);
+    wire_put_segment(&bytes, &out);
+    assert_ok(wire_get_child(buf_slice(&bytes), &m, &why));
+    assert_ok(recv_segment(recv, rl, &m.segment, NULL, clock_wall_ms(), &seg,
+                           &refusal));
+    (void)pthread_mutex_init(&w.lock, NULL);
+    (void)pthread_cond_init(&w.wake, NULL);
+    assert_ok(store_append(to->store, &seg, on_appended, &w));
+    (void)pthread_mutex_lock(&w.lock);
+    while (!w.done) {
+        (void)pthread_cond_wait(&w.wake, &w.lock);
+    }
+    (void)pthread_mutex_unlock(&w.lock);
+    assert_ok(w.err);
+    (void)pthread_cond_destroy(&w.wake);
+    (void)pthread_mutex_destroy(&w.lock);
+    recv_log_free(&rl);
+    recv_free(&recv);
+    buf_fini(&bytes);
+    source_fini(&src);
+}
+
+static void lose_store(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s", n->path);
+    node_start(n);
+}
+
+struct row_wanted {
+    struct node *node;
+    uint32_t record;
+    uint32_t version;
+};
+static bool is_version(void *ctx)
+{
+    struct row_wanted *w = ctx;
+    return version_of(w->node, w->record) == w->version;
+}
+static void await_version(struct node *n, uint32_t record, uint32_t version)
+{
+    struct row_wanted w = {n, record, version};
+    if (!comes_true(is_version, &w, WAIT_MS)) {
+        fail_msg("%s: record %u has version %u", n->name, record,
+                 version_of(n, record));
+    }
+}
+
+static void a_node_that_lost_an_upload_half_way_goes_on(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v6");
+    struct node *town = node_new(TOWNSHIP, "t6");
+    struct log_id old = store_own_log(village->store);
+    submit(village, 0, 2000);
+    upload_in_part(village, town, &old, 500);
+    uint64_t held = size_of(town, &old);
+    assert_true(held < size_of(village, &old));
+    lose_store(village);
+    node_listen(town);
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), held);
+    assert_int_equal(count_lines("STORE-GAP", "v6"), 1);
+    struct store_stats stats;
+    store_stats(village->store, &stats);
+    assert_int_equal(stats.issues, 1);
+    submit(village, 9000, 1);
+    await_version(village, 9000, 1);
+    struct log_id own = store_own_log(village->store);
+    await_acked(village, town, &own);
+    await_version(town, 9000, 1);
+    node_free(village);
+    node_free(town);
+}
+
+/* Goal 700 was signed and seen; then the parent loses it too. */
+static void
+a_parent_emptied_during_the_pull_does_not_stop_its_child(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v7");
+    struct node *town = node_new(TOWNSHIP, "t7");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 300);
+    back_up(village);
+    node_connect(village, town);
+    submit(village, 300, 400);
+    await_acked(village, town, &old);
+    put_back(village);
+    uint64_t left = size_of(village, &old);
+
+    /* The successor opens, and nothing comes back. */
+    struct store_head *head = MEM_NEW(struct store_head);
+    struct buf note = BUF_INIT;
+    struct errmsg why;
+    assert_ok(store_head(town->store, &old, head));
+    assert_ok(store_note(town->store, &old, &note, NULL));
+    assert_ok(store_succeed(village->store, &old, left, head->frontier.size,
+                            &head->root, buf_slice(&note), &why));
+    buf_fini(&note);
+    mem_free(head);
+    assert_int_equal(state_of(village, &old), LOG_PULLING);
+    submit(village, 9000, 1);
+    assert_int_equal(version_of(village, 9000), 0);
+
+    node_deafen(town);
+    town->server = NULL;
+    lose_store(town);
+    node_listen(town);
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), left);
+    await_version(village, 9000, 1);
+    await_version(town, 9000, 1);
+    await_equal(village, town, &old);
+    node_free(village);
+    node_free(town);
+}
+
+/* ---- a new store ---- */
+
+static enum err submit_text(struct node *n, uint32_t record, uint32_t text)
+{
+    struct buf bytes = BUF_INIT;
+    struct buf other = BUF_INIT;
+    struct entry e;
+    struct entry o;
+    draft_put(&bytes, record);
+    draft_put(&other, text);
+    assert_ok(entry_decode(buf_slice(&bytes), &e));
+    assert_ok(entry_decode(buf_slice(&other), &o));
+    e.body = o.body;
+    struct buf draft = BUF_INIT;
+    entry_encode(&e, &draft);
+    struct slice one = buf_slice(&draft);
+    struct waiter w = {.done = false};
+    (void)pthread_mutex_init(&w.lock, NULL);
+    (void)pthread_cond_init(&w.wake, NULL);
+    assert_ok(store_submit(n->store, &one, 1, on_submitted, &w));
+    (void)pthread_mutex_lock(&w.lock);
+    while (!w.done) {
+        (void)pthread_cond_wait(&w.wake, &w.lock);
+    }
+    (void)pthread_mutex_unlock(&w.lock);
+    (void)pthread_cond_destroy(&w.wake);
+    (void)pthread_mutex_destroy(&w.lock);
+    buf_fini(&bytes);
+    buf_fini(&other);
+    buf_fini(&draft);
+    return w.err;
+}
+
+static void
+what_a_new_store_takes_comes_after_the_versions_it_lost(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v8");
+    struct node *town = node_new(TOWNSHIP, "t8");
+    struct log_id old = store_own_log(village->store);
+    village->has_parent = true;
+    node_listen(town);
+    submit(village, 7, 1);
+    assert_ok(submit_text(village, 7, 1007));
+    assert_int_equal(version_of(village, 7), 2);
+    node_connect(village, town);
+    await_acked(village, town, &old);
+    lose_store(village);
+
+    /* Nobody has told it yet that there is an older log. */
+    assert_true(store_awaits_parent(village->store));
+    assert_ok(submit_text(village, 7, 2007));
+    assert_int_equal(version_of(village, 7), 0);
+    node_stop(village);
+    node_start(village);
+    assert_true(store_awaits_parent(village->store));
+    node_connect(village, town);
+    await_version(village, 7, 3);
+    await_version(town, 7, 3);
+    assert_false(store_awaits_parent(village->store));
+    assert_int_equal(state_of(village, &old), LOG_CLOSED);
+    assert_int_equal(count_lines("INDEX-CONFLICT", "v8"), 0);
+    assert_int_equal(count_lines("INDEX-CONFLICT", "t8"), 0);
+    node_free(village);
+    node_free(town);
+}
+
+static void a_node_that_is_really_new_waits_for_one_word_only(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v9");
+    struct node *town = node_new(TOWNSHIP, "t9");
+    village->has_parent = true;
+    lose_store(village);
+    assert_ok(submit_text(village, 7, 7));
+    assert_int_equal(version_of(village, 7), 0);
+    node_listen(town);
+    node_connect(village, town);
+    await_version(village, 7, 1);
+    await_version(town, 7, 1);
+    node_stop(village);
+    node_start(village);
+    assert_false(store_awaits_parent(village->store));
+    node_free(village);
+    node_free(town);
+}
+
+static void many_lost_logs_all_come_back(void **state)
+{
+    enum { LOGS = 20 };
+    struct log_id logs[LOGS];
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v10");
+    struct node *town = node_new(TOWNSHIP, "t10");
+    node_listen(town);
+    for (uint32_t i = 0; i < LOGS; i++) {
+        logs[i] = store_own_log(village->store);
+        submit(village, i * 16, 1);
+        upload_in_part(village, town, &logs[i], 2);
+        lose_store(village);
+    }
+    village->has_parent = true;
+    lose_store(village);
+    submit(village, 0, 1);
+    node_connect(village, town);
+    struct log_id own = store_own_log(village->store);
+    await_acked(village, town, &own);
+    for (uint32_t i = 0; i < LOGS; i++) {
+        await_state(village, &logs[i], LOG_CLOSED);
+        assert_int_equal(version_of(village, i * 16), 1);
+    }
+    assert_int_equal(count_lines("INDEX-CONFLICT", "v10"), 0);
+    node_free(village);
+    node_free(town);
+}
+
+/* ---- put back twice ---- */
+
+/* Which of the two logs is asked about first depends on their random names. */
+static void a_node_put_back_twice_keeps_its_logs(void **state)
+{
+    enum { RUNS = 4 };
+    (void)state;
+    for (int i = 0; i < RUNS; i++) {
+        char names[2][16];
+        (void)snprintf(names[0], sizeof names[0], "v2nd%d", i);
+        (void)snprintf(names[1], sizeof names[1], "t2nd%d", i);
+        struct node *village = node_new(VILLAGE, names[0]);
+        struct node *town = node_new(TOWNSHIP, names[1]);
+        struct log_id first = store_own_log(village->store);
+        node_listen(town);
+        submit(village, 0, 10);
+        back_up(village);
+        node_connect(village, town);
+        submit(village, 10, 10);
+        await_acked(village, town, &first);
+        put_back(village);
+        node_connect(village, town);
+        await_state(village, &first, LOG_CLOSED);
+        struct log_id second = store_own_log(village->store);
+        submit(village, 100, 5);
+        await_acked(village, town, &second);
+
+        put_back(village);
+        submit(village, 200, 30); /* longer than what the town has of it */
+        node_connect(village, town);
+        await_state(village, &first, LOG_CLOSED);
+        await_state(village, &second, LOG_CLOSED);
+        await_equal(village, town, &first);
+        await_version(village, 229, 1);
+        await_version(village, 104, 1);
+        await_version(town, 229, 1);
+        assert_int_equal(count_lines("FORKED", names[0]), 0);
+        assert_int_equal(count_lines("FORKED", names[1]), 0);
+        node_free(village);
+        node_free(town);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restored_node_pulls_its_lost_tail_back),
+        cmocka_unit_test(what_a_restored_node_wrote_off_line_is_kept),
+        cmocka_unit_test(a_node_that_lost_its_store_gets_its_old_log_back),
+        cmocka_unit_test(a_clone_is_seen_and_its_log_stops),
+        cmocka_unit_test(a_relay_that_was_put_back_is_no_fault),
+        cmocka_unit_test(a_node_that_lost_an_upload_half_way_goes_on),
+        cmocka_unit_test(
+            a_parent_emptied_during_the_pull_does_not_stop_its_child),
+        cmocka_unit_test(
+            what_a_new_store_takes_comes_after_the_versions_it_lost),
+        cmocka_unit_test(a_node_that_is_really_new_waits_for_one_word_only),
+        cmocka_unit_test(many_lost_logs_all_come_back),
+        cmocka_unit_test(a_node_put_back_twice_keeps_its_logs),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}

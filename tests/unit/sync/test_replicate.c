@@ -1,0 +1,342 @@
+#include "fixture.h"
+
+static void a_log_is_copied_in_full_and_then_as_it_grows(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v1");
+    struct node *town = node_new(TOWNSHIP, "t1");
+    struct log_id log = store_own_log(village->store);
+    submit(village, 0, 3000);
+    node_listen(town);
+    node_connect(village, town);
+    await_equal(village, town, &log);
+    await_acked(village, town, &log);
+    assert_int_equal(status_of(village).full, 1);
+    assert_int_equal(status_of(village).behind_entries, 0);
+
+    submit(village, 3000, 1);
+    await_equal(village, town, &log);
+    submit(village, 3001, 500);
+    await_equal(village, town, &log);
+    await_acked(village, town, &log);
+    assert_int_equal(status_of(village).full, 1);
+    assert_int_equal(status_of(village).state, UPLINK_STREAMING);
+
+    node_disconnect(village);
+    submit(village, 4000, 100);
+    node_connect(village, town);
+    await_equal(village, town, &log);
+    assert_int_equal(status_of(village).incremental, 1);
+    assert_int_equal(status_of(village).full, 0);
+    node_free(village);
+    node_free(town);
+}
+
+struct reach {
+    struct node *node;
+    struct log_id log;
+    uint64_t size;
+};
+static bool reached(void *ctx)
+{
+    struct reach *r = ctx;
+    return size_of(r->node, &r->log) >= r->size;
+}
+
+static void
+an_interrupted_full_copy_sends_no_more_than_its_window_again(void **state)
+{
+    enum { RECORDS = 12000, CUTS = 10, WINDOW = 64 << 10, SEGMENT = 16 << 10 };
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v2");
+    struct node *whole = node_new_with(TOWNSHIP, "t2", WINDOW);
+    struct node *town = node_new_with(TOWNSHIP, "t3", WINDOW);
+    struct log_id log = store_own_log(village->store);
+    submit(village, 0, RECORDS);
+    node_listen(whole);
+    node_listen(town);
+    village->up_conf.segment_bytes = SEGMENT;
+    node_connect(village, whole);
+    await_acked(village, whole, &log);
+    uint64_t once = status_of(village).sent_bytes;
+    node_disconnect(village);
+
+    node_connect(village, town);
+    for (uint64_t i = 1; i <= CUTS; i++) {
+        struct reach r = {town, log, i * RECORDS / (CUTS + 1)};
+        assert_true(comes_true(reached, &r, WAIT_MS));
+        uplink_reconnect(village->up);
+    }
+    await_equal(village, town, &log);
+    await_acked(village, town, &log);
+    struct uplink_status st = status_of(village);
+    assert_true(st.sent_bytes <=
+                once + (uint64_t)CUTS * (WINDOW + 2 * SEGMENT));
+    assert_int_equal(st.full, 1);
+    assert_true(st.resumed >= 1);
+    assert_int_equal(st.incremental, 0);
+    node_free(village);
+    node_free(whole);
+    node_free(town);
+}
+
+static void
+records_of_two_villages_reach_the_county_by_their_township(void **state)
+{
+    (void)state;
+    struct node *v1 = node_new(VILLAGE, "v4");
+    struct node *v2 = node_new(VILLAGE2, "v5");
+    struct node *town = node_new(TOWNSHIP, "t4");
+    struct node *county = node_new(COUNTY, "c4");
+    struct log_id logs[] = {store_own_log(v1->store), store_own_log(v2->store),
+                            store_own_log(town->store)};
+    submit(v1, 0, 700);
+    submit(v2, 10000, 900);
+    submit(town, 20000, 50);
+    node_listen(county);
+    node_listen(town);
+    node_connect(town, county);
+    node_connect(v1, town);
+    node_connect(v2, town);
+    await_equal(v1, county, &logs[0]);
+    await_equal(v2, county, &logs[1]);
+    await_equal(town, county, &logs[2]);
+    for (uint32_t i = 0; i < 20; i++) {
+        submit(v1, 1000 + i, 1);
+        submit(v2, 11000 + i, 3);
+    }
+    await_equal(v1, county, &logs[0]);
+    await_equal(v2, county, &logs[1]);
+    /* A village learns how far above its parent its records have got. */
+    await_acked(v1, county, &logs[0]);
+    await_acked(v2, county, &logs[1]);
+    await_acked(v1, town, &logs[0]);
+
+    /* Nothing is lost while the middle is away. */
+    node_disconnect(town);
+    submit(v1, 2000, 100);
+    await_equal(v1, town, &logs[0]);
+    node_connect(town, county);
+    await_acked(v1, county, &logs[0]);
+    assert_int_equal(status_of(town).incremental, 1);
+    node_free(v1);
+    node_free(v2);
+    node_free(town);
+    node_free(county);
+}
+
+static void an_emptied_parent_is_filled_again(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v6");
+    struct node *town = node_new(TOWNSHIP, "t6");
+    struct log_id log = store_own_log(village->store);
+    submit(village, 0, 400);
+    node_listen(town);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+
+    node_stop(town);
+    shell("rm -rf %s", town->path);
+    node_start(town);
+    submit(village, 400, 10);
+    node_listen(town);
+    await_equal(village, town, &log);
+    assert_int_equal(status_of(village).full, 2);
+    node_free(village);
+    node_free(town);
+}
+
+struct lost {
+    struct node *node;
+    const char *text;
+};
+static bool failed_with(void *ctx)
+{
+    struct lost *l = ctx;
+    return strstr(status_of(l->node).error, l->text) != NULL;
+}
+
+static void a_node_that_is_no_child_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct node *stranger = node_new(STRANGER, "s7");
+    struct node *county = node_new(COUNTY, "c7");
+    node_listen(county);
+    node_connect(stranger, county);
+    struct lost l = {stranger, "341822100000 is no child of 341821000000"};
+    assert_true(comes_true(failed_with, &l, WAIT_MS));
+    assert_true(count_lines("SYNC-DENIED", "c7") >= 1);
+    node_free(stranger);
+    node_free(county);
+}
+
+static void a_parent_that_is_another_node_is_not_greeted(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v8");
+    struct node *county = node_new(COUNTY, "c8");
+    node_listen(county);
+    struct node pretended = {.code = TOWNSHIP, .port = county->port};
+    node_connect(village, &pretended);
+    struct lost l = {village, "the parent should be 341821100000"};
+    assert_true(comes_true(failed_with, &l, WAIT_MS));
+    node_free(village);
+    node_free(county);
+}
+
+static void another_root_document_is_refused_by_name(void **state)
+{
+    static const uint8_t other[HASH_LEN] = {9};
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v9");
+    struct node *town = node_new(TOWNSHIP, "t9");
+    village->env.root_document = other;
+    node_listen(town);
+    node_connect(village, town);
+    struct lost l = {village, "another root document"};
+    assert_true(comes_true(failed_with, &l, WAIT_MS));
+    node_free(village);
+    node_free(town);
+}
+
+/* Persons' values are sealed for the ancestors: their certificates come down
+ * and wrapped keys go up, through a tier between. */
+static bool has_two_wraps(void *ctx)
+{
+    struct node *n = ctx;
+    struct log_id log = store_own_log(n->store);
+    unsigned keys = 0;
+    for (uint64_t i = 1; i <= size_of(n, &log); i++) {
+        struct buf bytes = BUF_INIT;
+        struct entry e;
+        assert_ok(store_entry(n->store, &log, i, &bytes));
+        assert_ok(entry_decode(buf_slice(&bytes), &e));
+        keys += e.type == ENTRY_KEY;
+        buf_fini(&bytes);
+    }
+    return keys == 2;
+}
+
+static void seal_keys_are_wrapped_for_parent_and_grandparent(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v10");
+    struct node *town = node_new(TOWNSHIP, "t10");
+    struct node *county = node_new(COUNTY, "c10");
+    struct log_id log = store_own_log(village->store);
+    struct buf sealed = BUF_INIT;
+    struct buf plain = BUF_INIT;
+    struct slice value = slice_str("sealed for the tiers above");
+    assert_ok(keyring_seal(village->keyring, slice_str("t"), value, &sealed));
+    node_listen(town);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    /* The grandparent comes later: the village is greeted again. */
+    node_listen(county);
+    node_connect(town, county);
+    assert_true(comes_true(has_two_wraps, village, WAIT_MS));
+    await_equal(village, county, &log);
+    assert_ok(keyring_unseal(county->keyring, VILLAGE, slice_str("t"),
+                             buf_slice(&sealed), &plain));
+    assert_true(slice_eq(buf_slice(&plain), value));
+    buf_fini(&sealed);
+    buf_fini(&plain);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
+static _Atomic bool registered;
+static bool entitled_once_registered(void *ctx, uint64_t origin, uint64_t peer)
+{
+    return registered && node_entitled(ctx, origin, peer);
+}
+
+static bool has_stopped_log(void *ctx)
+{
+    return status_of(ctx).stopped_logs > 0;
+}
+
+/* As when a registry entry comes later than the node that it is about. */
+static void a_stopped_log_is_offered_again(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v12");
+    struct node *town = node_new(TOWNSHIP, "t12");
+    struct node *county = node_new(COUNTY, "c12");
+    struct log_id log = store_own_log(village->store);
+    submit(village, 0, 20);
+    county->env.entitled = entitled_once_registered;
+    town->up_conf.stopped_retry_ms = 300;
+    node_listen(town);
+    node_listen(county);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    node_connect(town, county);
+    assert_true(comes_true(has_stopped_log, town, WAIT_MS));
+    assert_int_equal(state_of(county, &log), LOG_ABSENT);
+    registered = true;
+    await_equal(village, county, &log);
+    assert_int_equal(status_of(town).stopped_logs, 0);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
+struct verified {
+    unsigned count;
+    struct verify_result last;
+};
+static void on_result(void *ctx, const struct verify_result *result)
+{
+    struct verified *v = ctx;
+    v->count++;
+    v->last = *result;
+}
+
+static void two_equal_copies_verify_and_a_lag_is_no_difference(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v11");
+    struct node *town = node_new(TOWNSHIP, "t11");
+    struct log_id log = store_own_log(village->store);
+    submit(village, 0, 100);
+    node_listen(town);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    node_disconnect(village);
+    submit(village, 100, 7);
+    struct rpc_channel *channel;
+    struct errmsg why;
+    struct rpc_tls tls = {node_tls, village};
+    assert_ok(rpc_channel_open(&channel, village->rpc, village->parent, &tls,
+                               NULL, &why));
+    struct verified v = {.count = 0};
+    assert_ok(sync_verify(&village->env, channel, NULL, on_result, &v, &why));
+    assert_int_equal(v.count, 1);
+    assert_true(v.last.equal);
+    assert_int_equal(v.last.here, v.last.there + 7);
+    rpc_channel_close(&channel);
+    node_free(village);
+    node_free(town);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_log_is_copied_in_full_and_then_as_it_grows),
+        cmocka_unit_test(
+            an_interrupted_full_copy_sends_no_more_than_its_window_again),
+        cmocka_unit_test(
+            records_of_two_villages_reach_the_county_by_their_township),
+        cmocka_unit_test(an_emptied_parent_is_filled_again),
+        cmocka_unit_test(a_node_that_is_no_child_is_refused_by_name),
+        cmocka_unit_test(a_parent_that_is_another_node_is_not_greeted),
+        cmocka_unit_test(another_root_document_is_refused_by_name),
+        cmocka_unit_test(seal_keys_are_wrapped_for_parent_and_grandparent),
+        cmocka_unit_test(a_stopped_log_is_offered_again),
+        cmocka_unit_test(two_equal_copies_verify_and_a_lag_is_no_difference),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}

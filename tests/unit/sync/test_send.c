@@ -1,0 +1,299 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "sync/send.h"
+
+enum { WINDOW = 1000, SEGMENT = 100 };
+
+static struct log_id id(uint64_t n)
+{
+    return (struct log_id){341821100201, n, LOG_RECORDS};
+}
+
+static void begin(struct send *s)
+{
+    send_init(s, SEGMENT);
+    send_reset(s, WINDOW);
+}
+
+static void grew(struct send *s, uint64_t n, uint64_t size)
+{
+    struct log_id log = id(n);
+    send_grew(s, &log, size, false);
+}
+
+static enum catch_up have(struct send *s, uint64_t n, enum send_verdict v,
+                          uint64_t size)
+{
+    struct log_id log = id(n);
+    return send_have(s, &log, v, size);
+}
+
+static bool acked(struct send *s, uint64_t n, uint64_t size)
+{
+    struct log_id log = id(n);
+    return send_acked(s, &log, size);
+}
+
+/* The next segment is of log `n` from `from`; `last` and `bytes` go out. */
+static void goes(struct send *s, uint64_t n, uint64_t from, uint64_t last,
+                 size_t bytes)
+{
+    struct send_job job;
+    assert_true(send_next(s, &job));
+    assert_int_equal(job.log.incarnation, n);
+    assert_int_equal(job.from, from);
+    send_sent(s, &job, last, bytes);
+}
+
+static void nothing_goes(struct send *s)
+{
+    struct send_job job;
+    assert_false(send_next(s, &job));
+}
+
+static void a_restored_log_is_no_longer_than_it_is(void **state)
+{
+    struct send s;
+    struct send_totals totals;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 250);
+    (void)have(&s, 1, SEND_REFUSED, 70);
+    send_restored(&s, &log, 70, false);
+    nothing_goes(&s);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 70), CATCH_NONE);
+    nothing_goes(&s);
+    send_totals(&s, &totals);
+    assert_int_equal(totals.behind_entries, 0);
+    send_fini(&s);
+}
+
+static void a_log_that_ended_short_is_sent_again(void **state)
+{
+    struct send s;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 30);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    send_stop(&s, &log);
+    send_restored(&s, &log, 30, true);
+    goes(&s, 1, 1, 30, 10);
+    assert_true(acked(&s, 1, 30));
+    /* A fork is for good. */
+    send_bar(&s, &log);
+    grew(&s, 1, 31);
+    send_restored(&s, &log, 31, true);
+    nothing_goes(&s);
+    send_fini(&s);
+}
+
+static void nothing_is_sent_before_the_parent_said_what_it_has(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 10);
+    nothing_goes(&s);
+    assert_int_equal(have(&s, 1, SEND_NOTHING, 0), CATCH_FULL);
+    goes(&s, 1, 1, 10, 50);
+    nothing_goes(&s);
+    send_fini(&s);
+}
+
+static void a_beginning_is_full_incremental_resumed_or_nothing(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 100);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 100), CATCH_NONE);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 40), CATCH_INCREMENTAL);
+    goes(&s, 1, 41, 50, 50);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_NOTHING, 0), CATCH_FULL);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 40), CATCH_RESUMED);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 99), CATCH_RESUMED);
+    goes(&s, 1, 100, 100, 5);
+    assert_true(acked(&s, 1, 100));
+    grew(&s, 1, 120);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 110), CATCH_INCREMENTAL);
+    send_fini(&s);
+}
+
+static void the_window_bounds_what_is_in_flight(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 1000);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    goes(&s, 1, 1, 500, 600);
+    goes(&s, 1, 501, 800, 400);
+    nothing_goes(&s);
+    assert_true(acked(&s, 1, 400));
+    assert_int_equal(s.in_flight, 500); /* half of it, in proportion */
+    goes(&s, 1, 801, 1000, 300);
+    assert_true(acked(&s, 1, 1000));
+    assert_int_equal(s.in_flight, 0);
+    send_fini(&s);
+}
+
+static void an_ack_of_what_the_log_never_had_is_wrong(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 10);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    goes(&s, 1, 1, 5, 50);
+    assert_false(acked(&s, 1, 11));
+    assert_true(acked(&s, 1, 5));
+    assert_true(acked(&s, 1, 3)); /* late */
+    assert_true(acked(&s, 1, 8)); /* left over from an older connection */
+    goes(&s, 1, 9, 10, 10);
+    assert_false(acked(&s, 2, 1));
+    send_fini(&s);
+}
+
+static void small_tails_go_first_but_do_not_starve_the_rest(void **state)
+{
+    struct send s;
+    unsigned bulk = 0;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 100000);
+    grew(&s, 2, 1);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    (void)have(&s, 2, SEND_NOTHING, 0);
+    for (uint64_t i = 1; i < 100; i++) {
+        struct send_job job;
+        assert_true(send_next(&s, &job));
+        assert_true(i > 1 || job.log.incarnation == 2);
+        bulk += job.log.incarnation == 1;
+        send_sent(&s, &job, job.from, 1);
+        grew(&s, 2, send_find(&s, &job.log)->held + 1);
+    }
+    assert_in_range(bulk, 3, 60);
+    send_fini(&s);
+}
+
+static void logs_with_much_missing_take_turns(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    for (uint64_t n = 1; n <= 3; n++) {
+        grew(&s, n, 1000);
+        (void)have(&s, n, SEND_NOTHING, 0);
+    }
+    goes(&s, 1, 1, 10, 10);
+    goes(&s, 2, 1, 10, 10);
+    goes(&s, 3, 1, 10, 10);
+    goes(&s, 1, 11, 20, 10);
+    send_fini(&s);
+}
+
+static void a_stopped_log_frees_its_window_and_others_go_on(void **state)
+{
+    struct send s;
+    struct log_id one = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 1000);
+    grew(&s, 2, 1000);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    (void)have(&s, 2, SEND_NOTHING, 0);
+    goes(&s, 1, 1, 500, 1000);
+    nothing_goes(&s);
+    send_stop(&s, &one);
+    assert_int_equal(s.in_flight, 0);
+    goes(&s, 2, 1, 10, 10);
+    goes(&s, 2, 11, 20, 10);
+    assert_true(acked(&s, 1, 500)); /* on its way when it was stopped */
+    struct send_totals t;
+    send_totals(&s, &t);
+    assert_int_equal(t.stopped_logs, 1);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 500), CATCH_RESUMED);
+    send_bar(&s, &one);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 500), CATCH_NONE);
+    nothing_goes(&s);
+    send_fini(&s);
+}
+
+static void a_parent_that_is_ahead_gets_nothing_until_we_pass_it(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 10);
+    assert_int_equal(have(&s, 1, SEND_MORE, 15), CATCH_NONE);
+    nothing_goes(&s);
+    grew(&s, 1, 15);
+    nothing_goes(&s);
+    grew(&s, 1, 17);
+    goes(&s, 1, 16, 17, 10);
+    send_fini(&s);
+}
+
+static void a_wanted_range_is_sent_again_outside_the_order(void **state)
+{
+    struct send s;
+    struct log_id one = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 50);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    goes(&s, 1, 1, 50, 100);
+    send_want(&s, &one, 11, 20);
+    goes(&s, 1, 11, 16, 10);
+    goes(&s, 1, 17, 24, 10);
+    nothing_goes(&s);
+    send_want(&s, &one, 40, 51); /* was never sent */
+    nothing_goes(&s);
+    assert_true(acked(&s, 1, 50));
+    send_fini(&s);
+}
+
+static void a_log_that_appears_behind_the_last_page_is_new_there(void **state)
+{
+    struct send s;
+    struct log_id two = id(2);
+    (void)state;
+    begin(&s);
+    send_grew(&s, &two, 3, true);
+    goes(&s, 2, 1, 3, 10);
+    send_fini(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restored_log_is_no_longer_than_it_is),
+        cmocka_unit_test(a_log_that_ended_short_is_sent_again),
+        cmocka_unit_test(nothing_is_sent_before_the_parent_said_what_it_has),
+        cmocka_unit_test(a_beginning_is_full_incremental_resumed_or_nothing),
+        cmocka_unit_test(the_window_bounds_what_is_in_flight),
+        cmocka_unit_test(an_ack_of_what_the_log_never_had_is_wrong),
+        cmocka_unit_test(small_tails_go_first_but_do_not_starve_the_rest),
+        cmocka_unit_test(logs_with_much_missing_take_turns),
+        cmocka_unit_test(a_stopped_log_frees_its_window_and_others_go_on),
+        cmocka_unit_test(a_parent_that_is_ahead_gets_nothing_until_we_pass_it),
+        cmocka_unit_test(a_wanted_range_is_sent_again_outside_the_order),
+        cmocka_unit_test(a_log_that_appears_behind_the_last_page_is_new_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
