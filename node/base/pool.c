@@ -1,6 +1,8 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -23,7 +25,12 @@ struct strand {
     bool freed;     /* strand_free() came while scheduled */
 };
 
-/* One lock for the pool and its strands: sections are a few instructions. */
+/* One lock for the pool and its strands: sections are a few instructions.
+ *
+ * Waking a thread costs more than most jobs do. So one is woken at a time: it
+ * wakes the next if it finds more than one job, and short jobs that come
+ * together are mostly done by one thread. Whoever wakes has let go of the lock
+ * before, or the woken thread would wait for it again. */
 struct pool {
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -31,6 +38,9 @@ struct pool {
     size_t waiting;
     size_t queue_max;
     bool stopping;
+    bool waking;        /* a thread was woken and has not come yet */
+    unsigned idle;      /* threads that wait */
+    atomic_uint wakers; /* between giving up the lock and having woken */
     unsigned count;
     pthread_t *threads;
 };
@@ -64,12 +74,30 @@ static struct job *job_new(pool_fn *fn, void *ctx)
     return job;
 }
 
+/* Gives the lock up, and wakes a thread if there is work for one more. */
+static void unlock_and_wake(struct pool *pool)
+{
+    bool wake = pool->jobs.first != NULL && pool->idle > 0 && !pool->waking;
+    if (wake) {
+        pool->waking = true;
+        (void)atomic_fetch_add(&pool->wakers, 1);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (wake) {
+        (void)pthread_cond_signal(&pool->wake);
+        (void)atomic_fetch_sub(&pool->wakers, 1);
+    }
+}
+
 /* Lock held. Waits; NULL once the pool stops and nothing is queued. */
 static struct job *next_job(struct pool *pool)
 {
     struct job *job = pop(&pool->jobs);
     while (job == NULL && !pool->stopping) {
+        pool->idle++;
         (void)pthread_cond_wait(&pool->wake, &pool->lock);
+        pool->idle--;
+        pool->waking = false;
         job = pop(&pool->jobs);
     }
     return job;
@@ -82,7 +110,7 @@ static void *work(void *arg)
     (void)pthread_mutex_lock(&pool->lock);
     while ((job = next_job(pool)) != NULL) {
         pool->waiting--;
-        (void)pthread_mutex_unlock(&pool->lock);
+        unlock_and_wake(pool);
         job->fn(job->ctx);
         mem_free(job);
         (void)pthread_mutex_lock(&pool->lock);
@@ -96,7 +124,6 @@ static void enqueue(struct pool *pool, struct job *job)
 {
     push(&pool->jobs, job);
     pool->waiting++;
-    (void)pthread_cond_signal(&pool->wake);
 }
 
 enum err pool_new(struct pool **out, const char *name, unsigned threads,
@@ -132,7 +159,7 @@ enum err pool_run(struct pool *pool, pool_fn *fn, void *ctx)
     if (!full) {
         enqueue(pool, job);
     }
-    (void)pthread_mutex_unlock(&pool->lock);
+    unlock_and_wake(pool);
     if (full) {
         mem_free(job);
         return ERR_BUSY;
@@ -153,6 +180,9 @@ void pool_close(struct pool **pool_ptr)
     (void)pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->count; i++) {
         (void)pthread_join(pool->threads[i], NULL);
+    }
+    while (atomic_load(&pool->wakers) > 0) {
+        (void)sched_yield();
     }
     (void)pthread_cond_destroy(&pool->wake);
     (void)pthread_mutex_destroy(&pool->lock);
@@ -186,7 +216,7 @@ static void strand_step(void *ctx)
     if (more) {
         enqueue(pool, job_new(strand_step, s));
     }
-    (void)pthread_mutex_unlock(&pool->lock);
+    unlock_and_wake(pool);
     if (gone) {
         mem_free(s);
     }
@@ -201,7 +231,7 @@ void strand_run(struct strand *s, pool_fn *fn, void *ctx)
         s->scheduled = true;
         enqueue(s->pool, job_new(strand_step, s));
     }
-    (void)pthread_mutex_unlock(&s->pool->lock);
+    unlock_and_wake(s->pool);
 }
 
 void strand_free(struct strand *s)
