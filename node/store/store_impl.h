@@ -282,6 +282,7 @@ struct queue {
     uint32_t n;            /* lock */
     uint64_t bytes;        /* lock */
     bool closing;          /* lock */
+    bool asleep;           /* lock: the writer waits and is not woken yet */
     struct item *deferred; /* writer only: belongs to the next group */
 };
 

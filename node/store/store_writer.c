@@ -405,10 +405,12 @@ static struct item *next_items(struct store *s, bool wait, bool *end)
     (void)pthread_mutex_lock(&q->lock);
     int rc = 0;
     while (wait && rc == 0 && q->first == NULL && !q->closing) {
+        q->asleep = true;
         rc = atomic_load(&s->unwritable) == ERR_OK
                  ? pthread_cond_wait(&q->wake, &q->lock)
                  : pthread_cond_timedwait(&q->wake, &q->lock, &limit);
     }
+    q->asleep = false;
     items = take_locked(q);
     *end = items == NULL && q->closing;
     (void)pthread_mutex_unlock(&q->lock);
@@ -509,9 +511,13 @@ enum err writer_push(struct store *s, struct item **item)
         *q->last = it;
         q->last = &it->next;
         *item = NULL;
+    }
+    bool wake = err == ERR_OK && q->asleep;
+    q->asleep = q->asleep && !wake;
+    (void)pthread_mutex_unlock(&q->lock);
+    if (wake) { /* without the lock, or the writer would wait for it again */
         (void)pthread_cond_signal(&q->wake);
     }
-    (void)pthread_mutex_unlock(&q->lock);
     return err;
 }
 
