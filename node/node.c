@@ -22,7 +22,13 @@
 #define CREDITNODE_VERSION "0.1.0"
 #endif
 
-enum { GRACE_MS = 2000, CODE_STEPS_MAX = 8, METHODS_MAX = 16, PATH_LEN = 4096 };
+enum {
+    GRACE_MS = 2000,
+    CODE_STEPS_MAX = 8,
+    METHODS_MAX = 16,
+    PATH_LEN = 4096,
+    KEEP_WRITE_BUFFERS = 4, /* so much freed memory, in store.write_buffer */
+};
 
 /* A configuration that a reload replaced; readers may still hold it. */
 struct retired {
@@ -112,6 +118,15 @@ static void above_changed(void *ctx, const struct log_id *logs, size_t n)
 {
     const struct node *node = ctx;
     downlink_above_changed(node->downlink, logs, n);
+}
+
+/* What a child sent goes on to the parent before it is committed here. */
+static void verified(void *ctx, const struct segment *segment)
+{
+    const struct node *node = ctx;
+    if (node->uplink != NULL) {
+        uplink_forward(node->uplink, segment);
+    }
 }
 
 static uint64_t configured_parent(const struct conf *conf)
@@ -388,6 +403,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
+    mem_keep(KEEP_WRITE_BUFFERS * (size_t)c->store.write_buffer_bytes);
     struct store_conf conf = {.path = path,
                               .has_parent = c->parent.address[0] != 0,
                               .cache_bytes = c->store.cache_bytes,
@@ -451,6 +467,7 @@ static void fill_sync_env(struct node *node)
                                    .entitled = entitled,
                                    .is_child = is_child,
                                    .above_changed = above_changed,
+                                   .verified = verified,
                                    .ctx = node};
 }
 

@@ -1,5 +1,7 @@
 #include "base/mem.h"
 
+#include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,13 @@ char *mem_strdup(const char *text)
 void mem_free(void *ptr)
 {
     free(ptr);
+}
+
+void mem_keep(size_t bytes)
+{
+    int keep = bytes < INT_MAX ? (int)bytes : INT_MAX;
+    (void)mallopt(M_MMAP_THRESHOLD, keep);
+    (void)mallopt(M_TRIM_THRESHOLD, keep);
 }
 
 void mem_wipe(void *ptr, size_t len)

@@ -17,6 +17,10 @@ void *mem_dup(const void *data, size_t len) __attribute__((returns_nonnull));
 char *mem_strdup(const char *text) __attribute__((returns_nonnull));
 /* NULL is allowed. */
 void mem_free(void *ptr);
+/* For the whole process, once, at its start: so much freed memory is kept for
+ * the next use. What goes back to the system comes again as zeroed pages, each
+ * by a fault; buffers of messages and batches would pay for that each time. */
+void mem_keep(size_t bytes);
 /* Overwrites secrets in a way the compiler keeps. */
 void mem_wipe(void *ptr, size_t len);
 
