@@ -48,7 +48,7 @@ struct store_head {
     struct hash root;         /* at the durable size */
     struct checkpoint newest; /* newest checkpoint, its size ≥ the log's */
     struct bridge bridge;     /* from the durable size to newest.size */
-    uint64_t goal;            /* PULLING: size to be reached; else 0 */
+    uint64_t end; /* the size that its successor names; 0: it names none */
 };
 
 /* Where the index finds a subject. Organisations: kind and identifier.

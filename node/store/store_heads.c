@@ -58,7 +58,7 @@ enum err head_decode(struct slice coded, struct head *out)
     bridge_get(&r, &h->bridge);
     out->limit = reader_u64(&r);
     out->limit_root = get_hash(&r);
-    h->goal = h->state == LOG_PULLING ? out->limit : 0;
+    h->end = out->limit;
     return reader_done(&r) && state <= LOG_FORKED ? ERR_OK : ERR_CORRUPT;
 }
 

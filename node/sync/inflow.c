@@ -340,6 +340,16 @@ static enum err try_append(struct inflow *in, struct segment **seg,
     return err;
 }
 
+/* Not where the log has an end: whether it may grow is judged at its commit. */
+static void forward(struct inflow *in, const struct segment *seg, bool there)
+{
+    const struct sync_env *env = in->down->env;
+    if (env->verified != NULL && there && in->head.state == LOG_ACTIVE &&
+        in->head.end == 0) {
+        env->verified(env->ctx, seg);
+    }
+}
+
 static void append(struct inflow *in, struct in_log *il, struct segment *seg,
                    uint64_t bytes)
 {
@@ -430,6 +440,7 @@ void inflow_segment(struct inflow *in, const struct wire_segment *segment,
     } else if (seg == NULL) {
         held_already(in, il);
     } else {
+        forward(in, seg, there);
         append(in, il, seg, bytes);
     }
 }

@@ -22,10 +22,11 @@ const char *catch_up_name(enum catch_up kind)
     return catch_names[kind];
 }
 
-void send_init(struct send *send, uint32_t segment_bytes)
+void send_init(struct send *send, uint32_t segment_bytes, uint32_t pace_ms)
 {
     memset(send, 0, sizeof *send);
     send->segment_bytes = segment_bytes;
+    send->pace_ms = pace_ms;
 }
 
 void send_fini(struct send *send)
@@ -40,23 +41,40 @@ struct send_log *send_find(const struct send *send, const struct log_id *log)
 
 /* ---- turns ---- */
 
+static uint64_t missing(const struct send_log *l)
+{
+    return l->held > l->sent ? l->held - l->sent : 0;
+}
+
 /* While part of a log is under way, a little more of it waits for the
  * acknowledgement, as in Nagle's rule for TCP (RFC 896): an idle line carries
- * a lone record at once, a busy one carries many in a message, and each
- * message costs a proof, a signature and a commit at every tier. */
+ * a lone record at once, a busy one carries many in a message. */
 static bool has_work(const struct send_log *l)
 {
     if (l->state != SEND_LIVE || l->want_first != 0) {
         return l->state == SEND_LIVE;
     }
-    uint64_t missing = l->held - l->sent;
-    return missing > TAIL_ENTRIES || (missing > 0 && l->sent == l->acked);
+    return missing(l) > TAIL_ENTRIES || (missing(l) > 0 && l->sent == l->acked);
+}
+
+static int64_t due_ms(const struct send *send, const struct send_log *l)
+{
+    return l->sent_at_ms == 0 ? 0 : l->sent_at_ms + send->pace_ms;
+}
+
+static enum send_queue queue_for(const struct send *send,
+                                 const struct send_log *l)
+{
+    if (missing(l) > TAIL_ENTRIES) {
+        return QUEUE_BULK;
+    }
+    return l->want_first == 0 && due_ms(send, l) > send->now_ms ? QUEUE_PACED
+                                                                : QUEUE_TAIL;
 }
 
 static void put_last(struct send *send, struct send_log *l)
 {
-    uint64_t missing = l->held - l->sent;
-    l->queue = missing <= TAIL_ENTRIES ? QUEUE_TAIL : QUEUE_BULK;
+    l->queue = (uint8_t)queue_for(send, l);
     struct send_queue_ends *q = &send->queue[l->queue];
     l->next = NULL;
     if (q->last != NULL) {
@@ -82,14 +100,37 @@ static void take_out(struct send *send, struct send_log *l)
     l->next = NULL;
 }
 
-/* Gives the log a turn, or takes it, as its numbers now say. */
+/* Gives the log a turn, or takes it, as its numbers now say. What was paced
+ * and has become much waits no longer. */
 static void settle(struct send *send, struct send_log *l)
 {
-    if (!has_work(l) && l->queue != QUEUE_NONE) {
+    bool paced = l->queue == QUEUE_PACED;
+    if (l->queue != QUEUE_NONE &&
+        (!has_work(l) || (paced && queue_for(send, l) != QUEUE_PACED))) {
         take_out(send, l);
-    } else if (has_work(l) && l->queue == QUEUE_NONE) {
+    }
+    if (has_work(l) && l->queue == QUEUE_NONE) {
         put_last(send, l);
     }
+}
+
+/* Logs are put there in order of their growth, not of their last segment: one
+ * may wait for those before it, never for longer than the pace. */
+void send_at(struct send *send, int64_t now_ms)
+{
+    struct send_log *l;
+    send->now_ms = now_ms;
+    while ((l = send->queue[QUEUE_PACED].first) != NULL &&
+           due_ms(send, l) <= now_ms) {
+        take_out(send, l);
+        put_last(send, l);
+    }
+}
+
+int64_t send_due_ms(const struct send *send)
+{
+    const struct send_log *l = send->queue[QUEUE_PACED].first;
+    return l != NULL ? due_ms(send, l) : 0;
 }
 
 static void release(struct send *send, struct send_log *l, uint64_t bytes)
@@ -113,6 +154,7 @@ void send_reset(struct send *send, uint64_t window)
         l->note_size = 0;
         l->note_at_ms = 0;
         l->chain_print = 0;
+        l->sent_at_ms = 0;
     }
     memset(send->queue, 0, sizeof send->queue);
     send->in_flight = 0;
@@ -196,7 +238,7 @@ bool send_acked(struct send *send, const struct log_id *log, uint64_t size)
     if (l->state != SEND_LIVE || size <= l->acked) {
         return true; /* late, or only about the tiers above */
     }
-    if (size > l->held) {
+    if (size > l->held && size > l->sent) {
         return false;
     }
     if (size > l->sent) {
@@ -269,7 +311,8 @@ void send_want(struct send *send, const struct log_id *log, uint64_t first,
                uint64_t last)
 {
     struct send_log *l = send_find(send, log);
-    if (l == NULL || first == 0 || first > last || last > l->sent) {
+    if (l == NULL || first == 0 || first > last || last > l->sent ||
+        last > l->held) {
         return;
     }
     l->want_first = first;
@@ -311,11 +354,28 @@ void send_sent(struct send *send, const struct send_job *job, uint64_t last,
         l->in_flight += bytes;
         send->in_flight += bytes;
     }
+    l->sent_at_ms = send->now_ms;
     if (l->queue != QUEUE_NONE) {
         send->tail_turns = l->queue == QUEUE_TAIL ? send->tail_turns + 1 : 0;
         take_out(send, l);
     }
     settle(send, l);
+}
+
+bool send_forward(struct send *send, const struct log_id *log, uint64_t first,
+                  uint64_t last, size_t bytes)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL || l->state != SEND_LIVE || l->want_first != 0 ||
+        l->sent + 1 != first || send->in_flight >= send->window) {
+        return false;
+    }
+    l->sent = last;
+    l->sent_at_ms = send->now_ms;
+    l->in_flight += bytes;
+    send->in_flight += bytes;
+    settle(send, l);
+    return true;
 }
 
 void send_totals(const struct send *send, struct send_totals *out)

@@ -5,8 +5,12 @@
  * before logs with much, each kind in turn; a turn is one segment. The bytes
  * in flight are bounded by the window the parent announced.
  *
- * Pure: no I/O, no clock, no trees. One small struct a log. Threads: the
- * caller's lock. */
+ * A lone entry leaves at once; while a log flows, its small segments keep a
+ * pace, because each message costs a proof, a signature and a commit at every
+ * tier, whatever it holds.
+ *
+ * Pure: no I/O, no trees, and the clock is the caller's (send_at()). One small
+ * struct a log. Threads: the caller's lock. */
 #ifndef SYNC_SEND_H
 #define SYNC_SEND_H
 
@@ -28,13 +32,13 @@ enum send_verdict {
     SEND_REFUSED, /* the copies differ, or it wants none */
 };
 
-enum send_queue { QUEUE_NONE, QUEUE_TAIL, QUEUE_BULK, QUEUES };
+enum send_queue { QUEUE_NONE, QUEUE_TAIL, QUEUE_BULK, QUEUE_PACED, QUEUES };
 
 struct send_log {
-    struct log_id log; /* first: see logmap.h */
-    uint64_t held;
-    uint64_t acked; /* durable at the parent */
-    uint64_t sent;
+    struct log_id log;   /* first: see logmap.h */
+    uint64_t held;       /* committed here */
+    uint64_t acked;      /* durable at the parent */
+    uint64_t sent;       /* past `held` if forwarded before its commit */
     uint64_t in_flight;  /* bytes of acked + 1 … sent */
     uint64_t full_goal;  /* size at which an unfinished full copy ends */
     uint64_t want_first; /* to be sent again; 0: nothing */
@@ -42,6 +46,7 @@ struct send_log {
     uint64_t note_size;   /* the checkpoint last sent on this connection … */
     int64_t note_at_ms;   /* … is told by its size and time */
     uint64_t chain_print; /* of the chain last sent, 0: none */
+    int64_t sent_at_ms;   /* of the last segment; 0: none */
     struct send_log *next;
     uint8_t state; /* enum send_state */
     uint8_t queue; /* enum send_queue */
@@ -59,14 +64,22 @@ struct send {
     uint64_t window;
     uint64_t in_flight;
     uint32_t segment_bytes;
+    uint32_t pace_ms;
+    int64_t now_ms;
     unsigned tail_turns; /* in a row while bulk waits */
 };
 
-void send_init(struct send *send, uint32_t segment_bytes);
+/* `pace_ms`: between small segments of one log; 0: as they come. */
+void send_init(struct send *send, uint32_t segment_bytes, uint32_t pace_ms);
 void send_fini(struct send *send);
 /* A connection ended or begins: nothing is known of the parent's side, except
  * which full copies were begun. */
 void send_reset(struct send *send, uint64_t window);
+
+/* Tells the time, by a clock that does not go back; what was paced is due. */
+void send_at(struct send *send, int64_t now_ms);
+/* When a paced segment may go; 0: none waits. */
+int64_t send_due_ms(const struct send *send);
 
 /* The log holds `size` entries here; makes it known when it is new. With
  * `all_told` (the parent's last page came) a log it did not name is not
@@ -102,6 +115,13 @@ MUST_USE bool send_next(struct send *send, struct send_job *job);
 /* Entries up to `last` went out in `bytes`. */
 void send_sent(struct send *send, const struct send_job *job, uint64_t last,
                size_t bytes);
+
+/* Entries `first` to `last`, verified and on their way into the store here,
+ * are about to go out in `bytes`. False, and nothing booked: the parent does
+ * not expect just these, or the window is full; they are sent when they are
+ * committed. */
+MUST_USE bool send_forward(struct send *send, const struct log_id *log,
+                           uint64_t first, uint64_t last, size_t bytes);
 
 struct send_log *send_find(const struct send *send, const struct log_id *log);
 

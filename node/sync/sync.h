@@ -36,6 +36,9 @@ struct sync_env {
     /* Told which logs are known to have got further above; may be NULL. Hands
      * them to downlink_above_changed(). Any thread, must not block. */
     void (*above_changed)(void *ctx, const struct log_id *logs, size_t n);
+    /* Told of a child's segment that was verified, before it is committed;
+     * may be NULL. Hands it to uplink_forward(). Any thread, must not block. */
+    void (*verified)(void *ctx, const struct segment *segment);
     void *ctx;
 };
 
@@ -102,6 +105,10 @@ void uplink_reconnect(struct uplink *uplink);
 /* After trust_reload(): lets go of a parent whose certificate was revoked. */
 void uplink_recheck(struct uplink *uplink);
 void uplink_status(struct uplink *uplink, struct uplink_status *out);
+/* Sends a verified segment on without waiting for its commit here, if the
+ * parent expects just that; else it goes when it is committed. Nothing is
+ * acknowledged by it. Any thread, does not block. */
+void uplink_forward(struct uplink *uplink, const struct segment *segment);
 
 /* ---- from children ---- */
 

@@ -10,6 +10,7 @@ enum {
     DIALING_MS = 10000,
     STOPPED_RETRY_MS = 600000,
     REWRAP_MS = 3600000,
+    PACE_MS = 10, /* docs/decisions/0008-forwarding.md */
 };
 
 /* ---- the connection's callbacks ---- */
@@ -355,12 +356,13 @@ static struct uplink *make(const struct sync_env *env,
                              .backoff_min_ms = conf->backoff_min_ms,
                              .backoff_max_ms = conf->backoff_max_ms,
                          });
-    send_init(&up->send, conf->segment_bytes);
+    send_init(&up->send, conf->segment_bytes, PACE_MS);
     source_init(&up->source, trust_federation(env->trust));
     up->recv = recv_new(env->trust);
     up->ticker = ticker_new(env->loop, on_tick, up);
     up->retry = ticker_new(env->loop, on_retry, up);
     up->rewrap = ticker_new(env->loop, on_rewrap, up);
+    up->pace = ticker_new(env->loop, uplink_paced, up);
     up->strand = strand_new(rpc_pool(env->rpc));
     return up;
 }
@@ -377,6 +379,7 @@ static void dispose(struct uplink *up)
     ticker_free(&up->ticker);
     ticker_free(&up->retry);
     ticker_free(&up->rewrap);
+    ticker_free(&up->pace);
     strand_free(up->strand);
     recv_free(&up->recv);
     source_fini(&up->source);

@@ -6,7 +6,8 @@
  *   restore.c         an own log that was rolled back
  *
  * Threads: a connection's callbacks come one at a time; the pump runs on the
- * writer thread (one small segment) or on the strand; all meet under `lock`,
+ * writer thread (one small segment) or on the strand, and a child's callback
+ * takes its place to forward a segment; all meet under `lock`,
  * which is never held while the store is read or a message is sent. */
 #ifndef SYNC_UPLINK_IMPL_H
 #define SYNC_UPLINK_IMPL_H
@@ -47,6 +48,7 @@ struct uplink {
     struct ticker *ticker;
     struct ticker *retry;  /* offers stopped logs again */
     struct ticker *rewrap; /* looks for seal keys made since the greeting */
+    struct ticker *pace;   /* paced segments are due */
     struct strand *strand;
     struct restore *restore;
     struct source source; /* the pump's */
@@ -95,6 +97,8 @@ void uplink_wrap_keys(struct uplink *up);
 void uplink_pump(struct uplink *up, unsigned turns);
 /* The stream takes messages again. */
 void uplink_drained(struct conn *conn);
+/* The time of a paced segment has come; loop thread. */
+void uplink_paced(void *ctx);
 /* store_watch() calls it after each commit. */
 void uplink_committed(void *ctx, const struct log_id *logs, size_t n);
 /* restore.h calls it. */

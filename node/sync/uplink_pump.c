@@ -26,6 +26,25 @@ struct told {
     uint64_t chain_print;
 };
 
+/* What is told with a segment under this head; `told` comes to be what the
+ * parent knows once it was sent. */
+struct news {
+    bool note;
+    bool chain;
+};
+static struct news news_of(struct told *told, const struct checkpoint *newest,
+                           struct slice chain)
+{
+    struct news news = {.note = told->note_size != newest->size ||
+                                told->note_at_ms != newest->at_ms};
+    if (news.note) {
+        uint64_t print = print_of(chain);
+        news.chain = print != told->chain_print;
+        *told = (struct told){newest->size, newest->at_ms, print};
+    }
+    return news;
+}
+
 /* Reads and encodes; `told` comes back as it is once this was sent. */
 static enum err build(struct uplink *up, const struct send_job *job,
                       struct told *told, struct buf *message)
@@ -36,20 +55,18 @@ static enum err build(struct uplink *up, const struct send_job *job,
     if (err != ERR_OK) {
         return err;
     }
-    bool note = told->note_size != src->head.newest.size ||
-                told->note_at_ms != src->head.newest.at_ms;
-    bool chain = false;
-    if (note) {
-        err = source_read_note(src, up->env->store);
-        if (err != ERR_OK) {
-            return err;
-        }
-        uint64_t print = print_of(buf_slice(&src->chain));
-        chain = print != told->chain_print;
-        *told =
-            (struct told){src->head.newest.size, src->head.newest.at_ms, print};
+    if (told->note_size > src->head.newest.size) {
+        return ERR_BUSY; /* forwarded, its commit is still to come */
     }
-    struct wire_segment_out out = source_segment(src, note, chain);
+    if (told->note_size != src->head.newest.size ||
+        told->note_at_ms != src->head.newest.at_ms) {
+        err = source_read_note(src, up->env->store);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct news news = news_of(told, &src->head.newest, buf_slice(&src->chain));
+    struct wire_segment_out out = source_segment(src, news.note, news.chain);
     wire_put_segment(message, &out);
     return message->len <= RPC_MESSAGE_MAX ? ERR_OK : ERR_TOO_LARGE;
 }
@@ -83,24 +100,31 @@ static bool unreadable(struct uplink *up, const struct send_job *job,
     return true;
 }
 
-/* Lock held. Books before it sends: the Ack may come at once. */
-static void book(struct uplink *up, const struct send_job *job,
-                 const struct told *told, size_t bytes)
+/* Lock held. A segment is about to go. */
+static void note_sent(struct uplink *up, struct send_log *l,
+                      const struct told *told, uint64_t entries, size_t bytes)
 {
-    struct send_log *l = send_find(&up->send, &job->log);
     l->note_size = told->note_size;
     l->note_at_ms = told->note_at_ms;
     l->chain_print = told->chain_print;
-    const struct source *src = &up->source;
-    up->status.sent_entries += src->end - src->refs[0].first + 1;
+    up->status.sent_entries += entries;
     up->status.sent_bytes += bytes;
-    send_sent(&up->send, job, src->end, bytes);
     unsigned todo;
     link_owed(&up->link, up->send.in_flight > 0, &todo);
     if ((todo & LINK_ARM) != 0) {
         up->deadline_at_ms = clock_mono_ms() + up->link.deadline_ms;
         ticker_at(up->ticker, up->deadline_at_ms);
     }
+}
+
+/* Lock held. Books before it sends: the Ack may come at once. */
+static void book(struct uplink *up, const struct send_job *job,
+                 const struct told *told, size_t bytes)
+{
+    const struct source *src = &up->source;
+    send_sent(&up->send, job, src->end, bytes);
+    note_sent(up, send_find(&up->send, &job->log), told,
+              src->end - src->refs[0].first + 1, bytes);
 }
 
 /* Lock held, given up while the message goes. The connection cannot end while
@@ -124,6 +148,18 @@ static bool transmit(struct uplink *up, struct conn *conn, struct buf *message)
     return err == ERR_OK;
 }
 
+/* Lock held. What is due now; what is paced gets its time. */
+static bool next(struct uplink *up, struct send_job *job)
+{
+    send_at(&up->send, clock_mono_ms());
+    bool any = send_next(&up->send, job);
+    int64_t due_at = send_due_ms(&up->send);
+    if (due_at != 0) {
+        ticker_at(up->pace, due_at);
+    }
+    return any;
+}
+
 /* Lock held. One segment; false: nothing to send or no room. */
 static bool pump_one(struct uplink *up)
 {
@@ -139,7 +175,7 @@ static bool pump_one(struct uplink *up)
     }
     struct send_job job;
     struct told told;
-    if (!send_next(&up->send, &job)) {
+    if (!next(up, &job)) {
         return false;
     }
     enum err err = build_unlocked(up, &job, &told, &message);
@@ -195,12 +231,92 @@ void uplink_pump(struct uplink *up, unsigned turns)
     up->pumping = false;
     (void)pthread_cond_broadcast(&up->idle);
     struct send_job job;
-    if ((more || up->pump_again) && up->conn != NULL &&
-        send_next(&up->send, &job)) {
+    if ((more || up->pump_again) && up->conn != NULL && next(up, &job)) {
         queue_pump(up);
     }
     (void)pthread_mutex_unlock(&up->lock);
 }
+
+void uplink_paced(void *ctx)
+{
+    struct uplink *up = ctx;
+    (void)pthread_mutex_lock(&up->lock);
+    queue_pump(up);
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
+/* ---- forwarding ---- */
+
+enum { FRAMING_MAX = 16 << 10 }; /* of one message: names, lengths of blocks */
+
+/* Lock held. Takes the pump's place, so that segments of a log cannot overtake
+ * each other. NULL: not now. */
+static struct conn *claim(struct uplink *up, const struct segment *seg,
+                          size_t bytes)
+{
+    struct conn *conn = up->conn;
+    send_at(&up->send, clock_mono_ms());
+    if (conn == NULL || !conn->paged || conn->blocked || conn->parked.len > 0 ||
+        up->pumping ||
+        !send_forward(&up->send, &seg->log, seg->first,
+                      seg->first + seg->count - 1, bytes)) {
+        return NULL;
+    }
+    up->pumping = true;
+    up->pump_again = false;
+    return conn;
+}
+
+static void put_forwarded(struct buf *message, const struct segment *seg,
+                          struct news news)
+{
+    struct slice none = slice_of(NULL, 0);
+    struct buf bridge = BUF_INIT;
+    if (seg->bridge.n > 0) {
+        bridge_put(&bridge, &seg->bridge);
+    }
+    wire_put_segment(message,
+                     &(struct wire_segment_out){
+                         .log = seg->log,
+                         .blocks = &seg->blocks,
+                         .refs = seg->refs,
+                         .refs_count = seg->refs_count,
+                         .note = news.note ? buf_slice(&seg->note) : none,
+                         .bridge = buf_slice(&bridge),
+                         .chain = news.chain ? buf_slice(&seg->chain) : none,
+                     });
+    buf_fini(&bridge);
+}
+
+void uplink_forward(struct uplink *up, const struct segment *seg)
+{
+    size_t bytes = seg->blocks.len + seg->note.len + seg->chain.len;
+    if (seg->refs[0].first != seg->first ||
+        bytes + FRAMING_MAX > RPC_MESSAGE_MAX) {
+        return;
+    }
+    (void)pthread_mutex_lock(&up->lock);
+    struct conn *conn = claim(up, seg, bytes);
+    if (conn != NULL) {
+        struct send_log *l = send_find(&up->send, &seg->log);
+        struct told told = {l->note_size, l->note_at_ms, l->chain_print};
+        struct news news = news_of(&told, &seg->newest, buf_slice(&seg->chain));
+        note_sent(up, l, &told, seg->count, bytes);
+        (void)pthread_mutex_unlock(&up->lock);
+        struct buf message = BUF_INIT;
+        put_forwarded(&message, seg, news);
+        (void)pthread_mutex_lock(&up->lock);
+        (void)transmit(up, conn, &message);
+        up->pumping = false;
+        (void)pthread_cond_broadcast(&up->idle);
+        if (up->pump_again) {
+            queue_pump(up);
+        }
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
+/* ---- the pump goes on ---- */
 
 void uplink_drained(struct conn *conn)
 {
@@ -241,7 +357,7 @@ void uplink_committed(void *ctx, const struct log_id *logs, size_t n)
     (void)pthread_mutex_lock(&up->lock);
     /* A lone record leaves at once, from here; a flow is the strand's. */
     struct send_job job;
-    bool due = send_next(&up->send, &job);
+    bool due = next(up, &job);
     bool lone =
         due && up->send.in_flight == 0 && !up->pumping && !up->pump_queued;
     up->pump_again = true;

@@ -180,6 +180,8 @@ struct node {
     struct uplink_conf up_conf;
     struct downlink_conf down_conf;
     struct uplink *up;
+    pthread_mutex_t up_lock; /* held by who forwards, and when `up` changes */
+    uint64_t reserve;        /* a huge one: its store takes nothing */
 };
 
 static inline bool node_entitled(void *ctx, uint64_t origin, uint64_t peer)
@@ -204,6 +206,16 @@ static inline void node_above(void *ctx, const struct log_id *logs,
 {
     struct node *n = ctx;
     downlink_above_changed(n->down, logs, count);
+}
+
+static inline void node_verified(void *ctx, const struct segment *segment)
+{
+    struct node *n = ctx;
+    (void)pthread_mutex_lock(&n->up_lock);
+    if (n->up != NULL) {
+        uplink_forward(n->up, segment);
+    }
+    (void)pthread_mutex_unlock(&n->up_lock);
 }
 
 static inline const struct tls_material *node_tls(void *ctx, uint64_t *gen)
@@ -246,6 +258,7 @@ static inline void node_start(struct node *n)
     const struct store_conf conf = {.path = n->path,
                                     .has_parent = n->has_parent,
                                     .cache_bytes = 2 << 20,
+                                    .reserve_bytes = n->reserve,
                                     .write_buffer_bytes = 4 << 20,
                                     .queue_max = 256,
                                     .queue_bytes_max = 32 << 20};
@@ -278,6 +291,7 @@ static inline void node_start(struct node *n)
                                .entitled = node_entitled,
                                .is_child = node_is_child,
                                .above_changed = node_above,
+                               .verified = node_verified,
                                .ctx = n};
     assert_ok(downlink_new(&n->down, &n->env, &n->down_conf));
 }
@@ -294,6 +308,7 @@ static inline struct node *node_new_with(uint64_t code, const char *name,
     (void)snprintf(n->keys, sizeof n->keys, "%s.keys", n->path);
     (void)snprintf(n->field, sizeof n->field, "node=%s", name);
     n->log.fields = n->field;
+    (void)pthread_mutex_init(&n->up_lock, NULL);
     load_identity(n, "sign", CERT_USE_SIGN, &n->sign);
     load_identity(n, "seal", CERT_USE_SEAL, &n->seal);
     load_tls(n);
@@ -335,13 +350,21 @@ static inline void start_up(void *ctx)
     struct node *n = ctx;
     struct errmsg why;
     struct rpc_tls tls = {node_tls, n};
-    assert_ok(uplink_start(&n->up, &n->env, &tls, &n->up_conf, &why));
+    struct uplink *up;
+    assert_ok(uplink_start(&up, &n->env, &tls, &n->up_conf, &why));
+    (void)pthread_mutex_lock(&n->up_lock);
+    n->up = up;
+    (void)pthread_mutex_unlock(&n->up_lock);
 }
 
 static inline void stop_up(void *ctx)
 {
     struct node *n = ctx;
-    uplink_stop(&n->up);
+    (void)pthread_mutex_lock(&n->up_lock);
+    struct uplink *up = n->up;
+    n->up = NULL;
+    (void)pthread_mutex_unlock(&n->up_lock);
+    uplink_stop(&up);
 }
 
 static inline void node_connect(struct node *n, const struct node *parent)
@@ -388,6 +411,7 @@ static inline void node_free(struct node *n)
     identity_fini(&n->seal);
     tls_material_fini(&n->tls);
     shell("rm -rf %s %s", n->path, n->keys);
+    (void)pthread_mutex_destroy(&n->up_lock);
     mem_free(n);
 }
 

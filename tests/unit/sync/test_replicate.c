@@ -32,6 +32,12 @@ static void a_log_is_copied_in_full_and_then_as_it_grows(void **state)
     node_free(town);
 }
 
+static void reconnect(void *ctx)
+{
+    struct node *n = ctx;
+    uplink_reconnect(n->up);
+}
+
 struct reach {
     struct node *node;
     struct log_id log;
@@ -322,6 +328,62 @@ static void two_equal_copies_verify_and_a_lag_is_no_difference(void **state)
     node_free(town);
 }
 
+static bool is_streaming(void *ctx)
+{
+    return status_of(ctx).state == UPLINK_STREAMING;
+}
+
+/* It listens only when its own parent has greeted it. */
+static void restart_relay(struct node *n, const struct node *parent,
+                          uint64_t reserve)
+{
+    node_stop(n);
+    n->reserve = reserve;
+    node_start(n);
+    node_connect(n, parent);
+    assert_true(comes_true(is_streaming, n, WAIT_MS));
+    node_listen(n);
+}
+
+/* A relay passes on what it verified, though its own disk is full: nothing is
+ * acknowledged by it, and when it has room again all copies are the same. */
+static void a_parent_may_hold_more_than_the_relay_below_it(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v20");
+    struct node *town = node_new(TOWNSHIP, "t20");
+    struct node *county = node_new(COUNTY, "c20");
+    struct log_id log = store_own_log(village->store);
+    node_listen(county);
+    node_listen(town);
+    node_connect(town, county);
+    node_connect(village, town);
+    submit(village, 0, 10);
+    await_acked(village, county, &log);
+
+    restart_relay(town, county, UINT64_MAX / 2);
+    uint64_t there = size_of(town, &log);
+    struct reach all = {county, log, there + 5};
+    on_loop(reconnect, village);
+    submit(village, 10, 5);
+    assert_true(comes_true(reached, &all, WAIT_MS));
+    assert_int_equal(size_of(town, &log), there);
+
+    restart_relay(town, county, 0);
+    on_loop(reconnect, village);
+    submit(village, 20, 3);
+    await_equal(village, town, &log);
+    await_equal(village, county, &log);
+    await_acked(village, county, &log);
+    assert_int_equal(state_of(county, &log), LOG_ACTIVE);
+    assert_int_equal(count_lines("SYNC-FORKED", "c20"), 0);
+    assert_int_equal(count_lines("SYNC-PROTOCOL", "t20"), 0);
+    assert_int_equal(count_lines("SYNC-UNREADABLE", "t20"), 0);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +398,7 @@ int main(void)
         cmocka_unit_test(another_root_document_is_refused_by_name),
         cmocka_unit_test(seal_keys_are_wrapped_for_parent_and_grandparent),
         cmocka_unit_test(a_stopped_log_is_offered_again),
+        cmocka_unit_test(a_parent_may_hold_more_than_the_relay_below_it),
         cmocka_unit_test(two_equal_copies_verify_and_a_lag_is_no_difference),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);

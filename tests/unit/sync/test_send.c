@@ -16,7 +16,7 @@ static struct log_id id(uint64_t n)
 
 static void begin(struct send *s)
 {
-    send_init(s, SEGMENT);
+    send_init(s, SEGMENT, 0);
     send_reset(s, WINDOW);
 }
 
@@ -279,6 +279,160 @@ static void a_log_that_appears_behind_the_last_page_is_new_there(void **state)
     send_fini(&s);
 }
 
+enum { PACE = 10 };
+
+static void begin_paced(struct send *s)
+{
+    send_init(s, SEGMENT, PACE);
+    send_reset(s, WINDOW);
+}
+
+static void a_lone_entry_leaves_at_once_and_a_flow_keeps_its_pace(void **state)
+{
+    struct send s;
+    (void)state;
+    begin_paced(&s);
+    send_at(&s, 100);
+    grew(&s, 1, 1);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    goes(&s, 1, 1, 1, 10);
+    assert_true(acked(&s, 1, 1));
+    assert_int_equal(send_due_ms(&s), 0);
+
+    send_at(&s, 103);
+    grew(&s, 1, 2);
+    nothing_goes(&s);
+    assert_int_equal(send_due_ms(&s), 100 + PACE);
+    send_at(&s, 109);
+    grew(&s, 1, 5);
+    nothing_goes(&s);
+    send_at(&s, 110);
+    assert_int_equal(send_due_ms(&s), 0);
+    goes(&s, 1, 2, 5, 10);
+    assert_true(acked(&s, 1, 5));
+
+    send_at(&s, 150);
+    grew(&s, 1, 6);
+    goes(&s, 1, 6, 6, 10);
+    send_fini(&s);
+}
+
+static void what_becomes_much_waits_no_longer(void **state)
+{
+    struct send s;
+    (void)state;
+    begin_paced(&s);
+    send_at(&s, 100);
+    grew(&s, 1, 1);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    goes(&s, 1, 1, 1, 10);
+    assert_true(acked(&s, 1, 1));
+    grew(&s, 1, 3);
+    nothing_goes(&s);
+    grew(&s, 1, 300);
+    assert_int_equal(send_due_ms(&s), 0);
+    goes(&s, 1, 2, 300, 100);
+    send_fini(&s);
+}
+
+static void a_paced_log_holds_up_no_other(void **state)
+{
+    struct send s;
+    (void)state;
+    begin_paced(&s);
+    send_at(&s, 100);
+    for (uint64_t n = 1; n <= 2; n++) {
+        grew(&s, n, 1);
+        (void)have(&s, n, SEND_NOTHING, 0);
+    }
+    goes(&s, 1, 1, 1, 10);
+    assert_true(acked(&s, 1, 1));
+    grew(&s, 1, 2);
+    goes(&s, 2, 1, 1, 10); /* its first */
+    nothing_goes(&s);
+    struct log_id log = id(1);
+    send_stop(&s, &log);
+    assert_int_equal(send_due_ms(&s), 0);
+    /* A new connection begins without a wait. */
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 1), CATCH_INCREMENTAL);
+    goes(&s, 1, 2, 2, 10);
+    send_fini(&s);
+}
+
+static bool forward(struct send *s, uint64_t n, uint64_t first, uint64_t last)
+{
+    struct log_id log = id(n);
+    return send_forward(s, &log, first, last, 100);
+}
+
+static void what_was_forwarded_is_not_sent_again(void **state)
+{
+    struct send s;
+    struct send_totals totals;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 10);
+    assert_false(forward(&s, 1, 11, 12)); /* not said yet what it has */
+    (void)have(&s, 1, SEND_PREFIX, 10);
+    assert_true(forward(&s, 1, 11, 14));
+    assert_false(forward(&s, 1, 14, 16)); /* twice */
+    assert_false(forward(&s, 1, 16, 17)); /* a gap */
+    assert_false(forward(&s, 2, 1, 1));   /* a log not known yet */
+    nothing_goes(&s);
+    send_totals(&s, &totals);
+    assert_int_equal(totals.behind_entries, 0);
+
+    /* Acknowledged above before it is committed here, then committed. */
+    assert_true(acked(&s, 1, 13));
+    assert_false(acked(&s, 1, 15));
+    grew(&s, 1, 14);
+    nothing_goes(&s);
+    assert_true(acked(&s, 1, 14));
+    assert_int_equal(s.in_flight, 0);
+    grew(&s, 1, 15);
+    goes(&s, 1, 15, 15, 10);
+    send_fini(&s);
+}
+
+static void a_full_window_or_a_stopped_log_is_not_forwarded_to(void **state)
+{
+    struct send s;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 1);
+    (void)have(&s, 1, SEND_PREFIX, 1);
+    for (uint64_t n = 2; n < 2 + WINDOW / 100; n++) {
+        assert_true(forward(&s, 1, n, n));
+    }
+    assert_false(forward(&s, 1, 2 + WINDOW / 100, 2 + WINDOW / 100));
+    send_stop(&s, &log);
+    assert_int_equal(s.in_flight, 0);
+    assert_false(forward(&s, 1, 2 + WINDOW / 100, 2 + WINDOW / 100));
+    send_fini(&s);
+}
+
+/* Its commit here failed, and the child sends it again. */
+static void what_was_forwarded_and_lost_here_is_no_gap(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 1);
+    (void)have(&s, 1, SEND_PREFIX, 1);
+    assert_true(forward(&s, 1, 2, 5));
+    assert_false(forward(&s, 1, 2, 5));
+    nothing_goes(&s);
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_MORE, 5), CATCH_NONE);
+    grew(&s, 1, 5);
+    nothing_goes(&s);
+    grew(&s, 1, 6);
+    goes(&s, 1, 6, 6, 10);
+    send_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +448,12 @@ int main(void)
         cmocka_unit_test(a_parent_that_is_ahead_gets_nothing_until_we_pass_it),
         cmocka_unit_test(a_wanted_range_is_sent_again_outside_the_order),
         cmocka_unit_test(a_log_that_appears_behind_the_last_page_is_new_there),
+        cmocka_unit_test(a_lone_entry_leaves_at_once_and_a_flow_keeps_its_pace),
+        cmocka_unit_test(what_becomes_much_waits_no_longer),
+        cmocka_unit_test(a_paced_log_holds_up_no_other),
+        cmocka_unit_test(what_was_forwarded_is_not_sent_again),
+        cmocka_unit_test(a_full_window_or_a_stopped_log_is_not_forwarded_to),
+        cmocka_unit_test(what_was_forwarded_and_lost_here_is_no_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
