@@ -27,7 +27,6 @@ enum {
     CODE_STEPS_MAX = 8,
     METHODS_MAX = 16,
     PATH_LEN = 4096,
-    KEEP_WRITE_BUFFERS = 4, /* so much freed memory, in store.write_buffer */
 };
 
 /* A configuration that a reload replaced; readers may still hold it. */
@@ -403,7 +402,8 @@ static enum err up_store(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
-    mem_keep(KEEP_WRITE_BUFFERS * (size_t)c->store.write_buffer_bytes);
+    /* What passes through on the way to the store is of that size. */
+    mem_keep((size_t)c->store.write_buffer_bytes);
     struct store_conf conf = {.path = path,
                               .has_parent = c->parent.address[0] != 0,
                               .cache_bytes = c->store.cache_bytes,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PIECE_MAX = 16 << 20 };
+
 static void *must(void *ptr, size_t len)
 {
     if (ptr == NULL) {
@@ -52,9 +54,10 @@ void mem_free(void *ptr)
 
 void mem_keep(size_t bytes)
 {
-    int keep = bytes < INT_MAX ? (int)bytes : INT_MAX;
-    (void)mallopt(M_MMAP_THRESHOLD, keep);
-    (void)mallopt(M_TRIM_THRESHOLD, keep);
+    /* The library takes no larger threshold for single pieces. */
+    size_t piece = bytes < PIECE_MAX ? bytes : PIECE_MAX;
+    (void)mallopt(M_MMAP_THRESHOLD, (int)piece);
+    (void)mallopt(M_TRIM_THRESHOLD, bytes < INT_MAX ? (int)bytes : INT_MAX);
 }
 
 void mem_wipe(void *ptr, size_t len)

@@ -50,7 +50,7 @@ static const char *const by_tier_listen[CONF_TIERS] = {
 static const char *const by_tier_cache[CONF_TIERS] = {
     "512 MiB", "512 MiB", "256 MiB", "64 MiB", "16 MiB", "4 MiB"};
 static const char *const by_tier_write_buffer[CONF_TIERS] = {
-    "128 MiB", "128 MiB", "64 MiB", "16 MiB", "4 MiB", "2 MiB"};
+    "128 MiB", "128 MiB", "64 MiB", "16 MiB", "8 MiB", "8 MiB"};
 static const char *const by_tier_queue_bytes[CONF_TIERS] = {
     "128 MiB", "128 MiB", "64 MiB", "32 MiB", "16 MiB", "8 MiB"};
 static const char *const by_tier_workers[CONF_TIERS] = {"8", "8", "4",

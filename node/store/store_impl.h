@@ -283,6 +283,10 @@ struct queue {
     uint64_t bytes;        /* lock */
     bool closing;          /* lock */
     bool asleep;           /* lock: the writer waits and is not woken yet */
+    uint32_t due;          /* lock: items that wake it */
+    uint32_t clients;      /* writer only: see linger() */
+    int64_t linger_until;  /* writer only: ns, monotonic */
+    int64_t commit_ns;     /* writer only: what a group takes, smoothed */
     struct item *deferred; /* writer only: belongs to the next group */
 };
 

@@ -8,7 +8,13 @@
 #include "base/mem.h"
 #include "store/store_impl.h"
 
-enum { RETRY_MS = 1000, ITEM_BYTES = 512 };
+enum {
+    RETRY_MS = 1000,
+    ITEM_BYTES = 512,
+    LINGER_ENTRIES = 64, /* a larger group is worth its commit */
+    LINGER_MAX_NS = 2000000,
+    NS_A_SECOND = 1000000000,
+};
 
 /* ---- items ---- */
 
@@ -276,10 +282,38 @@ static struct item *take_items(struct group *g, struct item *items)
     return NULL;
 }
 
+/* How many clients the next group may have: those of this one and those who
+ * are waiting already. */
+static void count_clients(struct store *s, const struct item *items,
+                          int64_t begun_ns)
+{
+    struct queue *q = &s->queue;
+    size_t entries = 0;
+    uint32_t n = 0;
+    for (; items != NULL && items->kind == ITEM_SUBMIT; items = items->next) {
+        entries += items->entries;
+        n++;
+    }
+    q->clients = 0;
+    if (items != NULL || entries > LINGER_ENTRIES || q->deferred != NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&q->lock);
+    n += q->n;
+    (void)pthread_mutex_unlock(&q->lock);
+    int64_t now_ns = clock_mono_ns();
+    q->commit_ns += (now_ns - begun_ns - q->commit_ns) / 8;
+    int64_t wait_ns =
+        q->commit_ns / 2 < LINGER_MAX_NS ? q->commit_ns / 2 : LINGER_MAX_NS;
+    q->clients = n;
+    q->linger_until = now_ns + wait_ns;
+}
+
 static enum err run_group(struct store *s, struct item *items)
 {
     struct group g;
     struct errmsg why;
+    int64_t begun_ns = clock_mono_ns();
     group_init(&g, s);
     enum err err = group_read_rows(&g, items, &why);
     if (err == ERR_OK) {
@@ -290,6 +324,7 @@ static enum err run_group(struct store *s, struct item *items)
         fail_all(items, err, why.text);
         (void)read_failed(s, err, &why);
     }
+    count_clients(s, items, begun_ns);
     enum err first = items->err;
     finish_all(s, items);
     if (err == ERR_OK) {
@@ -391,6 +426,30 @@ static struct item *take_locked(struct queue *q)
     return items;
 }
 
+static void until_ns(struct timespec *out, int64_t ns)
+{
+    out->tv_sec = (time_t)(ns / NS_A_SECOND);
+    out->tv_nsec = (long)(ns % NS_A_SECOND);
+}
+
+/* Clients that send a record each and wait for its answer come back together
+ * soon after a commit. Whoever is first would be committed alone, and the
+ * others would wait for that sync and then for their own. So the writer gives
+ * those whom it has just answered half the time of a commit to come back. One
+ * client alone is never waited for. Lock held. */
+static void linger(struct queue *q)
+{
+    struct timespec limit;
+    q->due = q->clients;
+    until_ns(&limit, q->linger_until);
+    int rc = 0;
+    while (rc == 0 && q->n < q->due && !q->closing) {
+        q->asleep = true;
+        rc = pthread_cond_timedwait(&q->wake, &q->lock, &limit);
+    }
+    q->asleep = false;
+}
+
 /* Waits for items; NULL: none now, look at other work or end. */
 static struct item *next_items(struct store *s, bool wait, bool *end)
 {
@@ -403,7 +462,11 @@ static struct item *next_items(struct store *s, bool wait, bool *end)
     struct timespec limit;
     until(&limit, RETRY_MS);
     (void)pthread_mutex_lock(&q->lock);
+    if (wait && q->clients > 1) {
+        linger(q);
+    }
     int rc = 0;
+    q->due = 1;
     while (wait && rc == 0 && q->first == NULL && !q->closing) {
         q->asleep = true;
         rc = atomic_load(&s->unwritable) == ERR_OK
@@ -411,6 +474,7 @@ static struct item *next_items(struct store *s, bool wait, bool *end)
                  : pthread_cond_timedwait(&q->wake, &q->lock, &limit);
     }
     q->asleep = false;
+    q->clients = 0;
     items = take_locked(q);
     *end = items == NULL && q->closing;
     (void)pthread_mutex_unlock(&q->lock);
@@ -512,7 +576,8 @@ enum err writer_push(struct store *s, struct item **item)
         q->last = &it->next;
         *item = NULL;
     }
-    bool wake = err == ERR_OK && q->asleep;
+    bool wake =
+        err == ERR_OK && q->asleep && (q->n >= q->due || it->kind == ITEM_JOB);
     q->asleep = q->asleep && !wake;
     (void)pthread_mutex_unlock(&q->lock);
     if (wake) { /* without the lock, or the writer would wait for it again */
