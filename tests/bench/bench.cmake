@@ -14,6 +14,7 @@ function(bench_program name)
 endfunction()
 
 bench_program(bench_gen ${BENCH_DIR}/gen.c)
+bench_program(bench_disk ${BENCH_DIR}/disk.c)
 
 file(GLOB own_sources CONFIGURE_DEPENDS ${BENCH_DIR}/own/*.c)
 bench_program(bench_client ${own_sources})

@@ -36,7 +36,8 @@ TREE_FEDERATION=bench.credit
 
 own_missing() { # prints what is not built; empty if all is there
     local program
-    for program in "$BENCH_NODE" "$BENCH_BIN/bench_client"; do
+    for program in "$BENCH_NODE" "$BENCH_BIN/bench_client" \
+        "$BENCH_BIN/bench_disk"; do
         [ -x "$program" ] || echo "${program##*/}"
     done
 }

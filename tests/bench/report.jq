@@ -52,4 +52,10 @@ def limit($rule):
    | select(($own | length) + ($peer | length) > 0)
    | "| \(.what) | \($own_median | shown) | \($peer | [.[]] | median | shown)"
      + " | \(.against) | \($ratio | shown) | \(.reach | limit($t.rule))"
-     + " | \(.aim | limit($t.rule)) | \(verdict($reach; $aim)) |")
+     + " | \(.aim | limit($t.rule)) | \(verdict($reach; $aim)) |"),
+  ([$results[] | select(.bench == "disk")] as $disk
+   | select(($disk | length) > 0)
+   | "",
+     "A synced append of 600 bytes to this disk, alone: p50 "
+     + ([$disk[].sync_p50_ms] | median | shown) + " ms, p99 "
+     + ([$disk[].sync_p99_ms] | median | shown) + " ms.")

@@ -142,6 +142,11 @@ wait_until_quiet() {
     note "the servers did not come to rest in 60 s"
 }
 
+measure_disk() { # before each group: the disk's speed changes with the hour
+    wait_until_quiet
+    "$BENCH_BIN/bench_disk" "$dir/bench-disk.$$" | tee -a "$json"
+}
+
 measure() { # BENCH ROWS: in turn, so that both meet the same hour
     local i s
     for ((i = 1; i <= repeats; i++)); do
@@ -188,6 +193,7 @@ while read -r -u 3 bench its_group share; do
         note "group $group"
         # The point and copy groups are loaded when they come up.
         both_sides up "$group" "$count"
+        measure_disk
     fi
     measure "$bench" "$count"
 done 3<<<"$BENCHES"
