@@ -9,9 +9,10 @@
  * once, and nothing after it. A client's open is left out if the server did
  * not take the stream. They run on a worker; a message of at most `inline_max`
  * bytes runs on the poller when nothing of that stream is queued (for handlers
- * that do not block). Unary handlers run on a worker unless `quick`. A stream
- * object stays valid until its closed callback returned: who uses it from other
- * threads takes a lock of his own that closed takes too.
+ * that do not block). Unary handlers run on a worker unless `quick`; what
+ * `at_once` can answer on the poller needs none. A stream object stays valid
+ * until its closed callback returned: who uses it from other threads takes a
+ * lock of his own that closed takes too.
  *
  * Every size is bounded: a message by RPC_MESSAGE_MAX, what a stream has
  * queued for sending by its window, what is received and not yet handled by
@@ -22,6 +23,7 @@
 #define RPC_RPC_H
 
 #include "base/pool.h"
+#include "base/shared.h"
 #include "ident/ident.h"
 
 struct rpc;
@@ -64,8 +66,10 @@ struct rpc_tls {
 
 /* ---- server ---- */
 
-/* Answer with exactly one rpc_reply() or rpc_fail(), from any thread. */
+/* Answer with exactly one rpc_reply…() or rpc_fail(), from any thread. */
 typedef void rpc_unary_fn(void *ctx, struct rpc_call *call);
+/* False: not answered, and the call still the caller's. */
+typedef bool rpc_at_once_fn(void *ctx, struct rpc_call *call);
 
 struct rpc_stream_ops {
     /* Server: a peer opened the stream; set user data, or finish it at once.
@@ -88,6 +92,9 @@ struct rpc_method {
     const char *path;                    /* "/package.Service/Method" */
     rpc_unary_fn *unary;                 /* or NULL */
     bool quick;                          /* run on the poller: must not block */
+    rpc_at_once_fn *at_once;             /* or NULL; tried on the poller before
+                                            the call goes to a worker: must not
+                                            block */
     const struct rpc_stream_ops *stream; /* or NULL */
     void *ctx;                           /* first argument; stream: user */
 };
@@ -111,6 +118,8 @@ struct slice rpc_call_request(const struct rpc_call *call);
 int64_t rpc_call_left_ms(const struct rpc_call *call);
 /* Consume the call. `reply` is emptied. `text` is for people. */
 void rpc_reply(struct rpc_call *call, struct buf *reply);
+/* The same without a copy of its own; takes the reference. */
+void rpc_reply_shared(struct rpc_call *call, struct shared **reply);
 void rpc_fail(struct rpc_call *call, enum err err, const char *text);
 
 /* ---- streams, either side ---- */

@@ -89,14 +89,27 @@ static void answer(struct rpc_call *c, enum err err, const char *text)
     rpc_batch(c->call, ops, count, &c->tag);
 }
 
+static const char too_large[] = "the reply is larger than a message may be";
+
 void rpc_reply(struct rpc_call *c, struct buf *reply)
 {
     if (reply->len > RPC_MESSAGE_MAX) {
         buf_fini(reply);
-        answer(c, ERR_TOO_LARGE, "the reply is larger than a message may be");
+        answer(c, ERR_TOO_LARGE, too_large);
         return;
     }
     c->reply = rpc_bytes_from(reply);
+    answer(c, ERR_OK, "");
+}
+
+void rpc_reply_shared(struct rpc_call *c, struct shared **reply)
+{
+    if (shared_slice(*reply).len > RPC_MESSAGE_MAX) {
+        shared_unref(reply);
+        answer(c, ERR_TOO_LARGE, too_large);
+        return;
+    }
+    c->reply = rpc_bytes_from_shared(reply);
     answer(c, ERR_OK, "");
 }
 
@@ -122,6 +135,15 @@ int64_t rpc_call_left_ms(const struct rpc_call *c)
 
 /* ---- calls that arrive ---- */
 
+/* Makes the request readable; once is enough. */
+static void take_request(struct rpc_call *c)
+{
+    if (c->payload != NULL) {
+        c->request = rpc_bytes_flatten(c->payload);
+        c->payload = NULL;
+    }
+}
+
 static void handle(struct rpc_call *c)
 {
     if (rpc_deadline_left_ms(c->deadline) <= 0) {
@@ -129,14 +151,23 @@ static void handle(struct rpc_call *c)
                  "the deadline passed before a worker was free");
         return;
     }
-    c->request = rpc_bytes_flatten(c->payload);
-    c->payload = NULL;
+    take_request(c);
     c->method->unary(c->method->ctx, c);
+}
+
+static bool answered_at_once(struct rpc_call *c)
+{
+    if (c->method->at_once == NULL) {
+        return false;
+    }
+    take_request(c);
+    return c->method->at_once(c->method->ctx, c);
 }
 
 static size_t waiting_bytes(const struct rpc_call *c)
 {
-    return c->payload != NULL ? grpc_byte_buffer_length(c->payload) : 0;
+    return c->payload != NULL ? grpc_byte_buffer_length(c->payload)
+                              : GRPC_SLICE_LENGTH(c->request);
 }
 
 /* True if the call may wait for a worker. */
@@ -165,6 +196,9 @@ static void dispatch(struct rpc_call *c)
     struct rpc *rpc = c->server->rpc;
     if (c->method->quick) {
         handle(c);
+        return;
+    }
+    if (answered_at_once(c)) {
         return;
     }
     if (queue_enter(rpc, c) &&

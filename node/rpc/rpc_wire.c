@@ -39,6 +39,35 @@ grpc_byte_buffer *rpc_bytes_from(struct buf *b)
     return bytes;
 }
 
+static void unref_sent(void *data)
+{
+    struct shared *s = data;
+    RPC_CONSUME(s);
+    shared_unref(&s);
+}
+
+/* The library's slices are not const-correct; it only reads what it sends. */
+static void *sent_bytes(struct slice bytes)
+{
+    union {
+        const uint8_t *given;
+        uint8_t *taken;
+    } at = {.given = bytes.data};
+    return at.taken;
+}
+
+grpc_byte_buffer *rpc_bytes_from_shared(struct shared **s)
+{
+    struct slice bytes = shared_slice(*s);
+    RPC_PUBLISH(*s);
+    grpc_slice slice = grpc_slice_new_with_user_data(sent_bytes(bytes),
+                                                     bytes.len, unref_sent, *s);
+    *s = NULL;
+    grpc_byte_buffer *out = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return out;
+}
+
 grpc_slice rpc_bytes_flatten(grpc_byte_buffer *bytes)
 {
     if (bytes == NULL) {

@@ -48,6 +48,32 @@ static void hold(void *ctx, struct rpc_call *call)
     echo(ctx, call);
 }
 
+/* What begins with "now" is answered at once. */
+static bool echo_now(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    struct slice request = rpc_call_request(call);
+    if (request.len < 3 || memcmp(request.data, "now", 3) != 0) {
+        return false;
+    }
+    struct shared *reply = shared_new(request);
+    rpc_reply_shared(call, &reply);
+    return true;
+}
+
+static bool huge_now(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    struct buf out = BUF_INIT;
+    (void)memset(buf_reserve(&out, RPC_MESSAGE_MAX + 1), 'x',
+                 RPC_MESSAGE_MAX + 1);
+    out.len = RPC_MESSAGE_MAX + 1;
+    struct shared *reply = shared_new(buf_slice(&out));
+    buf_fini(&out);
+    rpc_reply_shared(call, &reply);
+    return true;
+}
+
 static const struct rpc_method methods[] = {
     {.path = "/t.T/Echo", .unary = echo},
     {.path = "/t.T/Quick", .unary = echo, .quick = true},
@@ -55,6 +81,9 @@ static const struct rpc_method methods[] = {
     {.path = "/t.T/Moved", .unary = moved},
     {.path = "/t.T/Huge", .unary = huge},
     {.path = "/t.T/Hold", .unary = hold},
+    {.path = "/t.T/Now", .unary = echo, .at_once = echo_now},
+    {.path = "/t.T/HoldNow", .unary = hold, .at_once = echo_now},
+    {.path = "/t.T/HugeNow", .unary = echo, .at_once = huge_now},
 };
 
 static struct net net;
@@ -225,6 +254,48 @@ static void an_expired_call_never_reaches_its_handler(void **state)
     assert_int_equal(atomic_load(&held_started), 1);
 }
 
+static void what_is_not_answered_at_once_goes_to_a_worker(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    assert_int_equal(call_text(net.channel, "/t.T/Now", "now 一", &out),
+                     ERR_OK);
+    assert_string_equal(out.text, "now 一");
+    assert_int_equal(call_text(net.channel, "/t.T/Now", "later", &out), ERR_OK);
+    assert_string_equal(out.text, "later");
+    assert_int_equal(call_text(net.channel, "/t.T/Now", "", &out), ERR_OK);
+    assert_string_equal(out.text, "");
+    assert_int_equal(call_text(net.channel, "/t.T/HugeNow", "", &out),
+                     ERR_TOO_LARGE);
+}
+
+/* The one worker is held, and the queue is full: who is answered at once needs
+ * neither. The client has a worker of its own. */
+static void what_is_answered_at_once_needs_no_worker(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    struct net client = {0};
+    struct errmsg out;
+    struct rpc_conf conf = rpc_conf_default();
+    assert_int_equal(rpc_open(&client.rpc, &conf, &out), ERR_OK);
+    memcpy(client.target, net.target, sizeof client.target);
+    client.channel = net_dial(&client, net.client_tls, NULL);
+    start_held(&c, 1, CALL_MS);
+    WAIT_FOR(atomic_load(&held_started) == 1);
+    assert_int_equal(call_text(client.channel, "/t.T/HoldNow", "now", &out),
+                     ERR_OK);
+    assert_string_equal(out.text, "now");
+    assert_int_equal(atomic_load(&held_started), 1);
+    atomic_store(&held_go, true);
+    assert_int_equal(call_text(client.channel, "/t.T/HoldNow", "later", &out),
+                     ERR_OK);
+    assert_int_equal(atomic_load(&held_started), 2);
+    WAIT_FOR(atomic_load(&c.ok) == 1);
+    rpc_channel_close(&client.channel);
+    rpc_close(&client.rpc);
+}
+
 static void closing_the_channel_ends_its_calls(void **state)
 {
     (void)state;
@@ -308,6 +379,8 @@ int main(void)
         CASE(a_deadline_ends_the_wait),
         CASE(calls_past_the_limit_are_refused),
         CASE(an_expired_call_never_reaches_its_handler),
+        CASE(what_is_not_answered_at_once_goes_to_a_worker),
+        CASE(what_is_answered_at_once_needs_no_worker),
         CASE(closing_the_channel_ends_its_calls),
         CASE(health_is_served),
         CASE(an_address_in_use_is_named),
