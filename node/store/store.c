@@ -30,6 +30,7 @@ static struct store *store_new(const struct backend *backend,
     heads_init(&s->heads);
     /* The larger part of the cache is the database's own. */
     cache_init(&s->cache, conf->cache_bytes / 4);
+    stamps_init(&s->stamps, conf->cache_bytes);
     s->codec = block_codec_new();
     s->serial_fd = -1;
     s->queue.closing = true; /* until the writer runs */
@@ -46,6 +47,7 @@ static void store_free(struct store *s)
     }
     block_codec_free(&s->codec);
     cache_fini(&s->cache);
+    stamps_fini(&s->stamps);
     heads_fini(&s->heads);
     (void)pthread_rwlock_destroy(&s->db_lock);
     (void)pthread_mutex_destroy(&s->watch_lock);

@@ -26,6 +26,7 @@ enum {
     SEGMENT_BYTES_MAX = BLOCK_HEADER_LEN + BLOCK_RAW_MAX, /* packed */
     DRAFTS_MAX = 1024, /* of one submission */
     SUBJECT_KEY_MAX = 64,
+    ROWS_NOW_MAX = 16,
 };
 
 /* Refused: certainly not written. There is no third outcome for callers: after
@@ -235,6 +236,10 @@ MUST_USE enum err store_blocks(struct store *store, const struct log_id *log,
  */
 MUST_USE enum err store_entry(struct store *store, const struct log_id *log,
                               uint64_t number, struct buf *out);
+/* From memory only, for threads that must not wait for a disk. ERR_BUSY: ask
+ * store_entry() on another thread. */
+MUST_USE enum err store_entry_now(struct store *store, const struct log_id *log,
+                                  uint64_t number, struct buf *out);
 
 /* ---- index ---- */
 
@@ -250,6 +255,11 @@ typedef bool store_row_fn(void *ctx, const struct store_row *row);
 MUST_USE enum err store_subject(struct store *store,
                                 const struct subject_key *subject,
                                 store_row_fn *fn, void *ctx);
+/* The same from memory only, and at most ROWS_NOW_MAX rows. ERR_BUSY: ask
+ * store_subject() on another thread; `fn` was called for some rows. */
+MUST_USE enum err store_subject_now(struct store *store,
+                                    const struct subject_key *subject,
+                                    store_row_fn *fn, void *ctx);
 /* `origin` owns the record: one key used by two owners is two records.
  * ERR_NOT_FOUND. */
 MUST_USE enum err store_row(struct store *store,

@@ -128,9 +128,10 @@ struct backend {
     enum err (*rows)(void *db, uint8_t generation,
                      const struct row_key *const *keys, size_t n,
                      struct row *const *out, struct errmsg *why);
+    /* `now`: from memory only, ERR_BUSY if the disk would have to be read. */
     enum err (*rows_of)(void *db, uint8_t generation,
-                        const struct subject_key *subject, backend_row_fn *fn,
-                        void *ctx, struct errmsg *why);
+                        const struct subject_key *subject, bool now,
+                        backend_row_fn *fn, void *ctx, struct errmsg *why);
     /* Appends; ERR_NOT_FOUND. */
     enum err (*part)(void *db, uint32_t log, enum log_part part,
                      struct buf *out, struct errmsg *why);

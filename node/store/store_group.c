@@ -671,6 +671,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
 {
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
     enum err err = prepare(g, coded, why);
+    stamps_begin_rows(&g->s->stamps, &g->rows);
     if (err == ERR_OK && g->s->backend->batch_count(g->batch) > 0) {
         heads_write_above(g->s, g->batch);
         err = writer_commit(g->s, g->batch, why);
@@ -678,6 +679,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
     if (err == ERR_OK) {
         publish(g, coded);
     }
+    stamps_end_rows(&g->s->stamps, &g->rows);
     for (size_t i = 0; i < g->touched_n; i++) {
         buf_fini(&coded[i]);
     }

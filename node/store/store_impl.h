@@ -3,6 +3,7 @@
  *   store.c         open and close, stats
  *   store_heads.c   the table of logs and the form of a head on disk
  *   store_read.c    blocks, entries, tree views; the cache of unpacked blocks
+ *   store_stamp.c   which subjects may have changed since they were read
  *   store_index.c   what entries mean to the index; rows and issues
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
@@ -23,6 +24,7 @@
 
 #include "base/log.h"
 #include "store/keyring.h"
+#include "store/stamp.h"
 #include "store/store_backend.h"
 
 enum {
@@ -172,6 +174,22 @@ MUST_USE enum err row_map_read(struct row_map *map, struct store *s,
 void row_map_write(struct row_map *map, struct store *s, void *batch);
 /* The highest version wins, whatever the order of arrival. */
 enum reason row_apply(struct row_state *state, const struct row *row);
+
+/* Counters of changes, see stamp.h. The writer changes them; any thread reads.
+ * Pages of the table that no change has met take no memory. */
+struct stamps {
+    _Atomic uint64_t *at;
+    size_t n; /* a power of two */
+    _Atomic uint64_t all;
+};
+void stamps_init(struct stamps *stamps, uint64_t cache_bytes);
+void stamps_fini(struct stamps *stamps);
+/* Around a commit that changes the dirty rows. */
+void stamps_begin_rows(struct stamps *stamps, const struct row_map *rows);
+void stamps_end_rows(struct stamps *stamps, const struct row_map *rows);
+/* Around what may change any subject. */
+void stamps_begin_all(struct stamps *stamps);
+void stamps_end_all(struct stamps *stamps);
 
 /* ---- groups ---- */
 
@@ -439,6 +457,8 @@ void codec_give(struct block_cache *cache, struct block_codec *codec);
 /* Locks the database for reading; ERR_UNAVAILABLE, unlocked, while there is
  * none. */
 MUST_USE enum err db_enter(struct store *s);
+/* The same without waiting; ERR_BUSY. */
+MUST_USE enum err db_enter_now(struct store *s);
 void db_leave(struct store *s);
 /* Says on a log line and in stats what a failed read met; returns `err`. */
 enum err read_failed(struct store *s, enum err err, const struct errmsg *why);
@@ -466,6 +486,7 @@ struct store {
     struct heads heads;
     struct queue queue;
     struct block_cache cache;
+    struct stamps stamps;
     pthread_t writer;
     bool writer_runs;
     struct block_codec *codec; /* writer */

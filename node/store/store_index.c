@@ -544,8 +544,11 @@ enum err index_rejudge(struct store *s, struct errmsg *why)
 
 struct subject_read {
     struct store *s;
+    bool now;
     store_row_fn *fn;
     void *ctx;
+    size_t rows; /* met so far */
+    bool too_many;
 };
 
 static bool show_row(struct store *s, const struct row *row,
@@ -575,22 +578,38 @@ static bool on_subject_row(void *ctx, const struct row *row)
 {
     struct subject_read *r = ctx;
     struct store_row out;
-    return !show_row(r->s, row, &out) || r->fn(r->ctx, &out);
+    r->too_many = r->now && r->rows++ == ROWS_NOW_MAX;
+    return !r->too_many && (!show_row(r->s, row, &out) || r->fn(r->ctx, &out));
+}
+
+static enum err read_subject(struct store *store,
+                             const struct subject_key *subject, bool now,
+                             store_row_fn *fn, void *ctx)
+{
+    struct subject_read r = {.s = store, .now = now, .fn = fn, .ctx = ctx};
+    struct errmsg why;
+    enum err err = now ? db_enter_now(store) : db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = store->backend->rows_of(store->db, atomic_load(&store->generation),
+                                  subject, now, on_subject_row, &r, &why);
+    db_leave(store);
+    err = err == ERR_OK && r.too_many ? ERR_BUSY : err;
+    return read_failed(store, err, &why);
 }
 
 enum err store_subject(struct store *store, const struct subject_key *subject,
                        store_row_fn *fn, void *ctx)
 {
-    struct subject_read r = {store, fn, ctx};
-    struct errmsg why;
-    enum err err = db_enter(store);
-    if (err != ERR_OK) {
-        return err;
-    }
-    err = store->backend->rows_of(store->db, atomic_load(&store->generation),
-                                  subject, on_subject_row, &r, &why);
-    db_leave(store);
-    return read_failed(store, err, &why);
+    return read_subject(store, subject, false, fn, ctx);
+}
+
+enum err store_subject_now(struct store *store,
+                           const struct subject_key *subject, store_row_fn *fn,
+                           void *ctx)
+{
+    return read_subject(store, subject, true, fn, ctx);
 }
 
 enum err store_row(struct store *store, const struct subject_key *subject,

@@ -35,6 +35,18 @@ enum err db_enter(struct store *s)
     return ERR_OK;
 }
 
+enum err db_enter_now(struct store *s)
+{
+    if (pthread_rwlock_tryrdlock(&s->db_lock) != 0) {
+        return ERR_BUSY;
+    }
+    if (s->db == NULL) {
+        (void)pthread_rwlock_unlock(&s->db_lock);
+        return ERR_BUSY;
+    }
+    return ERR_OK;
+}
+
 void db_leave(struct store *s)
 {
     (void)pthread_rwlock_unlock(&s->db_lock);
@@ -307,21 +319,24 @@ static enum err block_of(struct log_slot *slot, uint64_t number,
     return err;
 }
 
+/* Appends the entry; gives the reference back. */
+static enum err put_entry(struct log_slot *slot, struct unpacked *u,
+                          uint64_t number, struct buf *out)
+{
+    struct slice entry = u->slots[number - u->first].entry;
+    bool erased = entry.data == NULL;
+    if (!erased) {
+        buf_put_slice(out, entry);
+    }
+    cache_unref(&slot->store->cache, u);
+    return erased ? ERR_SEALED : ERR_OK;
+}
+
 enum err slot_entry(struct log_slot *slot, uint64_t number, struct buf *out)
 {
     struct unpacked *u;
     enum err err = block_of(slot, number, &u);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct slice entry = u->slots[number - u->first].entry;
-    if (entry.data == NULL) {
-        err = ERR_SEALED;
-    } else {
-        buf_put_slice(out, entry);
-    }
-    cache_unref(&slot->store->cache, u);
-    return err;
+    return err == ERR_OK ? put_entry(slot, u, number, out) : err;
 }
 
 static uint64_t slot_size(struct log_slot *slot)
@@ -341,6 +356,18 @@ enum err store_entry(struct store *store, const struct log_id *log,
         return ERR_NOT_FOUND;
     }
     return slot_entry(slot, number, out);
+}
+
+enum err store_entry_now(struct store *store, const struct log_id *log,
+                         uint64_t number, struct buf *out)
+{
+    struct log_slot *slot = heads_find(&store->heads, log);
+    if (slot == NULL || number == 0 || number > slot_size(slot)) {
+        return ERR_NOT_FOUND;
+    }
+    uint64_t epoch;
+    struct unpacked *u = cache_find(&store->cache, slot->id, number, &epoch);
+    return u != NULL ? put_entry(slot, u, number, out) : ERR_BUSY;
 }
 
 /* ---- runs of blocks ---- */

@@ -22,6 +22,8 @@
 #include "base/mem.h"
 #include "store/store_backend.h"
 
+/* rocksdb_readoptions_set_read_tier(): what is in memory. */
+enum { TIER_MEMORY = 1 };
 enum { FAMILIES = 4, KEY_MAX = 2 + SUBJECT_KEY_MAX + RECORD_KEY_LEN + 8 };
 enum family { FAMILY_META, FAMILY_BLOCKS, FAMILY_TREE, FAMILY_INDEX };
 
@@ -33,6 +35,7 @@ enum {
     BLOOM_BITS = 10,
     HEAD_COPY_LEVEL = 255,
     CHECK_TURN = 4096, /* rows of one call */
+    SKIP_NOW_MAX = 64, /* deleted or older rows that a read `now` may meet */
 };
 
 struct rdb {
@@ -44,6 +47,7 @@ struct rdb {
     rocksdb_column_family_handle_t *family[FAMILIES];
     rocksdb_readoptions_t *point;
     rocksdb_readoptions_t *bulk;
+    rocksdb_readoptions_t *now; /* never touches the disk */
     rocksdb_writeoptions_t *synced;
 };
 
@@ -91,6 +95,7 @@ static const struct {
     {"Read-only file system", ERR_NO_SPACE},
     {"Disk quota", ERR_NO_SPACE},
     {"File too large", ERR_NO_SPACE},
+    {"Result incomplete", ERR_BUSY}, /* `now` only: not without waiting */
 };
 
 /* Takes RocksDB's text, which names the file. */
@@ -340,6 +345,7 @@ static void rdb_close(void *db)
     }
     rocksdb_readoptions_destroy(r->point);
     rocksdb_readoptions_destroy(r->bulk);
+    rocksdb_readoptions_destroy(r->now);
     rocksdb_writeoptions_destroy(r->synced);
     rocksdb_options_destroy(r->options);
     rocksdb_cache_destroy(r->cache);
@@ -360,6 +366,11 @@ static struct rdb *rdb_new(const struct store_conf *conf)
     r->bulk = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(r->bulk, 1);
     rocksdb_readoptions_set_fill_cache(r->bulk, 0);
+    r->now = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_read_tier(r->now, TIER_MEMORY);
+    /* The last reader of an old version would delete its files. */
+    rocksdb_readoptions_set_background_purge_on_iterator_cleanup(r->now, 1);
+    rocksdb_readoptions_set_max_skippable_internal_keys(r->now, SKIP_NOW_MAX);
     r->synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->synced, 1);
     return r;
@@ -655,6 +666,11 @@ static rocksdb_iterator_t *iter_new(struct rdb *r, enum family f, bool bulk)
                                       r->family[f]);
 }
 
+static rocksdb_iterator_t *iter_new_now(struct rdb *r, enum family f)
+{
+    return rocksdb_create_iterator_cf(r->db, r->now, r->family[f]);
+}
+
 static enum err iter_end(rocksdb_iterator_t *it, struct errmsg *why)
 {
     char *status = NULL;
@@ -782,10 +798,11 @@ static enum err rdb_rows(void *db, uint8_t generation,
 }
 
 static enum err rdb_rows_of(void *db, uint8_t generation,
-                            const struct subject_key *subject,
+                            const struct subject_key *subject, bool now,
                             backend_row_fn *fn, void *ctx, struct errmsg *why)
 {
-    rocksdb_iterator_t *it = iter_new(db, FAMILY_INDEX, false);
+    rocksdb_iterator_t *it = now ? iter_new_now(db, FAMILY_INDEX)
+                                 : iter_new(db, FAMILY_INDEX, false);
     struct key prefix = subject_prefix(generation, subject);
     struct row row;
     enum err err = ERR_OK;
