@@ -27,6 +27,7 @@ enum {
     CODE_STEPS_MAX = 8,
     METHODS_MAX = 16,
     PATH_LEN = 4096,
+    ANSWERS_PART = 8, /* of store.cache, beside it: answers given again */
 };
 
 /* A configuration that a reload replaced; readers may still hold it. */
@@ -524,6 +525,8 @@ static void fill_api_env(struct node *node)
         .rpc = node->rpc,
         .tls = &node->rpc_tls,
         .import = &node->import,
+        .answers =
+            answers_new(node->store, c->store.cache_bytes / ANSWERS_PART),
         .self = self,
         .started_ms = clock_wall_ms(),
         .sign_not_after_ms = cert_principal(node->signer.cert)->not_after_ms,
@@ -557,6 +560,7 @@ static void down_server(struct node *node)
         downlink_hang_up(node->downlink);
     }
     rpc_server_close(&node->server, GRACE_MS);
+    answers_free(&node->api.answers);
 }
 
 static enum err up_admin(struct node *node, struct errmsg *why)

@@ -16,6 +16,8 @@
 #include "rpc/rpc.h"
 #include "sync/sync.h"
 
+struct answers;
+
 /* Borrowed, outlive the services. */
 struct api_env {
     /* A reload puts another one here; none is freed while served. */
@@ -28,6 +30,7 @@ struct api_env {
     struct rpc *rpc;
     const struct rpc_tls *tls;
     struct import_env *import;
+    struct answers *answers; /* NULL: none are kept */
     struct principal self;
     int64_t started_ms; /* wall clock */
     int64_t sign_not_after_ms;
@@ -40,6 +43,11 @@ struct api_env {
  * rpc_listen(). `methods` has room for API_METHODS. */
 enum { API_METHODS = 3 };
 void api_methods(struct api_env *env, struct rpc_method *methods);
+/* Answers of Query/Subject that are given again while they are true, at most
+ * `bytes_max` of them; for env->answers. The store outlives them. */
+struct answers *answers_new(struct store *store, size_t bytes_max);
+/* After the server was closed. NULL is allowed. */
+void answers_free(struct answers **answers);
 
 /* Commands for admin_open(); ctx is the struct api_env. */
 extern const struct admin_command api_commands[];

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "api/answers.h"
 #include "api/request.h"
 #include "base/mem.h"
 #include "base/pb.h"
@@ -9,15 +10,43 @@
 enum {
     ANSWER_MAX = 1 << 20, /* bytes; what stands beside the records fits behind
                              that into RPC_MESSAGE_MAX */
+    ANSWER_USUAL = 4096,
     RECEIPT_FULL = 512 * 1024, /* then faults without their texts */
+};
+
+struct answer {
+    const struct api_env *env;
+    struct buf out;
+    size_t count;
+    struct store_row first;
+    bool unread; /* some value; a key may come that opens it */
+    bool now;    /* on the poller, which does not wait for a lock of keys */
 };
 
 /* ---- a record as a message ---- */
 
-static void put_fields(struct buf *out, const struct api_env *env,
-                       const struct found *f)
+/* Opens values of an answer, and says there if one stays closed. */
+struct opener {
+    struct unsealer unsealer;
+    struct answer *answer;
+};
+
+static enum err open_value(void *ctx, struct slice aad, struct slice sealed,
+                           struct buf *out)
 {
-    struct unsealer unsealer = query_unsealer(env);
+    const struct opener *o = ctx;
+    enum err err = o->answer->now
+                       ? ERR_BUSY
+                       : o->unsealer.fn(o->unsealer.ctx, aad, sealed, out);
+    o->answer->unread = o->answer->unread || err != ERR_OK;
+    return err;
+}
+
+static void put_fields(struct answer *a, const struct found *f)
+{
+    struct opener opener = {query_unsealer(a->env), a};
+    const struct unsealer unsealer = {open_value, &opener};
+    struct buf *out = &a->out;
     struct buf value = BUF_INIT;
     for (size_t i = 0; i < f->record.item->count; i++) {
         const struct catalogue_field *field = &f->record.item->fields[i];
@@ -27,6 +56,7 @@ static void put_fields(struct buf *out, const struct api_env *env,
         buf_clear(&value);
         if (record_show(&f->record, i, f->row.log.origin, RECORD_MASKED,
                         &unsealer, &value) != ERR_OK) {
+            a->unread = true;
             continue;
         }
         size_t mark = pb_begin(out, 12);
@@ -39,9 +69,9 @@ static void put_fields(struct buf *out, const struct api_env *env,
     buf_fini(&value);
 }
 
-static void put_record(struct buf *out, const struct api_env *env,
-                       const struct found *f)
+static void put_record(struct answer *a, const struct found *f)
 {
+    struct buf *out = &a->out;
     char log[LOG_ID_TEXT_MAX];
     const struct store_row *row = &f->row;
     const struct catalogue_item *item = catalogue_item(row->item);
@@ -58,23 +88,16 @@ static void put_record(struct buf *out, const struct api_env *env,
     pb_put_str(out, 10, log);
     pb_put_u64(out, 11, row->number);
     if (f->decoded) {
-        put_fields(out, env, f);
+        put_fields(a, f);
     }
 }
-
-struct answer {
-    const struct api_env *env;
-    struct buf out;
-    size_t count;
-    struct store_row first;
-};
 
 /* Puts a record as field `number`, unless it would not fit. */
 static bool add_record(struct answer *a, uint32_t number, const struct found *f)
 {
     size_t before = a->out.len;
     size_t mark = pb_begin(&a->out, number);
-    put_record(&a->out, a->env, f);
+    put_record(a, f);
     pb_end(&a->out, mark);
     if (a->count > 0 && a->out.len > ANSWER_MAX) {
         a->out.len = before;
@@ -112,39 +135,98 @@ static bool may_read(struct rpc_call *call, const struct access *access)
     return access->read;
 }
 
-static void on_subject(void *ctx, struct rpc_call *call)
+/* Answers, and keeps the answer if the same question has the same one until
+ * the subject changes. */
+static void reply_subject(struct rpc_call *call, struct answer *a,
+                          const struct access *access,
+                          const struct query_next *next)
 {
-    const struct api_env *env = ctx;
-    struct subject_request request;
-    struct errmsg why = {{0}};
-    struct access access = access_of_call(env, call);
-    if (!may_read(call, &access)) {
+    const struct api_env *env = a->env;
+    struct question asked = {rpc_call_request(call), access->widest};
+    if (next->more) {
+        pb_put_bytes(&a->out, 2, slice_of(next->place, sizeof next->place));
+    }
+    pb_put_u64(&a->out, 3, env->self.code);
+    if (env->answers == NULL || !next->lasting || a->unread) {
+        rpc_reply(call, &a->out);
         return;
     }
-    enum err err = request_subject(rpc_call_request(call), &request, &why);
+    struct shared *reply = shared_new(buf_slice(&a->out));
+    answers_keep(env->answers, &asked, &next->stamp, reply);
+    rpc_reply_shared(call, &reply);
+}
+
+/* Fills `a` and `next`; a->now: ERR_BUSY if it takes longer. */
+static enum err ask_subject(struct rpc_call *call, const struct access *access,
+                            struct answer *a, struct query_next *next,
+                            struct errmsg *why)
+{
+    struct subject_request request;
+    enum err err = request_subject(rpc_call_request(call), &request, why);
     if (err != ERR_OK) {
-        rpc_fail(call, err, why.text);
-        return;
+        return err;
     }
     struct subject_query q = {
         .subject = request.subject,
         .limit = request.limit,
         .brief = request.brief,
         .after = request.after.len > 0 ? request.after.data : NULL,
-        .access = access};
-    struct answer a = {.env = env, .out = BUF_INIT};
+        .access = *access,
+        .now = a->now};
+    (void)buf_reserve(&a->out, ANSWER_USUAL);
+    err = query_subject(a->env, &q, add_subject_record, a, next, why);
+    return err == ERR_OK && a->now && a->unread ? ERR_BUSY : err;
+}
+
+static void on_subject(void *ctx, struct rpc_call *call)
+{
+    struct answer a = {.env = ctx, .out = BUF_INIT};
     struct query_next next = {.more = false};
-    err = query_subject(env, &q, add_subject_record, &a, &next, &why);
+    struct errmsg why;
+    struct access access = access_of_call(a.env, call);
+    if (!may_read(call, &access)) {
+        return;
+    }
+    enum err err = ask_subject(call, &access, &a, &next, &why);
     if (err == ERR_OK) {
-        if (next.more) {
-            pb_put_bytes(&a.out, 2, slice_of(next.place, sizeof next.place));
-        }
-        pb_put_u64(&a.out, 3, env->self.code);
-        rpc_reply(call, &a.out);
+        reply_subject(call, &a, &access, &next);
     } else {
         rpc_fail(call, err, why.text);
     }
     buf_fini(&a.out);
+}
+
+static bool repeat_subject(const struct api_env *env, struct rpc_call *call,
+                           const struct access *access)
+{
+    struct question asked = {rpc_call_request(call), access->widest};
+    struct shared *reply = answers_find(env->answers, &asked);
+    if (reply == NULL) {
+        return false;
+    }
+    rpc_reply_shared(call, &reply);
+    return true;
+}
+
+/* On the poller: what was answered before, or is a few records in memory.
+ * Refusals are a worker's. */
+static bool subject_at_once(void *ctx, struct rpc_call *call)
+{
+    struct answer a = {.env = ctx, .out = BUF_INIT, .now = true};
+    struct query_next next = {.more = false};
+    struct access access = access_of_call(a.env, call);
+    if (!access.read) {
+        return false;
+    }
+    if (repeat_subject(a.env, call, &access)) {
+        return true;
+    }
+    bool done = ask_subject(call, &access, &a, &next, NULL) == ERR_OK;
+    if (done) {
+        reply_subject(call, &a, &access, &next);
+    }
+    buf_fini(&a.out);
+    return done;
 }
 
 /* ---- Query/Record ---- */
@@ -334,13 +416,16 @@ void api_methods(struct api_env *env, struct rpc_method *methods)
     static const struct {
         const char *path;
         rpc_unary_fn *fn;
+        rpc_at_once_fn *at_once;
     } rows[API_METHODS] = {
-        {"/creditnode.query.v1.Query/Subject", on_subject},
-        {"/creditnode.query.v1.Query/Record", on_record},
-        {"/creditnode.ingest.v1.Ingest/Submit", on_submit},
+        {"/creditnode.query.v1.Query/Subject", on_subject, subject_at_once},
+        {"/creditnode.query.v1.Query/Record", on_record, NULL},
+        {"/creditnode.ingest.v1.Ingest/Submit", on_submit, NULL},
     };
     for (size_t i = 0; i < API_METHODS; i++) {
-        methods[i] = (struct rpc_method){
-            .path = rows[i].path, .unary = rows[i].fn, .ctx = env};
+        methods[i] = (struct rpc_method){.path = rows[i].path,
+                                         .unary = rows[i].fn,
+                                         .at_once = rows[i].at_once,
+                                         .ctx = env};
     }
 }

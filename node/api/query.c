@@ -6,7 +6,12 @@
 #include "credit/citizen.h"
 #include "credit/uscc.h"
 
-enum { HISTORY_MAX = 1000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
+enum {
+    HISTORY_MAX = 1000,
+    LIMIT_DEFAULT = 100,
+    LIMIT_MAX = 1000,
+    ROWS_FEW = 8, /* most subjects have no more */
+};
 
 static const char *const statuses[] = {"valid", "revoked", "disputed", "other"};
 static const char *const disclosures[] = {"public", "shared", "authorised"};
@@ -94,6 +99,15 @@ void found_fini(struct found *f)
     buf_fini(&f->bytes);
 }
 
+static enum err decode(struct found *f)
+{
+    enum err err = entry_decode(buf_slice(&f->bytes), &f->entry);
+    if (err == ERR_OK) {
+        f->decoded = record_from_entry(&f->entry, &f->record) == ERR_OK;
+    }
+    return err;
+}
+
 /* Reads and decodes the version that f->row names. */
 static enum err load(const struct api_env *env, struct found *f)
 {
@@ -101,14 +115,17 @@ static enum err load(const struct api_env *env, struct found *f)
     f->decoded = false;
     enum err err =
         store_entry(env->store, &f->row.log, f->row.number, &f->bytes);
-    if (err != ERR_OK) {
-        return err;
-    }
-    err = entry_decode(buf_slice(&f->bytes), &f->entry);
-    if (err == ERR_OK) {
-        f->decoded = record_from_entry(&f->entry, &f->record) == ERR_OK;
-    }
-    return err;
+    return err == ERR_OK ? decode(f) : err;
+}
+
+/* The same from memory only: ERR_BUSY. */
+static enum err load_now(const struct api_env *env, struct found *f)
+{
+    buf_clear(&f->bytes);
+    f->decoded = false;
+    enum err err =
+        store_entry_now(env->store, &f->row.log, f->row.number, &f->bytes);
+    return err == ERR_OK ? decode(f) : err;
 }
 
 /* An entry that is not here any more, or of another form, is no fault of the
@@ -146,11 +163,45 @@ static enum err parse_subject(const char *text, struct subject_key *out,
 struct scan {
     const struct subject_query *q;
     const struct access *access;
-    struct store_row *rows;
+    struct store_row few[ROWS_FEW];
+    struct store_row *many; /* instead, when there are more */
+    size_t room;
     size_t count;
     size_t limit;
     bool more;
 };
+
+static const struct store_row *rows_of(const struct scan *s)
+{
+    return s->many != NULL ? s->many : s->few;
+}
+
+static void add_row(struct scan *s, const struct store_row *row)
+{
+    if (s->count == s->room) {
+        struct store_row *more =
+            mem_realloc(s->many, 2 * s->room * sizeof *more);
+        if (s->many == NULL) {
+            memcpy(more, s->few, sizeof s->few);
+        }
+        s->many = more;
+        s->room *= 2;
+    }
+    (s->many != NULL ? s->many : s->few)[s->count++] = *row;
+}
+
+/* `few` is filled as rows come. */
+static void scan_init(struct scan *s, const struct subject_query *q)
+{
+    s->q = q;
+    s->access = &q->access;
+    s->many = NULL;
+    s->room = ROWS_FEW;
+    s->count = 0;
+    s->limit = q->limit == 0 ? LIMIT_DEFAULT
+                             : (q->limit < LIMIT_MAX ? q->limit : LIMIT_MAX);
+    s->more = false;
+}
 
 static void place_of(const struct store_row *row, uint8_t out[QUERY_PLACE_LEN])
 {
@@ -172,8 +223,19 @@ static bool collect(void *ctx, const struct store_row *row)
         s->more = true;
         return false;
     }
-    s->rows[s->count++] = *row;
+    add_row(s, row);
     return true;
+}
+
+/* What the answer says of a row besides the row. */
+static enum err load_for(const struct api_env *env,
+                         const struct subject_query *q, struct found *f)
+{
+    if (q->brief) {
+        return ERR_OK;
+    }
+    enum err err = q->now ? load_now(env, f) : load(env, f);
+    return is_fault(err) || (q->now && err == ERR_BUSY) ? err : ERR_OK;
 }
 
 /* The rows that fit go to `fn`; the place of the last one to `next`. */
@@ -184,10 +246,10 @@ static enum err give_rows(const struct api_env *env, const struct scan *s,
     enum err err = ERR_OK;
     next->more = s->more;
     for (size_t i = 0; err == ERR_OK && i < s->count; i++) {
-        f.row = s->rows[i];
+        f.row = rows_of(s)[i];
         f.decoded = false;
-        err = s->q->brief ? ERR_OK : load(env, &f);
-        err = is_fault(err) ? err : ERR_OK;
+        err = load_for(env, s->q, &f);
+        next->lasting = next->lasting && (s->q->brief || f.decoded);
         if (err == ERR_OK && !fn(ctx, &f)) {
             next->more = true;
             break;
@@ -207,15 +269,15 @@ enum err query_subject(const struct api_env *env, const struct subject_query *q,
     if (err != ERR_OK) {
         return err;
     }
-    struct scan s = {.q = q, .access = &q->access};
-    s.limit = q->limit == 0 ? LIMIT_DEFAULT
-                            : (q->limit < LIMIT_MAX ? q->limit : LIMIT_MAX);
-    s.rows = mem_zalloc(s.limit, sizeof *s.rows);
-    err = store_subject(env->store, &key, collect, &s);
+    struct scan s;
+    scan_init(&s, q);
+    next->lasting = store_stamp_take(env->store, &key, &next->stamp);
+    err = q->now ? store_subject_now(env->store, &key, collect, &s)
+                 : store_subject(env->store, &key, collect, &s);
     if (err == ERR_OK) {
         err = give_rows(env, &s, fn, ctx, next);
     }
-    mem_free(s.rows);
+    mem_free(s.many);
     return err == ERR_OK
                ? ERR_OK
                : err_set(why, err, "reading the store: %s", err_text(err));

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "credit/record.h"
+#include "store/stamp.h"
 
 /* What the asker may see. */
 struct access {
@@ -37,12 +38,17 @@ struct subject_query {
     bool brief;           /* index rows only */
     const uint8_t *after; /* a place as from `next`, or NULL */
     struct access access;
+    bool now; /* from memory, and few records only; else ERR_BUSY */
 };
 /* A place in the answer: record key and owner. */
 enum { QUERY_PLACE_LEN = RECORD_KEY_LEN + 8 };
 struct query_next {
     bool more; /* ask again from `place` */
     uint8_t place[QUERY_PLACE_LEN];
+    /* Every entry was there and understood: while `stamp` holds, the same
+     * question has the same answer. */
+    bool lasting;
+    struct store_stamp stamp;
 };
 /* Calls `fn` for each record in order of key and says whether there is more.
  * ERR_INVALID names the rule the subject breaks, but never repeats the subject:

@@ -265,7 +265,8 @@ const struct conf_row conf_rows[] = {
      .min = MIB,
      .max = TIB,
      .by_tier = by_tier_cache,
-     .help = "Memory for blocks and index pages kept unpacked."},
+     .help = "Memory for blocks and index pages kept unpacked; answers that "
+             "are given again may take an eighth of it more."},
     {.path = "store.write_buffer",
      AT_SIZE(store.write_buffer_bytes),
      .min = 256 * KIB,

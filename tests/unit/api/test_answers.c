@@ -1,0 +1,579 @@
+/* Answers given again: by themselves, by concurrent readers and a writer, and
+ * over gRPC. */
+#include "unit/api/records.h"
+
+#include <stdatomic.h>
+
+#include "api/answers.h"
+#include "api/query.h"
+#include "base/pb.h"
+
+enum { BYTES_MAX = 128 << 10, CALL_MS = 20000 };
+
+static struct node village;
+static struct node township;
+
+static int setup(void **state)
+{
+    (void)state;
+    node_init(&village, &store_rocksdb, VILLAGE, "village");
+    node_init(&township, &store_rocksdb, TOWNSHIP, "township");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    node_fini(&village);
+    node_fini(&township);
+    return 0;
+}
+
+/* ---- by themselves ---- */
+
+static struct store_stamp stamp_now(void)
+{
+    struct store_stamp stamp;
+    struct subject_key key;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(subject));
+    assert_true(store_stamp_take(village.store, &key, &stamp));
+    return stamp;
+}
+
+static void keep(struct answers *a, const char *request, enum disclosure widest,
+                 struct slice bytes)
+{
+    struct question q = {slice_str(request), widest};
+    struct store_stamp stamp = stamp_now();
+    struct shared *reply = shared_new(bytes);
+    answers_keep(a, &q, &stamp, reply);
+    shared_unref(&reply);
+}
+
+/* "" if there is none. */
+static const char *found(struct answers *a, const char *request,
+                         enum disclosure widest)
+{
+    static char text[64];
+    struct question q = {slice_str(request), widest};
+    struct shared *reply = answers_find(a, &q);
+    text[0] = 0;
+    if (reply != NULL) {
+        struct slice bytes = shared_slice(reply);
+        (void)snprintf(text, sizeof text, "%.*s", (int)bytes.len,
+                       (const char *)bytes.data);
+    }
+    shared_unref(&reply);
+    return text;
+}
+
+static void an_answer_stays_until_its_subject_changes(void **state)
+{
+    (void)state;
+    struct answers *a = answers_new(village.store, BYTES_MAX);
+    assert_string_equal(found(a, "q", DISCLOSURE_PUBLIC), "");
+    keep(a, "q", DISCLOSURE_PUBLIC, slice_str("before"));
+    assert_string_equal(found(a, "q", DISCLOSURE_PUBLIC), "before");
+    (void)put(&village, &(struct made){.document = "d", .content = "c"});
+    assert_string_equal(found(a, "q", DISCLOSURE_PUBLIC), "");
+    keep(a, "q", DISCLOSURE_PUBLIC, slice_str("after"));
+    assert_string_equal(found(a, "q", DISCLOSURE_PUBLIC), "after");
+    answers_free(&a);
+}
+
+static void an_answer_read_before_a_change_is_not_kept(void **state)
+{
+    (void)state;
+    struct answers *a = answers_new(village.store, BYTES_MAX);
+    struct question q = {slice_str("q"), DISCLOSURE_PUBLIC};
+    struct store_stamp before = stamp_now();
+    struct shared *reply = shared_new(slice_str("old"));
+    (void)put(&village, &(struct made){.document = "d", .content = "c"});
+    answers_keep(a, &q, &before, reply);
+    assert_string_equal(found(a, "q", DISCLOSURE_PUBLIC), "");
+    shared_unref(&reply);
+    answers_free(&a);
+}
+
+static void questions_are_told_apart(void **state)
+{
+    (void)state;
+    struct answers *a = answers_new(village.store, BYTES_MAX);
+    keep(a, "q", DISCLOSURE_PUBLIC, slice_str("public"));
+    keep(a, "q", DISCLOSURE_SHARED, slice_str("shared"));
+    keep(a, "q2", DISCLOSURE_PUBLIC, slice_str("other"));
+    assert_string_equal(found(a, "q", DISCLOSURE_PUBLIC), "public");
+    assert_string_equal(found(a, "q", DISCLOSURE_SHARED), "shared");
+    assert_string_equal(found(a, "q", DISCLOSURE_AUTHORISED), "");
+    assert_string_equal(found(a, "q2", DISCLOSURE_PUBLIC), "other");
+    assert_string_equal(found(a, "", DISCLOSURE_PUBLIC), "");
+    answers_free(&a);
+}
+
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    enum { QUESTIONS = 5000, ANSWER = 1000 };
+    struct answers *a = answers_new(village.store, BYTES_MAX);
+    char bytes[BYTES_MAX] = {0};
+    char request[32];
+    size_t here = 0;
+    assert_int_equal(answers_bytes(a), 0);
+    for (int i = 0; i < QUESTIONS; i++) {
+        (void)snprintf(request, sizeof request, "%d", i);
+        size_t len = (size_t)i % ANSWER;
+        (void)snprintf(bytes, sizeof bytes, "answer %d ", i);
+        keep(a, request, DISCLOSURE_PUBLIC, slice_of(bytes, 32 + len));
+        assert_string_equal(found(a, request, DISCLOSURE_PUBLIC), bytes);
+        assert_in_range(answers_bytes(a), 1, BYTES_MAX);
+    }
+    for (int i = 0; i < QUESTIONS; i++) {
+        (void)snprintf(request, sizeof request, "%d", i);
+        here += found(a, request, DISCLOSURE_PUBLIC)[0] != 0;
+    }
+    assert_in_range(here, BYTES_MAX / 2 / ANSWER, BYTES_MAX / 32);
+    /* What would push out too many others, and long questions. */
+    keep(a, "large", DISCLOSURE_PUBLIC, slice_of(bytes, BYTES_MAX / 4));
+    assert_string_equal(found(a, "large", DISCLOSURE_PUBLIC), "");
+    memset(bytes, 'q', 1000);
+    bytes[1000] = 0;
+    keep(a, bytes, DISCLOSURE_PUBLIC, slice_str("x"));
+    assert_string_equal(found(a, bytes, DISCLOSURE_PUBLIC), "");
+    answers_free(&a);
+}
+
+static void without_room_nothing_is_kept(void **state)
+{
+    (void)state;
+    struct answers *none = NULL;
+    struct answers *small = answers_new(village.store, 0);
+    keep(none, "q", DISCLOSURE_PUBLIC, slice_str("x"));
+    keep(small, "q", DISCLOSURE_PUBLIC, slice_str("x"));
+    assert_string_equal(found(none, "q", DISCLOSURE_PUBLIC), "");
+    assert_string_equal(found(small, "q", DISCLOSURE_PUBLIC), "");
+    assert_int_equal(answers_bytes(small), 0);
+    answers_free(&none);
+    answers_free(&small);
+}
+
+/* ---- readers and a writer at once ---- */
+
+enum { READERS = 3, VERSIONS = 150 };
+
+struct contest {
+    struct api_env env;
+    struct answers *answers;
+    atomic_int acknowledged; /* the version that a callback has named */
+    atomic_size_t repeated;
+    atomic_size_t faults; /* cmocka's asserts are for one thread */
+    atomic_bool over;
+};
+
+/* A row may be there a moment before its entry: then -1. */
+static bool take_version(void *ctx, const struct found *f)
+{
+    if (!f->decoded) {
+        *(int *)ctx = -1;
+        return true;
+    }
+    struct slice text = record_get(&f->record, FIELD_CONTENT);
+    char number[16];
+    (void)snprintf(number, sizeof number, "%.*s", (int)text.len,
+                   (const char *)text.data);
+    *(int *)ctx = (int)strtol(number, NULL, 10);
+    return true;
+}
+
+/* As a call does: what is kept, else from memory, else the whole way. */
+static int ask_version(struct contest *c)
+{
+    struct question asked = {slice_str(subject), DISCLOSURE_PUBLIC};
+    struct shared *reply = answers_find(c->answers, &asked);
+    int version = 0;
+    if (reply != NULL) {
+        memcpy(&version, shared_slice(reply).data, sizeof version);
+        shared_unref(&reply);
+        (void)atomic_fetch_add(&c->repeated, 1);
+        return version;
+    }
+    struct subject_query q = {
+        .subject = subject, .access = {.read = true}, .now = true};
+    struct query_next next = {.more = false};
+    struct errmsg why;
+    enum err err =
+        query_subject(&c->env, &q, take_version, &version, &next, &why);
+    if (err == ERR_BUSY) {
+        q.now = false;
+        err = query_subject(&c->env, &q, take_version, &version, &next, &why);
+    }
+    (void)atomic_fetch_add(&c->faults, err != ERR_OK);
+    if (err == ERR_OK && next.lasting) {
+        reply = shared_new(slice_of(&version, sizeof version));
+        answers_keep(c->answers, &asked, &next.stamp, reply);
+        shared_unref(&reply);
+    }
+    return version;
+}
+
+static void *read_on(void *ctx)
+{
+    struct contest *c = ctx;
+    int last = 0;
+    while (!atomic_load(&c->over)) {
+        int acknowledged = atomic_load(&c->acknowledged);
+        int version = ask_version(c);
+        if (version >= 0) {
+            bool older = version < acknowledged || version < last;
+            (void)atomic_fetch_add(&c->faults, older);
+            last = version;
+        }
+    }
+    return NULL;
+}
+
+static void no_answer_is_older_than_what_was_acknowledged(void **state)
+{
+    (void)state;
+    struct contest c = {
+        .env = {.store = village.store, .keyring = village.keyring},
+        .answers = answers_new(village.store, BYTES_MAX)};
+    pthread_t readers[READERS];
+    char content[16];
+    for (int i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_create(&readers[i], NULL, read_on, &c), 0);
+    }
+    for (int i = 1; i <= VERSIONS; i++) {
+        (void)snprintf(content, sizeof content, "%d", i);
+        (void)put(&village,
+                  &(struct made){.document = "d", .content = content});
+        atomic_store(&c.acknowledged, i);
+        assert_int_equal(ask_version(&c), i);
+    }
+    atomic_store(&c.over, true);
+    for (int i = 0; i < READERS; i++) {
+        (void)pthread_join(readers[i], NULL);
+    }
+    assert_int_equal(atomic_load(&c.faults), 0);
+    assert_true(atomic_load(&c.repeated) > 0);
+    answers_free(&c.answers);
+}
+
+/* ---- over gRPC ---- */
+
+/* A node's server and an app that asks it. */
+struct service {
+    struct rpc *rpc;        /* the server's: one worker */
+    struct rpc *client_rpc; /* so that the app's callbacks need none of it */
+    struct rpc_server *server;
+    struct rpc_channel *channel;
+    struct trust *trust;
+    struct tls_material server_tls;
+    struct tls_material client_tls;
+    struct sync_env sync;
+    struct conf conf;
+    struct conf_app app;
+    struct api_env env;
+    atomic_int held;
+    atomic_bool go;
+};
+
+static struct service service;
+
+static const struct tls_material *get_tls(void *ctx, uint64_t *generation)
+{
+    *generation = 1;
+    return ctx;
+}
+
+static void load_tls(const char *folder, const char *name,
+                     struct tls_material *out)
+{
+    char ca[128];
+    char cert[160];
+    char key[160];
+    struct errmsg why;
+    (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
+    (void)snprintf(cert, sizeof cert, "%s/%s/%s.pem", fed_dir, folder, name);
+    (void)snprintf(key, sizeof key, "%s/%s/%s.key", fed_dir, folder, name);
+    assert_ok(tls_material_load(out, ca, cert, key, &why));
+}
+
+static void hold(void *ctx, struct rpc_call *call)
+{
+    struct service *s = ctx;
+    struct buf reply = BUF_INIT;
+    atomic_store(&s->held, 1);
+    while (!atomic_load(&s->go)) {
+        (void)usleep(1000);
+    }
+    rpc_reply(call, &reply);
+}
+
+static void open_rpc(struct service *s)
+{
+    struct errmsg why;
+    struct rpc_conf conf = rpc_conf_default();
+    assert_ok(rpc_open(&s->client_rpc, &conf, &why));
+    conf.workers = 1;
+    assert_ok(rpc_open(&s->rpc, &conf, &why));
+}
+
+static void listen_and_dial(struct service *s)
+{
+    struct errmsg why;
+    char target[32];
+    struct rpc_method methods[API_METHODS + 1];
+    api_methods(&s->env, methods);
+    methods[API_METHODS] =
+        (struct rpc_method){.path = "/t.T/Hold", .unary = hold, .ctx = s};
+    struct rpc_tls tls = {get_tls, &s->server_tls};
+    assert_ok(rpc_listen(&s->server, s->rpc, "127.0.0.1:0", &tls, methods,
+                         API_METHODS + 1, &why));
+    (void)snprintf(target, sizeof target, "127.0.0.1:%u",
+                   rpc_server_port(s->server));
+    tls = (struct rpc_tls){get_tls, &s->client_tls};
+    assert_ok(
+        rpc_channel_open(&s->channel, s->client_rpc, target, &tls, NULL, &why));
+}
+
+static void hang_up(struct service *s)
+{
+    rpc_channel_close(&s->channel);
+    rpc_server_close(&s->server, 1000);
+    answers_free(&s->env.answers);
+}
+
+/* From now on this node is asked. */
+static void answer_from(struct service *s, struct node *node)
+{
+    hang_up(s);
+    s->env.store = node->store;
+    s->env.keyring = node->keyring;
+    s->env.answers = answers_new(node->store, BYTES_MAX);
+    listen_and_dial(s);
+}
+
+static int serve(void **state)
+{
+    struct service *s = &service;
+    struct errmsg why;
+    char ca[128];
+    char revoked[128];
+    (void)setup(state);
+    *s = (struct service){.app = {"hall", SCOPE_PUBLIC | SCOPE_SHARED}};
+    shell("[ -e app ] || $C/make-app.sh fed app --name hall --scopes public "
+          ">/dev/null; cp fed/revoked list");
+    (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
+    (void)snprintf(revoked, sizeof revoked, "%s/list", fed_dir);
+    assert_ok(trust_open(&s->trust, SUITE_INTL, FEDERATION, ca, revoked, &why));
+    load_tls("341821100201", "tls", &s->server_tls);
+    load_tls("app", "app", &s->client_tls);
+    s->sync.trust = s->trust;
+    s->conf.federation.name = FEDERATION;
+    s->conf.apps = (struct conf_apps){&s->app, 1};
+    s->env = (struct api_env){.conf = &s->conf,
+                              .store = village.store,
+                              .keyring = village.keyring,
+                              .sync = &s->sync,
+                              .answers = answers_new(village.store, BYTES_MAX)};
+    open_rpc(s);
+    listen_and_dial(s);
+    return 0;
+}
+
+static int unserve(void **state)
+{
+    struct service *s = &service;
+    hang_up(s);
+    rpc_close(&s->client_rpc);
+    rpc_close(&s->rpc);
+    tls_material_fini(&s->server_tls);
+    tls_material_fini(&s->client_tls);
+    trust_free(&s->trust);
+    return teardown(state);
+}
+
+/* Answers hold the contents of records as they are. */
+static enum err ask(const char *about, struct buf *reply)
+{
+    struct buf request = BUF_INIT;
+    struct errmsg why;
+    buf_clear(reply);
+    pb_put_str(&request, 1, about);
+    return rpc_unary_wait(service.channel, "/creditnode.query.v1.Query/Subject",
+                          &request, CALL_MS, reply, &why);
+}
+
+static bool holds(const struct buf *reply, const char *text)
+{
+    return reply->len > 0 &&
+           memmem(reply->data, reply->len, text, strlen(text)) != NULL;
+}
+
+static void on_held(void *ctx, enum err err, const char *text,
+                    struct slice reply)
+{
+    (void)text;
+    (void)reply;
+    atomic_store((atomic_int *)ctx, err == ERR_OK ? 2 : 3);
+}
+
+/* The only worker is held: who is answered needed none. */
+static void hold_the_worker(void)
+{
+    struct buf request = BUF_INIT;
+    rpc_unary(service.channel, "/t.T/Hold", &request, CALL_MS, on_held,
+              &service.held);
+    while (atomic_load(&service.held) == 0) {
+        (void)usleep(1000);
+    }
+}
+
+static void let_go(void)
+{
+    atomic_store(&service.go, true);
+    while (atomic_load(&service.held) < 2) {
+        (void)usleep(1000);
+    }
+    assert_int_equal(atomic_load(&service.held), 2);
+}
+
+static void a_repeated_question_needs_no_worker(void **state)
+{
+    (void)state;
+    struct buf first = BUF_INIT;
+    struct buf again = BUF_INIT;
+    (void)put(&village, &(struct made){.document = "d", .content = "v1"});
+    assert_ok(ask(subject, &first));
+    assert_true(holds(&first, "v1"));
+    assert_true(answers_bytes(service.env.answers) > 0);
+    hold_the_worker();
+    assert_ok(ask(subject, &again));
+    assert_true(slice_eq(buf_slice(&first), buf_slice(&again)));
+    let_go();
+    buf_fini(&first);
+    buf_fini(&again);
+}
+
+static void a_change_is_answered_at_once(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    char content[32];
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(content, sizeof content, "version-%d.", i);
+        (void)put(&village,
+                  &(struct made){.document = "d", .content = content});
+        for (int k = 0; k < 3; k++) {
+            assert_ok(ask(subject, &reply));
+            assert_true(holds(&reply, content));
+        }
+    }
+    buf_fini(&reply);
+}
+
+static void narrowed_scopes_count_from_the_next_call_on(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    /* Like a node's, they stay as long as somebody may be reading them. */
+    static const struct conf_app narrow = {"hall", SCOPE_PUBLIC};
+    static const struct conf_app none = {"hall", SCOPE_INGEST};
+    static struct conf less[2];
+    less[0] = service.conf;
+    less[1] = service.conf;
+    less[0].apps = (struct conf_apps){&narrow, 1};
+    less[1].apps = (struct conf_apps){&none, 1};
+    (void)put(&village, &(struct made){.document = "d",
+                                       .content = "for-some",
+                                       .disclosure = DISCLOSURE_SHARED});
+    for (int i = 0; i < 2; i++) {
+        assert_ok(ask(subject, &reply));
+        assert_true(holds(&reply, "for-some"));
+    }
+    atomic_store(&service.env.conf, &less[0]);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(ask(subject, &reply));
+        assert_false(holds(&reply, "for-some"));
+    }
+    atomic_store(&service.env.conf, &less[1]);
+    assert_int_equal(ask(subject, &reply), ERR_DENIED);
+    atomic_store(&service.env.conf, &service.conf);
+    assert_ok(ask(subject, &reply));
+    assert_true(holds(&reply, "for-some"));
+    buf_fini(&reply);
+}
+
+static void the_revoked_get_no_answer_again(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    (void)put(&village, &(struct made){.document = "d", .content = "v1"});
+    for (int i = 0; i < 2; i++) {
+        assert_ok(ask(subject, &reply));
+    }
+    shell("$C/revoke.sh list app/app.pem >/dev/null");
+    assert_ok(trust_reload(service.trust, &why));
+    assert_int_equal(ask(subject, &reply), ERR_DENIED);
+    assert_int_equal(reply.len, 0);
+    buf_fini(&reply);
+}
+
+static void refusals_are_not_kept(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    assert_int_equal(ask(citizen, &reply), ERR_INVALID);
+    assert_int_equal(ask("nonsense", &reply), ERR_INVALID);
+    assert_int_equal(answers_bytes(service.env.answers), 0);
+    assert_ok(ask(subject, &reply)); /* nothing is known, which is an answer */
+    assert_true(answers_bytes(service.env.answers) > 0);
+    buf_fini(&reply);
+}
+
+/* The township holds the record, but no key for it yet. */
+static void what_a_key_may_still_open_is_not_kept(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    struct log_id log = store_own_log(village.store);
+    (void)put(&village, &(struct made){.document = "d",
+                                       .content = "v1",
+                                       .representative = true});
+    assert_ok(ask(subject, &reply));
+    assert_true(holds(&reply, "999***********0017"));
+    assert_false(holds(&reply, citizen));
+    assert_true(answers_bytes(service.env.answers) > 0);
+    copy_log(village.store, township.store, &log);
+    answer_from(&service, &township);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(ask(subject, &reply));
+        assert_true(holds(&reply, "v1"));
+        assert_false(holds(&reply, "999***********0017"));
+        assert_int_equal(answers_bytes(service.env.answers), 0);
+    }
+    buf_fini(&reply);
+}
+
+#define ANSWERS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define SERVICE_TEST(f) cmocka_unit_test_setup_teardown(f, serve, unserve)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ANSWERS_TEST(an_answer_stays_until_its_subject_changes),
+        ANSWERS_TEST(an_answer_read_before_a_change_is_not_kept),
+        ANSWERS_TEST(questions_are_told_apart),
+        ANSWERS_TEST(memory_is_bounded),
+        ANSWERS_TEST(without_room_nothing_is_kept),
+        ANSWERS_TEST(no_answer_is_older_than_what_was_acknowledged),
+        SERVICE_TEST(a_repeated_question_needs_no_worker),
+        SERVICE_TEST(a_change_is_answered_at_once),
+        SERVICE_TEST(narrowed_scopes_count_from_the_next_call_on),
+        SERVICE_TEST(the_revoked_get_no_answer_again),
+        SERVICE_TEST(refusals_are_not_kept),
+        SERVICE_TEST(what_a_key_may_still_open_is_not_kept),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}
