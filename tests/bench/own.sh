@@ -282,11 +282,12 @@ own_run_fan_in() {
     for code in "${OWN_CHILDREN[@]}"; do own_check_equal "$code" $parent; done
 }
 
-# ROWS REPEAT: over gRPC with mutual TLS, 16 calls in flight for
-# $BENCH_SECONDS each: first empty calls, then queries by random credit codes
-# (bench_gen --codes; four records an answer), then both once more; means.
+# ROWS REPEAT: over gRPC with mutual TLS, 16 calls in flight: one query for each
+# credit code in turn; then, for $BENCH_SECONDS each, empty calls and queries by
+# random credit codes (four records an answer), then both once more; means.
 # TWO lines: "peer":"empty_call" with queries_per_s, and "peer":"own" with
-# queries_per_s, rows_per_query, p50_ms, p99_ms
+# queries_per_s, rows_per_query, first_per_s (of the first queries; of a
+# repeat they are no longer the first), p50_ms, p99_ms
 own_run_point_query() {
     own_client point point_query --server "$(own_address 341800000000)" \
         --threads 16 --seconds "$BENCH_SECONDS" --subjects $((($1 + 3) / 4))

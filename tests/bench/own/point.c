@@ -19,12 +19,15 @@ struct lane {
     double *ms;
 };
 
-/* Empty calls or queries, until the time is over. */
+/* Empty calls or queries, until the time is over; or one query for each
+ * subject, in turn. */
 struct phase {
     const struct options *opt;
     const char *name;
     struct rpc_channel *channel;
     bool queries;
+    bool in_turn;
+    uint64_t turn; /* lock */
     int64_t end_ns;
     struct lane lanes[OWN_THREADS_MAX];
     double seconds; /* of all rounds */
@@ -46,6 +49,21 @@ static uint64_t count_records(struct slice reply)
 
 static void send_next(struct lane *lane);
 
+/* The subject that comes next; false: the round is over. */
+static bool next_subject(struct lane *lane, uint64_t *out)
+{
+    struct phase *phase = lane->phase;
+    uint64_t subjects = phase->opt->subjects;
+    if (!phase->in_turn) {
+        *out = phase->queries ? bench_random(&lane->seed) % subjects : 0;
+        return clock_mono_ns() < phase->end_ns;
+    }
+    pthread_mutex_lock(&phase->lock);
+    *out = phase->turn++;
+    pthread_mutex_unlock(&phase->lock);
+    return *out < subjects;
+}
+
 static void on_answer(void *ctx, enum err err, const char *text,
                       struct slice reply)
 {
@@ -60,10 +78,11 @@ static void on_answer(void *ctx, enum err err, const char *text,
     }
     lane->calls++;
     lane->rows += phase->queries ? count_records(reply) : 0;
-    if (now_ns < phase->end_ns) {
-        send_next(lane);
-        return;
-    }
+    send_next(lane);
+}
+
+static void end_lane(struct phase *phase)
+{
     pthread_mutex_lock(&phase->lock);
     phase->running--;
     pthread_cond_signal(&phase->over);
@@ -72,12 +91,16 @@ static void on_answer(void *ctx, enum err err, const char *text,
 
 static void send_next(struct lane *lane)
 {
-    const struct phase *phase = lane->phase;
+    struct phase *phase = lane->phase;
     struct buf request = BUF_INIT;
+    uint64_t subject;
+    if (!next_subject(lane, &subject)) {
+        end_lane(phase);
+        return;
+    }
     if (phase->queries) {
         char code[BENCH_CODE_LEN + 1];
-        bench_subject_code(bench_random(&lane->seed) % phase->opt->subjects,
-                           code);
+        bench_subject_code(subject, code);
         pb_put_str(&request, 1, code);
     }
     lane->sent_ns = clock_mono_ns();
@@ -120,18 +143,24 @@ static void phase_init(struct phase *phase, const struct options *opt,
     }
 }
 
-/* A round that is not counted: the peer's pages are in memory too. */
-static void warm_up(struct phase *phase)
+/* Asks about every subject once, however long that takes: the peer's pages are
+ * all in memory too. Returns how many a second; not counted otherwise. */
+static double warm_up(struct phase *phase)
 {
+    phase->in_turn = true;
     run_round(phase);
+    phase->in_turn = false;
+    double per_s = (double)phase->opt->subjects / phase->seconds;
     phase->seconds = 0;
     for (uint64_t i = 0; i < phase->opt->threads; i++) {
         phase->lanes[i].calls = 0;
         phase->lanes[i].rows = 0;
     }
+    return per_s;
 }
 
-static void phase_print(struct phase *phase)
+/* `first_per_s`: what the warm-up reached; 0: there was none. */
+static void phase_print(struct phase *phase, double first_per_s)
 {
     struct buf line;
     uint64_t calls = 0;
@@ -154,6 +183,7 @@ static void phase_print(struct phase *phase)
     if (phase->queries) {
         bench_json_number(&line, "rows_per_query",
                           (double)rows / (double)calls);
+        bench_json_number(&line, "first_per_s", first_per_s);
     }
     bench_json_times(&line, "", ms, samples);
     bench_json_end(&line);
@@ -168,13 +198,13 @@ void own_point(struct options *opt)
     struct rpc_channel *channel = own_connect(opt, opt->server);
     phase_init(empty, opt, channel, "empty_call", false);
     phase_init(query, opt, channel, "own", true);
-    warm_up(query);
+    double first_per_s = warm_up(query);
     for (int i = 0; i < ROUNDS; i++) {
         run_round(empty);
         run_round(query);
     }
-    phase_print(empty);
-    phase_print(query);
+    phase_print(empty, 0);
+    phase_print(query, first_per_s);
     rpc_channel_close(&channel);
     own_close(opt);
     mem_free(empty);
