@@ -23,11 +23,18 @@ struct kept {
     uint8_t request[];
 };
 
+/* The hash stands here so that others of the set are not looked at: they lie
+ * anywhere in memory. */
+struct place {
+    uint64_t hash;
+    struct kept *kept; /* or NULL */
+};
+
 struct answers {
     struct store *store;
     size_t bytes_max;
     pthread_mutex_t lock;
-    struct kept **slots; /* lock; sets of WAYS; NULL until one is kept */
+    struct place *slots; /* lock; sets of WAYS; NULL until one is kept */
     size_t count;        /* of slots, a power of two */
     size_t hand;         /* lock; who goes next */
     size_t bytes;        /* lock */
@@ -46,13 +53,13 @@ struct answers *answers_new(struct store *store, size_t bytes_max)
     return a;
 }
 
-static void drop_locked(struct answers *a, struct kept **at)
+static void drop_locked(struct answers *a, struct place *at)
 {
-    if (*at != NULL) {
-        a->bytes -= (*at)->bytes;
-        shared_unref(&(*at)->reply);
-        mem_free(*at);
-        *at = NULL;
+    if (at->kept != NULL) {
+        a->bytes -= at->kept->bytes;
+        shared_unref(&at->kept->reply);
+        mem_free(at->kept);
+        at->kept = NULL;
     }
 }
 
@@ -71,15 +78,20 @@ void answers_free(struct answers **answers)
     mem_free(a);
 }
 
-/* The first place of the question's set. */
-static size_t set_of(const struct answers *a, const struct question *q)
+static uint64_t hash_of(const struct question *q)
 {
     uint64_t h = 0xcbf29ce484222325ull ^ (uint64_t)q->widest; /* FNV-1a */
     for (size_t i = 0; i < q->request.len; i++) {
         h = (h ^ q->request.data[i]) * 0x100000001b3ull;
     }
-    h = (h * 0x9e3779b97f4a7c15ull) >> 32;
-    return (size_t)h * WAYS & (a->count - 1);
+    h *= 0x9e3779b97f4a7c15ull;
+    return h ^ h >> 32;
+}
+
+/* The places in which an answer to a question of this hash may be. */
+static struct place *set_of(const struct answers *a, uint64_t hash)
+{
+    return &a->slots[(size_t)hash * WAYS & (a->count - 1)];
 }
 
 static bool answers_it(const struct kept *k, const struct question *q)
@@ -89,14 +101,16 @@ static bool answers_it(const struct kept *k, const struct question *q)
 }
 
 /* Where the answer is; NULL if it is not here. */
-static struct kept **find_locked(struct answers *a, const struct question *q)
+static struct place *find_locked(const struct answers *a,
+                                 const struct question *q, uint64_t hash)
 {
     if (a->slots == NULL) {
         return NULL;
     }
-    struct kept **set = &a->slots[set_of(a, q)];
+    struct place *set = set_of(a, hash);
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i] != NULL && answers_it(set[i], q)) {
+        if (set[i].kept != NULL && set[i].hash == hash &&
+            answers_it(set[i].kept, q)) {
             return &set[i];
         }
     }
@@ -109,10 +123,11 @@ struct shared *answers_find(struct answers *a, const struct question *q)
         return NULL;
     }
     struct shared *reply = NULL;
+    uint64_t hash = hash_of(q);
     (void)pthread_mutex_lock(&a->lock);
-    struct kept **at = find_locked(a, q);
-    if (at != NULL && store_stamp_holds(a->store, &(*at)->stamp)) {
-        reply = shared_ref((*at)->reply);
+    struct place *at = find_locked(a, q, hash);
+    if (at != NULL && store_stamp_holds(a->store, &at->kept->stamp)) {
+        reply = shared_ref(at->kept->reply);
     } else if (at != NULL) {
         drop_locked(a, at);
     }
@@ -144,12 +159,13 @@ static struct kept *kept_new(const struct question *q,
 
 /* The place of an older answer to the question, a free one, or one whose turn
  * it is to go. */
-static struct kept **place_locked(struct answers *a, const struct question *q)
+static struct place *place_locked(struct answers *a, const struct question *q,
+                                  uint64_t hash)
 {
-    struct kept **at = find_locked(a, q);
-    struct kept **set = &a->slots[set_of(a, q)];
+    struct place *at = find_locked(a, q, hash);
+    struct place *set = set_of(a, hash);
     for (size_t i = 0; at == NULL && i < WAYS; i++) {
-        at = set[i] == NULL ? &set[i] : NULL;
+        at = set[i].kept == NULL ? &set[i] : NULL;
     }
     return at != NULL ? at : &set[a->hand++ % WAYS];
 }
@@ -169,10 +185,11 @@ static void keep_locked(struct answers *a, const struct question *q,
         a->slots = mem_zalloc(a->count, sizeof(*a->slots));
         a->bytes += a->count * sizeof(*a->slots);
     }
-    struct kept **at = place_locked(a, q);
+    uint64_t hash = hash_of(q);
+    struct place *at = place_locked(a, q, hash);
     drop_locked(a, at);
     make_room_locked(a, k->bytes);
-    *at = k;
+    *at = (struct place){hash, k};
     a->bytes += k->bytes;
 }
 
