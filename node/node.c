@@ -527,6 +527,7 @@ static void fill_api_env(struct node *node)
         .import = &node->import,
         .answers =
             answers_new(node->store, c->store.cache_bytes / ANSWERS_PART),
+        .receipts = strand_new(rpc_pool(node->rpc)),
         .self = self,
         .started_ms = clock_wall_ms(),
         .sign_not_after_ms = cert_principal(node->signer.cert)->not_after_ms,
@@ -561,6 +562,8 @@ static void down_server(struct node *node)
     }
     rpc_server_close(&node->server, GRACE_MS);
     answers_free(&node->api.answers);
+    strand_free(node->api.receipts);
+    node->api.receipts = NULL;
 }
 
 static enum err up_admin(struct node *node, struct errmsg *why)

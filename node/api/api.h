@@ -31,6 +31,9 @@ struct api_env {
     const struct rpc_tls *tls;
     struct import_env *import;
     struct answers *answers; /* NULL: none are kept */
+    /* Answers of Submit: those of one commit are given by one worker, instead
+     * of one being woken for each. */
+    struct strand *receipts;
     struct principal self;
     int64_t started_ms; /* wall clock */
     int64_t sign_not_after_ms;

@@ -342,7 +342,6 @@ static void add_warning(void *ctx, const char *text)
  * calls share one commit. */
 struct submission {
     struct rpc_call *call;
-    struct rpc *rpc;
     struct import *import;
     struct answer answer;
 };
@@ -365,9 +364,7 @@ static void answer_submit(void *ctx)
 static void on_settled(void *ctx)
 {
     struct submission *s = ctx;
-    if (pool_run(rpc_pool(s->rpc), answer_submit, s) != ERR_OK) {
-        answer_submit(s);
-    }
+    strand_run(s->answer.env->receipts, answer_submit, s);
 }
 
 static void start_submit(struct api_env *env, struct rpc_call *call,
@@ -378,7 +375,6 @@ static void start_submit(struct api_env *env, struct rpc_call *call,
         .row = add_row, .warning = add_warning, .ctx = &s->answer};
     struct errmsg why = {{0}};
     s->call = call;
-    s->rpc = env->rpc;
     s->answer = (struct answer){.env = env, .out = BUF_INIT};
     import_begin(&s->import, env->import, &sink);
     enum err err = import_feed(s->import, csv, &why);

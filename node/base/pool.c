@@ -74,10 +74,11 @@ static struct job *job_new(pool_fn *fn, void *ctx)
     return job;
 }
 
-/* Gives the lock up, and wakes a thread if there is work for one more. */
-static void unlock_and_wake(struct pool *pool)
+/* Gives the lock up, and wakes a thread if there is work for one more.
+ * `taken`: so many of the jobs the caller is about to take itself. */
+static void unlock_and_wake(struct pool *pool, size_t taken)
 {
-    bool wake = pool->jobs.first != NULL && pool->idle > 0 && !pool->waking;
+    bool wake = pool->waiting > taken && pool->idle > 0 && !pool->waking;
     if (wake) {
         pool->waking = true;
         (void)atomic_fetch_add(&pool->wakers, 1);
@@ -110,7 +111,7 @@ static void *work(void *arg)
     (void)pthread_mutex_lock(&pool->lock);
     while ((job = next_job(pool)) != NULL) {
         pool->waiting--;
-        unlock_and_wake(pool);
+        unlock_and_wake(pool, 0);
         job->fn(job->ctx);
         mem_free(job);
         (void)pthread_mutex_lock(&pool->lock);
@@ -159,7 +160,7 @@ enum err pool_run(struct pool *pool, pool_fn *fn, void *ctx)
     if (!full) {
         enqueue(pool, job);
     }
-    unlock_and_wake(pool);
+    unlock_and_wake(pool, 0);
     if (full) {
         mem_free(job);
         return ERR_BUSY;
@@ -216,7 +217,7 @@ static void strand_step(void *ctx)
     if (more) {
         enqueue(pool, job_new(strand_step, s));
     }
-    unlock_and_wake(pool);
+    unlock_and_wake(pool, 1);
     if (gone) {
         mem_free(s);
     }
@@ -231,7 +232,7 @@ void strand_run(struct strand *s, pool_fn *fn, void *ctx)
         s->scheduled = true;
         enqueue(s->pool, job_new(strand_step, s));
     }
-    unlock_and_wake(s->pool);
+    unlock_and_wake(s->pool, 0);
 }
 
 void strand_free(struct strand *s)
