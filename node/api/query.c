@@ -132,7 +132,7 @@ static enum err load_now(const struct api_env *env, struct found *f)
  * store. */
 static bool is_fault(enum err err)
 {
-    return err == ERR_CORRUPT || err == ERR_IO;
+    return err == ERR_CORRUPT || err == ERR_IO || err == ERR_UNAVAILABLE;
 }
 
 static enum err parse_subject(const char *text, struct subject_key *out,

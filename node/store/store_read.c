@@ -280,8 +280,9 @@ static bool on_one_block(void *ctx, uint64_t first, struct slice block)
     return false;
 }
 
-/* The block that covers `number`, with a reference. */
-static enum err block_of(struct log_slot *slot, uint64_t number,
+/* The block that covers `number`, with a reference. If it must be there, and
+ * is not, the store is damaged; else that is ERR_NOT_FOUND. */
+static enum err block_of(struct log_slot *slot, uint64_t number, bool must,
                          struct unpacked **out)
 {
     struct store *s = slot->store;
@@ -305,6 +306,9 @@ static enum err block_of(struct log_slot *slot, uint64_t number,
         err = err_set(&why, ERR_CORRUPT,
                       "block of log %u at number %llu cannot be unpacked",
                       slot->id, (unsigned long long)number);
+    }
+    if (err == ERR_OK && o.err == ERR_NOT_FOUND && !must) {
+        return ERR_NOT_FOUND;
     }
     if (err == ERR_OK && o.err == ERR_NOT_FOUND) {
         (void)err_set(&why, ERR_CORRUPT, "log %u: number %llu is missing",
@@ -332,11 +336,17 @@ static enum err put_entry(struct log_slot *slot, struct unpacked *u,
     return erased ? ERR_SEALED : ERR_OK;
 }
 
-enum err slot_entry(struct log_slot *slot, uint64_t number, struct buf *out)
+static enum err entry_of(struct log_slot *slot, uint64_t number, bool must,
+                         struct buf *out)
 {
     struct unpacked *u;
-    enum err err = block_of(slot, number, &u);
+    enum err err = block_of(slot, number, must, &u);
     return err == ERR_OK ? put_entry(slot, u, number, out) : err;
+}
+
+enum err slot_entry(struct log_slot *slot, uint64_t number, struct buf *out)
+{
+    return entry_of(slot, number, true, out);
 }
 
 static uint64_t slot_size(struct log_slot *slot)
@@ -352,17 +362,19 @@ enum err store_entry(struct store *store, const struct log_id *log,
                      uint64_t number, struct buf *out)
 {
     struct log_slot *slot = heads_find(&store->heads, log);
-    if (slot == NULL || number == 0 || number > slot_size(slot)) {
+    if (slot == NULL || number == 0) {
         return ERR_NOT_FOUND;
     }
-    return slot_entry(slot, number, out);
+    /* An index row is seen a moment before the head that goes with it, and its
+     * entry is there: both were written by one commit. */
+    return entry_of(slot, number, number <= slot_size(slot), out);
 }
 
 enum err store_entry_now(struct store *store, const struct log_id *log,
                          uint64_t number, struct buf *out)
 {
     struct log_slot *slot = heads_find(&store->heads, log);
-    if (slot == NULL || number == 0 || number > slot_size(slot)) {
+    if (slot == NULL || number == 0) {
         return ERR_NOT_FOUND;
     }
     uint64_t epoch;
@@ -470,7 +482,7 @@ enum err store_tree_node(void *ctx, unsigned level, uint64_t index,
         return read_failed(s, err, &why);
     }
     struct unpacked *u;
-    enum err err = block_of(slot, index + 1, &u);
+    enum err err = block_of(slot, index + 1, true, &u);
     if (err == ERR_OK) {
         const struct slot *leaf = &u->slots[index + 1 - u->first];
         *out = leaf->leaf;

@@ -27,6 +27,8 @@ static struct {
     _Atomic bool slow;
     _Atomic bool held;       /* commits wait until it is cleared */
     _Atomic bool unreadable; /* parts of logs: too many open files, say */
+    /* Called when a commit is on disk and the store does not know yet. */
+    void (*_Atomic committed)(void);
 } script;
 
 static inline enum err scripted_commit(void *db, void *batch,
@@ -46,6 +48,10 @@ static inline enum err scripted_commit(void *db, void *batch,
         return err_set(why, ERR_UNCERTAIN, "scripted: lost");
     }
     enum err err = script.real->commit(db, batch, why);
+    void (*committed)(void) = atomic_load(&script.committed);
+    if (committed != NULL) {
+        committed();
+    }
     return what == COMMIT_DONE_UNHEARD
                ? err_set(why, ERR_UNCERTAIN, "scripted: unheard")
                : err;
@@ -88,6 +94,7 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.slow, false);
     atomic_store(&script.held, false);
     atomic_store(&script.unreadable, false);
+    atomic_store(&script.committed, NULL);
     struct backend b = *real;
     b.commit = scripted_commit;
     b.open = scripted_open;

@@ -386,11 +386,61 @@ static void closing_answers_a_commit_in_doubt(void **state)
     buf_fini(&draft);
 }
 
+/* ---- between a commit and its heads ---- */
+
+static struct {
+    unsigned rows;
+    unsigned entries;
+    enum err err;
+    enum err beyond; /* the end of the log */
+} seen;
+
+static bool look_at_entry(void *ctx, const struct store_row *row)
+{
+    struct buf bytes = BUF_INIT;
+    (void)ctx;
+    seen.rows++;
+    seen.entries +=
+        store_entry(village.store, &row->log, row->number, &bytes) == ERR_OK;
+    buf_fini(&bytes);
+    return true;
+}
+
+/* On the writer thread. */
+static void look_up(void)
+{
+    struct subject_key key;
+    struct buf none = BUF_INIT;
+    struct log_id own = store_own_log(village.store);
+    subject_key_org(&key, SUBJECT_USCC, slice_str("91341821MA2T00001X"));
+    assert_ok(store_subject(village.store, &key, look_at_entry, NULL));
+    assert_int_equal(store_entry(village.store, &own, 100, &none),
+                     ERR_NOT_FOUND);
+}
+
+static void a_row_is_never_seen_without_its_entry(void **state)
+{
+    (void)state;
+    seen.rows = seen.entries = 0;
+    atomic_store(&script.committed, look_up);
+    assert_ok(submit_one(1));
+    atomic_store(&script.committed, NULL);
+    assert_ok(seen.err);
+    assert_int_equal(seen.beyond, ERR_NOT_FOUND);
+    assert_int_equal(seen.rows, 1);
+    assert_int_equal(seen.entries, 1);
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    assert_false(stats.damaged);
+    assert_int_equal(stats.why[0], '\0');
+}
+
 int main(void)
 {
     static const struct backend *const backends[] = {&store_rocksdb};
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
+        T(a_row_is_never_seen_without_its_entry),
         T(a_refused_commit_changes_nothing),
         T(a_lost_commit_is_found_missing),
         T(an_unheard_commit_is_found_done),
