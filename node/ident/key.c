@@ -112,7 +112,8 @@ static bool verify_ecdsa(const struct pubkey *key, struct slice message,
 }
 
 /* A context for one SM2 signature, `sign` or verify. SM2 signs the hash of
- * (distid, public key, message), so the digest is part of the operation. */
+ * (distid, public key, message), so the digest is part of the operation. The
+ * id is set behind the init: some releases of OpenSSL 3.0 refuse it there. */
 static EVP_MD_CTX *sm2_start(EVP_PKEY *pkey, bool sign)
 {
     char distid[sizeof sm2_distid];
@@ -122,11 +123,12 @@ static EVP_MD_CTX *sm2_start(EVP_PKEY *pkey, bool sign)
                                           sizeof distid - 1),
         OSSL_PARAM_construct_end()};
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *pctx = NULL; /* ctx owns it */
     int ok =
-        sign ? EVP_DigestSignInit_ex(ctx, NULL, "SM3", NULL, NULL, pkey, params)
-             : EVP_DigestVerifyInit_ex(ctx, NULL, "SM3", NULL, NULL, pkey,
-                                       params);
-    if (ok != 1) {
+        sign ? EVP_DigestSignInit_ex(ctx, &pctx, "SM3", NULL, NULL, pkey, NULL)
+             : EVP_DigestVerifyInit_ex(ctx, &pctx, "SM3", NULL, NULL, pkey,
+                                       NULL);
+    if (ok != 1 || EVP_PKEY_CTX_set_params(pctx, params) != 1) {
         EVP_MD_CTX_free(ctx);
         return NULL;
     }
