@@ -155,6 +155,13 @@ static enum err open_file(struct job *job, const char *path, int *fd,
                : err_set(why, ERR_INVALID, "not a regular file");
 }
 
+static bool same_content(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
+           a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 /* Whoever lays files may do so while we read: what moves to done/ must be what
  * was read. */
 static enum err check_unchanged(const struct job *job, const char *path,
@@ -162,8 +169,7 @@ static enum err check_unchanged(const struct job *job, const char *path,
 {
     struct stat now;
     const struct stat *was = &job->st;
-    if (lstat(path, &now) == 0 && now.st_ino == was->st_ino &&
-        now.st_dev == was->st_dev && now.st_size == was->st_size &&
+    if (lstat(path, &now) == 0 && same_content(was, &now) &&
         now.st_ctim.tv_sec == was->st_ctim.tv_sec &&
         now.st_ctim.tv_nsec == was->st_ctim.tv_nsec) {
         return ERR_OK;
@@ -210,8 +216,38 @@ static void put_off(struct job *job, const char *reason)
              job->shown, reason);
 }
 
-/* The receipt is in place before the file moves: who finds the file in done/
- * finds its receipt. */
+/* What moved was laid under the name after the last look: it goes back, to be
+ * read on its own. Never over a third one. */
+static bool give_back(const struct job *job, const char *moved,
+                      const char *path)
+{
+    char other[PATH_LEN];
+    char prefix[32];
+    if (renameat2(AT_FDCWD, moved, AT_FDCWD, path, RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    (void)snprintf(prefix, sizeof prefix, "%lld-", (long long)clock_wall_ms());
+    return make_path(other, job->inbox, "", prefix, job->name) &&
+           rename(moved, other) == 0;
+}
+
+/* False, errno set: it stays, or could not. The receipt is in place before the
+ * file moves: who finds the file in done/ finds its receipt. */
+static bool move(struct job *job, const char *path, const char *draft,
+                 const char *to, const char *receipt)
+{
+    struct stat moved;
+    if (rename(draft, receipt) != 0 || rename(path, to) != 0) {
+        return false;
+    }
+    if (lstat(to, &moved) != 0 || same_content(&job->st, &moved)) {
+        return true;
+    }
+    (void)unlink(receipt);
+    put_off(job, "another came under its name while it was read");
+    return give_back(job, to, path);
+}
+
 static void settle(struct job *job, const char *path, const char *draft,
                    const char *folder)
 {
@@ -230,7 +266,7 @@ static void settle(struct job *job, const char *path, const char *draft,
         ok = make_path(to, inbox, folder, job->name, again) &&
              make_path(receipt, inbox, folder, job->name, with_receipt);
     }
-    if (!ok || rename(draft, receipt) != 0 || rename(path, to) != 0) {
+    if (!ok || !move(job, path, draft, to, receipt)) {
         inbox->later = true;
         log_error(inbox->log, "INBOX-MOVE",
                   "file=\"%s\" folder=%s reason=\"%s\"", job->shown, folder,

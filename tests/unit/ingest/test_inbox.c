@@ -286,6 +286,62 @@ static void the_same_name_again_keeps_both(void **state)
     assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 2);
 }
 
+/* The names of the files in `sub`, at most `max`, receipts left out. */
+static size_t names_in(const char *sub, char (*names)[64], size_t max)
+{
+    size_t n = 0;
+    DIR *dir = opendir(at(sub));
+    struct dirent *e;
+    assert_non_null(dir);
+    while ((e = readdir(dir)) != NULL) {
+        if (e->d_type == DT_REG && e->d_name[0] != '.' &&
+            strstr(e->d_name, ".receipt.csv") == NULL && n < max) {
+            (void)snprintf(names[n++], sizeof names[0], "%.60s", e->d_name);
+        }
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+static void what_replaces_a_file_at_work_is_read_too(void **state)
+{
+    (void)state;
+    enum { FILES = 400 };
+    static char done[FILES][64];
+    char name[96];
+    inbox_close(&inbox);
+    conf.interval_ms = 1;
+    conf.settle_ms = 0;
+    open_inbox();
+    for (unsigned i = 0; i < FILES; i++) {
+        lay_rows("a.part", i, 1);
+        assert_int_equal(rename(at("a.part"), at("a.csv")), 0);
+        (void)usleep(500 + i % 7 * 300);
+    }
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (names_in("", done, 1) > 0) {
+        assert_true(clock_mono_ms() < give_up);
+        (void)usleep(5000);
+    }
+    inbox_close(&inbox);
+    size_t n = names_in("done", done, FILES);
+    assert_true(n > 0);
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "done/%s.receipt.csv", done[i]);
+        assert_true(is_there(name));
+        (void)snprintf(name, sizeof name, "done/%s", done[i]);
+        (void)snprintf(done[i], sizeof done[0], "again%zu.csv", i);
+        assert_int_equal(rename(at(name), at(done[i])), 0);
+    }
+    open_inbox();
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "done/%s", done[i]);
+        wait_for(name);
+        (void)snprintf(name, sizeof name, "done/%s.receipt.csv", done[i]);
+        assert_int_equal(times(text_of(name), ",unchanged,"), 1);
+    }
+}
+
 static void a_file_in_work_when_the_node_stops_is_taken_again(void **state)
 {
     (void)state;
@@ -373,6 +429,7 @@ int main(void)
         INBOX_TEST(links_folders_and_pipes_are_ignored),
         INBOX_TEST(a_link_under_the_receipts_name_is_not_followed),
         INBOX_TEST(the_same_name_again_keeps_both),
+        INBOX_TEST(what_replaces_a_file_at_work_is_read_too),
         INBOX_TEST(a_file_in_work_when_the_node_stops_is_taken_again),
         INBOX_TEST(files_wait_while_the_store_takes_nothing),
         INBOX_TEST(a_name_too_long_for_its_receipt_waits),
