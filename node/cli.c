@@ -352,7 +352,7 @@ void cli_progress_start(struct cli_progress *p, const char *what)
     *p = (struct cli_progress){.what = what, .started_ms = clock_mono_ms()};
 }
 
-void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total)
+void cli_progress_part(struct cli_progress *p, uint64_t done, double part)
 {
     int64_t now = clock_mono_ms();
     int64_t passed = now - p->started_ms;
@@ -364,14 +364,18 @@ void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total)
     double rate = (double)done * 1000.0 / (double)passed;
     (void)fprintf(stderr, "\r\033[K%s: %llu", p->what,
                   (unsigned long long)done);
-    if (total > 0) {
-        double left = rate > 0 ? (double)(total - done) / rate : 0;
-        (void)fprintf(stderr, " of %llu (%.0f %%), %.0f/s, %.0f s left",
-                      (unsigned long long)total,
-                      100.0 * (double)done / (double)total, rate, left);
+    if (part > 0 && part <= 1) {
+        double left = (double)passed / 1000.0 * (1 - part) / part;
+        (void)fprintf(stderr, " (%.0f %%), %.0f/s, %.0f s left", 100.0 * part,
+                      rate, left);
     } else {
         (void)fprintf(stderr, ", %.0f/s", rate);
     }
+}
+
+void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total)
+{
+    cli_progress_part(p, done, total > 0 ? (double)done / (double)total : 0);
 }
 
 void cli_progress_end(struct cli_progress *p)

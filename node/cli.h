@@ -83,6 +83,9 @@ struct cli_progress {
 void cli_progress_start(struct cli_progress *p, const char *what);
 /* `total` 0: unknown. */
 void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total);
+/* `part` of all work, 0 to 1, is over when `done` of something are; 0: unknown.
+ */
+void cli_progress_part(struct cli_progress *p, uint64_t done, double part);
 void cli_progress_end(struct cli_progress *p);
 
 /* Prints and releases. */

@@ -31,6 +31,8 @@ struct job {
     bool quiet;
     bool unreachable; /* the node: no other file would fare better */
     const char *name; /* of the file at work */
+    int fd;
+    off_t bytes; /* 0: its size is not known */
     uint64_t shown;
     struct cli_progress progress;
     uint64_t rows;
@@ -108,6 +110,15 @@ static void take_row(struct job *job, json_t *row)
     }
 }
 
+/* The process that sends shares the file's position with this one. What it is
+ * ahead of the node is little beside a file that takes long. */
+static void show_progress(struct job *job, uint64_t rows)
+{
+    off_t at = job->bytes > 0 ? lseek(job->fd, 0, SEEK_CUR) : 0;
+    double part = at > 0 ? (double)at / (double)job->bytes : 0;
+    cli_progress_part(&job->progress, rows, part);
+}
+
 static bool on_object(void *ctx, json_t *object)
 {
     struct job *job = ctx;
@@ -117,11 +128,11 @@ static bool on_object(void *ctx, json_t *object)
         (void)fprintf(stderr, "  note: %s\n", text_of(object, "text"));
     } else if (type != NULL && strcmp(type, "progress") == 0) {
         json_t *done = json_object_get(object, "done");
-        cli_progress(&job->progress, (uint64_t)json_integer_value(done), 0);
+        show_progress(job, (uint64_t)json_integer_value(done));
     } else if (type != NULL && strcmp(type, "row") == 0) {
         job->rows++;
         take_row(job, object);
-        cli_progress(&job->progress, job->rows, 0);
+        show_progress(job, job->rows);
     }
     return true;
 }
@@ -191,10 +202,18 @@ static json_t *read_answer(struct job *job, struct admin_client *client,
     return NULL;
 }
 
+static off_t size_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
+}
+
 static json_t *import_fd(struct job *job, int fd, struct errmsg *why)
 {
     struct admin_client *client = NULL;
     json_t *result = NULL;
+    job->fd = fd;
+    job->bytes = size_of(fd);
     if (cli_open(&job->o, &client) != EXIT_OK) {
         job->unreachable = true;
         return NULL;

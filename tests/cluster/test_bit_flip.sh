@@ -12,7 +12,7 @@ victim=${1:-$TOWN}
 ROWS=3000
 set_option "$victim" store.write_buffer="256 KiB"
 set_option "$victim" store.cache="1 MiB"
-# It stays, so that it can be asked while damaged; test_bitflip.sh restarts.
+# It stays, so that it can be asked while damaged; test_bit_flip_repair.sh restarts.
 set_option "$victim" store.repair=manual
 start_all
 check "import" enter "$VILLAGE" 1 $ROWS
