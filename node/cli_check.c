@@ -13,6 +13,7 @@ static const struct option longs[] = {
     {"with", required_argument, NULL, 1},
     {"log", required_argument, NULL, 2},
     {"state", required_argument, NULL, 3},
+    {"origin", no_argument, NULL, 4},
     {NULL, 0, NULL, 0},
 };
 
@@ -87,14 +88,15 @@ static bool takes(const struct list *l, int opt)
 
 static bool parse(struct list *l, const char *command, int argc, char **argv)
 {
-    static const char *const keys[] = {"", "with", "log", "state"};
+    static const char *const keys[] = {"", "with", "log", "state", "origin"};
     int opt;
     l->o.english = true;
     l->request = json_pack("{s:s}", "cmd", command);
     while ((opt = getopt_long(argc, argv, CLI_SHORT, longs, NULL)) != -1) {
-        if (opt >= 1 && opt <= 3 && takes(l, opt)) {
+        if (opt >= 1 && opt <= 4 && takes(l, opt)) {
             (void)json_object_set_new(l->request, keys[opt],
-                                      json_string(optarg));
+                                      opt == 4 ? json_true()
+                                               : json_string(optarg));
         } else if (!cli_common(opt, &l->o)) {
             json_decref(l->request);
             return false;
@@ -197,7 +199,7 @@ int cmd_verify(int argc, char **argv)
 {
     static const char *const headings[] = {"log", "here", "there", "result",
                                            ""};
-    struct list l = {.takes = "12",
+    struct list l = {.takes = "124",
                      .headings = headings,
                      .columns = 5,
                      .cells = verify_cells};

@@ -37,6 +37,7 @@ const struct cli_command cli_commands[] = {
      "with\n"
      "its history, where it comes from and which tiers hold it durably.\n\n"
      "      --limit N        records of one answer (default 100)\n"
+     "      --after NEXT     go on where an answer said `more`\n"
      "      --brief          without the fields\n",
      cmd_query},
     {"status", "state of the running node",
@@ -69,10 +70,15 @@ const struct cli_command cli_commands[] = {
      "understand (unindexed) them; this lists them with the reason.\n",
      cmd_issues},
     {"verify", "prove this node's copies equal to another node's",
-     "usage: creditnode verify [--with HOST:PORT] [--log LOG]\n\n"
+     "usage: creditnode verify [--with HOST:PORT | --origin] [--log LOG]\n\n"
      "Compares the roots of each log with those of the parent, or of the node\n"
      "named, and finds the first entry that differs. Exit status 3 if any\n"
-     "log differs.\n",
+     "log differs.\n\n"
+     "      --with HOST:PORT  another node above or below; it answers for "
+     "logs\n"
+     "                        of this node and of those below it\n"
+     "      --origin          the heads that the origins signed; asks nobody\n"
+     "      --log LOG         this log only\n",
      cmd_verify},
     {"reindex", "rebuild the index from the logs",
      "usage: creditnode reindex\n\n"

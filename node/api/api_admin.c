@@ -622,7 +622,9 @@ static enum err do_scrub(void *ctx, struct admin_call *call, json_t *args,
 struct verify_out {
     struct admin_call *call;
     uint64_t logs;
+    uint64_t total;
     uint64_t different;
+    int64_t told_ms;
 };
 
 static void send_verified(void *ctx, const struct verify_result *r)
@@ -637,6 +639,47 @@ static void send_verified(void *ctx, const struct verify_result *r)
     out->logs++;
     out->different += !r->equal;
     (void)admin_send(out->call, object);
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - out->told_ms >= PROGRESS_MS) {
+        out->told_ms = now_ms;
+        send_progress(out->call, out->logs, out->total);
+    }
+}
+
+static enum err verify_with(struct api_env *env, const char *target,
+                            const struct log_id *only, struct verify_out *out,
+                            struct errmsg *why)
+{
+    struct rpc_channel *channel = NULL;
+    if (target == NULL) {
+        return sync_verify_origin(env->sync, only, send_verified, out, why);
+    }
+    enum err err =
+        rpc_channel_open(&channel, env->rpc, target, env->tls, NULL, why);
+    if (err == ERR_OK) {
+        err = sync_verify(env->sync, channel, only, send_verified, out, why);
+    }
+    rpc_channel_close(&channel);
+    return err;
+}
+
+/* Whose copy to compare with; NULL: the origins' signed heads. */
+static enum err verify_target(const struct api_env *env, json_t *args,
+                              const char **target, struct errmsg *why)
+{
+    const char *parent = atomic_load(&env->conf)->parent.address;
+    bool origin = json_is_true(json_object_get(args, "origin"));
+    bool named = text_arg(args, "with", target);
+    if (origin && named) {
+        return err_set(why, ERR_INVALID, "--with and --origin: one of them");
+    }
+    if (!origin && !named && parent[0] == 0) {
+        return err_set(why, ERR_INVALID,
+                       "this node has no parent; name another node's address "
+                       "by --with HOST:PORT, or use --origin");
+    }
+    *target = origin ? NULL : (named ? *target : parent);
+    return ERR_OK;
 }
 
 static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
@@ -644,30 +687,23 @@ static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
 {
     struct api_env *env = ctx;
     struct verify_out out = {.call = call};
+    struct log_facts logs = {0};
     struct log_id only;
     const char *text;
-    const char *target = atomic_load(&env->conf)->parent.address;
+    const char *target;
     bool one = text_arg(args, "log", &text);
     if (one && !log_id_parse(text, &only)) {
         return err_set(why, ERR_INVALID, "'%.60s' is no log", text);
     }
-    (void)text_arg(args, "with", &text);
-    target = text != NULL ? text : target;
-    if (target[0] == 0) {
-        return err_set(why, ERR_INVALID,
-                       "this node has no parent; name another node's address "
-                       "by --with HOST:PORT");
-    }
-    struct rpc_channel *channel = NULL;
-    enum err err =
-        rpc_channel_open(&channel, env->rpc, target, env->tls, NULL, why);
+    enum err err = verify_target(env, args, &target, why);
     if (err == ERR_OK) {
-        err = sync_verify(env->sync, channel, one ? &only : NULL, send_verified,
-                          &out, why);
+        store_logs(env->store, count_log, &logs);
+        out.total = one ? 1 : (uint64_t)logs.count;
+        err = verify_with(env, target, one ? &only : NULL, &out, why);
     }
-    rpc_channel_close(&channel);
     if (err == ERR_OK) {
-        *result = json_pack("{s:s, s:I, s:I}", "with", target, "logs",
+        *result = json_pack("{s:s, s:I, s:I}", "with",
+                            target != NULL ? target : "origin", "logs",
                             (json_int_t)out.logs, "different",
                             (json_int_t)out.different);
     }

@@ -67,24 +67,31 @@ static void take_place(struct downlink *down, struct inflow *in)
     (void)pthread_mutex_unlock(&down->lock);
 }
 
-enum err downlink_admit(struct downlink *down, const struct principal *peer,
-                        struct errmsg *why)
+enum err downlink_admit_node(const struct downlink *down,
+                             const struct principal *peer, struct errmsg *why)
 {
-    const struct sync_env *env = down->env;
     if (peer->kind != PRINCIPAL_NODE) {
         return err_set(why, ERR_DENIED, "%s is no node", peer->name);
     }
-    if (trust_is_revoked(env->trust, peer->fingerprint)) {
+    if (trust_is_revoked(down->env->trust, peer->fingerprint)) {
         return err_set(why, ERR_DENIED,
                        "the certificate of %012llu was revoked",
                        (unsigned long long)peer->code);
     }
-    if (!env->is_child(env->ctx, peer)) {
+    return ERR_OK;
+}
+
+enum err downlink_admit(struct downlink *down, const struct principal *peer,
+                        struct errmsg *why)
+{
+    const struct sync_env *env = down->env;
+    enum err err = downlink_admit_node(down, peer, why);
+    if (err == ERR_OK && !env->is_child(env->ctx, peer)) {
         return err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
                        (unsigned long long)peer->code,
                        (unsigned long long)env->self.code);
     }
-    return ERR_OK;
+    return err;
 }
 
 /* False: its certificate was revoked or it was moved since. */

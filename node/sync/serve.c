@@ -6,15 +6,11 @@
 
 enum { FETCH_SEGMENT_BYTES = 256 << 10 };
 
-static enum err admit(struct downlink *down, const struct principal *peer,
-                      const struct log_id *log, struct errmsg *why)
+static enum err check_log(struct downlink *down, const struct principal *peer,
+                          const struct log_id *log, struct errmsg *why)
 {
     char name[LOG_ID_TEXT_MAX];
     log_id_format(log, name);
-    enum err err = downlink_admit(down, peer, why);
-    if (err != ERR_OK) {
-        return err;
-    }
     if (log->kind != LOG_RECORDS || !downlink_serves(down, peer, log)) {
         return err_set(why, ERR_DENIED,
                        "log %s: its origin is neither the caller nor below it",
@@ -75,6 +71,7 @@ static enum err answer_root(struct downlink *down,
     return err == ERR_OK ? ERR_OK : err_set(why, err, "%s", err_text(err));
 }
 
+/* Any node may compare what lies below it with any other holder of it. */
 void serve_root(void *ctx, struct rpc_call *call)
 {
     struct downlink *down = ctx;
@@ -84,7 +81,10 @@ void serve_root(void *ctx, struct rpc_call *call)
     enum err err =
         wire_get_root_request(rpc_call_request(call), &request, &why);
     if (err == ERR_OK) {
-        err = admit(down, rpc_call_peer(call), &request.log, &why);
+        err = downlink_admit_node(down, rpc_call_peer(call), &why);
+    }
+    if (err == ERR_OK) {
+        err = check_log(down, rpc_call_peer(call), &request.log, &why);
     }
     if (err == ERR_OK) {
         err = answer_root(down, &request, &reply, &why);
@@ -165,7 +165,10 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
         err = err_set(&why, ERR_PROTOCOL, "FetchRequest.first: 0");
     }
     if (err == ERR_OK) {
-        err = admit(f->down, rpc_stream_peer(s), &f->range.log, &why);
+        err = downlink_admit(f->down, rpc_stream_peer(s), &why);
+    }
+    if (err == ERR_OK) {
+        err = check_log(f->down, rpc_stream_peer(s), &f->range.log, &why);
     }
     if (err != ERR_OK) {
         rpc_stream_finish(s, err, why.text);

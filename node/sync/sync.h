@@ -171,5 +171,11 @@ MUST_USE enum err sync_verify(const struct sync_env *env,
                               struct rpc_channel *channel,
                               const struct log_id *only, verify_fn *fn,
                               void *ctx, struct errmsg *why);
+/* The same against the newest head that the log's origin signed, as far as this
+ * node has heard (`there`); asks nobody. `first_difference` stays 0: a root
+ * names no entry. */
+MUST_USE enum err sync_verify_origin(const struct sync_env *env,
+                                     const struct log_id *only, verify_fn *fn,
+                                     void *ctx, struct errmsg *why);
 
 #endif

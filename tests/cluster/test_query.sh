@@ -110,7 +110,8 @@ for command in status logs issues scrub; do
     node_cmd "$COUNTY" "$command" --json >"$WORK/out" 2>/dev/null
     jq -e 'type == "object" and (has("type") | not)' "$WORK/out" >/dev/null || fail "$command --json: $(cat "$WORK/out")"
 done
-errs 1 'no parent.*--with' verify
+errs 1 'no parent.*--with.*--origin' verify
+errs 1 'one of them' verify --origin --with 127.0.0.1:1
 "$CREDITNODE" >"$WORK/out" 2>&1
 [ $? -eq 2 ] || fail "status without a command"
 "$CREDITNODE" stauts >"$WORK/out" 2>&1

@@ -16,6 +16,12 @@ node_cmd "$PROVINCE" query --json "$subject" >"$WORK/answer"
 check "the province answers about $subject" \
     jq -e '.records | length > 0' "$WORK/answer" >/dev/null
 check "verify" node_cmd "$VILLAGE" verify >/dev/null
+check "verify above" node_cmd "$VILLAGE" verify --with "127.0.0.1:$(tree_port "$PROVINCE")" >/dev/null
+check "verify below" node_cmd "$PROVINCE" verify --with "127.0.0.1:$(tree_port "$TOWN")" \
+    --log "$(own_log "$VILLAGE")" >/dev/null
+node_cmd "$PROVINCE" verify --origin --json >"$WORK/answer"
+check "all of it as its origins signed it" jq -e '.different == 0 and .logs == 5 and
+    all(.rows[]; .here == .there)' "$WORK/answer" >/dev/null
 check "again changes nothing" enter "$VILLAGE" 1 300
 check "no entry twice" holds_rows "$VILLAGE" 300
 within 30 "state is ok" is "$VILLAGE" .health.state ok

@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "sync/remote.h"
 
 static void a_log_is_copied_in_full_and_then_as_it_grows(void **state)
 {
@@ -384,6 +385,92 @@ static void a_parent_may_hold_more_than_the_relay_below_it(void **state)
     node_free(county);
 }
 
+/* What lies below a node it may compare with any other holder, above or below;
+ * nothing else. */
+static void copies_are_compared_between_any_two_holders(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v13");
+    struct node *town = node_new(TOWNSHIP, "t13");
+    struct node *county = node_new(COUNTY, "c13");
+    struct log_id log = store_own_log(village->store);
+    struct log_id theirs = store_own_log(county->store);
+    submit(village, 0, 100);
+    node_listen(town);
+    node_listen(county);
+    node_connect(village, town);
+    node_connect(town, county);
+    await_equal(village, county, &log);
+    struct rpc_channel *channel;
+    struct errmsg why;
+    struct rpc_tls tls = {node_tls, village};
+    struct verified v = {.count = 0};
+    assert_ok(rpc_channel_open(&channel, village->rpc, town->parent, &tls, NULL,
+                               &why));
+    assert_ok(sync_verify(&village->env, channel, &log, on_result, &v, &why));
+    assert_int_equal(v.count, 1);
+    assert_true(v.last.equal && v.last.here == v.last.there);
+    rpc_channel_close(&channel);
+
+    tls = (struct rpc_tls){node_tls, county};
+    assert_ok(rpc_channel_open(&channel, county->rpc, village->parent, &tls,
+                               NULL, &why));
+    assert_ok(sync_verify(&county->env, channel, &log, on_result, &v, &why));
+    assert_true(v.last.equal && v.last.here == v.last.there);
+    rpc_channel_close(&channel);
+
+    struct buf bytes = BUF_INIT;
+    struct wire_root_reply reply;
+    tls = (struct rpc_tls){node_tls, village};
+    assert_ok(rpc_channel_open(&channel, village->rpc, town->parent, &tls, NULL,
+                               &why));
+    assert_int_equal(remote_root(channel, &theirs, 0, &bytes, &reply, &why),
+                     ERR_DENIED);
+    assert_non_null(strstr(why.text, "neither the caller nor below it"));
+    rpc_channel_close(&channel);
+    buf_fini(&bytes);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
+static void copies_are_what_their_origin_signed(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v14");
+    struct node *town = node_new(TOWNSHIP, "t14");
+    struct log_id log = store_own_log(village->store);
+    struct log_id none = {VILLAGE, 77, LOG_RECORDS};
+    struct verified v = {.count = 0};
+    struct errmsg why;
+    submit(village, 0, 100);
+    node_listen(town);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    assert_ok(sync_verify_origin(&town->env, NULL, on_result, &v, &why));
+    assert_int_equal(v.count, 2);
+    assert_ok(sync_verify_origin(&town->env, &log, on_result, &v, &why));
+    assert_true(v.last.equal);
+    assert_true(v.last.here > 100 && v.last.here == v.last.there);
+    assert_int_equal(sync_verify_origin(&town->env, &none, on_result, &v, &why),
+                     ERR_NOT_FOUND);
+    /* A holder that no longer trusts the signer proves nothing by its head. */
+    char ca[160];
+    char list[160];
+    struct sync_env env = town->env;
+    (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
+    (void)snprintf(list, sizeof list, "%s/list", fed_dir);
+    shell("rm -f list && $C/revoke.sh list %012llu/sign.pem >/dev/null",
+          (unsigned long long)VILLAGE);
+    assert_ok(trust_open(&env.trust, SUITE_INTL, FEDERATION, ca, list, &why));
+    assert_ok(sync_verify_origin(&env, &log, on_result, &v, &why));
+    trust_free(&env.trust);
+    assert_false(v.last.equal);
+    assert_non_null(strstr(v.last.text, "revoked"));
+    node_free(village);
+    node_free(town);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +487,8 @@ int main(void)
         cmocka_unit_test(a_stopped_log_is_offered_again),
         cmocka_unit_test(a_parent_may_hold_more_than_the_relay_below_it),
         cmocka_unit_test(two_equal_copies_verify_and_a_lag_is_no_difference),
+        cmocka_unit_test(copies_are_compared_between_any_two_holders),
+        cmocka_unit_test(copies_are_what_their_origin_signed),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
