@@ -447,6 +447,53 @@ static enum err recover_own(struct restore *r, const struct log_id *log,
     return err == ERR_OK ? end_pull(r, log, reply->held, why) : err;
 }
 
+/* A log of a node below, of which the parent holds more. Its copy and ours are
+ * both proven by heads that the origin signed: if they part anywhere within
+ * both, there are two trees. */
+static enum err check_parted(struct restore *r, const struct log_id *log,
+                             uint64_t held, struct errmsg *why)
+{
+    struct store_head head;
+    struct buf bytes = BUF_INIT;
+    struct wire_root_reply reply;
+    struct checkpoint note;
+    struct hash root;
+    struct errmsg reason;
+    enum err err = store_head(r->env->store, log, &head);
+    if (err != ERR_OK || head.frontier.size == 0 || head.state == LOG_FORKED) {
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    struct tree_view view = store_view(r->env->store, &head);
+    uint64_t both = head.frontier.size < held ? head.frontier.size : held;
+    err = remote_root(r->channel, log, both, &bytes, &reply, why);
+    if (err == ERR_OK) {
+        err = remote_prove(r->env->trust, log, &reply, &note, why);
+    }
+    if (err == ERR_OK &&
+        (tree_root(&view, head.frontier.size, &root) != ERR_OK ||
+         !hash_eq(&root, &head.root) ||
+         tree_root(&view, both, &root) != ERR_OK)) {
+        err = err_set(why, ERR_CORRUPT, "the tree here cannot be read");
+    }
+    if (err == ERR_OK && !hash_eq(&root, &reply.root)) {
+        (void)err_set(&reason, ERR_CONFLICT,
+                      "its origin signed two different heads of size %llu",
+                      (unsigned long long)both);
+        err = store_mark_forked(r->env->store, log, reply.note, reason.text);
+        err =
+            err_set(why, err == ERR_OK ? ERR_CONFLICT : err, "%s", reason.text);
+    }
+    buf_fini(&bytes);
+    return err;
+}
+
+static enum err recover_below(struct restore *r, const struct log_id *log,
+                              uint64_t held, struct errmsg *why)
+{
+    enum err err = check_parted(r, log, held, why);
+    return err == ERR_OK ? pull(r, log, held, why) : err;
+}
+
 static enum err recover(struct restore *r, const struct log_id *log,
                         struct errmsg *why)
 {
@@ -465,7 +512,7 @@ static enum err recover(struct restore *r, const struct log_id *log,
     }
     if (err == ERR_OK) {
         err = own ? recover_own(r, log, &reply, &note, why)
-                  : pull(r, log, reply.held, why);
+                  : recover_below(r, log, reply.held, why);
     }
     buf_fini(&bytes);
     return err;
@@ -497,6 +544,9 @@ static bool recover_log(struct restore *r, const struct log_id *id)
         log_info(r->env->log, "SYNC-RECOVERED", "log=%s entries=%llu state=%s",
                  log, (unsigned long long)head.frontier.size,
                  log_state_name(head.state));
+    } else if (head.state == LOG_FORKED) {
+        log_error(r->env->log, "SYNC-FORKED", "log=%s text=\"%s\"", log,
+                  why.text);
     } else {
         log_warn(r->env->log, "SYNC-RECOVERY",
                  "log=%s entries=%llu err=%s text=\"%s\" next=\"goes on with "
