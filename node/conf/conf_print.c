@@ -142,6 +142,19 @@ void conf_print(const struct conf *conf, enum conf_form form, bool with_origin,
     buf_put_str(out, form == CONF_FORM_JSON ? "\n}\n" : "");
 }
 
+/* Lists stand on several lines in a file; a log line is one. */
+static void join_lines(struct buf *b)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->len; i++) {
+        uint8_t c = b->data[i] == '\n' ? ' ' : b->data[i];
+        if (c != ' ' || n == 0 || b->data[n - 1] != ' ') {
+            b->data[n++] = c;
+        }
+    }
+    b->len = n;
+}
+
 void conf_diff(const struct conf *before, const struct conf *after,
                conf_changed_fn *fn, void *ctx)
 {
@@ -153,6 +166,8 @@ void conf_diff(const struct conf *before, const struct conf *after,
         put_value(&conf_rows[i], before, CONF_FORM_FILE, &a);
         put_value(&conf_rows[i], after, CONF_FORM_FILE, &b);
         if (!slice_eq(buf_slice(&a), buf_slice(&b))) {
+            join_lines(&a);
+            join_lines(&b);
             fn(ctx, conf_rows[i].path, buf_cstr(&a), buf_cstr(&b),
                (conf_rows[i].flags & CONF_RELOAD) == 0);
         }

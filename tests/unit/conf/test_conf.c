@@ -534,6 +534,23 @@ static void diff_tells_what_needs_a_restart(void **state)
     conf_free(&after);
 }
 
+static void changes_of_lists_are_one_line(void **state)
+{
+    (void)state;
+    struct buf changes = BUF_INIT;
+    struct conf *before = load_good("", NULL, 0);
+    struct conf *after = load_good("apps = ( { name = \"hall\";\n"
+                                   "  scopes = [\"public\", \"audit\"]; } );\n",
+                                   NULL, 0);
+    conf_diff(before, after, collect_change, &changes);
+    assert_string_equal(buf_cstr(&changes),
+                        "apps () ( { name = \"hall\"; scopes = "
+                        "[\"public\", \"audit\"]; }) reload\n");
+    buf_fini(&changes);
+    conf_free(&before);
+    conf_free(&after);
+}
+
 static const char *const role_files[] = {"village", "township", "county",
                                          "city",    "province", "national"};
 
@@ -637,6 +654,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
         cmocka_unit_test(json_has_values_and_origins),
         cmocka_unit_test(diff_tells_what_needs_a_restart),
+        cmocka_unit_test(changes_of_lists_are_one_line),
         cmocka_unit_test(each_role_file_loads_when_filled_in),
         cmocka_unit_test(each_role_file_refuses_its_placeholders),
         cmocka_unit_test(the_page_of_options_is_up_to_date),
