@@ -50,7 +50,7 @@ check_code "$code"
 [ ! -f "$node/signing-ca.pem" ] || suite=gm
 for use in tls sign seal; do
     [ -f "$node/$use.key" ] || die "$node/$use.key: missing"
-    cp -p "$node/$use.key" "$work/$use.key"
+    ln -s "$(realpath "$node/$use.key")" "$work/$use.key"
 done
 request_node "$work" "$tier" "$code" "$hosts"
 if [ -n "$csrs" ]; then
