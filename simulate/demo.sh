@@ -12,8 +12,9 @@ enters sample files at villages and counties, and shows a live table until
 every record is proven equal at the province. Stays until Ctrl-C.
 
   --once           end with status 0 when everything is proven equal
-  --area CODE      root of the area, 4 to 12 digits of a division code in
-                   simulate/area (default 3418, Xuancheng)
+  --area CODE      root of the area, 2 to 12 digits of a division code in
+                   simulate/area (default 3418, Xuancheng): its ancestors, and
+                   a slice of what lies below it
   --counties N     counties below the city (default 2)
   --townships N    townships of each county (default 2)
   --villages N     villages of each township (default 2)
@@ -33,6 +34,10 @@ once=0 area=3418 counties=2 townships=2 villages=2 dir='' build=1
 table=$here/area/anhui-3418.csv
 TREE_SUITE=intl
 while [ $# -gt 0 ]; do
+    case $1 in
+    --once | --no-build | -h | --help) ;;
+    *) [ $# -ge 2 ] || { say "$1: unknown, or its value is missing" && usage >&2 && exit 2; } ;;
+    esac
     case $1 in
     --once) once=1 ;;
     --area) area=$2 && shift ;;
@@ -82,10 +87,23 @@ while [ -n "$up" ]; do
 done
 
 nodes=("${ancestors[@]}")
-mapfile -t at_county < <(pick "$code" county "$counties")
-mapfile -t at_township < <(for c in "${at_county[@]}"; do pick "$c" township "$townships"; done)
-mapfile -t at_village < <(for t in "${at_township[@]}"; do pick "$t" village "$villages"; done)
-nodes+=("${at_county[@]}" "${at_township[@]}" "${at_village[@]}")
+level=("$code")
+descend() { # TIER N: up to N of each node of the level before
+    mapfile -t level < <(for p in "${level[@]}"; do pick "$p" "$1" "$2"; done)
+    nodes+=("${level[@]}")
+}
+at_county=()
+case $(row "$code" | cut -d, -f2) in
+national) descend province 1 ;&
+province) descend city 1 ;&
+city) descend county "$counties" ;&
+county)
+    at_county=("${level[@]}")
+    descend township "$townships"
+    ;&
+township) descend village "$villages" ;&
+village) at_village=("${level[@]}") ;;
+esac
 
 say "making certificates and configurations for ${#nodes[@]} nodes in $TREE"
 TREE_FEDERATION=demo.credit
@@ -135,7 +153,7 @@ mapfile -t confs < <(tree_confs)
 say "every record is proven equal at the province, $((($(date +%s%N) - started) / 1000000)) ms after the start"
 
 province=''
-for node in "${ancestors[@]}"; do
+for node in "${nodes[@]}"; do
     [ "$(row "$node" | cut -d, -f2)" != province ] || province=$node
 done
 subject=$(awk -F, 'NR == 1 {sub(/^\xef\xbb\xbf/, "")} {
@@ -148,7 +166,7 @@ cat <<EOF
 Try:
   $CREDITNODE query -c $(tree_conf "$top") $subject
   $CREDITNODE status -c $(tree_conf "$code")
-  $CREDITNODE verify -c $(tree_conf "$code")
+  $CREDITNODE verify -c $(tree_conf "${nodes[-1]}")
 EOF
 [ "$once" = 1 ] && exit 0
 say "Ctrl-C ends the demonstration"
