@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         .item = 1U + (data[0] & 1),
         .subject_kind = data[0] & 2 ? SUBJECT_PERSON : SUBJECT_USCC,
         .flags = data[0] & 2 ? ENTRY_FLAG_SEALED : 0,
-        .subject = slice_of("91440300708461136T", 18),
+        .subject = slice_of("91999900MA000100X7", 18),
         .body = slice_of(data + 1, len - 1),
     };
     enum err err = record_from_entry(&e, &r);

@@ -33,13 +33,13 @@ static void a_subject_request_is_read(void **state)
     struct subject_request r;
     struct buf b = BUF_INIT;
     uint8_t place[QUERY_PLACE_LEN] = {1};
-    pb_put_str(&b, 1, "91440300708461136T");
+    pb_put_str(&b, 1, "91999900MA000100X7");
     pb_put_u64(&b, 2, UINT64_MAX);
     pb_put_bytes(&b, 3, slice_of(place, sizeof place));
     pb_put_u64(&b, 4, 1);
     pb_put_str(&b, 99, "of a later build");
     assert_int_equal(request_subject(buf_slice(&b), &r, &why), ERR_OK);
-    assert_string_equal(r.subject, "91440300708461136T");
+    assert_string_equal(r.subject, "91999900MA000100X7");
     assert_int_equal(r.limit, UINT32_MAX);
     assert_int_equal(r.after.len, QUERY_PLACE_LEN);
     assert_true(r.brief);
@@ -87,9 +87,9 @@ static void a_record_is_named_in_one_way(void **state)
     uint8_t key[RECORD_KEY_LEN] = {7};
     assert_int_equal(record_of(&b, &r), ERR_INVALID);
     assert_non_null(strstr(why.text, "log and number"));
-    pb_put_str(&b, 1, "91440300708461136T");
+    pb_put_str(&b, 1, "91999900MA000100X7");
     assert_int_equal(record_of(&b, &r), ERR_INVALID);
-    pb_put_str(&b, 1, "91440300708461136T");
+    pb_put_str(&b, 1, "91999900MA000100X7");
     pb_put_bytes(&b, 2, slice_of(key, sizeof key));
     assert_int_equal(record_of(&b, &r), ERR_OK);
     pb_put_str(&b, 3, "341821100201/records/0000000000000001");
@@ -98,7 +98,7 @@ static void a_record_is_named_in_one_way(void **state)
     pb_put_u64(&b, 4, 9);
     assert_int_equal(record_of(&b, &r), ERR_OK);
     assert_int_equal(r.number, 9);
-    pb_put_str(&b, 1, "91440300708461136T");
+    pb_put_str(&b, 1, "91999900MA000100X7");
     pb_put_bytes(&b, 2, slice_of(key, 15));
     assert_int_equal(record_of(&b, &r), ERR_INVALID);
 }

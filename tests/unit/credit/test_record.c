@@ -59,7 +59,7 @@ static struct record licence(void)
     } values[] = {
         {FIELD_NAME, "宣城市样例甲贸易有限公司"},
         {FIELD_CATEGORY, "法人及非法人组织"},
-        {FIELD_USCC, "91440300708461136T"},
+        {FIELD_USCC, "91999900MA000100X7"},
         {FIELD_DOCUMENT_NO, "样许〔2026〕1号"},
         {FIELD_CONTENT, "准予从事样例活动"},
         {FIELD_DECIDED, "20260302"},
@@ -121,7 +121,7 @@ static void envelope_comes_from_the_values(void **state)
     assert_int_equal(e.until, 0); /* open */
     assert_int_equal(e.publish_until, 0);
     assert_int_equal(e.version, 0);
-    assert_true(slice_eq(e.subject, slice_str("91440300708461136T")));
+    assert_true(slice_eq(e.subject, slice_str("91999900MA000100X7")));
     assert_memory_equal(e.record_key, r.key, RECORD_KEY_LEN);
     buf_fini(&room);
 }
@@ -368,7 +368,7 @@ static enum err decode(struct slice body, struct record *out)
 {
     struct entry e = {.type = ENTRY_RECORD,
                       .item = ITEM_LICENCE,
-                      .subject = slice_str("91440300708461136T"),
+                      .subject = slice_str("91999900MA000100X7"),
                       .subject_kind = SUBJECT_USCC,
                       .body = body};
     return record_from_entry(&e, out);

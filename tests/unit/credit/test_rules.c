@@ -158,7 +158,7 @@ struct change {
 static const struct change penalty_org[] = {
     {FIELD_NAME, "样例公司"},
     {FIELD_CATEGORY, "法人及非法人组织"},
-    {FIELD_USCC, "91440300708461136T"},
+    {FIELD_USCC, "91999900MA000100X7"},
     {FIELD_REP_NAME, "赵样"},
     {FIELD_DOCUMENT_NO, "样罚〔2026〕1号"},
     {FIELD_KIND, "罚款、吊销许可证件"},

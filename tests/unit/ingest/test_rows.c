@@ -12,7 +12,7 @@
     "XK_XKJGDM,XK_ZT,XK_LYDW,XK_LYDWDM,BZ"
 #define AUTHORITY ",样例局,11230500001755309F,1,样例局,11230500001755309F,"
 #define ORG(no)                                                                    \
-    "样例公司,法人及非法人组织,91440300708461136T,赵样,,,决定书," \
+    "样例公司,法人及非法人组织,91999900MA000100X7,赵样,,,决定书," \
     "样许〔2026〕" no "号,普通,内容,2026-3-2,2026-3-2,长期" AUTHORITY
 #define PERSON(name, id)                                                                  \
     name ",自然人,,,身份证," id ",决定书,样许〔2026〕9号,普通,内容,2026-3-2," \
@@ -47,11 +47,11 @@ static void columns_come_in_any_order_and_language(void **state)
             "统一社会信用代码,valid from,有效期至,许可机关,XK_XKJGDM,"
             "法定代表人,what is permitted,许可内容,document name,"
             "行政许可决定书文号,xk_lydw,xk_lydwdm,序号,我的列\n"
-            "1,普通,企业,样例公司,20260302,91440300708461136T,2026/3/2,"
+            "1,普通,企业,样例公司,20260302,91999900MA000100X7,2026/3/2,"
             "9999-9-9,样例局,11230500001755309F,赵样,内容,另一个,决定书,"
             "样许1号,样例局,11230500001755309F,1,x\n"),
         "2 ok;");
-    assert_string_equal(seen.subject, "91440300708461136T");
+    assert_string_equal(seen.subject, "91999900MA000100X7");
     assert_string_equal(buf_cstr(&seen.warnings),
                         "column 13 \"许可内容\" is there already: not read\n"
                         "column 19 \"我的列\" is unknown: not read\n");
@@ -166,16 +166,16 @@ static void persons_are_masked_in_every_message(void **state)
     static const char *const rows[] = {
         /* check digit, exclusivity, shifted cells, category unreadable */
         PERSON("王某样", "999900200002290018"),
-        "王某样,自然人,91440300708461136T,,身份证," CITIZEN
+        "王某样,自然人,91999900MA000100X7,,身份证," CITIZEN
         ",决定书,号,普通,内容,2026-3-2,2026-3-2,长期" AUTHORITY,
         "王某样,自然人,,,,身份证," CITIZEN ",决定书,号,普通,王某样," CITIZEN
         ",2026-3-2" AUTHORITY,
         CITIZEN ",王某样,王某样," CITIZEN ",王某样,王某样," CITIZEN "," CITIZEN
                 "," CITIZEN "," CITIZEN "," CITIZEN "," CITIZEN
                 ",王某样" AUTHORITY,
-        "样例公司,企业,91440300708461136T,赵样,,,决定书,号,普通,见" CITIZEN
+        "样例公司,企业,91999900MA000100X7,赵样,,,决定书,号,普通,见" CITIZEN
         ",2026-3-2,2026-3-2,长期" AUTHORITY,
-        "样例公司,企业,91440300708461136T,赵样,,,决定书,号," CITIZEN
+        "样例公司,企业,91999900MA000100X7,赵样,,,决定书,号," CITIZEN
         ",内容," CITIZEN "," CITIZEN ",长期" AUTHORITY,
     };
     (void)state;
@@ -258,7 +258,7 @@ static void the_same_row_again_has_key_and_digest(void **state)
     (void)state;
     digests_of(HEADER "\n" ORG("1") "\n",
                "\xef\xbb\xbf" HEADER "\r\n"
-               "样例公司,企业,91440300708461136t,赵样,,,决定书,"
+               "样例公司,企业,91999900MA000100x7,赵样,,,决定书,"
                "样许【2026】1号,普通许可,内容,20260302,2026/03/02,9999-9-9"
                ",样例局,11230500001755309F,有效,样例局,11230500001755309F,"
                "暂无\r\n",
