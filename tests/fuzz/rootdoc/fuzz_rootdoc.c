@@ -1,0 +1,44 @@
+/* Any bytes as a root document. What was read keeps to the limits the header
+ * promises, and whoever may issue can be decided for. */
+#include "ident/rootdoc.h"
+
+#include <string.h>
+
+#include "fuzz/fuzz.h"
+
+static void check_issuer(const struct rootdoc *doc, size_t at)
+{
+    const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, at);
+    FUZZ_CHECK(issuer->count >= 1 && issuer->count <= ROOTDOC_DECIDERS_MAX);
+    FUZZ_CHECK(issuer->threshold >= 1 && issuer->threshold <= issuer->count);
+    FUZZ_CHECK(rootdoc_find_issuer(doc, issuer->code) != NULL);
+    for (unsigned i = 0; i < issuer->count; i++) {
+        size_t len = strlen(issuer->deciders[i].name);
+        FUZZ_CHECK(len >= 1 && len <= ROOTDOC_NAME_MAX);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct rootdoc *doc = NULL;
+    struct errmsg why = {""};
+    enum err err = rootdoc_parse(&doc, slice_of(data, len), "fuzz", &why);
+    if (err != ERR_OK) {
+        FUZZ_CHECK(doc == NULL && why.text[0] != 0);
+        FUZZ_CHECK(err == ERR_INVALID || err == ERR_TOO_LARGE ||
+                   err == ERR_UNSUPPORTED);
+        return 0;
+    }
+    FUZZ_CHECK(len <= ROOTDOC_FILE_MAX);
+    FUZZ_CHECK(strlen(rootdoc_hash(doc)) == (size_t)2 * HASH_LEN);
+    FUZZ_CHECK(rootdoc_federation(doc)[0] != 0);
+    FUZZ_CHECK(rootdoc_version(doc) == 1);
+    FUZZ_CHECK(rootdoc_ca_count(doc) >= 1 &&
+               rootdoc_ca_count(doc) <= ROOTDOC_CAS_MAX);
+    FUZZ_CHECK(rootdoc_issuer_count(doc) <= ROOTDOC_ISSUERS_MAX);
+    for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
+        check_issuer(doc, i);
+    }
+    rootdoc_free(&doc);
+    return 0;
+}
