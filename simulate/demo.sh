@@ -62,7 +62,9 @@ CREDITNODE=${CREDITNODE:-$ROOT/build/release/node/creditnode}
 . "$here/tree.sh"
 
 TREE=${dir:-$(mktemp -d "${TMPDIR:-/tmp}/creditnode-demo.XXXXXX")}
+idle=
 finish() {
+    [ -z "$idle" ] || kill "$idle" 2>/dev/null || true
     tree_down || true
     [ -n "$dir" ] || rm -rf "$TREE"
 }
@@ -170,4 +172,7 @@ Try:
 EOF
 [ "$once" = 1 ] && exit 0
 say "Ctrl-C ends the demonstration"
-while sleep 3600; do :; done
+# In the background: bash takes no signal while it waits for a program.
+sleep infinity &
+idle=$!
+wait "$idle"
