@@ -7,9 +7,8 @@
  * Callbacks of one stream never overlap and come in this order: open, then
  * message and drained in any number, ended at most once, then closed exactly
  * once, and nothing after it. A client's open is left out if the server did
- * not take the stream. They run on a worker; a message of at most `inline_max`
- * bytes runs on the poller when nothing of that stream is queued (for handlers
- * that do not block). Unary handlers run on a worker unless `quick`; what
+ * not take the stream. They run on a worker; what `at_once` can do with a small
+ * message needs none. Unary handlers run on a worker unless `quick`; what
  * `at_once` can answer on the poller needs none. A stream object stays valid
  * until its closed callback returned: who uses it from other threads takes a
  * lock of his own that closed takes too.
@@ -37,6 +36,7 @@ enum {
      * bridge, signed head and certificates. */
     RPC_MESSAGE_MAX = (1 << 20) + (32 << 10),
     RPC_WINDOW_BYTES = 4 << 20, /* queued and unsent, a stream */
+    RPC_AT_ONCE_MAX = 16 << 10, /* bytes of a message tried on the poller */
 };
 
 struct rpc_conf {
@@ -71,6 +71,14 @@ typedef void rpc_unary_fn(void *ctx, struct rpc_call *call);
 /* False: not answered, and the call still the caller's. */
 typedef bool rpc_at_once_fn(void *ctx, struct rpc_call *call);
 
+/* What became of a message on the poller. */
+enum rpc_at_once {
+    RPC_TAKE_BACK, /* nothing: message() gets it, on a worker */
+    RPC_DONE,
+    RPC_REST, /* rest() does what may block, on a worker, before anything else
+                 of the stream */
+};
+
 struct rpc_stream_ops {
     /* Server: a peer opened the stream; set user data, or finish it at once.
      * Client: the server took the stream. */
@@ -85,7 +93,12 @@ struct rpc_stream_ops {
      * side's status text or the reason. */
     void (*closed)(struct rpc_stream *s, void *user, enum err err,
                    const char *text);
-    size_t inline_max;
+    /* NULL, or tried on the poller with a message of at most
+     * RPC_AT_ONCE_MAX bytes when nothing of the stream is queued: must not
+     * block. */
+    enum rpc_at_once (*at_once)(struct rpc_stream *s, void *user,
+                                struct slice message);
+    void (*rest)(struct rpc_stream *s, void *user);
 };
 
 struct rpc_method {

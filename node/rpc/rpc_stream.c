@@ -6,7 +6,8 @@
  *
  * Callbacks: what is due is kept as flags and a ring of received messages.
  * Whoever sets `running` delivers, alone, until nothing is due: a job on the
- * stream's strand or, for a small message, the poller itself. */
+ * stream's strand or, for a small message, the poller itself, which may leave
+ * the rest of it to the strand. */
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
@@ -78,6 +79,7 @@ struct rpc_stream {
     bool running; /* somebody delivers */
     bool opened;
     bool open_due;
+    bool rest_due;
     bool drained_due;
     bool ended_due;
     bool closed_due;
@@ -85,6 +87,7 @@ struct rpc_stream {
 
 enum due {
     DUE_NOTHING,
+    DUE_REST,
     DUE_OPEN,
     DUE_DRAINED,
     DUE_MESSAGE,
@@ -199,6 +202,9 @@ static void finish(struct rpc_stream *s, enum err err, const char *text)
 
 static enum due next_due(const struct rpc_stream *s)
 {
+    if (s->rest_due) {
+        return DUE_REST;
+    }
     if (s->open_due) {
         return DUE_OPEN;
     }
@@ -219,6 +225,9 @@ static enum due take_due(struct rpc_stream *s, grpc_byte_buffer **bytes)
 {
     enum due due = next_due(s);
     switch (due) {
+    case DUE_REST:
+        s->rest_due = false;
+        break;
     case DUE_OPEN:
         s->open_due = false;
         break;
@@ -326,6 +335,9 @@ static bool deliver_one(struct rpc_stream *s)
     switch (due) {
     case DUE_NOTHING:
         return false;
+    case DUE_REST:
+        s->ops->rest(s, user);
+        return true;
     case DUE_OPEN:
         if (s->ops->open != NULL) {
             s->ops->open(s, user);
@@ -479,11 +491,41 @@ static void take_received(struct rpc_stream *s, bool ok)
     post_recv(s);
 }
 
-static bool fits_inline(struct rpc_stream *s)
+/* Lock held. */
+static bool fits_at_once(struct rpc_stream *s)
 {
-    return !s->running && s->ops->inline_max > 0 &&
+    return !s->running && s->ops->at_once != NULL &&
            next_due(s) == DUE_MESSAGE && s->ring_count == 1 &&
-           grpc_byte_buffer_length(s->ring[s->ring_at]) <= s->ops->inline_max;
+           grpc_byte_buffer_length(s->ring[s->ring_at]) <= RPC_AT_ONCE_MAX;
+}
+
+/* Lock held. The message is the next one again. */
+static void put_back(struct rpc_stream *s, grpc_slice flat)
+{
+    s->ring_at = (s->ring_at + RPC_UNHANDLED_MAX - 1) % RPC_UNHANDLED_MAX;
+    s->ring[s->ring_at] = grpc_raw_byte_buffer_create(&flat, 1);
+    s->ring_count++;
+}
+
+/* Lock held, given up meanwhile. */
+static void deliver_at_once(struct rpc_stream *s)
+{
+    grpc_byte_buffer *bytes = NULL;
+    (void)take_due(s, &bytes);
+    s->running = true;
+    void *user = s->user;
+    (void)pthread_mutex_unlock(&s->lock);
+    grpc_slice flat = rpc_bytes_flatten(bytes);
+    enum rpc_at_once what = s->ops->at_once(s, user, rpc_slice_view(&flat));
+    (void)pthread_mutex_lock(&s->lock);
+    s->running = false;
+    s->handling = false;
+    s->rest_due = what == RPC_REST;
+    if (what == RPC_TAKE_BACK) {
+        put_back(s, flat);
+    }
+    post_recv(s);
+    grpc_slice_unref(flat);
 }
 
 static void on_recv(struct rpc_tag *tag, bool ok)
@@ -493,12 +535,8 @@ static void on_recv(struct rpc_tag *tag, bool ok)
     s->in_flight--;
     s->recv_busy = false;
     take_received(s, ok);
-    if (fits_inline(s)) {
-        s->running = true;
-        (void)pthread_mutex_unlock(&s->lock);
-        (void)deliver_one(s);
-        (void)pthread_mutex_lock(&s->lock);
-        s->running = false;
+    if (fits_at_once(s)) {
+        deliver_at_once(s);
     }
     unlock_and_deliver(s);
 }

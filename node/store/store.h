@@ -191,6 +191,13 @@ typedef void store_appended_fn(void *ctx, enum err err, const char *why,
  * the same numbers. ERR_BUSY: queue full. */
 MUST_USE enum err store_append(struct store *store, struct segment **segment,
                                store_appended_fn *done, void *ctx);
+/* Would store_append() take so many bytes of entries now? */
+bool store_has_room(struct store *store, size_t bytes);
+/* The same for a thread that may not wait, after store_has_room() said yes: the
+ * segment is taken though others filled the queue since. */
+MUST_USE enum err store_append_now(struct store *store,
+                                   struct segment **segment,
+                                   store_appended_fn *done, void *ctx);
 /* Stops a log for good and keeps the evidence: our signed head and the other
  * one. Idempotent. Synced before it returns; not on the writer thread. */
 MUST_USE enum err store_mark_forked(struct store *store,

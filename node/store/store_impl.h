@@ -203,8 +203,9 @@ enum item_kind { ITEM_SUBMIT, ITEM_APPEND, ITEM_JOB };
 struct item {
     struct item *next;
     enum item_kind kind;
-    size_t bytes;   /* that it keeps in memory */
-    size_t entries; /* drafts, or entries of the segment */
+    bool past_limit; /* taken though the queue is full */
+    size_t bytes;    /* that it keeps in memory */
+    size_t entries;  /* drafts, or entries of the segment */
     enum err err;
     char why[ITEM_WHY_MAX];
     struct judged *judged; /* one an entry */

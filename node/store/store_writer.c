@@ -558,6 +558,14 @@ void writer_stop(struct store *s)
     (void)pthread_mutex_destroy(&q->lock);
 }
 
+/* Lock held. */
+static bool is_full(const struct store *s, size_t bytes)
+{
+    const struct queue *q = &s->queue;
+    return q->n >= s->conf.queue_max ||
+           (q->n > 0 && q->bytes + bytes > s->conf.queue_bytes_max);
+}
+
 enum err writer_push(struct store *s, struct item **item)
 {
     struct queue *q = &s->queue;
@@ -567,9 +575,8 @@ enum err writer_push(struct store *s, struct item **item)
     (void)pthread_mutex_lock(&q->lock);
     if (q->closing) {
         err = ERR_CANCELLED;
-    } else if (it->kind != ITEM_JOB &&
-               (q->n >= s->conf.queue_max ||
-                (q->n > 0 && q->bytes + it->bytes > s->conf.queue_bytes_max))) {
+    } else if (it->kind != ITEM_JOB && !it->past_limit &&
+               is_full(s, it->bytes)) {
         err = ERR_BUSY;
     } else {
         q->n++;
@@ -747,8 +754,8 @@ static struct item *appending(struct store *s, const struct segment *seg)
     return item;
 }
 
-enum err store_append(struct store *store, struct segment **segment,
-                      store_appended_fn *done, void *ctx)
+static enum err append(struct store *store, struct segment **segment,
+                       bool past_limit, store_appended_fn *done, void *ctx)
 {
     enum err err = (enum err)atomic_load(&store->unwritable);
     if (err != ERR_OK) {
@@ -758,6 +765,7 @@ enum err store_append(struct store *store, struct segment **segment,
         return ERR_INVALID;
     }
     struct item *item = appending(store, *segment);
+    item->past_limit = past_limit;
     item->segment = *segment;
     item->appended = done;
     item->ctx = ctx;
@@ -769,4 +777,24 @@ enum err store_append(struct store *store, struct segment **segment,
     }
     *segment = NULL;
     return ERR_OK;
+}
+
+enum err store_append(struct store *store, struct segment **segment,
+                      store_appended_fn *done, void *ctx)
+{
+    return append(store, segment, false, done, ctx);
+}
+
+bool store_has_room(struct store *store, size_t bytes)
+{
+    (void)pthread_mutex_lock(&store->queue.lock);
+    bool full = is_full(store, bytes);
+    (void)pthread_mutex_unlock(&store->queue.lock);
+    return !full;
+}
+
+enum err store_append_now(struct store *store, struct segment **segment,
+                          store_appended_fn *done, void *ctx)
+{
+    return append(store, segment, true, done, ctx);
 }

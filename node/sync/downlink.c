@@ -337,6 +337,40 @@ static enum err dispatch(struct inflow *in, const struct wire_message *m,
     return ERR_OK;
 }
 
+static void note_message(struct inflow *in)
+{
+    struct downlink *down = in->down;
+    (void)pthread_mutex_lock(&down->lock);
+    in->child->status.last_message_ms = clock_wall_ms();
+    (void)pthread_mutex_unlock(&down->lock);
+}
+
+static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
+                                   struct slice message)
+{
+    struct inflow *in = user;
+    struct wire_message m;
+    struct errmsg why;
+    (void)s;
+    if (in == NULL || !in->greeted ||
+        atomic_load(&in->generation) !=
+            trust_generation(in->down->env->trust) ||
+        wire_get_child(message, &m, &why) != ERR_OK || m.kind != WIRE_SEGMENT) {
+        return RPC_TAKE_BACK;
+    }
+    enum rpc_at_once what = inflow_at_once(in, &m.segment, message.len);
+    if (what != RPC_TAKE_BACK) {
+        note_message(in);
+    }
+    return what;
+}
+
+static void on_rest(struct rpc_stream *s, void *user)
+{
+    (void)s;
+    inflow_rest(user);
+}
+
 static void on_message(struct rpc_stream *s, void *user, struct slice message)
 {
     struct inflow *in = user;
@@ -349,9 +383,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
         rpc_stream_finish(s, ERR_DENIED, why.text);
         return;
     }
-    (void)pthread_mutex_lock(&down->lock);
-    in->child->status.last_message_ms = clock_wall_ms();
-    (void)pthread_mutex_unlock(&down->lock);
+    note_message(in);
     struct wire_message m;
     enum err err = wire_get_child(message, &m, &why);
     if (err == ERR_OK) {
@@ -379,6 +411,8 @@ static const struct rpc_stream_ops replicate_ops = {
     .message = on_message,
     .drained = on_drained,
     .closed = on_closed,
+    .at_once = on_at_once,
+    .rest = on_rest,
 };
 
 void downlink_refused(struct inflow *in, const char *text)

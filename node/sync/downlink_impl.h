@@ -4,7 +4,8 @@
  *   inflow.c          segments of one stream: verify, append, acknowledge
  *   serve.c           the methods Root and Fetch
  *
- * Threads: a stream's callbacks come one at a time; commits come back on the
+ * Threads: a stream's callbacks come one at a time, small segments on the
+ * poller; commits come back on the
  * writer thread and only mark what is to be said; the inflow's strand says it.
  * Locks nest: downlink.lock, then inflow.lock. */
 #ifndef SYNC_DOWNLINK_IMPL_H
@@ -34,6 +35,13 @@ struct in_log {
     struct in_log *next_due;
 };
 
+/* A segment that was verified on the poller and is still to be appended. */
+struct in_rest {
+    struct in_log *log;
+    struct segment *segment;
+    size_t bytes;
+};
+
 /* One Replicate stream; owned by the stream and by each segment and job under
  * way. */
 struct inflow {
@@ -50,6 +58,7 @@ struct inflow {
     size_t loaded;          /* logs with `recv` */
     uint64_t clock;         /* counts segments */
     struct store_head head; /* of the segment's log */
+    struct in_rest rest;
     /* lock */
     pthread_mutex_t lock;
     pthread_cond_t progress;
@@ -105,6 +114,12 @@ void inflow_unref(struct inflow *in);
 /* inflow.c */
 void inflow_segment(struct inflow *in, const struct wire_segment *segment,
                     size_t bytes);
+/* The same on the poller, if it needs no disk; inflow_rest() does what is
+ * left. */
+enum rpc_at_once inflow_at_once(struct inflow *in,
+                                const struct wire_segment *segment,
+                                size_t bytes);
+void inflow_rest(struct inflow *in);
 void inflow_evidence(struct inflow *in, const struct wire_evidence *evidence);
 /* Says what is due; any thread but the writer. */
 void inflow_flush(struct inflow *in);

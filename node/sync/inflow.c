@@ -184,15 +184,30 @@ static enum err load_head(struct inflow *in, struct in_log *il,
     return err;
 }
 
-/* Makes il->recv and in->head ready. `*there`: the store has the log. */
-static enum err load(struct inflow *in, struct in_log *il, bool *there,
-                     struct errmsg *why)
+/* Reads il's head into in->head; `*there`: the store has the log. True: what
+ * il->recv knows goes with it. */
+static bool is_ready(struct inflow *in, struct in_log *il, bool *there,
+                     enum err *err)
 {
     /* Asked first: a commit between the two would leave an old head that
      * nothing under way explains. */
     bool idle = is_idle(in, il);
-    enum err err = store_head(in->down->env->store, &il->log, &in->head);
-    *there = err == ERR_OK;
+    *err = store_head(in->down->env->store, &il->log, &in->head);
+    *there = *err == ERR_OK;
+    uint64_t durable = *there ? in->head.frontier.size : 0;
+    if (il->recv != NULL && durable > il->recv->verified.size) {
+        /* What an older stream left in the store's queue came through. */
+        il->recv->verified = in->head.frontier;
+    }
+    return il->recv != NULL && (il->recv->verified.size == durable || !idle);
+}
+
+/* Makes il->recv and in->head ready. `*there`: the store has the log. */
+static enum err load(struct inflow *in, struct in_log *il, bool *there,
+                     struct errmsg *why)
+{
+    enum err err;
+    bool ready = is_ready(in, il, there, &err);
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
         return err_set(why, err, "its head cannot be read");
     }
@@ -200,12 +215,7 @@ static enum err load(struct inflow *in, struct in_log *il, bool *there,
         return err_set(why, ERR_FORKED, "forked: it goes no further");
     }
     il->used = ++in->clock;
-    uint64_t durable = *there ? in->head.frontier.size : 0;
-    if (il->recv != NULL && durable > il->recv->verified.size) {
-        /* What an older stream left in the store's queue came through. */
-        il->recv->verified = in->head.frontier;
-    }
-    if (il->recv != NULL && (il->recv->verified.size == durable || !idle)) {
+    if (ready) {
         return ERR_OK;
     }
     unload(in, il);
@@ -350,27 +360,40 @@ static void forward(struct inflow *in, const struct segment *seg, bool there)
     }
 }
 
+static struct appending *appending_new(struct inflow *in, struct in_log *il,
+                                       const struct segment *seg,
+                                       uint64_t bytes)
+{
+    downlink_received(in, seg->count);
+    struct appending *a = MEM_NEW(struct appending);
+    *a = (struct appending){.in = in,
+                            .il = il,
+                            .bytes = bytes,
+                            .first = seg->first,
+                            .count = seg->count};
+    return a;
+}
+
+static void appending_failed(struct appending *a, struct segment *seg,
+                             enum err err)
+{
+    segment_free(&seg);
+    on_appended(a, err, err_text(err), &a->il->log, 0);
+}
+
 static void append(struct inflow *in, struct in_log *il, struct segment *seg,
                    uint64_t bytes)
 {
-    size_t count = seg->count;
     enum err err = book(in, il, bytes);
     if (err != ERR_OK) {
         segment_free(&seg);
         rpc_stream_finish(in->stream, err, "this node's store is stalled");
         return;
     }
-    downlink_received(in, count);
-    struct appending *a = MEM_NEW(struct appending);
-    *a = (struct appending){.in = in,
-                            .il = il,
-                            .bytes = bytes,
-                            .first = seg->first,
-                            .count = count};
+    struct appending *a = appending_new(in, il, seg, bytes);
     err = try_append(in, &seg, a);
     if (err != ERR_OK) {
-        segment_free(&seg);
-        on_appended(a, err, err_text(err), &il->log, 0);
+        appending_failed(a, seg, err);
     }
 }
 
@@ -443,6 +466,90 @@ void inflow_segment(struct inflow *in, const struct wire_segment *segment,
         forward(in, seg, there);
         append(in, il, seg, bytes);
     }
+}
+
+/* ---- at once, on the poller ---- */
+
+/* Seal keys are kept in a file, and who takes one in waits for it. */
+static bool needs_keys(const struct segment *seg)
+{
+    struct entry e;
+    for (size_t i = 0; i < seg->count; i++) {
+        if (entry_decode(seg->slots[i].entry, &e) != ERR_OK ||
+            e.type != ENTRY_RECORD || e.subject_kind == SUBJECT_PERSON) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What recv_segment() will do with it needs no disk, and there is room. */
+static bool fits_at_once(struct inflow *in, struct in_log *il,
+                         const struct wire_segment *segment, size_t bytes,
+                         bool *there)
+{
+    enum err err;
+    if (il == NULL || il->stopped || il->recv == NULL ||
+        !is_ready(in, il, there, &err) || !*there ||
+        in->head.state != LOG_ACTIVE ||
+        segment->first != il->recv->verified.size + 1) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&in->lock);
+    bool room = in->pending_bytes <= in->down->conf.window_bytes;
+    (void)pthread_mutex_unlock(&in->lock);
+    return room && store_has_room(in->down->env->store, bytes) &&
+           may_send(in, &segment->log);
+}
+
+/* Room was seen: this does not wait. */
+static void append_now(struct inflow *in, struct in_log *il,
+                       struct segment *seg, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    in->pending_bytes += bytes;
+    il->pending++;
+    in->refs++;
+    (void)pthread_mutex_unlock(&in->lock);
+    struct appending *a = appending_new(in, il, seg, bytes);
+    enum err err = store_append_now(in->down->env->store, &seg, on_appended, a);
+    if (err != ERR_OK) {
+        appending_failed(a, seg, err);
+    }
+}
+
+enum rpc_at_once inflow_at_once(struct inflow *in,
+                                const struct wire_segment *segment,
+                                size_t bytes)
+{
+    bool there = false;
+    struct in_log *il = known_log(in, &segment->log);
+    if (!fits_at_once(in, il, segment, bytes, &there)) {
+        return RPC_TAKE_BACK;
+    }
+    struct tree_view view = store_view(in->down->env->store, &in->head);
+    struct segment *seg = NULL;
+    struct refusal refusal;
+    enum err err = recv_segment(in->recv, il->recv, segment, &view,
+                                clock_wall_ms(), &seg, &refusal);
+    if (err != ERR_OK) {
+        return RPC_TAKE_BACK; /* nothing was taken: a worker says why */
+    }
+    il->used = ++in->clock;
+    forward(in, seg, there);
+    if (!needs_keys(seg)) {
+        append_now(in, il, seg, bytes);
+        return RPC_DONE;
+    }
+    in->rest = (struct in_rest){il, seg, bytes};
+    return RPC_REST;
+}
+
+void inflow_rest(struct inflow *in)
+{
+    struct in_rest rest = in->rest;
+    in->rest = (struct in_rest){NULL, NULL, 0};
+    append(in, rest.log, rest.segment, rest.bytes);
 }
 
 void inflow_evidence(struct inflow *in, const struct wire_evidence *evidence)

@@ -30,6 +30,13 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     uplink_message(user, message);
 }
 
+static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
+                                   struct slice message)
+{
+    (void)s;
+    return uplink_at_once(user, message);
+}
+
 static void on_drained(struct rpc_stream *s, void *user)
 {
     (void)s;
@@ -77,6 +84,7 @@ static const struct rpc_stream_ops stream_ops = {
     .message = on_message,
     .drained = on_drained,
     .closed = on_closed,
+    .at_once = on_at_once,
 };
 
 /* ---- what the link asks for ---- */

@@ -87,6 +87,8 @@ void uplink_job_done(struct uplink *up);
 
 /* uplink_receive.c */
 void uplink_message(struct conn *conn, struct slice message);
+/* The same on the poller, for what needs no disk. */
+enum rpc_at_once uplink_at_once(struct conn *conn, struct slice message);
 /* Wraps seal keys that a known ancestor has not got yet: a new period begins
  * in the middle of a connection. */
 void uplink_wrap_keys(struct uplink *up);
@@ -95,6 +97,8 @@ void uplink_wrap_keys(struct uplink *up);
 /* Sends what may be sent; any thread. `turns` bounds the segments sent here,
  * the strand does the rest. */
 void uplink_pump(struct uplink *up, unsigned turns);
+/* The strand does it, if there is something to send. */
+void uplink_pump_later(struct uplink *up);
 /* The stream takes messages again. */
 void uplink_drained(struct conn *conn);
 /* The time of a paced segment has come; loop thread. */

@@ -237,12 +237,21 @@ void uplink_pump(struct uplink *up, unsigned turns)
     (void)pthread_mutex_unlock(&up->lock);
 }
 
+void uplink_pump_later(struct uplink *up)
+{
+    struct send_job job;
+    (void)pthread_mutex_lock(&up->lock);
+    if (up->pumping) {
+        up->pump_again = true;
+    } else if (up->conn != NULL && !up->conn->blocked && next(up, &job)) {
+        queue_pump(up);
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
 void uplink_paced(void *ctx)
 {
-    struct uplink *up = ctx;
-    (void)pthread_mutex_lock(&up->lock);
-    queue_pump(up);
-    (void)pthread_mutex_unlock(&up->lock);
+    uplink_pump_later(ctx);
 }
 
 /* ---- forwarding ---- */

@@ -565,3 +565,17 @@ void uplink_message(struct conn *conn, struct slice message)
     note_message(conn);
     uplink_pump(up, PUMP_TURNS);
 }
+
+enum rpc_at_once uplink_at_once(struct conn *conn, struct slice message)
+{
+    struct wire_message m;
+    struct errmsg why;
+    if (!conn->greeted || wire_get_parent(message, &m, &why) != ERR_OK ||
+        m.kind != WIRE_ACK) {
+        return RPC_TAKE_BACK;
+    }
+    on_ack(conn, &m.ack);
+    note_message(conn);
+    uplink_pump_later(conn->up);
+    return RPC_DONE;
+}

@@ -56,10 +56,17 @@ static void echo(void *ctx, struct rpc_call *call)
     rpc_reply(call, &out);
 }
 
+static enum rpc_at_once obey_at_once(struct rpc_stream *s, void *user,
+                                     struct slice message)
+{
+    obey(s, user, message);
+    return RPC_DONE;
+}
+
 static const struct rpc_stream_ops server_ops = {.open = count_open,
                                                  .message = obey,
                                                  .closed = count_closed,
-                                                 .inline_max = 64};
+                                                 .at_once = obey_at_once};
 static const struct rpc_method methods[] = {
     {.path = "/t.T/Stream", .stream = &server_ops},
     {.path = "/t.T/Echo", .unary = echo},
@@ -95,8 +102,15 @@ static void end_closed(struct rpc_stream *s, void *user, enum err err,
     (void)pthread_mutex_unlock(&end->lock);
 }
 
+static enum rpc_at_once hear_at_once(struct rpc_stream *s, void *user,
+                                     struct slice message)
+{
+    hear(s, user, message);
+    return RPC_DONE;
+}
+
 static const struct rpc_stream_ops client_ops = {
-    .message = hear, .closed = end_closed, .inline_max = 64};
+    .message = hear, .closed = end_closed, .at_once = hear_at_once};
 static const struct rpc_stream_ops client_worker_ops = {.message = hear,
                                                         .closed = end_closed};
 
