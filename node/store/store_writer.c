@@ -12,7 +12,7 @@ enum {
     RETRY_MS = 1000,
     ITEM_BYTES = 512,
     LINGER_ENTRIES = 64, /* a larger group is worth its commit */
-    LINGER_MAX_NS = 2000000,
+    LINGER_MAX_NS = 4000000,
     NS_A_SECOND = 1000000000,
 };
 
@@ -304,7 +304,7 @@ static void count_clients(struct store *s, const struct item *items,
     int64_t now_ns = clock_mono_ns();
     q->commit_ns += (now_ns - begun_ns - q->commit_ns) / 8;
     int64_t wait_ns =
-        q->commit_ns / 2 < LINGER_MAX_NS ? q->commit_ns / 2 : LINGER_MAX_NS;
+        q->commit_ns < LINGER_MAX_NS ? q->commit_ns : LINGER_MAX_NS;
     q->clients = n;
     q->linger_until = now_ns + wait_ns;
 }
@@ -437,7 +437,7 @@ static void until_ns(struct timespec *out, int64_t ns)
 /* Clients that send a record each and wait for its answer come back together
  * soon after a commit. Whoever is first would be committed alone, and the
  * others would wait for that sync and then for their own. So the writer gives
- * those whom it has just answered half the time of a commit to come back. One
+ * those whom it has just answered the time of a commit to come back. One
  * client alone is never waited for. Lock held. */
 static void linger(struct queue *q)
 {

@@ -10,7 +10,7 @@ enum {
     DIALING_MS = 10000,
     STOPPED_RETRY_MS = 600000,
     REWRAP_MS = 3600000,
-    PACE_MS = 10, /* docs/decisions/0008-forwarding.md */
+    PACE_MS = 20, /* docs/decisions/0008-forwarding.md */
 };
 
 /* ---- the connection's callbacks ---- */
