@@ -35,6 +35,9 @@ enum {
     BLOOM_BITS = 10,
     HEAD_COPY_LEVEL = 255,
     CHECK_TURN = 4096, /* rows of one call */
+    /* A key is put in its place by comparisons all over the buffer: a larger
+     * one is in no CPU cache, and costs more than it saves in merges. */
+    INDEX_BUFFER_MAX = 8 << 20,
     SKIP_NOW_MAX = 64, /* deleted or older rows that a read `now` may meet */
 };
 
@@ -75,11 +78,13 @@ static const struct {
     uint32_t page_bytes;
     int compression;
     bool bloom;
+    int young_files; /* so many are merged into the older ones */
 } family_conf[FAMILIES] = {
-    [FAMILY_META] = {8, 4096, rocksdb_no_compression, false},
-    [FAMILY_BLOCKS] = {3, 16384, rocksdb_no_compression, false},
-    [FAMILY_TREE] = {8, 4096, rocksdb_no_compression, false},
-    [FAMILY_INDEX] = {3, 4096, rocksdb_lz4_compression, true},
+    [FAMILY_META] = {8, 4096, rocksdb_no_compression, false, 4},
+    [FAMILY_BLOCKS] = {3, 16384, rocksdb_no_compression, false, 4},
+    [FAMILY_TREE] = {8, 4096, rocksdb_no_compression, false, 4},
+    /* Keys without an order: each merge writes all older ones again. */
+    [FAMILY_INDEX] = {3, 4096, rocksdb_lz4_compression, true, 8},
 };
 
 /* ---- errors ---- */
@@ -302,12 +307,17 @@ static void options_family(struct rdb *r, const struct store_conf *conf,
                            enum family f)
 {
     rocksdb_options_t *o = rocksdb_options_create_copy(r->options);
-    size_t buffer = conf->write_buffer_bytes / family_conf[f].buffer_divisor;
+    size_t share = conf->write_buffer_bytes / family_conf[f].buffer_divisor;
+    size_t buffer = f == FAMILY_INDEX && share > INDEX_BUFFER_MAX
+                        ? INDEX_BUFFER_MAX
+                        : share;
     rocksdb_options_set_write_buffer_size(o, buffer);
     rocksdb_options_set_arena_block_size(o, ARENA_BYTES);
     rocksdb_options_set_target_file_size_base(o, 16 << 20);
     rocksdb_options_set_max_bytes_for_level_base(o, 64 << 20);
     rocksdb_options_set_compression(o, family_conf[f].compression);
+    rocksdb_options_set_level0_file_num_compaction_trigger(
+        o, family_conf[f].young_files);
     rocksdb_block_based_table_options_t *t =
         rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(t, r->cache);

@@ -128,18 +128,26 @@ ticks() { # CPU time of all servers so far, in ticks
     echo "$total"
 }
 
-# What one side has left to write or to purge must not slow the other.
+written() { # sectors (512 bytes) written to all disks so far
+    awk '{ total += $10 } END { print total }' /proc/diskstats
+}
+
+# What one side has left to write or to purge must not slow the other: at rest
+# are servers that hardly compute and, with them, a disk that gets less than
+# 2 MB in a second.
 wait_until_quiet() {
-    local before after i count
+    local busy wrote i count
     count=$(both_sides pids | wc -l)
     sync
-    for ((i = 0; i < 60; i++)); do
-        before=$(ticks)
+    for ((i = 0; i < 120; i++)); do
+        busy=$(ticks)
+        wrote=$(written)
         sleep 1
-        after=$(ticks)
-        [ $((after - before)) -gt $((count + 1)) ] || return 0
+        busy=$(($(ticks) - busy))
+        wrote=$(($(written) - wrote))
+        [ $busy -gt $((count + 1)) ] || [ $wrote -gt 4096 ] || return 0
     done
-    note "the servers did not come to rest in 60 s"
+    note "the servers did not come to rest in two minutes"
 }
 
 measure_disk() { # before each group: the disk's speed changes with the hour
