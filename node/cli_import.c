@@ -12,6 +12,7 @@
 #include "api/admin.h"
 #include "base/mem.h"
 #include "cli.h"
+#include "credit/rules.h"
 
 enum { EXIT_ROWS_REFUSED = 3, CHUNK = 64 * 1024, FAULTS_SHOWN = 50 };
 
@@ -58,9 +59,22 @@ static const char *text_of(json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+/* Owned. */
+static char *fault_zh(json_t *fault)
+{
+    struct buf zh = BUF_INIT;
+    const char *rule = text_of(fault, "rule");
+    const char *text = text_of(fault, "text");
+    rules_put_zh(rule != NULL ? rule : "", text != NULL ? text : "", &zh);
+    char *copy = mem_strdup(buf_cstr(&zh));
+    buf_fini(&zh);
+    return copy;
+}
+
 static void put_receipt_row(const struct job *job, json_t *row, json_t *fault)
 {
     FILE *to = job->receipt;
+    char *zh = fault_zh(fault);
     (void)fprintf(to, "%lld,",
                   (long long)json_integer_value(json_object_get(row, "line")));
     put_cell(to, text_of(row, "outcome"), ",");
@@ -72,7 +86,9 @@ static void put_receipt_row(const struct job *job, json_t *row, json_t *fault)
     put_cell(to, text_of(fault, "column"), ",");
     put_cell(to, text_of(fault, "rule"), ",");
     put_cell(to, text_of(fault, "text"), ",");
-    put_cell(to, job->name, "\n");
+    put_cell(to, job->name, ",");
+    put_cell(to, zh, "\n");
+    mem_free(zh);
 }
 
 static void show_fault(struct job *job, json_t *row, json_t *fault)
@@ -87,11 +103,16 @@ static void show_fault(struct job *job, json_t *row, json_t *fault)
         (void)json_object_set_new(fault, "line", json_integer(line));
         (void)json_array_append(job->faults, fault);
     } else if (!job->quiet) {
+        char *zh = fault_zh(fault);
         cli_progress_end(&job->progress);
-        (void)printf("  line %lld%s%s: %s [%s]\n", (long long)line,
+        (void)printf(job->o.english ? "  line %lld%s%s: %s [%s]\n"
+                                    : "  第 %lld 行%s%s：%s [%s]\n",
+                     (long long)line,
                      column != NULL && column[0] != 0 ? ", " : "",
-                     column != NULL ? column : "", text_of(fault, "text"),
+                     column != NULL ? column : "",
+                     job->o.english ? text_of(fault, "text") : zh,
                      text_of(fault, "rule"));
+        mem_free(zh);
     }
 }
 
@@ -378,9 +399,9 @@ static bool open_receipt(struct job *job)
         return true;
     }
     job->receipt = fopen(job->receipt_path, "we");
-    return job->receipt != NULL &&
-           fputs("line,outcome,record_key,log,number,column,rule,text,file\n",
-                 job->receipt) >= 0;
+    return job->receipt != NULL && fputs("line,outcome,record_key,log,number,"
+                                         "column,rule,text,file,text_zh\n",
+                                         job->receipt) >= 0;
 }
 
 /* The worst result. */

@@ -489,6 +489,30 @@ const char *rules_text_zh(const char *rule)
     return "";
 }
 
+void rules_put_zh(const char *rule, const char *text, struct buf *out)
+{
+    static const char line[] = ": line ";
+    const char *english = rules_text(rule);
+    size_t len = strlen(english);
+    if (len == 0 || strncmp(text, english, len) != 0) {
+        buf_put_str(out, text);
+        return;
+    }
+    buf_put_str(out, rules_text_zh(rule));
+    const char *rest = text + len;
+    if (strncmp(rest, line, strlen(line)) == 0) {
+        rest += strlen(line);
+        size_t digits = strspn(rest, "0123456789");
+        buf_putf(out, "：第 %.*s 行", (int)digits, rest);
+        rest += digits;
+    }
+    if (rest[0] == ':' && rest[1] == ' ') {
+        buf_put_str(out, "：");
+        rest += 2;
+    }
+    buf_put_str(out, rest);
+}
+
 /* ---- records ---- */
 
 struct check {

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/citizen.h"
+#include "credit/rules.h"
 
 enum {
     PATH_LEN = 4096,
@@ -89,7 +90,13 @@ static void put_row(FILE *to, const struct import_row *row,
                   (unsigned long long)row->number);
     put_cell(to, fault != NULL ? fault->column : "", ",");
     put_cell(to, fault != NULL ? fault->rule : "", ",");
-    put_cell(to, fault != NULL ? fault->text : "", "\r\n");
+    put_cell(to, fault != NULL ? fault->text : "", ",");
+    struct buf zh = BUF_INIT;
+    if (fault != NULL) {
+        rules_put_zh(fault->rule, fault->text, &zh);
+    }
+    put_cell(to, buf_cstr(&zh), "\r\n");
+    buf_fini(&zh);
 }
 
 static void on_row(void *ctx, const struct import_row *row)
@@ -107,7 +114,7 @@ static void on_warning(void *ctx, const char *text)
 {
     struct job *job = ctx;
     (void)fputs("0,note,,,0,\"\",\"\",", job->receipt);
-    put_cell(job->receipt, text, "\r\n");
+    put_cell(job->receipt, text, ",\"\"\r\n");
 }
 
 /* ---- one file ---- */
@@ -284,8 +291,9 @@ static FILE *open_receipt(const char *path)
         (void)close(fd);
     }
     if (file != NULL) {
-        (void)fputs("line,outcome,record_key,log,number,column,rule,text\r\n",
-                    file);
+        (void)fputs(
+            "line,outcome,record_key,log,number,column,rule,text,text_zh\r\n",
+            file);
     }
     return file;
 }

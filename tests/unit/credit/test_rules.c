@@ -316,6 +316,35 @@ static void the_page_for_people_has_every_rule(void **state)
     buf_fini(&page);
 }
 
+static void assert_zh(const char *rule, const char *text, const char *want)
+{
+    struct buf out = BUF_INIT;
+    rules_put_zh(rule, text, &out);
+    assert_string_equal(buf_cstr(&out), want);
+    buf_fini(&out);
+}
+
+static void a_fault_is_told_in_chinese_with_its_value(void **state)
+{
+    (void)state;
+    char english[256];
+    char chinese[256];
+    const char *rule = "duplicate-in-file";
+    (void)snprintf(english, sizeof english, "%s: line 12: \"甲\"",
+                   rules_text(rule));
+    (void)snprintf(chinese, sizeof chinese, "%s：第 12 行：\"甲\"",
+                   rules_text_zh(rule));
+    assert_zh(rule, english, chinese);
+    assert_zh(rule, rules_text(rule), rules_text_zh(rule));
+    (void)snprintf(english, sizeof english, "%s: \"line 3\"",
+                   rules_text("uscc-check"));
+    (void)snprintf(chinese, sizeof chinese, "%s：\"line 3\"",
+                   rules_text_zh("uscc-check"));
+    assert_zh("uscc-check", english, chinese);
+    assert_zh("no-such-rule", "as it is", "as it is");
+    assert_zh(rule, "another text", "another text");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +355,7 @@ int main(void)
         cmocka_unit_test(refused_values_are_not_missing_as_well),
         cmocka_unit_test(the_older_set_needs_less_and_is_completed),
         cmocka_unit_test(the_page_for_people_has_every_rule),
+        cmocka_unit_test(a_fault_is_told_in_chinese_with_its_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

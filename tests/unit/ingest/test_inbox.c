@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "credit/rules.h"
 #include "ingest/inbox.h"
 
 enum { PATIENCE_MS = 20000, QUIET_MS = 300 };
@@ -158,6 +159,7 @@ static void bad_rows_do_not_reject_the_file(void **state)
     assert_int_equal(times(receipt, ",new,"), 1);
     assert_non_null(
         strstr(receipt, "3,refused,,,0,\"XK_XDR_SHXYM\",\"uscc-check\""));
+    assert_non_null(strstr(receipt, rules_text_zh("uscc-check")));
     buf_fini(&table);
 }
 
