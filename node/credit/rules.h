@@ -30,7 +30,8 @@ const char *rules_value(const struct catalogue_field *field,
 const char *rules_text(const char *rule);
 const char *rules_text_zh(const char *rule);
 /* Appends the Chinese of a fault's text: rules_text(rule), perhaps followed by
- * ": line N" or ": \"VALUE\"", which stay. Another text is appended as it is. */
+ * ": line N" or ": \"VALUE\"", which stay. Another text is appended as it is.
+ */
 void rules_put_zh(const char *rule, const char *text, struct buf *out);
 
 typedef void rules_breach_fn(void *ctx, const struct catalogue_field *field,

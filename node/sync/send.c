@@ -249,6 +249,7 @@ bool send_acked(struct send *send, const struct log_id *log, uint64_t size)
     }
     /* Bytes are kept a log, not a segment: released in proportion, and all
      * with the last entry. */
+    assert(l->sent > l->acked); /* for acked < size ≤ sent */
     uint64_t share = size == l->sent ? l->in_flight
                                      : l->in_flight * (size - l->acked) /
                                            (l->sent - l->acked);
