@@ -159,7 +159,8 @@ static double warm_up(struct phase *phase)
     return per_s;
 }
 
-/* `first_per_s`: what the warm-up reached; 0: there was none. */
+/* `first_per_s`: what the warm-up reached; 0: there was none, and one call is
+ * like the other. */
 static void phase_print(struct phase *phase, double first_per_s)
 {
     struct buf line;
@@ -179,11 +180,13 @@ static void phase_print(struct phase *phase, double first_per_s)
     }
     bench_json_begin(&line, phase->opt->bench, phase->name);
     bench_json_number(&line, "in_flight", (double)lanes);
-    bench_json_number(&line, "queries_per_s", (double)calls / phase->seconds);
+    double per_s = (double)calls / phase->seconds;
+    bench_json_number(&line, "queries_per_s", per_s);
+    bench_json_number(&line, "first_per_s",
+                      first_per_s > 0 ? first_per_s : per_s);
     if (phase->queries) {
         bench_json_number(&line, "rows_per_query",
                           (double)rows / (double)calls);
-        bench_json_number(&line, "first_per_s", first_per_s);
     }
     bench_json_times(&line, "", ms, samples);
     bench_json_end(&line);
