@@ -86,8 +86,8 @@ static void put_receipt_row(const struct job *job, json_t *row, json_t *fault)
     put_cell(to, text_of(fault, "column"), ",");
     put_cell(to, text_of(fault, "rule"), ",");
     put_cell(to, text_of(fault, "text"), ",");
-    put_cell(to, job->name, ",");
-    put_cell(to, zh, "\n");
+    put_cell(to, zh, ",");
+    put_cell(to, job->name, "\n");
     mem_free(zh);
 }
 
@@ -400,7 +400,7 @@ static bool open_receipt(struct job *job)
     }
     job->receipt = fopen(job->receipt_path, "we");
     return job->receipt != NULL && fputs("line,outcome,record_key,log,number,"
-                                         "column,rule,text,file,text_zh\n",
+                                         "column,rule,text,text_zh,file\n",
                                          job->receipt) >= 0;
 }
 

@@ -163,7 +163,8 @@ is() { # CODE FILTER VALUE
 }
 
 # CODE PATTERN [FROM-LINE]: a line of its log
-says() { tail -n "+${3:-1}" "$TREE/$1/log" | grep -qaE "$2"; }
+# (No pipe: grep leaves at the first hit, and what still writes would fail it.)
+says() { grep -qaE "$2" < <(tail -n "+${3:-1}" "$TREE/$1/log"); }
 log_end() { wc -l <"$TREE/$1/log"; }
 
 # [SECONDS] CODE...: every one of these holds what those below it entered,
