@@ -42,4 +42,5 @@ add_test(NAME bench.smoke
           --build ${CMAKE_BINARY_DIR}
           --json ${CMAKE_CURRENT_BINARY_DIR}/bench/smoke.jsonl)
 set_tests_properties(bench.smoke PROPERTIES LABELS full TIMEOUT 600
-  PROCESSORS 2 ENVIRONMENT TMPDIR=${CMAKE_CURRENT_BINARY_DIR}/bench)
+  PROCESSORS 2
+  ENVIRONMENT "TMPDIR=${CMAKE_CURRENT_BINARY_DIR}/bench;BENCH_QUIET_S=1")

@@ -35,7 +35,9 @@ $(awk 'NF { print "                    " $1 }' <<<"$BENCHES")
   --seconds N     how long point queries run and an idle node rests; 5 if not
                   given
 In the environment, BENCH_POOL=SIZE sets MariaDB's buffer pool for small
-machines and trials (1G a server of the chain, 3G for full copies if not set).
+machines and trials (1G a server of the chain, 3G for full copies if not set),
+BENCH_QUIET_S=N how long to wait at most for servers and disk to come to rest
+before each measurement (60 if not set).
 HELP
 }
 
@@ -139,7 +141,7 @@ wait_until_quiet() {
     local busy wrote i count
     count=$(both_sides pids | wc -l)
     sync
-    for ((i = 0; i < 120; i++)); do
+    for ((i = 0; i < ${BENCH_QUIET_S:-60}; i++)); do
         busy=$(ticks)
         wrote=$(written)
         sleep 1
@@ -147,7 +149,7 @@ wait_until_quiet() {
         wrote=$(($(written) - wrote))
         [ $busy -gt $((count + 1)) ] || [ $wrote -gt 4096 ] || return 0
     done
-    note "the servers did not come to rest in two minutes"
+    note "servers and disk did not come to rest in ${BENCH_QUIET_S:-60} s"
 }
 
 measure_disk() { # before each group: the disk's speed changes with the hour
