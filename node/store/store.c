@@ -281,7 +281,6 @@ void store_stats(struct store *store, struct store_stats *out)
     *out = (struct store_stats){
         .commits = atomic_load(&store->commits),
         .issues = (uint64_t)atomic_load(&store->issues),
-        .writable = atomic_load(&store->unwritable) == ERR_OK,
         .awaits_parent = atomic_load(&store->awaits_parent),
     };
     (void)pthread_mutex_lock(&store->heads.lock);
@@ -291,6 +290,7 @@ void store_stats(struct store *store, struct store_stats *out)
     out->queued = store->queue.n;
     (void)pthread_mutex_unlock(&store->queue.lock);
     (void)pthread_mutex_lock(&store->state_lock);
+    out->writable = atomic_load(&store->unwritable) == ERR_OK;
     memcpy(out->why, store->why, sizeof out->why);
     out->damaged = atomic_load(&store->damaged);
     memcpy(out->damage, store->damage, sizeof out->damage);

@@ -62,11 +62,12 @@ static void item_done(struct store *s, struct item *item)
 /* Callers get ERR_NO_SPACE, to try later, unless the store is damaged. */
 static void set_unwritable(struct store *s, enum err err, const char *why)
 {
-    (void)pthread_mutex_lock(&s->state_lock);
-    (void)snprintf(s->why, sizeof s->why, "%s", why);
-    (void)pthread_mutex_unlock(&s->state_lock);
     err = err == ERR_CORRUPT ? err : ERR_NO_SPACE;
-    if (atomic_exchange(&s->unwritable, (int)err) == ERR_OK) {
+    (void)pthread_mutex_lock(&s->state_lock); /* store_stats() reads both */
+    (void)snprintf(s->why, sizeof s->why, "%s", why);
+    bool first = atomic_exchange(&s->unwritable, (int)err) == ERR_OK;
+    (void)pthread_mutex_unlock(&s->state_lock);
+    if (first) {
         log_error(&s->log, "STORE-FULL",
                   "cause=\"%s\" effect=\"no new entries, reads go on\" "
                   "next=\"tried again every second\"",
@@ -76,9 +77,10 @@ static void set_unwritable(struct store *s, enum err err, const char *why)
 
 static void set_writable(struct store *s)
 {
-    if (atomic_exchange(&s->unwritable, ERR_OK) != ERR_OK) {
+    if (atomic_load(&s->unwritable) != ERR_OK) {
         (void)pthread_mutex_lock(&s->state_lock);
         s->why[0] = '\0';
+        atomic_store(&s->unwritable, ERR_OK);
         (void)pthread_mutex_unlock(&s->state_lock);
         log_info(&s->log, "STORE-WRITABLE", "effect=\"entries again\"");
     }
