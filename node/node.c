@@ -675,6 +675,7 @@ enum err node_start(struct node **out, struct conf **conf,
             return err;
         }
     }
+    mem_trim();
     log_info(&node->log, "READY", "tier=%s port=%u version=%s",
              tier_name((enum tier)node->conf->node.tier),
              node->server != NULL ? rpc_server_port(node->server) : 0,

@@ -60,6 +60,11 @@ void mem_keep(size_t bytes)
     (void)mallopt(M_TRIM_THRESHOLD, bytes < INT_MAX ? (int)bytes : INT_MAX);
 }
 
+void mem_trim(void)
+{
+    (void)malloc_trim(0);
+}
+
 void mem_wipe(void *ptr, size_t len)
 {
     explicit_bzero(ptr, len);

@@ -21,6 +21,9 @@ void mem_free(void *ptr);
  * the next use. What goes back to the system comes again as zeroed pages, each
  * by a fault; buffers of messages and batches would pay for that each time. */
 void mem_keep(size_t bytes);
+/* Gives freed memory back all the same: after a start, which takes more than
+ * the work that follows. */
+void mem_trim(void);
 /* Overwrites secrets in a way the compiler keeps. */
 void mem_wipe(void *ptr, size_t len);
 

@@ -161,10 +161,15 @@ own_rows() {
 
 # CODE ROWS: not measured.
 own_fill() {
+    local size
     own_rows "$OWN_DIR/rows.csv" "$2" 1 $((($2 + 3) / 4))
     "$BENCH_NODE" import --quiet -c "$(tree_conf "$1")" "$OWN_DIR/rows.csv" \
         >/dev/null
     rm "$OWN_DIR/rows.csv"
+    read -r _ size _ <<<"$(own_heads "$1" "$1")"
+    [ "$size" -ge "$2" ] && return 0
+    echo "the log of $1 has $size entries, not $2 and more" >&2
+    return 1
 }
 
 own_up_chain() { own_start_chain 5; }
@@ -172,7 +177,8 @@ own_up_fan() { own_start_fan; }
 own_up_idle() { own_start_chain 1; }
 
 # ROWS: a city node that holds so many rows; the parent's address is fixed, but
-# nothing listens there yet.
+# nothing listens there yet. The parent was there once: before a new store has
+# heard from its parent, it numbers nothing.
 own_up_copy() {
     own_federation
     tree_add 340000000000 province '' bench
@@ -181,9 +187,10 @@ own_up_copy() {
     printf 'replication: { backoff_min = "20 ms"; backoff_max = "100 ms"; };\n' \
         >>"$(tree_conf 341800000000)"
     tree_start 340000000000
+    tree_start 341800000000
+    own_wait_links 340000000000 1
     tree_stop 340000000000
     rm -rf "$TREE/340000000000/data"
-    tree_start 341800000000
     own_count_pids 341800000000
     own_fill 341800000000 "$1"
 }
