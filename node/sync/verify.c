@@ -171,16 +171,19 @@ static void list_ids(const struct sync_env *env, const struct log_id *only,
     }
 }
 
-enum err sync_verify(const struct sync_env *env, struct rpc_channel *channel,
-                     const struct log_id *only, verify_fn *fn, void *ctx,
-                     struct errmsg *why)
+/* `channel` NULL: with what the origins signed. */
+static enum err verify_all(const struct sync_env *env,
+                           struct rpc_channel *channel,
+                           const struct log_id *only, verify_fn *fn, void *ctx,
+                           struct errmsg *why)
 {
     struct ids ids;
     enum err err = ERR_OK;
     list_ids(env, only, &ids);
     for (size_t i = 0; err == ERR_OK && i < ids.count; i++) {
         struct verify_result result;
-        err = compare(env, channel, &ids.at[i], &result, why);
+        err = channel != NULL ? compare(env, channel, &ids.at[i], &result, why)
+                              : compare_origin(env, &ids.at[i], &result, why);
         if (err == ERR_OK) {
             fn(ctx, &result);
         }
@@ -189,20 +192,16 @@ enum err sync_verify(const struct sync_env *env, struct rpc_channel *channel,
     return err;
 }
 
+enum err sync_verify(const struct sync_env *env, struct rpc_channel *channel,
+                     const struct log_id *only, verify_fn *fn, void *ctx,
+                     struct errmsg *why)
+{
+    return verify_all(env, channel, only, fn, ctx, why);
+}
+
 enum err sync_verify_origin(const struct sync_env *env,
                             const struct log_id *only, verify_fn *fn, void *ctx,
                             struct errmsg *why)
 {
-    struct ids ids;
-    enum err err = ERR_OK;
-    list_ids(env, only, &ids);
-    for (size_t i = 0; err == ERR_OK && i < ids.count; i++) {
-        struct verify_result result;
-        err = compare_origin(env, &ids.at[i], &result, why);
-        if (err == ERR_OK) {
-            fn(ctx, &result);
-        }
-    }
-    mem_free(ids.at);
-    return err;
+    return verify_all(env, NULL, only, fn, ctx, why);
 }
