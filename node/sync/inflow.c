@@ -317,6 +317,14 @@ static bool wait_progress(struct inflow *in, uint32_t ms)
     return pthread_cond_timedwait(&in->progress, &in->lock, &until) == 0;
 }
 
+/* Lock held. on_appended() takes it back. */
+static void count_pending(struct inflow *in, struct in_log *il, uint64_t bytes)
+{
+    in->pending_bytes += bytes;
+    il->pending++;
+    in->refs++;
+}
+
 /* Reading from the child stops while it has a window's worth of segments
  * under way, whatever it may think its window is. */
 static enum err book(struct inflow *in, struct in_log *il, uint64_t bytes)
@@ -327,9 +335,7 @@ static enum err book(struct inflow *in, struct in_log *il, uint64_t bytes)
         err = wait_progress(in, STALLED_MS) ? ERR_OK : ERR_BUSY;
     }
     if (err == ERR_OK) {
-        in->pending_bytes += bytes;
-        il->pending++;
-        in->refs++;
+        count_pending(in, il, bytes);
     }
     (void)pthread_mutex_unlock(&in->lock);
     return err;
@@ -507,9 +513,7 @@ static void append_now(struct inflow *in, struct in_log *il,
                        struct segment *seg, uint64_t bytes)
 {
     (void)pthread_mutex_lock(&in->lock);
-    in->pending_bytes += bytes;
-    il->pending++;
-    in->refs++;
+    count_pending(in, il, bytes);
     (void)pthread_mutex_unlock(&in->lock);
     struct appending *a = appending_new(in, il, seg, bytes);
     enum err err = store_append_now(in->down->env->store, &seg, on_appended, a);
