@@ -208,6 +208,7 @@ enum catch_up send_have(struct send *send, const struct log_id *log,
         return CATCH_NONE;
     }
     enum catch_up kind = CATCH_NONE;
+    l->era++;
     release(send, l, l->in_flight);
     switch (l->barred ? SEND_REFUSED : verdict) {
     case SEND_NOTHING:
@@ -285,6 +286,7 @@ void send_restored(struct send *send, const struct log_id *log, uint64_t size,
     if (l == NULL) {
         return;
     }
+    l->era++;
     release(send, l, l->in_flight);
     l->held = size;
     l->full_goal = at_most(l->full_goal, size);
@@ -335,6 +337,17 @@ bool send_next(struct send *send, struct send_job *job)
     job->from = again ? l->want_first : l->sent + 1;
     job->last = again ? l->want_last : l->held;
     job->max_bytes = send->segment_bytes;
+    job->era = l->era;
+    return true;
+}
+
+bool send_unreadable(struct send *send, const struct send_job *job)
+{
+    const struct send_log *l = send_find(send, &job->log);
+    if (l == NULL || l->era != job->era) {
+        return false;
+    }
+    send_stop(send, &job->log);
     return true;
 }
 

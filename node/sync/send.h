@@ -48,6 +48,7 @@ struct send_log {
     uint64_t chain_print; /* of the chain last sent, 0: none */
     int64_t sent_at_ms;   /* of the last segment; 0: none */
     struct send_log *next;
+    uint32_t era;  /* how often its end here or above was told anew */
     uint8_t state; /* enum send_state */
     uint8_t queue; /* enum send_queue */
     bool barred;   /* forked here: never sent again */
@@ -108,13 +109,18 @@ struct send_job {
     uint64_t from;
     uint64_t last; /* not past this */
     size_t max_bytes;
+    uint32_t era; /* of the log */
 };
 /* What to send now; false: nothing, or the window is full. The log keeps its
- * turn until send_sent() or send_stop(). */
+ * turn until send_sent(), send_unreadable() or send_stop(). */
 MUST_USE bool send_next(struct send *send, struct send_job *job);
 /* Entries up to `last` went out in `bytes`. */
 void send_sent(struct send *send, const struct send_job *job, uint64_t last,
                size_t bytes);
+
+/* The job's entries cannot be read: the log stops. False if it was restored
+ * meanwhile: what was read is of the past, and the log goes on. */
+MUST_USE bool send_unreadable(struct send *send, const struct send_job *job);
 
 /* Entries `first` to `last`, verified and on their way into the store here,
  * are about to go out in `bytes`. False, and nothing booked: the parent does

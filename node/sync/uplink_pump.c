@@ -84,18 +84,20 @@ static enum err build_unlocked(struct uplink *up, struct send_job *job,
 }
 
 /* Lock held. The log cannot be read: it goes no further on this connection,
- * unless it is only that commits overtook us. */
+ * unless it is only that commits or a restore overtook us. */
 static bool unreadable(struct uplink *up, const struct send_job *job,
                        enum err err)
 {
     if (err == ERR_BUSY) {
         return false;
     }
+    if (!send_unreadable(&up->send, job)) {
+        return true;
+    }
     char log[LOG_ID_TEXT_MAX];
     log_id_format(&job->log, log);
     log_error(up->env->log, "SYNC-UNREADABLE", "log=%s number=%llu err=%s", log,
               (unsigned long long)job->from, err_name(err));
-    send_stop(&up->send, &job->log);
     uplink_retry_later(up);
     return true;
 }
@@ -184,7 +186,7 @@ static bool pump_one(struct uplink *up)
         return up->conn == conn && unreadable(up, &job, err);
     }
     struct send_log *l = send_find(&up->send, &job.log);
-    if (l->state != SEND_LIVE) {
+    if (l->state != SEND_LIVE || l->era != job.era) {
         buf_fini(&message);
         return true;
     }

@@ -95,6 +95,28 @@ static void a_log_that_ended_short_is_sent_again(void **state)
     send_fini(&s);
 }
 
+static void what_was_unreadable_before_a_restore_is_sent_after_it(void **state)
+{
+    struct send s;
+    struct send_job job;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 30);
+    (void)have(&s, 1, SEND_NOTHING, 0);
+    assert_true(send_next(&s, &job));
+    send_restored(&s, &log, 20, true);
+    assert_false(send_unreadable(&s, &job));
+    goes(&s, 1, 1, 20, 10);
+    /* Nothing happened to it meanwhile: it stops. */
+    grew(&s, 1, 30);
+    assert_true(acked(&s, 1, 20));
+    assert_true(send_next(&s, &job));
+    assert_true(send_unreadable(&s, &job));
+    nothing_goes(&s);
+    send_fini(&s);
+}
+
 static void nothing_is_sent_before_the_parent_said_what_it_has(void **state)
 {
     struct send s;
@@ -438,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_restored_log_is_no_longer_than_it_is),
         cmocka_unit_test(a_log_that_ended_short_is_sent_again),
+        cmocka_unit_test(what_was_unreadable_before_a_restore_is_sent_after_it),
         cmocka_unit_test(nothing_is_sent_before_the_parent_said_what_it_has),
         cmocka_unit_test(a_beginning_is_full_incremental_resumed_or_nothing),
         cmocka_unit_test(the_window_bounds_what_is_in_flight),
