@@ -715,6 +715,15 @@ void restore_cancel(struct restore *r)
     (void)pthread_mutex_unlock(&r->lock);
 }
 
+void restore_stop(struct restore *r)
+{
+    restore_cancel(r);
+    if (r->started) {
+        (void)pthread_join(r->thread, NULL);
+        r->started = false;
+    }
+}
+
 void restore_free(struct restore **restore)
 {
     struct restore *r = *restore;
@@ -722,10 +731,7 @@ void restore_free(struct restore **restore)
     if (r == NULL) {
         return;
     }
-    restore_cancel(r);
-    if (r->started) {
-        (void)pthread_join(r->thread, NULL);
-    }
+    restore_stop(r);
     (void)pthread_cond_destroy(&r->wake);
     (void)pthread_mutex_destroy(&r->lock);
     mem_free(r->waiting);

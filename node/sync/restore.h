@@ -31,8 +31,9 @@ void restore_greeted(struct restore *restore);
 void restore_told(struct restore *restore);
 /* Ends a pull under way; nothing new is begun. */
 void restore_cancel(struct restore *restore);
-/* Joins the thread; an unanswered question keeps it for its deadline. Before
- * the channel is closed. */
+/* Ends the thread; an unanswered question keeps it for its deadline. Before
+ * the channel is closed; the calls above are allowed until restore_free(). */
+void restore_stop(struct restore *restore);
 void restore_free(struct restore **restore);
 
 #endif

@@ -377,13 +377,16 @@ static struct uplink *make(const struct sync_env *env,
 
 static void dispose(struct uplink *up)
 {
-    restore_free(&up->restore);
+    if (up->restore != NULL) {
+        restore_stop(up->restore);
+    }
     rpc_channel_close(&up->channel);
     (void)pthread_mutex_lock(&up->lock);
     while (up->conns > 0 || up->jobs > 0 || up->pumping) {
         (void)pthread_cond_wait(&up->idle, &up->lock);
     }
     (void)pthread_mutex_unlock(&up->lock);
+    restore_free(&up->restore); /* a message on its way may name a log */
     ticker_free(&up->ticker);
     ticker_free(&up->retry);
     ticker_free(&up->rewrap);

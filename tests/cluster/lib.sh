@@ -260,6 +260,10 @@ reports() { # CODE: of sanitizers
         "$TREE/$1/log"
 }
 
+show_report() { # CODE: how it begins; the end is among the last lines
+    grep -aE -m1 -A60 'Sanitizer|runtime error:' "$TREE/$1/log" >&2
+}
+
 unexpected_errors() { # CODE
     local pattern
     pattern=$(IFS='|'; echo "${ALLOWED[*]}")
@@ -286,7 +290,7 @@ at_end() {
         tree_down || BROKEN=1
         while read -r code; do
             [ -e "$TREE/$code/log" ] || continue
-            ! reports "$code" || { note "sanitizer report of $code"; BROKEN=1; }
+            ! reports "$code" || { note "sanitizer report of $code"; show_report "$code"; BROKEN=1; }
             ! unexpected_errors "$code" >&2 || { note "unexpected error line of $code"; BROKEN=1; }
         done <"$TREE/order"
     fi

@@ -33,6 +33,30 @@ static void a_log_is_copied_in_full_and_then_as_it_grows(void **state)
     node_free(town);
 }
 
+/* At moments spread over the time that a greeting takes. */
+static void a_link_may_stop_while_the_parent_greets(void **state)
+{
+    enum { TIMES = 100 };
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v21");
+    struct node *town = node_new(TOWNSHIP, "t21");
+    struct log_id log = store_own_log(village->store);
+    node_listen(town);
+    int64_t begun = clock_mono_ms();
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    unsigned took_us = (unsigned)(clock_mono_ms() - begun) * 1000;
+    for (unsigned i = 0; i < TIMES; i++) {
+        node_disconnect(village);
+        node_connect(village, town);
+        (void)usleep(i * took_us / TIMES);
+    }
+    submit(village, 0, 100);
+    await_acked(village, town, &log);
+    node_free(village);
+    node_free(town);
+}
+
 static void reconnect(void *ctx)
 {
     struct node *n = ctx;
@@ -475,6 +499,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_is_copied_in_full_and_then_as_it_grows),
+        cmocka_unit_test(a_link_may_stop_while_the_parent_greets),
         cmocka_unit_test(
             an_interrupted_full_copy_sends_no_more_than_its_window_again),
         cmocka_unit_test(
