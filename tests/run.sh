@@ -30,6 +30,7 @@ quick | full) mode=$1 && shift ;;
 *) usage >&2 && exit 2 ;;
 esac
 
+export LSAN_OPTIONS="suppressions='$here/support/lsan.supp':print_suppressions=0"
 export TSAN_OPTIONS="suppressions='$here/support/tsan.supp' halt_on_error=1"
 run=(ctest -j2 --output-on-failure --no-tests=error)
 cd "$ROOT"

@@ -20,6 +20,7 @@ ROOT=$(cd "$HERE/../.." && pwd)
 # Seconds within which anything healthy is over, however slow the machine.
 : "${PATIENCE:=60}"
 export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}"
+export LSAN_OPTIONS="suppressions='$ROOT/tests/support/lsan.supp':print_suppressions=0:${LSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
 export TSAN_OPTIONS="suppressions='$ROOT/tests/support/tsan.supp' halt_on_error=1 ${TSAN_OPTIONS:-}"
 export LC_ALL=C.UTF-8
