@@ -2,21 +2,27 @@
  *
  * The CA proves who a node is; this file says who may issue directives, whose
  * decision that takes, and which CAs count. Each node's configuration names
- * the hash of version 1. One `key value` a line, in this order, LF only; lines
+ * the hash of version 1; each later version names the one before and is signed
+ * for both (rootchain.h). One `key value` a line, in this order, LF only; lines
  * that begin with # and empty ones are skipped (but hashed):
  *
  *   creditnode-root 1               form of the file
  *   federation xuancheng.credit
  *   suite intl
- *   version 1                       of the document
- *   previous none                   hash of the version before
+ *   version 2                       of the document
+ *   previous <sha-256 hex>          hash of the version before; 1: none
  *   ca <sha-256 hex>                of a CA certificate (DER); one or more
  *   issuer <node code> <k> <n>      may issue directives by k of n deciders
  *   decider <key id hex> <name>     n of them behind their issuer
+ *   signature <key> <signature>     base64: SubjectPublicKeyInfo and DER
  *
- * Reserved for later versions of the document: the lines `replaces` (last
- * valid log, size, root of a replaced key) and `signature`. This build knows
- * version 1 only and refuses them by name.
+ * The text is what stands before the first signature line: it is what is hashed
+ * and signed, so that who signed does not change the name of a version. Version
+ * 1 has no signatures. The deciders of the first issuer are the document's
+ * keepers: by k of them it changes.
+ *
+ * Reserved for later versions of the document: the line `replaces` (last valid
+ * log, size, root of a replaced key); this build refuses it by name.
  *
  * Threads: immutable once made. */
 #ifndef IDENT_ROOTDOC_H
@@ -30,6 +36,7 @@ enum {
     ROOTDOC_ISSUERS_MAX = 512,
     ROOTDOC_DECIDERS_MAX = 99, /* of one issuer */
     ROOTDOC_NAME_MAX = 96,     /* bytes of a decider's name, UTF-8 */
+    ROOTDOC_SIGNATURES_MAX = 2 * ROOTDOC_DECIDERS_MAX,
 };
 
 struct rootdoc_decider {
@@ -55,12 +62,31 @@ MUST_USE enum err rootdoc_load(struct rootdoc **out, const char *path,
                                struct errmsg *why);
 void rootdoc_free(struct rootdoc **doc);
 
-/* SHA-256 of the document's bytes as 64 hex digits, whatever the suite;
- * borrowed. */
+/* All bytes as they were read, signatures too; borrowed. */
+struct slice rootdoc_bytes(const struct rootdoc *doc);
+/* What is hashed and signed; borrowed. */
+struct slice rootdoc_text(const struct rootdoc *doc);
+/* SHA-256 of the text as 64 hex digits, whatever the suite; borrowed. */
 const char *rootdoc_hash(const struct rootdoc *doc);
 /* ERR_CONF naming both if the document is not the one with hash `expected`. */
 MUST_USE enum err rootdoc_check(const struct rootdoc *doc, const char *expected,
                                 struct errmsg *why);
+/* ERR_OK if `next` is the version behind `doc`: of the same federation and
+ * suite, naming it, with a signature that fits by at least k keepers of `doc`
+ * and by at least k of its own. ERR_GAP: of another version; ERR_CONFLICT: it
+ * names another predecessor; ERR_BAD_SIGNATURE: one does not fit, is of no
+ * keeper, or too few are there (says how many are missing, and whose). */
+MUST_USE enum err rootdoc_follows(const struct rootdoc *next,
+                                  const struct rootdoc *doc,
+                                  struct errmsg *why);
+/* The signature line of `key` for the document, appended. ERR_INVALID: the key
+ * is not one of the suite, or version 1 is to be signed. */
+MUST_USE enum err rootdoc_sign(const struct rootdoc *doc, const struct key *key,
+                               struct buf *line, struct errmsg *why);
+/* Appends the text of the version behind `doc`, its lines as they are and
+ * without comments: to be changed, then signed. */
+void rootdoc_put_next(const struct rootdoc *doc, struct buf *out);
+
 /* ERR_CONF if the CA file holds a certificate that the document neither names
  * nor covers by a named one in the same file. */
 MUST_USE enum err rootdoc_check_ca(const struct rootdoc *doc,
@@ -78,5 +104,15 @@ const struct rootdoc_issuer *rootdoc_issuer(const struct rootdoc *doc,
 /* NULL if this node may not issue directives. */
 const struct rootdoc_issuer *rootdoc_find_issuer(const struct rootdoc *doc,
                                                  uint64_t code);
+
+/* The first issuer, whose deciders keep the document; NULL if it has none, and
+ * then it never changes. */
+const struct rootdoc_issuer *rootdoc_keepers(const struct rootdoc *doc);
+/* The keeper with this key id, or NULL. */
+const struct rootdoc_decider *rootdoc_keeper(const struct rootdoc *doc,
+                                             const struct hash *key_id);
+size_t rootdoc_signature_count(const struct rootdoc *doc);
+/* Key id of the i-th signature; nothing is said of whether it fits. */
+const struct hash *rootdoc_signer(const struct rootdoc *doc, size_t i);
 
 #endif

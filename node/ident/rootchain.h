@@ -1,0 +1,50 @@
+/* rootchain.h - the versions of the root document that a node knows.
+ *
+ * Version 1 is a file of the configuration, known by its hash. Later ones came
+ * from a neighbour or an operator and lie in a folder, one file each, named by
+ * their version with eight digits. Each is checked against the one before
+ * (rootdoc_follows()) when it comes and again at every start, so it does not
+ * matter who brought it. Two texts of one version, both signed by enough, are a
+ * fork of the chain: the first stays, the other is refused by name.
+ *
+ * Versions never leave before the chain is freed, so documents are borrowed.
+ *
+ * Threads: any; takes its own lock. */
+#ifndef IDENT_ROOTCHAIN_H
+#define IDENT_ROOTCHAIN_H
+
+#include "ident/rootdoc.h"
+
+enum { ROOTCHAIN_VERSIONS_MAX = 1024 };
+
+struct rootchain;
+
+/* Loads version 1 from `first_path`, whose hash must be `expected` (64 hex
+ * digits), and all later ones in `folder` (may be missing; it is made with the
+ * first version that comes). ERR_CONF names file, line and what to do; a file
+ * in the folder that does not follow is refused, never passed over. */
+MUST_USE enum err rootchain_open(struct rootchain **out, const char *first_path,
+                                 const char *expected, const char *folder,
+                                 struct errmsg *why);
+void rootchain_free(struct rootchain **chain);
+
+/* The version in force. */
+const struct rootdoc *rootchain_newest(struct rootchain *chain);
+/* NULL: not known here. */
+const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version);
+
+/* Takes the next version, durably, and puts it in force; `from` (peer or path)
+ * stands in messages. `*added` is false if it was known already.
+ * ERR_GAP: versions between are missing; ERR_FORKED: another text of a version
+ * known here; else as rootdoc_parse() and rootdoc_follows(). */
+MUST_USE enum err rootchain_add(struct rootchain *chain, struct slice bytes,
+                                const char *from, bool *added,
+                                struct errmsg *why);
+
+/* Told after each version that was added, on the thread that added it, without
+ * the lock. One watcher, set before there are other threads; NULL ends it. */
+typedef void rootchain_watch_fn(void *ctx, const struct rootdoc *doc);
+void rootchain_watch(struct rootchain *chain, rootchain_watch_fn *fn,
+                     void *ctx);
+
+#endif
