@@ -9,20 +9,39 @@
 #include "base/str.h"
 #include "ident/x509.h"
 
-enum { CA_FILE_CERTS_MAX = 512, STAGES = 7 };
+enum {
+    CA_FILE_CERTS_MAX = 512,
+    STAGE_ISSUERS = 6, /* the last that must come */
+    STAGE_SIGNATURES,
+};
+
+/* What is signed begins so, and nothing else that deciders sign does. */
+static const char magic[] = "creditnode-root ";
+
+struct signature {
+    struct pubkey *key;
+    struct hash key_id;
+    struct buf der;
+};
 
 struct rootdoc {
     char name[256]; /* for messages */
+    struct buf bytes;
+    size_t text_len; /* before the first signature line */
     struct hash digest;
     char hash[2 * HASH_LEN + 1]; /* digest as text */
     char federation[FEDERATION_MAX + 1];
     enum suite suite;
     uint64_t version;
+    bool first; /* `previous none` */
+    struct hash previous;
     struct hash cas[ROOTDOC_CAS_MAX];
     size_t ca_count;
     struct rootdoc_issuer *issuers;
     size_t issuer_count;
     unsigned missing; /* deciders still to come for the last issuer */
+    struct signature *signatures;
+    size_t signature_count;
 };
 
 /* Reads one line's value into the document; NULL or what is wrong with it. */
@@ -73,14 +92,24 @@ static const char *on_suite(struct rootdoc *doc, char *value)
 
 static const char *on_version(struct rootdoc *doc, char *value)
 {
-    bool ok = str_u64(slice_str(value), &doc->version) && doc->version == 1;
-    return ok ? NULL : "must be 1, the only one this build knows";
+    bool ok = str_u64(slice_str(value), &doc->version) && doc->version >= 1 &&
+              value[0] != '0';
+    return ok ? NULL : "must be 1 or more";
 }
 
 static const char *on_previous(struct rootdoc *doc, char *value)
 {
-    (void)doc;
-    return strcmp(value, "none") == 0 ? NULL : "must be none in version 1";
+    doc->first = strcmp(value, "none") == 0;
+    if (doc->first) {
+        return doc->version == 1 ? NULL
+                                 : "must be the hash of the version before";
+    }
+    if (doc->version == 1) {
+        return "must be none in version 1";
+    }
+    return str_unhex(value, doc->previous.b, HASH_LEN)
+               ? NULL
+               : "must be a SHA-256, 64 hex digits";
 }
 
 static const char *on_ca(struct rootdoc *doc, char *value)
@@ -149,6 +178,32 @@ static const char *on_decider(struct rootdoc *doc, char *value)
     return NULL;
 }
 
+static const char *on_signature(struct rootdoc *doc, char *value)
+{
+    if (doc->version == 1) {
+        return "has no place in version 1, which is known by its hash";
+    }
+    if (doc->signature_count == ROOTDOC_SIGNATURES_MAX) {
+        return "is one too many";
+    }
+    doc->signatures = mem_realloc(doc->signatures, (doc->signature_count + 1) *
+                                                       sizeof *doc->signatures);
+    struct signature *s = &doc->signatures[doc->signature_count++];
+    *s = (struct signature){.key = NULL};
+    const char *key = take_word(&value);
+    struct buf spki = BUF_INIT;
+    bool ok = str_unbase64(slice_str(key), &spki) &&
+              pubkey_from_spki(&s->key, buf_slice(&spki)) == ERR_OK &&
+              pubkey_suite(s->key) == doc->suite &&
+              str_unbase64(slice_str(value), &s->der) && s->der.len > 0 &&
+              s->der.len <= SIGNATURE_MAX;
+    suite_hash(SUITE_INTL, buf_slice(&spki), &s->key_id);
+    buf_fini(&spki);
+    return ok ? NULL
+              : "must be a public key of the federation's suite and a "
+                "signature, both as base64";
+}
+
 static const struct {
     const char *key;
     line_fn *on;
@@ -161,11 +216,12 @@ static const struct {
     {"version", on_version, 3, false},
     {"previous", on_previous, 4, false},
     {"ca", on_ca, 5, true},
-    {"issuer", on_issuer, 6, true},
-    {"decider", on_decider, 6, true},
+    {"issuer", on_issuer, STAGE_ISSUERS, true},
+    {"decider", on_decider, STAGE_ISSUERS, true},
+    {"signature", on_signature, STAGE_SIGNATURES, true},
 };
 
-static const char *const reserved[] = {"replaces", "signature"};
+static const char *const reserved[] = {"replaces"};
 
 /* `stage` is that of the line before, -1 at the start. */
 static enum err parse_line(struct rootdoc *doc, char *line, unsigned number,
@@ -198,8 +254,24 @@ static enum err parse_line(struct rootdoc *doc, char *line, unsigned number,
                    number, key);
 }
 
+/* Behind the text only signatures come: comments there would be signed by
+ * nobody. */
+static enum err check_place(struct rootdoc *doc, int before, int stage,
+                            size_t at, unsigned number, struct errmsg *why)
+{
+    if (stage == STAGE_SIGNATURES && before != STAGE_SIGNATURES) {
+        doc->text_len = at;
+        if (doc->missing > 0) {
+            return err_set(why, ERR_INVALID, "%s:%u: %u deciders missing",
+                           doc->name, number, doc->missing);
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err parse_text(struct rootdoc *doc, char *text, struct errmsg *why)
 {
+    char *start = text;
     unsigned number = 0;
     int stage = -1;
     while (*text != 0) {
@@ -212,21 +284,36 @@ static enum err parse_text(struct rootdoc *doc, char *text, struct errmsg *why)
         }
         *end = 0;
         text = end + 1;
-        if (*line == 0 || *line == '#') {
+        if ((*line == 0 || *line == '#') && stage != STAGE_SIGNATURES) {
             continue;
         }
+        int before = stage;
         enum err err = parse_line(doc, line, number, &stage, why);
+        if (err == ERR_OK) {
+            err = check_place(doc, before, stage, (size_t)(line - start),
+                              number, why);
+        }
         if (err != ERR_OK) {
             return err;
         }
     }
-    if (stage != STAGES - 1 || doc->missing > 0) {
+    if (stage < STAGE_ISSUERS || doc->missing > 0) {
         return err_set(why, ERR_INVALID,
                        "%s: ends early (%u deciders missing); make it with "
                        "certs/make-federation.sh",
                        doc->name, doc->missing);
     }
     return ERR_OK;
+}
+
+/* Version 1 is known by its hash and may begin with a comment. */
+static enum err check_begin(const struct rootdoc *doc, struct errmsg *why)
+{
+    size_t len = sizeof magic - 1;
+    return doc->version == 1 || memcmp(doc->bytes.data, magic, len) == 0
+               ? ERR_OK
+               : err_set(why, ERR_INVALID, "%s:1: must begin with '%s1'",
+                         doc->name, magic);
 }
 
 /* -- documents ------------------------------------------------------------ */
@@ -248,17 +335,25 @@ enum err rootdoc_parse(struct rootdoc **out, struct slice text,
     struct buf copy = BUF_INIT;
     (void)snprintf(doc->name, sizeof doc->name, "%s", name);
     doc->issuers = mem_zalloc(ROOTDOC_ISSUERS_MAX, sizeof *doc->issuers);
-    suite_hash(SUITE_INTL, text, &doc->digest);
-    str_hex(doc->digest.b, HASH_LEN, doc->hash);
+    buf_put_slice(&doc->bytes, text);
+    doc->text_len = text.len;
     buf_put_slice(&copy, text);
     buf_put_u8(&copy, 0);
     enum err err = parse_text(doc, (char *)copy.data, why);
     buf_fini(&copy);
+    if (err == ERR_OK) {
+        err = check_begin(doc, why);
+    }
     if (err != ERR_OK) {
         rootdoc_free(&doc);
+        return err;
     }
+    doc->issuers =
+        mem_realloc(doc->issuers, doc->issuer_count * sizeof *doc->issuers);
+    suite_hash(SUITE_INTL, rootdoc_text(doc), &doc->digest);
+    str_hex(doc->digest.b, HASH_LEN, doc->hash);
     *out = doc;
-    return err;
+    return ERR_OK;
 }
 
 enum err rootdoc_load(struct rootdoc **out, const char *path,
@@ -282,9 +377,25 @@ void rootdoc_free(struct rootdoc **doc)
             mem_free(d->issuers[i].deciders);
         }
         mem_free(d->issuers);
+        for (size_t i = 0; i < d->signature_count; i++) {
+            pubkey_free(&d->signatures[i].key);
+            buf_fini(&d->signatures[i].der);
+        }
+        mem_free(d->signatures);
+        buf_fini(&d->bytes);
         mem_free(d);
         *doc = NULL;
     }
+}
+
+struct slice rootdoc_bytes(const struct rootdoc *doc)
+{
+    return buf_slice(&doc->bytes);
+}
+
+struct slice rootdoc_text(const struct rootdoc *doc)
+{
+    return slice_of(doc->bytes.data, doc->text_len);
 }
 
 const char *rootdoc_hash(const struct rootdoc *doc)
@@ -425,4 +536,189 @@ const struct rootdoc_issuer *rootdoc_find_issuer(const struct rootdoc *doc,
         }
     }
     return NULL;
+}
+
+const struct rootdoc_issuer *rootdoc_keepers(const struct rootdoc *doc)
+{
+    return doc->issuer_count > 0 ? &doc->issuers[0] : NULL;
+}
+
+const struct rootdoc_decider *rootdoc_keeper(const struct rootdoc *doc,
+                                             const struct hash *key_id)
+{
+    const struct rootdoc_issuer *keepers = rootdoc_keepers(doc);
+    for (unsigned i = 0; keepers != NULL && i < keepers->count; i++) {
+        if (hash_eq(&keepers->deciders[i].key_id, key_id)) {
+            return &keepers->deciders[i];
+        }
+    }
+    return NULL;
+}
+
+size_t rootdoc_signature_count(const struct rootdoc *doc)
+{
+    return doc->signature_count;
+}
+
+const struct hash *rootdoc_signer(const struct rootdoc *doc, size_t i)
+{
+    assert(i < doc->signature_count);
+    return &doc->signatures[i].key_id;
+}
+
+/* -- one version after another -------------------------------------------- */
+
+static bool has_signed(const struct rootdoc *doc, const struct hash *key_id)
+{
+    for (size_t i = 0; i < doc->signature_count; i++) {
+        if (hash_eq(&doc->signatures[i].key_id, key_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All of them fit, and each is by a keeper of one of the two. */
+static enum err check_signatures(const struct rootdoc *next,
+                                 const struct rootdoc *doc, struct errmsg *why)
+{
+    for (size_t i = 0; i < next->signature_count; i++) {
+        const struct signature *s = &next->signatures[i];
+        char id[2 * HASH_LEN + 1];
+        str_hex(s->key_id.b, HASH_LEN, id);
+        if (rootdoc_keeper(doc, &s->key_id) == NULL &&
+            rootdoc_keeper(next, &s->key_id) == NULL) {
+            return err_set(why, ERR_BAD_SIGNATURE,
+                           "%s: signed by the key %.16s, which keeps neither "
+                           "version %llu nor %llu",
+                           next->name, id, (unsigned long long)doc->version,
+                           (unsigned long long)next->version);
+        }
+        if (pubkey_verify(s->key, next->suite, rootdoc_text(next),
+                          buf_slice(&s->der)) != ERR_OK) {
+            return err_set(why, ERR_BAD_SIGNATURE,
+                           "%s: the signature of the key %.16s does not fit; "
+                           "the text was changed after it was signed",
+                           next->name, id);
+        }
+    }
+    return ERR_OK;
+}
+
+/* At least k keepers of `by` have signed `next`. */
+static enum err check_threshold(const struct rootdoc *next,
+                                const struct rootdoc *by, struct errmsg *why)
+{
+    const struct rootdoc_issuer *keepers = rootdoc_keepers(by);
+    struct buf names = BUF_INIT;
+    unsigned signed_by = 0;
+    for (unsigned i = 0; keepers != NULL && i < keepers->count; i++) {
+        if (has_signed(next, &keepers->deciders[i].key_id)) {
+            signed_by++;
+        } else {
+            buf_putf(&names, "%s%s", names.len > 0 ? ", " : "",
+                     keepers->deciders[i].name);
+        }
+    }
+    enum err err = ERR_OK;
+    if (keepers == NULL) {
+        err = err_set(why, ERR_BAD_SIGNATURE,
+                      "%s: version %llu names no issuer, so nobody can sign "
+                      "another",
+                      next->name, (unsigned long long)by->version);
+    } else if (signed_by < keepers->threshold) {
+        err = err_set(why, ERR_BAD_SIGNATURE,
+                      "%s: %u of the %u signatures that version %llu asks for; "
+                      "to be asked: %.200s",
+                      next->name, signed_by, keepers->threshold,
+                      (unsigned long long)by->version, buf_cstr(&names));
+    }
+    buf_fini(&names);
+    return err;
+}
+
+static enum err check_link(const struct rootdoc *next,
+                           const struct rootdoc *doc, struct errmsg *why)
+{
+    if (strcmp(next->federation, doc->federation) != 0 ||
+        next->suite != doc->suite) {
+        return err_set(why, ERR_CONFLICT,
+                       "%s: of federation '%s' (suite %s), not of '%s' (suite "
+                       "%s); neither ever changes",
+                       next->name, next->federation, suite_name(next->suite),
+                       doc->federation, suite_name(doc->suite));
+    }
+    if (next->version != doc->version + 1) {
+        return err_set(why, ERR_GAP, "%s: version %llu, expected %llu",
+                       next->name, (unsigned long long)next->version,
+                       (unsigned long long)doc->version + 1);
+    }
+    if (!hash_eq(&next->previous, &doc->digest)) {
+        return err_set(why, ERR_CONFLICT,
+                       "%s: follows another version %llu than %.16s",
+                       next->name, (unsigned long long)doc->version, doc->hash);
+    }
+    return ERR_OK;
+}
+
+enum err rootdoc_follows(const struct rootdoc *next, const struct rootdoc *doc,
+                         struct errmsg *why)
+{
+    enum err err = check_link(next, doc, why);
+    if (err == ERR_OK) {
+        err = check_signatures(next, doc, why);
+    }
+    if (err == ERR_OK) {
+        err = check_threshold(next, doc, why);
+    }
+    return err == ERR_OK ? check_threshold(next, next, why) : err;
+}
+
+enum err rootdoc_sign(const struct rootdoc *doc, const struct key *key,
+                      struct buf *line, struct errmsg *why)
+{
+    if (doc->version == 1) {
+        return err_set(why, ERR_INVALID,
+                       "%s: version 1 is not signed: its hash stands in every "
+                       "node's configuration",
+                       doc->name);
+    }
+    struct buf der = BUF_INIT;
+    enum err err = key_sign(key, doc->suite, rootdoc_text(doc), &der);
+    if (err == ERR_OK) {
+        buf_put_str(line, "signature ");
+        str_base64(pubkey_spki(key_pubkey(key)), line);
+        buf_put_u8(line, ' ');
+        str_base64(buf_slice(&der), line);
+        buf_put_u8(line, '\n');
+    } else {
+        err = err_set(why, ERR_INVALID,
+                      "the key is not one of suite %s, the federation's",
+                      suite_name(doc->suite));
+    }
+    buf_fini(&der);
+    return err;
+}
+
+void rootdoc_put_next(const struct rootdoc *doc, struct buf *out)
+{
+    char hex[2 * HASH_LEN + 1];
+    buf_putf(out, "%s1\nfederation %s\nsuite %s\nversion %llu\nprevious %s\n",
+             magic, doc->federation, suite_name(doc->suite),
+             (unsigned long long)doc->version + 1, doc->hash);
+    for (size_t i = 0; i < doc->ca_count; i++) {
+        str_hex(doc->cas[i].b, HASH_LEN, hex);
+        buf_putf(out, "ca %s\n", hex);
+    }
+    for (size_t i = 0; i < doc->issuer_count; i++) {
+        const struct rootdoc_issuer *issuer = &doc->issuers[i];
+        char code[CODE_LEN + 1];
+        code_format(issuer->code, code);
+        buf_putf(out, "issuer %s %u %u\n", code, issuer->threshold,
+                 issuer->count);
+        for (unsigned j = 0; j < issuer->count; j++) {
+            str_hex(issuer->deciders[j].key_id.b, HASH_LEN, hex);
+            buf_putf(out, "decider %s %s\n", hex, issuer->deciders[j].name);
+        }
+    }
 }

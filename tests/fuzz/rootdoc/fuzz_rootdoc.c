@@ -1,5 +1,6 @@
 /* Any bytes as a root document. What was read keeps to the limits the header
- * promises, and whoever may issue can be decided for. */
+ * promises, whoever may issue can be decided for, and the next version that is
+ * made from it can be read but does not follow unsigned. */
 #include "ident/rootdoc.h"
 
 #include <string.h>
@@ -18,6 +19,22 @@ static void check_issuer(const struct rootdoc *doc, size_t at)
     }
 }
 
+static void check_next(const struct rootdoc *doc)
+{
+    struct rootdoc *next = NULL;
+    struct buf text = BUF_INIT;
+    struct errmsg why = {""};
+    rootdoc_put_next(doc, &text);
+    enum err err = rootdoc_parse(&next, buf_slice(&text), "next", &why);
+    FUZZ_CHECK(err == ERR_OK);
+    FUZZ_CHECK(rootdoc_version(next) == rootdoc_version(doc) + 1);
+    FUZZ_CHECK(rootdoc_issuer_count(next) == rootdoc_issuer_count(doc));
+    FUZZ_CHECK(rootdoc_follows(next, doc, &why) == ERR_BAD_SIGNATURE);
+    FUZZ_CHECK(rootdoc_follows(doc, next, &why) != ERR_OK);
+    rootdoc_free(&next);
+    buf_fini(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct rootdoc *doc = NULL;
@@ -32,12 +49,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     FUZZ_CHECK(len <= ROOTDOC_FILE_MAX);
     FUZZ_CHECK(strlen(rootdoc_hash(doc)) == (size_t)2 * HASH_LEN);
     FUZZ_CHECK(rootdoc_federation(doc)[0] != 0);
-    FUZZ_CHECK(rootdoc_version(doc) == 1);
+    FUZZ_CHECK(rootdoc_version(doc) >= 1);
+    FUZZ_CHECK(rootdoc_bytes(doc).len == len);
+    FUZZ_CHECK(rootdoc_text(doc).len <= len);
+    FUZZ_CHECK((rootdoc_text(doc).len < len) ==
+               (rootdoc_signature_count(doc) > 0));
+    FUZZ_CHECK(rootdoc_signature_count(doc) <= ROOTDOC_SIGNATURES_MAX);
     FUZZ_CHECK(rootdoc_ca_count(doc) >= 1 &&
                rootdoc_ca_count(doc) <= ROOTDOC_CAS_MAX);
     FUZZ_CHECK(rootdoc_issuer_count(doc) <= ROOTDOC_ISSUERS_MAX);
     for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
         check_issuer(doc, i);
+    }
+    if (rootdoc_version(doc) < UINT64_MAX) {
+        check_next(doc);
     }
     rootdoc_free(&doc);
     return 0;

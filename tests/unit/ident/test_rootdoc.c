@@ -8,6 +8,9 @@
 #define HEAD                                                                   \
     "creditnode-root 1\nfederation demo.credit\nsuite intl\nversion 1\n"       \
     "previous none\n"
+#define NEXT                                                                   \
+    "creditnode-root 1\nfederation demo.credit\nsuite intl\nversion 2\n"       \
+    "previous " H2 "\n"
 #define CA "ca " H1 "\n"
 #define ISSUER                                                                 \
     "issuer 340000000000 1 2\ndecider " H1 " Wang\ndecider " H2 " Li Si\n"
@@ -147,10 +150,21 @@ static void faults_are_refused_naming_the_line(void **state)
         {"creditnode-root 1\nfederation Demo\n", "doc:2: federation must be"},
         {"creditnode-root 1\nfederation a/b\n", "doc:2: federation must be"},
         {"creditnode-root 1\nfederation a\nsuite sm\n", "doc:3: suite must be"},
-        {"creditnode-root 1\nfederation a\nsuite gm\nversion 2\n",
-         "doc:4: version must be 1"},
-        {"creditnode-root 1\nfederation a\nsuite gm\nversion 1\nprevious x\n",
+        {"creditnode-root 1\nfederation a\nsuite gm\nversion 0\n",
+         "doc:4: version must be 1 or more"},
+        {"creditnode-root 1\nfederation a\nsuite gm\nversion 02\n",
+         "doc:4: version must be 1 or more"},
+        {"creditnode-root 1\nfederation a\nsuite gm\nversion 2\n"
+         "previous none\n",
+         "doc:5: previous must be the hash"},
+        {"creditnode-root 1\nfederation a\nsuite gm\nversion 2\n"
+         "previous 12\n",
+         "doc:5: previous must be a SHA-256"},
+        {"creditnode-root 1\nfederation a\nsuite gm\nversion 1\n"
+         "previous " H1 "\n",
          "doc:5: previous must be none"},
+        {"creditnode-root 1\nfederation a\nsuite gm\nversion 1\nprevious x\n",
+         "doc:5: previous must be none in version 1"},
         {HEAD ISSUER, "doc:6: 'issuer' out of order"},
         {HEAD "ca 12\n", "doc:6: ca must be"},
         {HEAD CA, "doc: ends early"},
@@ -173,6 +187,9 @@ static void faults_are_refused_naming_the_line(void **state)
         {HEAD CA "issuer 340000000000 1 1\ndecider " H1 "\n",
          "doc:8: decider must be"},
         {HEAD CA ISSUER CA, "doc:10: 'ca' out of order"},
+        {HEAD CA ISSUER "signature x y\n", "doc:10: signature has no place"},
+        {NEXT CA ISSUER "signature x y\n", "doc:10: signature must be"},
+        {"# remark\n" NEXT CA ISSUER, "doc:1: must begin with"},
         {HEAD CA ISSUER "colour red\n", "doc:10: unknown line 'colour'"},
         {HEAD CA ISSUER "issuer", "doc:10: cut off"},
         {"creditnode-root 1\r\n", "plain line feeds"},
@@ -195,10 +212,10 @@ static void lines_of_later_versions_ask_for_a_newer_build(void **state)
     struct rootdoc *doc = NULL;
     struct errmsg why = {{0}};
     assert_int_equal(rootdoc_parse(&doc,
-                                   slice_str(HEAD CA ISSUER "signature x y\n"),
+                                   slice_str(NEXT CA ISSUER "replaces x y\n"),
                                    "doc", &why),
                      ERR_UNSUPPORTED);
-    assert_says(&why, "doc:10: 'signature' needs a newer build");
+    assert_says(&why, "doc:10: 'replaces' needs a newer build");
 }
 
 static void sizes_are_bounded(void **state)

@@ -1,0 +1,216 @@
+#include "ident/rootchain.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { PATH_LEN = 4096, FILE_MODE = 0644 };
+
+struct rootchain {
+    pthread_mutex_t lock;
+    struct rootdoc *docs[ROOTCHAIN_VERSIONS_MAX]; /* of version i + 1 */
+    size_t count;
+    rootchain_watch_fn *watch;
+    void *watch_ctx;
+    char folder[PATH_LEN];
+};
+
+static bool version_path(const struct rootchain *chain, uint64_t version,
+                         char out[PATH_LEN])
+{
+    int n = snprintf(out, PATH_LEN, "%s/%08llu", chain->folder,
+                     (unsigned long long)version);
+    return n < PATH_LEN;
+}
+
+/* ---- opening ---- */
+
+static enum err load_first(struct rootchain *chain, const char *path,
+                           const char *expected, struct errmsg *why)
+{
+    struct rootdoc *doc = NULL;
+    enum err err = rootdoc_load(&doc, path, why);
+    if (err == ERR_OK) {
+        err = rootdoc_check(doc, expected, why);
+    }
+    if (err == ERR_OK && rootdoc_version(doc) != 1) {
+        err = err_set(why, ERR_CONF,
+                      "%s: version %llu of the root document; name version 1 "
+                      "here, later ones come by themselves",
+                      path, (unsigned long long)rootdoc_version(doc));
+    }
+    if (err != ERR_OK) {
+        rootdoc_free(&doc);
+        return err;
+    }
+    chain->docs[chain->count++] = doc;
+    return ERR_OK;
+}
+
+/* ERR_NOT_FOUND: it was the last one. */
+static enum err load_next(struct rootchain *chain, struct errmsg *why)
+{
+    char path[PATH_LEN];
+    struct rootdoc *doc = NULL;
+    struct buf bytes = BUF_INIT;
+    if (!version_path(chain, chain->count + 1, path)) {
+        return err_set(why, ERR_CONF, "%s: path too long", chain->folder);
+    }
+    enum err err = file_read(path, ROOTDOC_FILE_MAX, &bytes, why);
+    if (err == ERR_OK) {
+        err = rootdoc_parse(&doc, buf_slice(&bytes), path, why);
+        if (err == ERR_OK) {
+            err = rootdoc_follows(doc, chain->docs[chain->count - 1], why);
+        }
+        err = err == ERR_OK ? ERR_OK : ERR_CONF;
+    }
+    buf_fini(&bytes);
+    if (err != ERR_OK) {
+        rootdoc_free(&doc);
+        return err;
+    }
+    chain->docs[chain->count++] = doc;
+    return ERR_OK;
+}
+
+enum err rootchain_open(struct rootchain **out, const char *first_path,
+                        const char *expected, const char *folder,
+                        struct errmsg *why)
+{
+    struct rootchain *chain = MEM_NEW(struct rootchain);
+    (void)pthread_mutex_init(&chain->lock, NULL);
+    int n = snprintf(chain->folder, sizeof chain->folder, "%s", folder);
+    enum err err = n < PATH_LEN
+                       ? load_first(chain, first_path, expected, why)
+                       : err_set(why, ERR_CONF, "%s: path too long", folder);
+    while (err == ERR_OK && chain->count < ROOTCHAIN_VERSIONS_MAX) {
+        err = load_next(chain, why);
+    }
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        rootchain_free(&chain);
+        *out = NULL;
+        return ERR_CONF;
+    }
+    *out = chain;
+    return ERR_OK;
+}
+
+void rootchain_free(struct rootchain **chain)
+{
+    struct rootchain *c = *chain;
+    *chain = NULL;
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        rootdoc_free(&c->docs[i]);
+    }
+    (void)pthread_mutex_destroy(&c->lock);
+    mem_free(c);
+}
+
+/* ---- asking ---- */
+
+const struct rootdoc *rootchain_newest(struct rootchain *chain)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    const struct rootdoc *doc = chain->docs[chain->count - 1];
+    (void)pthread_mutex_unlock(&chain->lock);
+    return doc;
+}
+
+const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    const struct rootdoc *doc = version >= 1 && version <= chain->count
+                                    ? chain->docs[version - 1]
+                                    : NULL;
+    (void)pthread_mutex_unlock(&chain->lock);
+    return doc;
+}
+
+void rootchain_watch(struct rootchain *chain, rootchain_watch_fn *fn, void *ctx)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    chain->watch = fn;
+    chain->watch_ctx = ctx;
+    (void)pthread_mutex_unlock(&chain->lock);
+}
+
+/* ---- adding ---- */
+
+/* Lock held. `*known`: this version is here already. */
+static enum err compare_known(const struct rootchain *chain,
+                              const struct rootdoc *doc, const char *from,
+                              bool *known, struct errmsg *why)
+{
+    uint64_t version = rootdoc_version(doc);
+    *known = version <= chain->count;
+    if (!*known) {
+        return ERR_OK;
+    }
+    const struct rootdoc *ours = chain->docs[version - 1];
+    if (strcmp(rootdoc_hash(doc), rootdoc_hash(ours)) == 0) {
+        return ERR_OK;
+    }
+    return err_set(why, ERR_FORKED,
+                   "%s: version %llu has the hash %s, this node's has %s; find "
+                   "out with the federation who signed two",
+                   from, (unsigned long long)version, rootdoc_hash(doc),
+                   rootdoc_hash(ours));
+}
+
+/* Lock held: what is added next must follow what is durable. */
+static enum err put(struct rootchain *chain, struct rootdoc **doc,
+                    struct errmsg *why)
+{
+    char path[PATH_LEN];
+    if (chain->count == ROOTCHAIN_VERSIONS_MAX ||
+        !version_path(chain, chain->count + 1, path)) {
+        return err_set(why, ERR_TOO_LARGE,
+                       "%s: holds as many versions as this build takes, %d",
+                       chain->folder, (int)ROOTCHAIN_VERSIONS_MAX);
+    }
+    enum err err = rootdoc_follows(*doc, chain->docs[chain->count - 1], why);
+    if (err == ERR_OK) {
+        err = file_make_dirs(chain->folder, why);
+    }
+    if (err == ERR_OK) {
+        err = file_replace(path, rootdoc_bytes(*doc), FILE_MODE, why);
+    }
+    if (err == ERR_OK) {
+        chain->docs[chain->count++] = *doc;
+        *doc = NULL;
+    }
+    return err;
+}
+
+enum err rootchain_add(struct rootchain *chain, struct slice bytes,
+                       const char *from, bool *added, struct errmsg *why)
+{
+    struct rootdoc *doc = NULL;
+    bool known = false;
+    *added = false;
+    enum err err = rootdoc_parse(&doc, bytes, from, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    const struct rootdoc *kept = doc;
+    (void)pthread_mutex_lock(&chain->lock);
+    err = compare_known(chain, doc, from, &known, why);
+    if (err == ERR_OK && !known) {
+        err = put(chain, &doc, why);
+        *added = err == ERR_OK;
+    }
+    rootchain_watch_fn *watch = *added ? chain->watch : NULL;
+    void *ctx = chain->watch_ctx;
+    (void)pthread_mutex_unlock(&chain->lock);
+    if (watch != NULL) {
+        watch(ctx, kept);
+    }
+    rootdoc_free(&doc);
+    return err;
+}
