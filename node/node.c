@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/division.h"
-#include "ident/rootdoc.h"
+#include "ident/rootchain.h"
 #include "ingest/inbox.h"
 #include "node_tls.h"
 
@@ -51,7 +51,7 @@ struct node {
     struct loop *loop;
     uv_signal_t signals[3];
     size_t signals_open;
-    struct rootdoc *rootdoc;
+    struct rootchain *roots;
     uint8_t root_hash[32];
     struct trust *trust;
     struct identity signer;
@@ -165,37 +165,62 @@ static enum err check_principal(const struct conf *conf, const char *option,
     return ERR_OK;
 }
 
+static enum err data_path(const struct node *node, const char *name, char *out,
+                          struct errmsg *why)
+{
+    int n = snprintf(out, PATH_LEN, "%s/%s", node->conf->data.dir, name);
+    return n < PATH_LEN ? ERR_OK
+                        : err_set(why, ERR_CONF, "data.dir: path too long");
+}
+
+/* Do the CA files trust no other CAs than this version of the document? */
+static enum err check_cas(const struct conf *c, const struct rootdoc *doc,
+                          struct errmsg *why)
+{
+    enum err err = rootdoc_check_ca(doc, c->tls.ca, why);
+    return err == ERR_OK ? rootdoc_check_ca(doc, c->trust.ca, why) : err;
+}
+
+/* Whoever brought the version: what it says holds from now on. */
+static void on_root(void *ctx, const struct rootdoc *doc)
+{
+    struct node *node = ctx;
+    struct errmsg why = {{0}};
+    if (check_cas(node->conf, doc, &why) != ERR_OK) {
+        log_error(&node->log, "ROOT-CA",
+                  "reason=\"%s\" effect=\"this node will not start again with "
+                  "it\"",
+                  why.text);
+    }
+}
+
 static enum err load_root(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
     char expected[2 * HASH_LEN + 1];
+    char folder[PATH_LEN];
     str_hex(c->federation.root_hash, HASH_LEN, expected);
-    enum err err =
-        rootdoc_load(&node->rootdoc, c->federation.root_document, why);
+    enum err err = data_path(node, "root", folder, why);
     if (err == ERR_OK) {
-        err = rootdoc_check(node->rootdoc, expected, why);
-    }
-    if (err == ERR_OK) {
-        err = rootdoc_check_ca(node->rootdoc, c->tls.ca, why);
-    }
-    if (err == ERR_OK) {
-        err = rootdoc_check_ca(node->rootdoc, c->trust.ca, why);
+        err = rootchain_open(&node->roots, c->federation.root_document,
+                             expected, folder, why);
     }
     if (err != ERR_OK) {
         return err;
     }
+    const struct rootdoc *doc = rootchain_newest(node->roots);
+    rootchain_watch(node->roots, on_root, node);
     memcpy(node->root_hash, c->federation.root_hash, sizeof node->root_hash);
-    if ((int)rootdoc_suite(node->rootdoc) != c->federation.suite ||
-        strcmp(rootdoc_federation(node->rootdoc), c->federation.name) != 0) {
-        return err_set(
-            why, ERR_CONF,
-            "%s: root document of federation '%s' (suite %s), but "
-            "the configuration says '%s' (suite %s)",
-            c->federation.root_document, rootdoc_federation(node->rootdoc),
-            suite_name(rootdoc_suite(node->rootdoc)), c->federation.name,
-            suite_name((enum suite)c->federation.suite));
+    if ((int)rootdoc_suite(doc) != c->federation.suite ||
+        strcmp(rootdoc_federation(doc), c->federation.name) != 0) {
+        return err_set(why, ERR_CONF,
+                       "%s: root document of federation '%s' (suite %s), but "
+                       "the configuration says '%s' (suite %s)",
+                       c->federation.root_document, rootdoc_federation(doc),
+                       suite_name(rootdoc_suite(doc)), c->federation.name,
+                       suite_name((enum suite)c->federation.suite));
     }
-    return ERR_OK;
+    return check_cas(c, doc, why);
 }
 
 static enum err load_identities(struct node *node, struct errmsg *why)
@@ -227,7 +252,10 @@ static enum err tls_fits(void *ctx, const struct principal *self,
                          struct errmsg *why)
 {
     const struct node *node = ctx;
-    return check_principal(node->conf, "tls.cert", self, why);
+    enum err err = check_principal(node->conf, "tls.cert", self, why);
+    return err == ERR_OK ? rootdoc_check_ca(rootchain_newest(node->roots),
+                                            node->conf->tls.ca, why)
+                         : err;
 }
 
 static enum err up_ident(struct node *node, struct errmsg *why)
@@ -252,7 +280,7 @@ static void down_ident(struct node *node)
     identity_fini(&node->sealing);
     identity_fini(&node->signer);
     trust_free(&node->trust);
-    rootdoc_free(&node->rootdoc);
+    rootchain_free(&node->roots);
 }
 
 /* ---- loop and signals ---- */
@@ -306,7 +334,9 @@ static void reload(struct node *node)
     conf_diff(node->latest, fresh, log_change, &changed);
     log_set_level((enum log_level)fresh->log.level);
     retire(node, fresh);
-    if (trust_reload(node->trust, &why) != ERR_OK) {
+    if (rootdoc_check_ca(rootchain_newest(node->roots), node->conf->trust.ca,
+                         &why) != ERR_OK ||
+        trust_reload(node->trust, &why) != ERR_OK) {
         log_error(&node->log, "RELOAD-TRUST", "reason=\"%s\"", why.text);
     }
     downlink_recheck(node->downlink);
@@ -362,14 +392,6 @@ static void down_loop(struct node *node)
 }
 
 /* ---- store ---- */
-
-static enum err data_path(const struct node *node, const char *name, char *out,
-                          struct errmsg *why)
-{
-    int n = snprintf(out, PATH_LEN, "%s/%s", node->conf->data.dir, name);
-    return n < PATH_LEN ? ERR_OK
-                        : err_set(why, ERR_CONF, "data.dir: path too long");
-}
 
 /* Any thread. A clean end; the supervisor's new start rebuilds the store. */
 static void store_is_damaged(void *ctx, const char *what)

@@ -85,7 +85,12 @@ spoil_ca() {
     put_back
     : >"$certs/ca.pem"
 }
-for how in empty garbage other ca; do
+# A CA of another federation beside ours: the root document does not name it.
+spoil_foreign() {
+    put_back
+    cat "$WORK/otherfed/ca.pem" >>"$certs/ca.pem"
+}
+for how in empty garbage other ca foreign; do
     bad "$how" "spoil_$how"
     check "the old certificate works on" enter "$VILLAGE" $((RANDOM + 100)) 5
     check "equal" equal
