@@ -81,7 +81,9 @@ static void gather_facts(const struct api_env *env,
                                  .pulling_logs = logs->pulling,
                                  .tls_not_after_ms = tls_not_after_ms(env),
                                  .sign_not_after_ms = env->sign_not_after_ms,
-                                 .seal_not_after_ms = env->seal_not_after_ms};
+                                 .seal_not_after_ms = env->seal_not_after_ms,
+                                 .root_ca = "",
+                                 .root_fork = ""};
     store_stats(env->store, &out->store);
     downlink_children(env->downlink, widest_skew, &out->clock_skew_max_ms);
 }

@@ -102,6 +102,16 @@ static void judge_certificate(const struct health_facts *f,
     }
 }
 
+static void judge_root(const struct health_facts *f, struct health_report *r)
+{
+    if (f->root_ca[0] != 0) {
+        add(r, HEALTH_ALARM, "root-ca", "%.150s", f->root_ca);
+    }
+    if (f->root_fork[0] != 0) {
+        add(r, HEALTH_ALARM, "root-forked", "%.150s", f->root_fork);
+    }
+}
+
 void health_judge(const struct health_facts *f, struct health_report *r)
 {
     *r = (struct health_report){.level = HEALTH_OK};
@@ -110,6 +120,7 @@ void health_judge(const struct health_facts *f, struct health_report *r)
     judge_certificate(f, r, "TLS", f->tls_not_after_ms);
     judge_certificate(f, r, "signing", f->sign_not_after_ms);
     judge_certificate(f, r, "sealing", f->seal_not_after_ms);
+    judge_root(f, r);
     if (llabs(f->clock_skew_max_ms) >= SKEW_WARN_MS) {
         add(r, HEALTH_WARN, "clock",
             "this clock and a neighbour's differ by %lld s",

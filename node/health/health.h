@@ -22,6 +22,10 @@ struct health_facts {
     int64_t sign_not_after_ms;
     int64_t seal_not_after_ms; /* 0: no sealing certificate */
     int64_t clock_skew_max_ms; /* largest seen against a neighbour */
+    /* What is wrong with the root document, "" if nothing: the CA files trust
+     * more than it names; a neighbour has another text of a version. */
+    const char *root_ca;
+    const char *root_fork;
 };
 
 enum { HEALTH_REASONS_MAX = 12 };

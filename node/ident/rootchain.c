@@ -15,6 +15,7 @@ struct rootchain {
     size_t count;
     rootchain_watch_fn *watch;
     void *watch_ctx;
+    struct errmsg fork;
     char folder[PATH_LEN];
 };
 
@@ -130,6 +131,20 @@ const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version)
                                     : NULL;
     (void)pthread_mutex_unlock(&chain->lock);
     return doc;
+}
+
+void rootchain_note_fork(struct rootchain *chain, const char *text)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    (void)snprintf(chain->fork.text, sizeof chain->fork.text, "%s", text);
+    (void)pthread_mutex_unlock(&chain->lock);
+}
+
+void rootchain_fork(struct rootchain *chain, struct errmsg *out)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    *out = chain->fork;
+    (void)pthread_mutex_unlock(&chain->lock);
 }
 
 void rootchain_watch(struct rootchain *chain, rootchain_watch_fn *fn, void *ctx)

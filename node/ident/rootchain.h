@@ -41,6 +41,12 @@ MUST_USE enum err rootchain_add(struct rootchain *chain, struct slice bytes,
                                 const char *from, bool *added,
                                 struct errmsg *why);
 
+/* A neighbour was met whose version differs from ours; `text` says which. The
+ * last such text is kept for people until the chain is freed. */
+void rootchain_note_fork(struct rootchain *chain, const char *text);
+/* "" if none was met. */
+void rootchain_fork(struct rootchain *chain, struct errmsg *out);
+
 /* Told after each version that was added, on the thread that added it, without
  * the lock. One watcher, set before there are other threads; NULL ends it. */
 typedef void rootchain_watch_fn(void *ctx, const struct rootdoc *doc);

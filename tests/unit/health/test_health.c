@@ -27,6 +27,8 @@ static struct health_facts good(void)
         .tls_not_after_ms = now_ms + 300 * day_ms,
         .sign_not_after_ms = now_ms + 300 * day_ms,
         .seal_not_after_ms = now_ms + 300 * day_ms,
+        .root_ca = "",
+        .root_fork = "",
     };
 }
 
@@ -55,6 +57,17 @@ static void a_sound_node_has_no_reason(void **state)
     f.has_parent = f.connected = false;
     f.connected_since_ms = 0;
     expect(&f, HEALTH_OK, "");
+}
+
+static void a_root_document_that_does_not_fit_alarms(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    f.root_ca = "ca.pem: the CA x is not one of the root document";
+    expect(&f, HEALTH_ALARM, "root-ca");
+    f = good();
+    f.root_fork = "version 2 has the hash x, this node's has y";
+    expect(&f, HEALTH_ALARM, "root-forked");
 }
 
 static void a_store_that_awaits_its_parent_warns(void **state)
@@ -227,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_node_has_no_reason),
+        cmocka_unit_test(a_root_document_that_does_not_fit_alarms),
         cmocka_unit_test(a_store_that_awaits_its_parent_warns),
         cmocka_unit_test(a_damaged_store_alarms),
         cmocka_unit_test(a_cut_line_warns_then_alarms),

@@ -405,6 +405,12 @@ static void what_does_not_follow_is_not_added(void **state)
     assert_int_equal(add(chain, &fork, &added, &why), ERR_FORKED);
     assert_says(&why, rootdoc_hash(rootchain_newest(chain)));
     assert_says(&why, "peer");
+    struct errmsg fork_text;
+    rootchain_fork(chain, &fork_text);
+    assert_string_equal(fork_text.text, "");
+    rootchain_note_fork(chain, why.text);
+    rootchain_fork(chain, &fork_text);
+    assert_string_equal(fork_text.text, why.text);
     assert_int_equal(add(chain, &third, &added, &why), ERR_OK);
     assert_int_equal(newest(chain), 3);
     rootdoc_free(&doc);
