@@ -52,7 +52,6 @@ struct node {
     uv_signal_t signals[3];
     size_t signals_open;
     struct rootchain *roots;
-    uint8_t root_hash[32];
     struct trust *trust;
     struct identity signer;
     struct identity sealing;
@@ -185,6 +184,10 @@ static enum err check_cas(const struct conf *c, const struct rootdoc *doc,
 static void on_root(void *ctx, const struct rootdoc *doc)
 {
     struct node *node = ctx;
+    downlink_root_changed(node->downlink);
+    if (node->uplink != NULL) {
+        uplink_root_changed(node->uplink);
+    }
     struct errmsg why = {{0}};
     if (check_cas(node->conf, doc, &why) != ERR_OK) {
         log_error(&node->log, "ROOT-CA",
@@ -210,7 +213,6 @@ static enum err load_root(struct node *node, struct errmsg *why)
     }
     const struct rootdoc *doc = rootchain_newest(node->roots);
     rootchain_watch(node->roots, on_root, node);
-    memcpy(node->root_hash, c->federation.root_hash, sizeof node->root_hash);
     if ((int)rootdoc_suite(doc) != c->federation.suite ||
         strcmp(rootdoc_federation(doc), c->federation.name) != 0) {
         return err_set(why, ERR_CONF,
@@ -483,7 +485,7 @@ static void fill_sync_env(struct node *node)
                                    .signer = &node->signer,
                                    .sealing = &node->sealing,
                                    .self = node_tls_self(node->tls),
-                                   .root_document = node->root_hash,
+                                   .roots = node->roots,
                                    .version = node_version(),
                                    .ancestry = node->ancestry,
                                    .log = &node->log,

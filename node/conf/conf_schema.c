@@ -401,7 +401,9 @@ const struct conf_row conf_rows[] = {
      .min = 4 * MIB,
      .max = 16 * GIB,
      .def = "32 MiB",
-     .help = "Memory of the transport."},
+     .help = "Memory of the transport. When it is full, a peer that sends "
+             "faster than this node takes is cut off (`Buffers full`) and "
+             "connects again; if that is seen often, give it more."},
     {.path = "rpc.calls_max",
      AT_INT(rpc.calls_max),
      .min = 1,

@@ -204,7 +204,8 @@ static enum err put(struct rootchain *chain, struct rootdoc **doc,
 }
 
 enum err rootchain_add(struct rootchain *chain, struct slice bytes,
-                       const char *from, bool *added, struct errmsg *why)
+                       const char *from, bool *added, uint64_t *version,
+                       struct errmsg *why)
 {
     struct rootdoc *doc = NULL;
     bool known = false;
@@ -214,6 +215,7 @@ enum err rootchain_add(struct rootchain *chain, struct slice bytes,
         return err;
     }
     const struct rootdoc *kept = doc;
+    *version = rootdoc_version(doc);
     (void)pthread_mutex_lock(&chain->lock);
     err = compare_known(chain, doc, from, &known, why);
     if (err == ERR_OK && !known) {

@@ -34,12 +34,13 @@ const struct rootdoc *rootchain_newest(struct rootchain *chain);
 const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version);
 
 /* Takes the next version, durably, and puts it in force; `from` (peer or path)
- * stands in messages. `*added` is false if it was known already.
+ * stands in messages. `*added` is false if it was known already; `*version` is
+ * the document's.
  * ERR_GAP: versions between are missing; ERR_FORKED: another text of a version
  * known here; else as rootdoc_parse() and rootdoc_follows(). */
 MUST_USE enum err rootchain_add(struct rootchain *chain, struct slice bytes,
                                 const char *from, bool *added,
-                                struct errmsg *why);
+                                uint64_t *version, struct errmsg *why);
 
 /* A neighbour was met whose version differs from ours; `text` says which. The
  * last such text is kept for people until the chain is freed. */

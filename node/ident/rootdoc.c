@@ -403,6 +403,11 @@ const char *rootdoc_hash(const struct rootdoc *doc)
     return doc->hash;
 }
 
+const struct hash *rootdoc_digest(const struct rootdoc *doc)
+{
+    return &doc->digest;
+}
+
 enum err rootdoc_check(const struct rootdoc *doc, const char *expected,
                        struct errmsg *why)
 {

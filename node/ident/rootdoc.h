@@ -68,6 +68,8 @@ struct slice rootdoc_bytes(const struct rootdoc *doc);
 struct slice rootdoc_text(const struct rootdoc *doc);
 /* SHA-256 of the text as 64 hex digits, whatever the suite; borrowed. */
 const char *rootdoc_hash(const struct rootdoc *doc);
+/* The same as bytes; borrowed. */
+const struct hash *rootdoc_digest(const struct rootdoc *doc);
 /* ERR_CONF naming both if the document is not the one with hash `expected`. */
 MUST_USE enum err rootdoc_check(const struct rootdoc *doc, const char *expected,
                                 struct errmsg *why);

@@ -272,6 +272,48 @@ static enum err send_hello(struct inflow *in)
     return err;
 }
 
+/* What the child lacks of the root document's versions. Behind the lock, so
+ * that they go in order whoever sends them. */
+static void send_roots(struct inflow *in, void *ctx)
+{
+    struct buf message = BUF_INIT;
+    enum err err = ERR_OK;
+    (void)ctx;
+    (void)pthread_mutex_lock(&in->lock);
+    while (
+        err == ERR_OK && in->stream != NULL &&
+        roots_next(&in->roots, in->down->env, wire_put_parent_root, &message)) {
+        err = rpc_stream_send(in->stream, &message);
+    }
+    if (err == ERR_BUSY) {
+        rpc_stream_finish(in->stream, err,
+                          "the child does not read what it is told");
+    }
+    (void)pthread_mutex_unlock(&in->lock);
+    buf_fini(&message);
+}
+
+/* The child knows versions up to `has`: what is newer goes to it. */
+static void child_has(struct inflow *in, uint64_t has)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    in->roots.has = has > in->roots.has ? has : in->roots.has;
+    (void)pthread_mutex_unlock(&in->lock);
+    send_roots(in, NULL);
+}
+
+static enum err on_root(struct inflow *in, const struct wire_root_document *m,
+                        struct errmsg *why)
+{
+    uint64_t has = 0;
+    enum err err =
+        roots_take(&in->roots, in->down->env, &in->peer, m, &has, why);
+    if (err == ERR_OK) {
+        child_has(in, has);
+    }
+    return err;
+}
+
 static void note_hello(struct inflow *in, const struct wire_hello *hello)
 {
     struct downlink *down = in->down;
@@ -294,7 +336,12 @@ static enum err on_hello(struct inflow *in, const struct wire_hello *hello,
     if (in->greeted) {
         return err_set(why, ERR_PROTOCOL, "a second Hello");
     }
+    uint64_t has = 0;
     enum err err = hello_check(in->down->env, hello, &in->peer, why);
+    if (err == ERR_OK) {
+        err = roots_greeted(&in->roots, in->down->env, &in->peer, hello, &has,
+                            why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -303,6 +350,7 @@ static enum err on_hello(struct inflow *in, const struct wire_hello *hello,
     if (err != ERR_OK) {
         return err_set(why, err, "cannot be answered");
     }
+    child_has(in, has);
     in->greeted = true;
     in->paging = true;
     note_held(in);
@@ -318,9 +366,16 @@ static enum err dispatch(struct inflow *in, const struct wire_message *m,
     if (!in->greeted && m->kind != WIRE_HELLO) {
         return err_set(why, ERR_PROTOCOL, "the first message is no Hello");
     }
+    enum err err =
+        roots_settled(&in->roots, in->down->env, &in->peer, m->kind, why);
+    if (err != ERR_OK) {
+        return err;
+    }
     switch (m->kind) {
     case WIRE_HELLO:
         return on_hello(in, &m->hello, why);
+    case WIRE_ROOT:
+        return on_root(in, &m->root, why);
     case WIRE_SEGMENT:
         inflow_segment(in, &m->segment, bytes);
         return ERR_OK;
@@ -352,7 +407,7 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
     struct wire_message m;
     struct errmsg why;
     (void)s;
-    if (in == NULL || !in->greeted ||
+    if (in == NULL || !in->greeted || in->roots.awaited != 0 ||
         atomic_load(&in->generation) !=
             trust_generation(in->down->env->trust) ||
         wire_get_child(message, &m, &why) != ERR_OK || m.kind != WIRE_SEGMENT) {
@@ -502,6 +557,11 @@ static void greet_again(struct inflow *in, void *ctx)
 static void on_ancestry(void *ctx)
 {
     each_inflow(ctx, greet_again, NULL);
+}
+
+void downlink_root_changed(struct downlink *down)
+{
+    each_inflow(down, send_roots, NULL);
 }
 
 static void recheck(struct inflow *in, void *ctx)

@@ -18,6 +18,7 @@
 #include "sync/hello.h"
 #include "sync/logmap.h"
 #include "sync/recv.h"
+#include "sync/roots.h"
 #include "sync/ticker.h"
 
 /* One log of one stream. */
@@ -55,6 +56,7 @@ struct inflow {
     bool greeted;
     bool paging;            /* Have pages are still to be sent */
     struct log_id paged_to; /* last log of the last page */
+    struct roots roots;     /* `has`: lock */
     size_t loaded;          /* logs with `recv` */
     uint64_t clock;         /* counts segments */
     struct store_head head; /* of the segment's log */

@@ -3,15 +3,18 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ident/rootchain.h"
 #include "sync/ancestry.h"
 
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out)
 {
+    const struct rootdoc *root = rootchain_newest(env->roots);
     struct wire_hello hello = {
         .protocol = WIRE_PROTOCOL,
         .suite = slice_str(suite_name(trust_suite(env->trust))),
         .federation = slice_str(trust_federation(env->trust)),
-        .root_document = slice_of(env->root_document, HASH_LEN),
+        .root_document = slice_of(rootdoc_digest(root)->b, HASH_LEN),
+        .root_version = rootdoc_version(root),
         .code = env->self.code,
         .version = slice_str(env->version),
         .clock_ms = (uint64_t)clock_wall_ms(),
@@ -56,10 +59,6 @@ enum err hello_check(const struct sync_env *env, const struct wire_hello *hello,
         return err_set(why, ERR_DENIED, "federation %.*s, this node's is %s",
                        (int)hello->federation.len,
                        (const char *)hello->federation.data, federation);
-    }
-    if (!slice_eq(hello->root_document,
-                  slice_of(env->root_document, HASH_LEN))) {
-        return err_set(why, ERR_CONF, "another root document than this node's");
     }
     if (peer->kind != PRINCIPAL_NODE || hello->code != peer->code) {
         return err_set(

@@ -727,7 +727,8 @@ void inflow_above(struct inflow *in, const struct log_id *logs, size_t n)
         (void)pthread_mutex_lock(&in->lock);
         uint64_t size = head->frontier.size;
         il->durable = size > il->durable ? size : il->durable;
-        wait = relay(in, il, now_ms) || wait;
+        /* Nothing goes before our Hello; with the pages it goes too. */
+        wait = (in->roots.has != 0 && relay(in, il, now_ms)) || wait;
         (void)pthread_mutex_unlock(&in->lock);
     }
     mem_free(head);

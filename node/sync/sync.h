@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 /* What both directions share; all borrowed, all outlive them. */
+struct rootchain;
 struct sync_env {
     struct store *store;
     struct rpc *rpc;
@@ -24,8 +25,8 @@ struct sync_env {
     const struct identity *signer;
     const struct identity *sealing; /* NULL with keyring */
     struct principal self;
-    const uint8_t *root_document; /* 32 bytes, SHA-256 */
-    const char *version;          /* of the program */
+    struct rootchain *roots;
+    const char *version; /* of the program */
     struct ancestry *ancestry;
     const struct log_ctx *log;
     /* True if records of `origin` may come from child `peer`: it is the peer
@@ -104,6 +105,9 @@ void uplink_stop(struct uplink **uplink);
 void uplink_reconnect(struct uplink *uplink);
 /* After trust_reload(): lets go of a parent whose certificate was revoked. */
 void uplink_recheck(struct uplink *uplink);
+/* A version of the root document was added: the parent gets it. Any thread,
+ * does not block. */
+void uplink_root_changed(struct uplink *uplink);
 void uplink_status(struct uplink *uplink, struct uplink_status *out);
 /* Sends a verified segment on without waiting for its commit here, if the
  * parent expects just that; else it goes when it is committed. Nothing is
@@ -150,6 +154,8 @@ void downlink_children(struct downlink *downlink, downlink_child_fn *fn,
 /* The uplink's acknowledgements, handed on to the children concerned. */
 void downlink_above_changed(struct downlink *downlink,
                             const struct log_id *logs, size_t n);
+/* A version of the root document was added: the children get it. */
+void downlink_root_changed(struct downlink *downlink);
 /* After trust_reload(): ends the streams of revoked children, by name. */
 void downlink_recheck(struct downlink *downlink);
 

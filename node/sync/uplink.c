@@ -444,6 +444,11 @@ void uplink_reconnect(struct uplink *up)
     uplink_feed(up, NULL, &(struct link_event){.type = LINK_RESTART});
 }
 
+void uplink_root_changed(struct uplink *up)
+{
+    uplink_send_roots(up);
+}
+
 void uplink_recheck(struct uplink *up)
 {
     (void)pthread_mutex_lock(&up->lock);

@@ -19,6 +19,7 @@
 #include "sync/link.h"
 #include "sync/recv.h"
 #include "sync/restore.h"
+#include "sync/roots.h"
 #include "sync/send.h"
 #include "sync/source.h"
 #include "sync/ticker.h"
@@ -30,6 +31,7 @@ struct conn {
     /* Only its callbacks use these. */
     bool greeted;           /* Hello came */
     struct log_id paged_to; /* last log of the last page */
+    struct roots roots;     /* `has`: uplink.lock */
     /* uplink.lock */
     struct rpc_stream *stream;
     bool dialing;      /* whoever opens the stream still has it in hand */
@@ -86,6 +88,8 @@ bool uplink_run(struct uplink *up, pool_fn *fn, void *ctx);
 void uplink_job_done(struct uplink *up);
 
 /* uplink_receive.c */
+/* What the parent lacks of the root document's versions goes to it. */
+void uplink_send_roots(struct uplink *up);
 void uplink_message(struct conn *conn, struct slice message);
 /* The same on the poller, for what needs no disk. */
 enum rpc_at_once uplink_at_once(struct conn *conn, struct slice message);

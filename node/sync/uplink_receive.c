@@ -131,12 +131,68 @@ static void learn_ancestors(struct uplink *up, const struct wire_list *chains)
     }
 }
 
+void uplink_send_roots(struct uplink *up)
+{
+    struct buf message = BUF_INIT;
+    enum err err = ERR_OK;
+    (void)pthread_mutex_lock(&up->lock);
+    /* Behind the lock, so that they go in order whoever sends them. */
+    struct conn *conn = up->conn;
+    while (conn != NULL && err == ERR_OK &&
+           roots_next(&conn->roots, up->env, wire_put_child_root, &message)) {
+        err = rpc_stream_send(conn->stream, &message);
+    }
+    if (err == ERR_BUSY) {
+        rpc_stream_finish(conn->stream, err,
+                          "the parent does not read what it is told");
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+    buf_fini(&message);
+}
+
+/* The parent knows versions up to `has`: what is newer goes to it. */
+static void parent_has(struct conn *conn, uint64_t has)
+{
+    struct uplink *up = conn->up;
+    (void)pthread_mutex_lock(&up->lock);
+    conn->roots.has = has > conn->roots.has ? has : conn->roots.has;
+    (void)pthread_mutex_unlock(&up->lock);
+    uplink_send_roots(up);
+}
+
+static void on_root(struct conn *conn, const struct wire_root_document *m)
+{
+    uint64_t has = 0;
+    struct errmsg why;
+    enum err err = roots_take(&conn->roots, conn->up->env,
+                              rpc_stream_peer(conn->stream), m, &has, &why);
+    if (err == ERR_OK) {
+        parent_has(conn, has);
+    } else {
+        uplink_give_up(conn, err, why.text);
+    }
+}
+
+/* The parent greets again when its sealing chains change: a version that came
+ * to it meanwhile comes by itself. */
+static enum err check_hello(struct conn *conn, const struct wire_hello *hello,
+                            uint64_t *has, struct errmsg *why)
+{
+    const struct sync_env *env = conn->up->env;
+    const struct principal *peer = rpc_stream_peer(conn->stream);
+    enum err err = hello_check(env, hello, peer, why);
+    return err != ERR_OK || conn->greeted
+               ? err
+               : roots_greeted(&conn->roots, env, peer, hello, has, why);
+}
+
 static void on_hello(struct conn *conn, const struct wire_hello *hello)
 {
     struct uplink *up = conn->up;
     struct errmsg why;
     const struct principal *peer = rpc_stream_peer(conn->stream);
-    enum err err = hello_check(up->env, hello, peer, &why);
+    uint64_t has = 0;
+    enum err err = check_hello(conn, hello, &has, &why);
     if (err != ERR_OK) {
         uplink_give_up(conn, err, why.text);
         return;
@@ -155,6 +211,7 @@ static void on_hello(struct conn *conn, const struct wire_hello *hello)
                    sizeof up->parent_fingerprint);
         }
         (void)pthread_mutex_unlock(&up->lock);
+        parent_has(conn, has);
     }
     learn_ancestors(up, &hello->sealing_chain);
 }
@@ -527,6 +584,9 @@ static void dispatch(struct conn *conn, const struct wire_message *m)
     case WIRE_WANT:
         on_want(conn, &m->want);
         break;
+    case WIRE_ROOT:
+        on_root(conn, &m->root);
+        break;
     case WIRE_OTHER:
     case WIRE_SEGMENT:
     case WIRE_EVIDENCE:
@@ -556,6 +616,10 @@ void uplink_message(struct conn *conn, struct slice message)
     enum err err = wire_get_parent(message, &m, &why);
     if (err == ERR_OK && !conn->greeted && m.kind != WIRE_HELLO) {
         err = err_set(&why, ERR_PROTOCOL, "the first message is no Hello");
+    }
+    if (err == ERR_OK) {
+        err = roots_settled(&conn->roots, up->env,
+                            rpc_stream_peer(conn->stream), m.kind, &why);
     }
     if (err != ERR_OK) {
         uplink_give_up(conn, err, why.text);

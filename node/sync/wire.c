@@ -97,9 +97,16 @@ static const struct rule hello_rules[] = {
     LIST(8, struct wire_hello, sealing_chain, 1, CERT_CHAIN_MAX,
          WIRE_CHAINS_MAX, NULL),
     PLAIN(9, FORM_U64, struct wire_hello, window),
+    PLAIN(10, FORM_U64, struct wire_hello, root_version),
 };
 static const struct shape hello_shape =
     SHAPE("Hello", hello_rules, struct wire_hello);
+
+static const struct rule root_document_rules[] = {
+    SIZED(1, FORM_BYTES, struct wire_root_document, text, 1, ROOTDOC_FILE_MAX),
+};
+static const struct shape root_document_shape =
+    SHAPE("RootDocument", root_document_rules, struct wire_root_document);
 
 static const struct rule segment_rules[] = {
     PLAIN(1, FORM_LOG, struct wire_segment, log),
@@ -336,6 +343,8 @@ static enum err get_shape(struct slice body, const struct shape *shape,
     return ERR_OK;
 }
 
+enum { CHILD_ROOT = 4, PARENT_ROOT = 6 }; /* fields of both, other numbers */
+
 /* One row a kind of message: its field number in ChildMessage or
  * ParentMessage. */
 struct outer {
@@ -347,12 +356,17 @@ static const struct outer child_messages[] = {
     {1, WIRE_HELLO, &hello_shape},
     {2, WIRE_SEGMENT, &segment_shape},
     {3, WIRE_EVIDENCE, &evidence_shape},
+    {CHILD_ROOT, WIRE_ROOT, &root_document_shape},
     {0, WIRE_OTHER, NULL},
 };
 static const struct outer parent_messages[] = {
-    {1, WIRE_HELLO, &hello_shape}, {2, WIRE_HAVE, &have_shape},
-    {3, WIRE_ACK, &ack_shape},     {4, WIRE_STOP, &stop_shape},
-    {5, WIRE_WANT, &want_shape},   {0, WIRE_OTHER, NULL},
+    {1, WIRE_HELLO, &hello_shape},
+    {2, WIRE_HAVE, &have_shape},
+    {3, WIRE_ACK, &ack_shape},
+    {4, WIRE_STOP, &stop_shape},
+    {5, WIRE_WANT, &want_shape},
+    {PARENT_ROOT, WIRE_ROOT, &root_document_shape},
+    {0, WIRE_OTHER, NULL},
 };
 static const struct outer fetch_messages[] = {
     {1, WIRE_SEGMENT, &segment_shape},
@@ -480,7 +494,25 @@ void wire_put_hello(struct buf *out, const struct wire_hello *hello,
         pb_put_bytes(out, 8, sealing[i]);
     }
     pb_put_u64(out, 9, hello->window);
+    pb_put_u64(out, 10, hello->root_version);
     pb_end(out, mark);
+}
+
+static void put_root(struct buf *out, uint32_t number, struct slice text)
+{
+    size_t mark = pb_begin(out, number);
+    pb_put_bytes(out, 1, text);
+    pb_end(out, mark);
+}
+
+void wire_put_child_root(struct buf *out, struct slice text)
+{
+    put_root(out, CHILD_ROOT, text);
+}
+
+void wire_put_parent_root(struct buf *out, struct slice text)
+{
+    put_root(out, PARENT_ROOT, text);
 }
 
 static void put_segment(struct buf *out, uint32_t number,

@@ -7,6 +7,7 @@
 #ifndef SYNC_WIRE_H
 #define SYNC_WIRE_H
 
+#include "ident/rootdoc.h"
 #include "mlog/block.h"
 #include "mlog/log_id.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ enum wire_kind {
     WIRE_ACK,
     WIRE_STOP,
     WIRE_WANT,
+    WIRE_ROOT,
 };
 
 /* A repeated field, checked and counted, walked with wire_next(). */
@@ -57,6 +59,10 @@ struct wire_hello {
     uint64_t clock_ms;
     struct wire_list sealing_chain; /* chains */
     uint64_t window;
+    uint64_t root_version; /* of root_document */
+};
+struct wire_root_document {
+    struct slice text; /* with its signatures */
 };
 struct wire_segment {
     struct log_id log;
@@ -127,6 +133,7 @@ struct wire_message {
         struct wire_ack ack;
         struct wire_stop stop;
         struct wire_range want;
+        struct wire_root_document root;
     };
 };
 
@@ -163,6 +170,8 @@ struct wire_segment_out {
 };
 void wire_put_hello(struct buf *out, const struct wire_hello *hello,
                     const struct slice *sealing, size_t sealing_count);
+void wire_put_child_root(struct buf *out, struct slice text);
+void wire_put_parent_root(struct buf *out, struct slice text);
 void wire_put_segment(struct buf *out, const struct wire_segment_out *segment);
 void wire_put_fetch_reply(struct buf *out,
                           const struct wire_segment_out *segment);

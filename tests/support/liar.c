@@ -18,7 +18,9 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "conf/conf.h"
+#include "ident/rootchain.h"
 #include "sync/hello.h"
 #include "sync/source.h"
 
@@ -393,7 +395,12 @@ static void open_all(struct liar *l, const struct conf *c,
          "identity", &why);
     l->env.signer = signer;
     l->env.self = material.self;
-    l->env.root_document = c->federation.root_hash;
+    char expected[2 * HASH_LEN + 1];
+    str_hex(c->federation.root_hash, HASH_LEN, expected);
+    (void)snprintf(path, sizeof path, "%s/root", c->data.dir);
+    must(rootchain_open(&l->env.roots, c->federation.root_document, expected,
+                        path, &why),
+         "root document", &why);
     l->env.version = "liar";
     (void)snprintf(path, sizeof path, "%s/store", c->data.dir);
     struct store_conf conf = {.path = path,

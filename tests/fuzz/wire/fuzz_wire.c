@@ -55,6 +55,9 @@ static void check(const struct wire_message *m)
     case WIRE_STOP:
         FUZZ_CHECK(m->stop.reason.len <= WIRE_TEXT_MAX);
         break;
+    case WIRE_ROOT:
+        FUZZ_CHECK(m->root.text.len <= ROOTDOC_FILE_MAX);
+        break;
     case WIRE_WANT:
     case WIRE_OTHER:
         break;

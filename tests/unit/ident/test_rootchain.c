@@ -333,7 +333,8 @@ static uint64_t newest(struct rootchain *chain)
 static enum err add(struct rootchain *chain, const struct buf *text,
                     bool *added, struct errmsg *why)
 {
-    return rootchain_add(chain, buf_slice(text), "peer", added, why);
+    uint64_t version;
+    return rootchain_add(chain, buf_slice(text), "peer", added, &version, why);
 }
 
 static void note(void *ctx, const struct rootdoc *doc)

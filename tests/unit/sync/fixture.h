@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "credit/record.h"
+#include "ident/rootchain.h"
 #include "sync/sync.h"
 
 #define FEDERATION "anhui.test"
@@ -64,7 +65,6 @@ static char fed_dir[64];
 static struct trust *fed_trust;
 static struct loop *fed_loop;
 static pthread_t fed_thread;
-static const uint8_t fed_root[HASH_LEN] = {1, 2, 3};
 
 static inline void PRINTF_LIKE(1, 2) shell(const char *fmt, ...)
 {
@@ -171,6 +171,7 @@ struct node {
     struct store *store;
     struct rpc *rpc;
     struct ancestry *ancestry;
+    struct rootchain *roots;
     struct sync_env env;
     struct downlink *down;
     struct rpc_server *server;
@@ -216,6 +217,36 @@ static inline void node_verified(void *ctx, const struct segment *segment)
         uplink_forward(n->up, segment);
     }
     (void)pthread_mutex_unlock(&n->up_lock);
+}
+
+static inline void node_root(void *ctx, const struct rootdoc *doc)
+{
+    struct node *n = ctx;
+    (void)doc;
+    downlink_root_changed(n->down);
+    (void)pthread_mutex_lock(&n->up_lock);
+    if (n->up != NULL) {
+        uplink_root_changed(n->up);
+    }
+    (void)pthread_mutex_unlock(&n->up_lock);
+}
+
+/* Each node keeps its versions in a folder of its own. */
+static inline void open_roots(struct node *n)
+{
+    char first[160];
+    char folder[160];
+    struct errmsg why = {""};
+    struct rootdoc *doc = NULL;
+    (void)snprintf(first, sizeof first, "%s/fed/root-document", fed_dir);
+    (void)snprintf(folder, sizeof folder, "%s.roots", n->path);
+    assert_ok(rootdoc_load(&doc, first, &why));
+    if (rootchain_open(&n->roots, first, rootdoc_hash(doc), folder, &why) !=
+        ERR_OK) {
+        fail_msg("rootchain_open: %s", why.text);
+    }
+    rootdoc_free(&doc);
+    rootchain_watch(n->roots, node_root, n);
 }
 
 static inline const struct tls_material *node_tls(void *ctx, uint64_t *gen)
@@ -276,6 +307,7 @@ static inline void node_start(struct node *n)
     rpc_conf.workers = 2;
     assert_ok(rpc_open(&n->rpc, &rpc_conf, &why));
     n->ancestry = ancestry_new();
+    open_roots(n);
     n->env = (struct sync_env){.store = n->store,
                                .rpc = n->rpc,
                                .loop = fed_loop,
@@ -284,7 +316,7 @@ static inline void node_start(struct node *n)
                                .signer = &n->sign,
                                .sealing = &n->seal,
                                .self = n->tls.self,
-                               .root_document = fed_root,
+                               .roots = n->roots,
                                .version = "test",
                                .ancestry = n->ancestry,
                                .log = &n->log,
@@ -401,6 +433,7 @@ static inline void node_stop(struct node *n)
     rpc_close(&n->rpc);
     store_close(&n->store);
     ancestry_free(&n->ancestry);
+    rootchain_free(&n->roots);
 }
 
 static inline void node_free(struct node *n)
@@ -410,7 +443,7 @@ static inline void node_free(struct node *n)
     identity_fini(&n->sign);
     identity_fini(&n->seal);
     tls_material_fini(&n->tls);
-    shell("rm -rf %s %s", n->path, n->keys);
+    shell("rm -rf %s %s %s.roots", n->path, n->keys, n->path);
     (void)pthread_mutex_destroy(&n->up_lock);
     mem_free(n);
 }

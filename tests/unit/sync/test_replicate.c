@@ -216,21 +216,6 @@ static void a_parent_that_is_another_node_is_not_greeted(void **state)
     node_free(county);
 }
 
-static void another_root_document_is_refused_by_name(void **state)
-{
-    static const uint8_t other[HASH_LEN] = {9};
-    (void)state;
-    struct node *village = node_new(VILLAGE, "v9");
-    struct node *town = node_new(TOWNSHIP, "t9");
-    village->env.root_document = other;
-    node_listen(town);
-    node_connect(village, town);
-    struct lost l = {village, "another root document"};
-    assert_true(comes_true(failed_with, &l, WAIT_MS));
-    node_free(village);
-    node_free(town);
-}
-
 /* Persons' values are sealed for the ancestors: their certificates come down
  * and wrapped keys go up, through a tier between. */
 static bool has_two_wraps(void *ctx)
@@ -507,7 +492,6 @@ int main(void)
         cmocka_unit_test(an_emptied_parent_is_filled_again),
         cmocka_unit_test(a_node_that_is_no_child_is_refused_by_name),
         cmocka_unit_test(a_parent_that_is_another_node_is_not_greeted),
-        cmocka_unit_test(another_root_document_is_refused_by_name),
         cmocka_unit_test(seal_keys_are_wrapped_for_parent_and_grandparent),
         cmocka_unit_test(a_stopped_log_is_offered_again),
         cmocka_unit_test(a_parent_may_hold_more_than_the_relay_below_it),

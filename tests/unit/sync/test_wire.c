@@ -82,18 +82,38 @@ static void a_hello_comes_back_as_it_was(void **state)
                                         .code = 341800000000,
                                         .version = slice_str("0.1"),
                                         .clock_ms = 1772000000000,
-                                        .window = 4 << 20},
+                                        .window = 4 << 20,
+                                        .root_version = 7},
                    chains, 2);
     assert_ok(wire_get_parent(buf_slice(&out), &m, &why));
     assert_int_equal(m.kind, WIRE_HELLO);
     assert_int_equal(m.hello.code, 341800000000);
     assert_int_equal(m.hello.window, 4 << 20);
+    assert_int_equal(m.hello.root_version, 7);
     assert_int_equal(m.hello.clock_ms, 1772000000000);
     assert_true(same(m.hello.federation, "anhui"));
     assert_int_equal(m.hello.sealing_chain.count, 2);
     struct wire_iter it = wire_iter_of(&m.hello.sealing_chain);
     struct slice chain;
     assert_true(wire_next(&it, &chain) && same(chain, "one"));
+    buf_fini(&out);
+}
+
+static void a_root_document_goes_both_ways(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct wire_message m;
+    struct errmsg why;
+    (void)state;
+    wire_put_child_root(&out, slice_str("creditnode-root 1\n"));
+    assert_ok(wire_get_child(buf_slice(&out), &m, &why));
+    assert_int_equal(m.kind, WIRE_ROOT);
+    assert_true(same(m.root.text, "creditnode-root 1\n"));
+    buf_clear(&out);
+    wire_put_parent_root(&out, slice_str("creditnode-root 1\n"));
+    assert_ok(wire_get_parent(buf_slice(&out), &m, &why));
+    assert_int_equal(m.kind, WIRE_ROOT);
+    assert_true(same(m.root.text, "creditnode-root 1\n"));
     buf_fini(&out);
 }
 
@@ -159,7 +179,7 @@ static void put_field(struct buf *out, uint32_t outer, uint32_t field,
 
 static void what_is_out_of_bounds_is_refused_by_its_field(void **state)
 {
-    static uint8_t big[CERT_CHAIN_MAX + 1];
+    static uint8_t big[ROOTDOC_FILE_MAX + 1];
     static const struct {
         uint32_t outer;
         uint32_t field;
@@ -177,6 +197,7 @@ static void what_is_out_of_bounds_is_refused_by_its_field(void **state)
         {1, 8, 5, WIRE_CHAINS_MAX + 1, "Hello.sealing_chain"},
         {1, 2, 17, 1, "Hello.suite"},
         {1, 4, 33, 1, "Hello.root_document"},
+        {4, 1, ROOTDOC_FILE_MAX + 1, 1, "RootDocument.text"},
         {2, 9, 5, 1, "Segment.log: missing"},
     };
     (void)state;
@@ -292,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_comes_back_as_it_was),
         cmocka_unit_test(a_hello_comes_back_as_it_was),
+        cmocka_unit_test(a_root_document_goes_both_ways),
         cmocka_unit_test(pages_and_acks_come_back_as_they_were),
         cmocka_unit_test(what_is_out_of_bounds_is_refused_by_its_field),
         cmocka_unit_test(a_nested_error_names_its_path),
