@@ -103,5 +103,6 @@ int cmd_issues(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_reindex(int argc, char **argv);
 int cmd_scrub(int argc, char **argv);
+int cmd_root(int argc, char **argv);
 
 #endif

@@ -52,6 +52,12 @@ static void print_store(json_t *s)
                              : ", NOT WRITABLE");
 }
 
+static void print_root(json_t *root)
+{
+    (void)printf("root      version %lld, %.16s\n", int_of(root, "version"),
+                 text_of(root, "hash"));
+}
+
 static void print_uplink(json_t *u)
 {
     if (!json_is_object(u)) {
@@ -130,6 +136,7 @@ static void print_status(json_t *result)
         (void)printf("  %s [%s] %s\n", text_of(reason, "level"),
                      text_of(reason, "id"), text_of(reason, "text"));
     }
+    print_root(json_object_get(result, "root"));
     print_store(json_object_get(result, "store"));
     print_uplink(json_object_get(result, "uplink"));
     print_children(json_object_get(result, "children"));

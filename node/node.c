@@ -544,6 +544,7 @@ static void fill_api_env(struct node *node)
         .store = node->store,
         .keyring = node->keyring,
         .sync = &node->sync,
+        .roots = node->roots,
         .uplink = node->uplink,
         .downlink = node->downlink,
         .rpc = node->rpc,

@@ -25,6 +25,7 @@ struct api_env {
     struct store *store;
     struct keyring *keyring;
     struct sync_env *sync;
+    struct rootchain *roots;
     struct uplink *uplink; /* NULL at the top */
     struct downlink *downlink;
     struct rpc *rpc;

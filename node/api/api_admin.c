@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "ident/rootchain.h"
 
 static json_t *json_code(uint64_t code)
 {
@@ -66,10 +67,29 @@ static int64_t tls_not_after_ms(const struct api_env *env)
     return env->tls->get(env->tls->ctx, &generation)->self.not_after_ms;
 }
 
-/* What health_judge() weighs; borrows from `uplink`. */
+struct root_facts {
+    struct errmsg ca;
+    struct errmsg fork;
+};
+
+/* The files are read anew: they may have been changed since the start. */
+static void look_at_root(const struct api_env *env, struct root_facts *out)
+{
+    const struct conf *conf = atomic_load(&env->conf);
+    const struct rootdoc *doc = rootchain_newest(env->roots);
+    *out = (struct root_facts){.ca = {""}};
+    if (rootdoc_check_ca(doc, conf->tls.ca, &out->ca) == ERR_OK &&
+        rootdoc_check_ca(doc, conf->trust.ca, &out->ca) == ERR_OK) {
+        out->ca.text[0] = 0;
+    }
+    rootchain_fork(env->roots, &out->fork);
+}
+
+/* What health_judge() weighs; borrows from `uplink` and `root`. */
 static void gather_facts(const struct api_env *env,
                          const struct log_facts *logs,
                          const struct uplink_status *uplink,
+                         const struct root_facts *root,
                          struct health_facts *out)
 {
     *out = (struct health_facts){.now_ms = clock_wall_ms(),
@@ -82,8 +102,8 @@ static void gather_facts(const struct api_env *env,
                                  .tls_not_after_ms = tls_not_after_ms(env),
                                  .sign_not_after_ms = env->sign_not_after_ms,
                                  .seal_not_after_ms = env->seal_not_after_ms,
-                                 .root_ca = "",
-                                 .root_fork = ""};
+                                 .root_ca = root->ca.text,
+                                 .root_fork = root->fork.text};
     store_stats(env->store, &out->store);
     downlink_children(env->downlink, widest_skew, &out->clock_skew_max_ms);
 }
@@ -143,6 +163,12 @@ static json_t *store_json(const struct store_stats *s,
         s->why);
 }
 
+static json_t *root_json(const struct rootdoc *doc)
+{
+    return json_pack("{s:I, s:s}", "version", (json_int_t)rootdoc_version(doc),
+                     "hash", rootdoc_hash(doc));
+}
+
 static bool add_child(void *ctx, const struct child_status *c)
 {
     json_t *object = json_pack(
@@ -166,6 +192,7 @@ static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
     struct health_facts facts;
     struct health_report report;
     struct log_facts logs = {0};
+    struct root_facts root;
     (void)call;
     (void)args;
     (void)why;
@@ -174,15 +201,72 @@ static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
         uplink_status(env->uplink, &uplink);
     }
     store_logs(env->store, count_log, &logs);
-    gather_facts(env, &logs, &uplink, &facts);
+    look_at_root(env, &root);
+    gather_facts(env, &logs, &uplink, &root, &facts);
     health_judge(&facts, &report);
     json_t *children = json_array();
     downlink_children(env->downlink, add_child, children);
-    *result = json_pack("{s:o, s:o, s:o, s:o, s:o}", "node", node_json(env),
-                        "health", health_json(&report), "store",
+    *result = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "node",
+                        node_json(env), "health", health_json(&report), "root",
+                        root_json(rootchain_newest(env->roots)), "store",
                         store_json(&facts.store, &logs), "uplink",
                         facts.has_parent ? uplink_json(&uplink) : json_null(),
                         "children", children);
+    return ERR_OK;
+}
+
+/* ---- root document ---- */
+
+static enum err do_root_show(void *ctx, struct admin_call *call, json_t *args,
+                             json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    json_int_t asked = json_integer_value(json_object_get(args, "version"));
+    const struct rootdoc *doc = asked > 0
+                                    ? rootchain_at(env->roots, (uint64_t)asked)
+                                    : rootchain_newest(env->roots);
+    if (doc == NULL) {
+        return err_set(why, ERR_NOT_FOUND,
+                       "version %lld of the root document is not known here",
+                       (long long)asked);
+    }
+    const struct rootdoc *known;
+    for (uint64_t v = 1; (known = rootchain_at(env->roots, v)) != NULL; v++) {
+        json_t *row = root_json(known);
+        (void)json_object_set_new(row, "type", json_string("row"));
+        (void)admin_send(call, row);
+    }
+    struct slice bytes = rootdoc_bytes(doc);
+    *result = root_json(doc);
+    (void)json_object_set_new(
+        *result, "text", json_stringn((const char *)bytes.data, bytes.len));
+    return ERR_OK;
+}
+
+static enum err do_root_publish(void *ctx, struct admin_call *call,
+                                json_t *args, json_t **result,
+                                struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    json_t *text = json_object_get(args, "text");
+    uint64_t version = 0;
+    bool added = false;
+    (void)call;
+    if (!json_is_string(text)) {
+        return err_set(why, ERR_INVALID, "no document given");
+    }
+    enum err err = rootchain_add(
+        env->roots, slice_of(json_string_value(text), json_string_length(text)),
+        "root document", &added, &version, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (added) {
+        log_info(env->log, "ROOT-VERSION", "version=%llu from=operator",
+                 (unsigned long long)version);
+    }
+    *result = json_pack("{s:I, s:b}", "version", (json_int_t)version, "added",
+                        added ? 1 : 0);
     return ERR_OK;
 }
 
@@ -713,8 +797,16 @@ static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
 }
 
 const struct admin_command api_commands[] = {
-    {"status", do_status},   {"logs", do_logs},     {"issues", do_issues},
-    {"subject", do_subject}, {"record", do_record}, {"import", do_import},
-    {"reindex", do_reindex}, {"scrub", do_scrub},   {"verify", do_verify},
+    {"status", do_status},
+    {"logs", do_logs},
+    {"issues", do_issues},
+    {"subject", do_subject},
+    {"record", do_record},
+    {"import", do_import},
+    {"reindex", do_reindex},
+    {"scrub", do_scrub},
+    {"verify", do_verify},
+    {"root-show", do_root_show},
+    {"root-publish", do_root_publish},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

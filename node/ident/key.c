@@ -160,6 +160,42 @@ enum err pubkey_verify(const struct pubkey *key, enum suite suite,
     return ok ? ERR_OK : ERR_BAD_SIGNATURE;
 }
 
+static struct pubkey *public_half(EVP_PKEY *pkey)
+{
+    struct pubkey *pub = NULL;
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(pkey, &der);
+    if (len > 0 &&
+        pubkey_from_spki(&pub, slice_of(der, (size_t)len)) != ERR_OK) {
+        pub = NULL;
+    }
+    OPENSSL_free(der);
+    return pub;
+}
+
+enum err pubkey_load(struct pubkey **out, const char *path, struct errmsg *why)
+{
+    struct buf pem = BUF_INIT;
+    *out = NULL;
+    enum err err = file_read(path, KEY_FILE_MAX, &pem, why);
+    if (err == ERR_OK) {
+        BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+        EVP_PKEY *pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+        *out = pkey != NULL ? public_half(pkey) : NULL;
+        EVP_PKEY_free(pkey);
+        BIO_free(bio);
+        ERR_clear_error();
+        if (*out == NULL) {
+            err = err_set(why, ERR_CONF,
+                          "%s: not a public key in PEM on P-256 or the SM2 "
+                          "curve; make it with: openssl pkey -in KEY -pubout",
+                          path);
+        }
+    }
+    buf_fini(&pem);
+    return err == ERR_OK ? ERR_OK : ERR_CONF;
+}
+
 /* -- private keys --------------------------------------------------------- */
 
 /* Keys must open without a person: an encrypted one is refused, never asked
@@ -177,19 +213,6 @@ static EVP_PKEY *parse_private(struct slice pem)
     BIO_free(bio);
     ERR_clear_error();
     return pkey;
-}
-
-static struct pubkey *public_half(EVP_PKEY *pkey)
-{
-    struct pubkey *pub = NULL;
-    unsigned char *der = NULL;
-    int len = i2d_PUBKEY(pkey, &der);
-    if (len > 0 &&
-        pubkey_from_spki(&pub, slice_of(der, (size_t)len)) != ERR_OK) {
-        pub = NULL;
-    }
-    OPENSSL_free(der);
-    return pub;
 }
 
 static enum err key_parse(struct key **out, const char *path, struct slice pem,

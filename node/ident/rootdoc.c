@@ -573,7 +573,7 @@ const struct hash *rootdoc_signer(const struct rootdoc *doc, size_t i)
 
 /* -- one version after another -------------------------------------------- */
 
-static bool has_signed(const struct rootdoc *doc, const struct hash *key_id)
+bool rootdoc_has_signed(const struct rootdoc *doc, const struct hash *key_id)
 {
     for (size_t i = 0; i < doc->signature_count; i++) {
         if (hash_eq(&doc->signatures[i].key_id, key_id)) {
@@ -618,7 +618,7 @@ static enum err check_threshold(const struct rootdoc *next,
     struct buf names = BUF_INIT;
     unsigned signed_by = 0;
     for (unsigned i = 0; keepers != NULL && i < keepers->count; i++) {
-        if (has_signed(next, &keepers->deciders[i].key_id)) {
+        if (rootdoc_has_signed(next, &keepers->deciders[i].key_id)) {
             signed_by++;
         } else {
             buf_putf(&names, "%s%s", names.len > 0 ? ", " : "",
@@ -705,25 +705,15 @@ enum err rootdoc_sign(const struct rootdoc *doc, const struct key *key,
     return err;
 }
 
-void rootdoc_put_next(const struct rootdoc *doc, struct buf *out)
+enum err rootdoc_load_ca(const char *path, struct hash *out, struct errmsg *why)
 {
-    char hex[2 * HASH_LEN + 1];
-    buf_putf(out, "%s1\nfederation %s\nsuite %s\nversion %llu\nprevious %s\n",
-             magic, doc->federation, suite_name(doc->suite),
-             (unsigned long long)doc->version + 1, doc->hash);
-    for (size_t i = 0; i < doc->ca_count; i++) {
-        str_hex(doc->cas[i].b, HASH_LEN, hex);
-        buf_putf(out, "ca %s\n", hex);
+    struct buf pem = BUF_INIT;
+    STACK_OF(X509) *certs = NULL;
+    enum err err = x509_load_pem(path, 1, &pem, &certs, why);
+    if (err == ERR_OK) {
+        x509_fingerprint(sk_X509_value(certs, 0), out->b);
     }
-    for (size_t i = 0; i < doc->issuer_count; i++) {
-        const struct rootdoc_issuer *issuer = &doc->issuers[i];
-        char code[CODE_LEN + 1];
-        code_format(issuer->code, code);
-        buf_putf(out, "issuer %s %u %u\n", code, issuer->threshold,
-                 issuer->count);
-        for (unsigned j = 0; j < issuer->count; j++) {
-            str_hex(issuer->deciders[j].key_id.b, HASH_LEN, hex);
-            buf_putf(out, "decider %s %s\n", hex, issuer->deciders[j].name);
-        }
-    }
+    x509_free_all(&certs);
+    buf_fini(&pem);
+    return err;
 }

@@ -85,14 +85,15 @@ MUST_USE enum err rootdoc_follows(const struct rootdoc *next,
  * is not one of the suite, or version 1 is to be signed. */
 MUST_USE enum err rootdoc_sign(const struct rootdoc *doc, const struct key *key,
                                struct buf *line, struct errmsg *why);
-/* Appends the text of the version behind `doc`, its lines as they are and
- * without comments: to be changed, then signed. */
-void rootdoc_put_next(const struct rootdoc *doc, struct buf *out);
 
 /* ERR_CONF if the CA file holds a certificate that the document neither names
  * nor covers by a named one in the same file. */
 MUST_USE enum err rootdoc_check_ca(const struct rootdoc *doc,
                                    const char *ca_path, struct errmsg *why);
+
+/* What a `ca` line names: of a file with one certificate (PEM). ERR_CONF. */
+MUST_USE enum err rootdoc_load_ca(const char *path, struct hash *out,
+                                  struct errmsg *why);
 
 const char *rootdoc_federation(const struct rootdoc *doc);
 enum suite rootdoc_suite(const struct rootdoc *doc);
@@ -116,5 +117,6 @@ const struct rootdoc_decider *rootdoc_keeper(const struct rootdoc *doc,
 size_t rootdoc_signature_count(const struct rootdoc *doc);
 /* Key id of the i-th signature; nothing is said of whether it fits. */
 const struct hash *rootdoc_signer(const struct rootdoc *doc, size_t i);
+bool rootdoc_has_signed(const struct rootdoc *doc, const struct hash *key_id);
 
 #endif

@@ -73,6 +73,9 @@ MUST_USE enum err key_unwrap(const struct key *key, enum suite suite,
 /* A public key, parsed once. SubjectPublicKeyInfo, DER, with an uncompressed
  * point: a key has one form, so its bytes are its name. ERR_INVALID. */
 MUST_USE enum err pubkey_from_spki(struct pubkey **out, struct slice der);
+/* PEM file ("BEGIN PUBLIC KEY"). ERR_CONF. */
+MUST_USE enum err pubkey_load(struct pubkey **out, const char *path,
+                              struct errmsg *why);
 void pubkey_free(struct pubkey **key);
 /* Borrowed until pubkey_free(). */
 struct slice pubkey_spki(const struct pubkey *key);

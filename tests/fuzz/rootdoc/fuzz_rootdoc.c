@@ -1,7 +1,7 @@
 /* Any bytes as a root document. What was read keeps to the limits the header
  * promises, whoever may issue can be decided for, and the next version that is
  * made from it can be read but does not follow unsigned. */
-#include "ident/rootdoc.h"
+#include "ident/rootdraft.h"
 
 #include <string.h>
 
@@ -24,7 +24,7 @@ static void check_next(const struct rootdoc *doc)
     struct rootdoc *next = NULL;
     struct buf text = BUF_INIT;
     struct errmsg why = {""};
-    rootdoc_put_next(doc, &text);
+    rootdraft_put_next(doc, &text);
     enum err err = rootdoc_parse(&next, buf_slice(&text), "next", &why);
     FUZZ_CHECK(err == ERR_OK);
     FUZZ_CHECK(rootdoc_version(next) == rootdoc_version(doc) + 1);

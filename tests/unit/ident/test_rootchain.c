@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "ident/rootchain.h"
+#include "ident/rootdraft.h"
 
 /* Both suites: `fed` is intl, `gm` is gm; each is kept by 2 of 3. */
 static const char *const feds[] = {"fed", "gm"};
@@ -88,7 +89,7 @@ static void next_of(const struct rootdoc *doc, const char *fed, const char *who,
                     struct buf *text)
 {
     buf_clear(text);
-    rootdoc_put_next(doc, text);
+    rootdraft_put_next(doc, text);
     sign_by(text, fed, who);
 }
 
@@ -193,7 +194,7 @@ static void a_stolen_key_is_replaced_by_the_others(void **state)
     struct buf text = BUF_INIT;
     struct buf draft = BUF_INIT;
     struct errmsg why = {{0}};
-    rootdoc_put_next(doc, &draft);
+    rootdraft_put_next(doc, &draft);
     put_in_place_of_the_third(&draft, "fed");
 
     /* The thief with one more is enough for version 1, not for version 2. */
@@ -248,7 +249,7 @@ static void what_does_not_follow_is_refused_by_name(void **state)
     struct errmsg why = {{0}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         buf_clear(&text);
-        rootdoc_put_next(doc, &text);
+        rootdraft_put_next(doc, &text);
         if (strncmp(cases[i].old, "previous", 8) == 0) {
             const char *hash = strstr(buf_cstr(&text), "previous ") + 9;
             text.data[hash - (const char *)text.data] =
@@ -297,7 +298,7 @@ static void a_key_of_the_other_suite_cannot_sign(void **state)
     struct key *key = NULL;
     struct buf text = BUF_INIT;
     struct errmsg why = {{0}};
-    rootdoc_put_next(doc, &text);
+    rootdraft_put_next(doc, &text);
     assert_int_equal(rootdoc_parse(&next, buf_slice(&text), "next", &why),
                      ERR_OK);
     assert_int_equal(
@@ -400,7 +401,7 @@ static void what_does_not_follow_is_not_added(void **state)
 
     /* Two signed texts of one version. */
     buf_clear(&fork);
-    rootdoc_put_next(rootchain_at(chain, 1), &fork);
+    rootdraft_put_next(rootchain_at(chain, 1), &fork);
     replace(&fork, "issuer 340000000000 1 1", "issuer 350000000000 1 1");
     sign_by(&fork, "fed", "12");
     assert_int_equal(add(chain, &fork, &added, &why), ERR_FORKED);

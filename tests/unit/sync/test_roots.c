@@ -1,6 +1,7 @@
 /* Versions of the root document between neighbours. */
 #include "fixture.h"
 
+#include "ident/rootdraft.h"
 #include "sync/hello.h"
 
 /* ---- making versions ---- */
@@ -26,7 +27,7 @@ static void put_next(const struct rootdoc *doc, const char *remark,
                      unsigned signers, struct buf *out)
 {
     buf_clear(out);
-    rootdoc_put_next(doc, out);
+    rootdraft_put_next(doc, out);
     buf_putf(out, "# %s\n", remark);
     for (unsigned i = 1; i <= signers; i++) {
         sign(out, i);

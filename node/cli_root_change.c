@@ -1,0 +1,284 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli_root.h"
+#include "ident/ident.h"
+
+enum { SHORT_HASH = 16, CHANGE_PARTS = 3 };
+
+/* ---- changes asked for ---- */
+
+/* What stands between the colons. */
+struct change_args {
+    uint64_t code;
+    unsigned k;
+    char *part[CHANGE_PARTS];
+};
+
+typedef enum err change_fn(struct rootdraft *draft, const struct change_args *a,
+                           struct errmsg *why);
+
+static enum err add_issuer(struct rootdraft *draft, const struct change_args *a,
+                           struct errmsg *why)
+{
+    return rootdraft_add_issuer(draft, a->code, a->k, why);
+}
+
+static enum err remove_issuer(struct rootdraft *draft,
+                              const struct change_args *a, struct errmsg *why)
+{
+    return rootdraft_remove_issuer(draft, a->code, why);
+}
+
+static enum err set_threshold(struct rootdraft *draft,
+                              const struct change_args *a, struct errmsg *why)
+{
+    return rootdraft_set_threshold(draft, a->code, a->k, why);
+}
+
+static enum err add_decider(struct rootdraft *draft,
+                            const struct change_args *a, struct errmsg *why)
+{
+    struct pubkey *key = NULL;
+    struct hash id;
+    enum err err = pubkey_load(&key, a->part[1], why);
+    if (err == ERR_OK) {
+        suite_hash(SUITE_INTL, pubkey_spki(key), &id);
+        err = rootdraft_add_decider(draft, a->code, &id, a->part[2], why);
+    }
+    pubkey_free(&key);
+    return err;
+}
+
+static enum err remove_decider(struct rootdraft *draft,
+                               const struct change_args *a, struct errmsg *why)
+{
+    return rootdraft_remove_decider(draft, a->code, a->part[1], why);
+}
+
+static enum err add_ca(struct rootdraft *draft, const struct change_args *a,
+                       struct errmsg *why)
+{
+    struct hash id;
+    enum err err = rootdoc_load_ca(a->part[0], &id, why);
+    return err == ERR_OK ? rootdraft_add_ca(draft, &id, why) : err;
+}
+
+static enum err remove_ca(struct rootdraft *draft, const struct change_args *a,
+                          struct errmsg *why)
+{
+    return rootdraft_remove_ca(draft, a->part[0], why);
+}
+
+static const struct {
+    const char *option;
+    const char *form;
+    change_fn *fn;
+    size_t parts;
+    bool code; /* the first part is a node code */
+    bool k;    /* the second is a number */
+} changes[ROOT_CHANGES] = {
+    [CHANGE_ADD_ISSUER] = {"--add-issuer", "CODE:K", add_issuer, 2, true, true},
+    [CHANGE_REMOVE_ISSUER] = {"--remove-issuer", "CODE", remove_issuer, 1, true,
+                              false},
+    [CHANGE_THRESHOLD] = {"--threshold", "CODE:K", set_threshold, 2, true,
+                          true},
+    [CHANGE_ADD_DECIDER] = {"--add-decider", "CODE:PUBLIC-KEY-FILE:NAME",
+                            add_decider, 3, true, false},
+    [CHANGE_REMOVE_DECIDER] = {"--remove-decider", "CODE:NAME-OR-KEY-ID",
+                               remove_decider, 2, true, false},
+    [CHANGE_ADD_CA] = {"--add-ca", "FILE", add_ca, 1, false, false},
+    [CHANGE_REMOVE_CA] = {"--remove-ca", "ID", remove_ca, 1, false, false},
+};
+
+/* Cuts `text` at its colons; the last part may hold more of them. */
+static bool split(char *text, size_t parts, struct change_args *a)
+{
+    for (size_t i = 0; i < parts; i++) {
+        a->part[i] = text;
+        char *colon = i + 1 < parts ? strchr(text, ':') : NULL;
+        if (i + 1 < parts && colon == NULL) {
+            return false;
+        }
+        if (colon != NULL) {
+            *colon = 0;
+            text = colon + 1;
+        }
+        if (a->part[i][0] == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum err root_change(struct rootdraft *draft, const struct root_change *change,
+                     struct errmsg *why)
+{
+    struct change_args a = {.code = 0};
+    struct buf copy = BUF_INIT;
+    uint64_t k = 0;
+    size_t i = change->kind;
+    buf_put(&copy, change->text, strlen(change->text) + 1);
+    bool ok = split((char *)copy.data, changes[i].parts, &a) &&
+              (!changes[i].code || code_parse(a.part[0], &a.code)) &&
+              (!changes[i].k || (str_u64(slice_str(a.part[1]), &k) && k >= 1 &&
+                                 k <= ROOTDOC_DECIDERS_MAX));
+    a.k = (unsigned)k;
+    struct errmsg inner = {{0}};
+    enum err err = ok ? changes[i].fn(draft, &a, &inner)
+                      : err_set(&inner, ERR_INVALID,
+                                "must be %s, with a node code of 12 digits",
+                                changes[i].form);
+    if (err != ERR_OK) {
+        err = err_set(why, err, "%s %.120s: %.300s", changes[i].option,
+                      change->text, inner.text);
+    }
+    buf_fini(&copy);
+    return err;
+}
+
+/* ---- differences ---- */
+
+static bool names_ca(const struct rootdoc *doc, const struct hash *id)
+{
+    for (size_t i = 0; i < rootdoc_ca_count(doc); i++) {
+        if (hash_eq(rootdoc_ca(doc, i), id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct rootdoc_decider *
+find_decider(const struct rootdoc_issuer *issuer, const struct hash *key_id)
+{
+    for (unsigned i = 0; issuer != NULL && i < issuer->count; i++) {
+        if (hash_eq(&issuer->deciders[i].key_id, key_id)) {
+            return &issuer->deciders[i];
+        }
+    }
+    return NULL;
+}
+
+static void short_hex(const struct hash *hash, char out[2 * HASH_LEN + 1])
+{
+    str_hex(hash->b, HASH_LEN, out);
+    out[SHORT_HASH] = 0;
+}
+
+/* What `doc` has and `other` has not; the lines begin with `sign`. */
+static unsigned print_only_in(const struct rootdoc *doc,
+                              const struct rootdoc *other, char sign)
+{
+    char hex[2 * HASH_LEN + 1];
+    unsigned n = 0;
+    for (size_t i = 0; i < rootdoc_ca_count(doc); i++) {
+        if (!names_ca(other, rootdoc_ca(doc, i))) {
+            short_hex(rootdoc_ca(doc, i), hex);
+            (void)printf("  %c CA %s\n", sign, hex);
+            n++;
+        }
+    }
+    for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
+        const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, i);
+        const struct rootdoc_issuer *same =
+            rootdoc_find_issuer(other, issuer->code);
+        for (unsigned j = 0; j < issuer->count; j++) {
+            if (find_decider(same, &issuer->deciders[j].key_id) == NULL) {
+                short_hex(&issuer->deciders[j].key_id, hex);
+                (void)printf("  %c %012llu: decider %s (%s)\n", sign,
+                             (unsigned long long)issuer->code,
+                             issuer->deciders[j].name, hex);
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
+static unsigned print_numbers(const struct rootdoc *from,
+                              const struct rootdoc *to)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < rootdoc_issuer_count(to); i++) {
+        const struct rootdoc_issuer *now = rootdoc_issuer(to, i);
+        const struct rootdoc_issuer *before =
+            rootdoc_find_issuer(from, now->code);
+        if (before != NULL && (before->threshold != now->threshold ||
+                               before->count != now->count)) {
+            (void)printf("  * %012llu: %u of %u instead of %u of %u\n",
+                         (unsigned long long)now->code, now->threshold,
+                         now->count, before->threshold, before->count);
+            n++;
+        }
+    }
+    return n;
+}
+
+static uint64_t keeper_code(const struct rootdoc *doc)
+{
+    const struct rootdoc_issuer *keepers = rootdoc_keepers(doc);
+    return keepers != NULL ? keepers->code : UINT64_MAX;
+}
+
+void root_print_changes(const struct rootdoc *from, const struct rootdoc *to)
+{
+    (void)printf("Version %llu against version %llu:\n",
+                 (unsigned long long)rootdoc_version(to),
+                 (unsigned long long)rootdoc_version(from));
+    unsigned n = print_only_in(from, to, '-');
+    n += print_only_in(to, from, '+');
+    n += print_numbers(from, to);
+    if (keeper_code(from) != keeper_code(to)) {
+        (void)printf("  * kept by the deciders of another issuer\n");
+        n++;
+    }
+    if (n == 0) {
+        (void)puts("  nothing changes");
+    }
+}
+
+/* ---- signatures needed ---- */
+
+/* False: none is needed any more. */
+static bool print_need(const struct rootdoc *doc, const struct rootdoc *by)
+{
+    const struct rootdoc_issuer *keepers = rootdoc_keepers(by);
+    unsigned have = 0;
+    for (unsigned i = 0; i < keepers->count; i++) {
+        have += rootdoc_has_signed(doc, &keepers->deciders[i].key_id);
+    }
+    if (have >= keepers->threshold) {
+        return false;
+    }
+    (void)printf("Needs %u more of the keepers of version %llu:",
+                 keepers->threshold - have,
+                 (unsigned long long)rootdoc_version(by));
+    const char *comma = " ";
+    for (unsigned i = 0; i < keepers->count; i++) {
+        if (!rootdoc_has_signed(doc, &keepers->deciders[i].key_id)) {
+            (void)printf("%s%s", comma, keepers->deciders[i].name);
+            comma = ", ";
+        }
+    }
+    (void)putchar('\n');
+    return true;
+}
+
+void root_print_needs(const struct rootdoc *from, const struct rootdoc *to)
+{
+    bool more = from != NULL && print_need(to, from);
+    more = print_need(to, to) || more;
+    if (more) {
+        (void)puts("They sign with: creditnode root sign FILE --key KEY "
+                   "--previous FILE");
+    } else if (from == NULL) {
+        (void)puts("Its own keepers signed; whether those of the version "
+                   "before did, --previous FILE tells.");
+    } else {
+        (void)puts("Signed by enough. Next, at any node: creditnode root "
+                   "publish FILE");
+    }
+}
