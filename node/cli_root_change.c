@@ -168,36 +168,70 @@ static void short_hex(const struct hash *hash, char out[2 * HASH_LEN + 1])
     out[SHORT_HASH] = 0;
 }
 
-/* What `doc` has and `other` has not; the lines begin with `sign`. */
-static unsigned print_only_in(const struct rootdoc *doc,
-                              const struct rootdoc *other, char sign)
+static unsigned print_cas(const struct rootdoc *doc,
+                          const struct rootdoc *other, char sign)
 {
-    char hex[2 * HASH_LEN + 1];
     unsigned n = 0;
     for (size_t i = 0; i < rootdoc_ca_count(doc); i++) {
         if (!names_ca(other, rootdoc_ca(doc, i))) {
+            char hex[2 * HASH_LEN + 1];
             short_hex(rootdoc_ca(doc, i), hex);
             (void)printf("  %c CA %s\n", sign, hex);
             n++;
         }
     }
-    for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
-        const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, i);
-        const struct rootdoc_issuer *same =
-            rootdoc_find_issuer(other, issuer->code);
-        for (unsigned j = 0; j < issuer->count; j++) {
-            if (find_decider(same, &issuer->deciders[j].key_id) == NULL) {
-                short_hex(&issuer->deciders[j].key_id, hex);
-                (void)printf("  %c %012llu: decider %s (%s)\n", sign,
-                             (unsigned long long)issuer->code,
-                             issuer->deciders[j].name, hex);
-                n++;
-            }
+    return n;
+}
+
+static unsigned print_deciders(const struct rootdoc_issuer *issuer,
+                               const struct rootdoc_issuer *other, char sign)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < issuer->count; i++) {
+        const struct rootdoc_decider *decider = &issuer->deciders[i];
+        if (find_decider(other, &decider->key_id) == NULL) {
+            char hex[2 * HASH_LEN + 1];
+            short_hex(&decider->key_id, hex);
+            (void)printf("  %c %012llu: decider %s (%s)\n", sign,
+                         (unsigned long long)issuer->code, decider->name, hex);
+            n++;
         }
     }
     return n;
 }
 
+/* What `doc` has and `other` has not; the lines begin with `sign`. */
+static unsigned print_only_in(const struct rootdoc *doc,
+                              const struct rootdoc *other, char sign)
+{
+    unsigned n = print_cas(doc, other, sign);
+    for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
+        const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, i);
+        n += print_deciders(issuer, rootdoc_find_issuer(other, issuer->code),
+                            sign);
+    }
+    return n;
+}
+
+static unsigned print_names(const struct rootdoc_issuer *before,
+                            const struct rootdoc_issuer *now)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < now->count; i++) {
+        const struct rootdoc_decider *decider = &now->deciders[i];
+        const struct rootdoc_decider *old =
+            find_decider(before, &decider->key_id);
+        if (old != NULL && strcmp(old->name, decider->name) != 0) {
+            (void)printf("  * %012llu: decider %s is now called %s\n",
+                         (unsigned long long)now->code, old->name,
+                         decider->name);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Of issuers in both, and of new ones. */
 static unsigned print_numbers(const struct rootdoc *from,
                               const struct rootdoc *to)
 {
@@ -206,11 +240,33 @@ static unsigned print_numbers(const struct rootdoc *from,
         const struct rootdoc_issuer *now = rootdoc_issuer(to, i);
         const struct rootdoc_issuer *before =
             rootdoc_find_issuer(from, now->code);
-        if (before != NULL && (before->threshold != now->threshold ||
-                               before->count != now->count)) {
+        if (before == NULL) {
+            (void)printf("  + %012llu may issue directives, by %u of %u\n",
+                         (unsigned long long)now->code, now->threshold,
+                         now->count);
+            n++;
+            continue;
+        }
+        if (before->threshold != now->threshold ||
+            before->count != now->count) {
             (void)printf("  * %012llu: %u of %u instead of %u of %u\n",
                          (unsigned long long)now->code, now->threshold,
                          now->count, before->threshold, before->count);
+            n++;
+        }
+        n += print_names(before, now);
+    }
+    return n;
+}
+
+static unsigned print_gone(const struct rootdoc *from, const struct rootdoc *to)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < rootdoc_issuer_count(from); i++) {
+        uint64_t code = rootdoc_issuer(from, i)->code;
+        if (rootdoc_find_issuer(to, code) == NULL) {
+            (void)printf("  - %012llu may issue no more directives\n",
+                         (unsigned long long)code);
             n++;
         }
     }
@@ -228,11 +284,13 @@ void root_print_changes(const struct rootdoc *from, const struct rootdoc *to)
     (void)printf("Version %llu against version %llu:\n",
                  (unsigned long long)rootdoc_version(to),
                  (unsigned long long)rootdoc_version(from));
-    unsigned n = print_only_in(from, to, '-');
+    unsigned n = print_gone(from, to);
+    n += print_only_in(from, to, '-');
     n += print_only_in(to, from, '+');
     n += print_numbers(from, to);
     if (keeper_code(from) != keeper_code(to)) {
-        (void)printf("  * kept by the deciders of another issuer\n");
+        (void)printf("  * kept by the deciders of %012llu from now on\n",
+                     (unsigned long long)keeper_code(to));
         n++;
     }
     if (n == 0) {

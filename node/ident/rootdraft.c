@@ -114,16 +114,17 @@ static size_t place_of(const struct rootdraft *d, uint64_t code)
     return i;
 }
 
-static enum err find_issuer(const struct rootdraft *d, uint64_t code,
-                            struct draft_issuer **out, struct errmsg *why)
+/* NULL, and `why` says so: ERR_NOT_FOUND. */
+static struct draft_issuer *find_issuer(const struct rootdraft *d,
+                                        uint64_t code, struct errmsg *why)
 {
     size_t i = place_of(d, code);
-    if (i == d->issuer_count) {
-        return err_set(why, ERR_NOT_FOUND, "%012llu issues nothing",
-                       (unsigned long long)code);
+    if (i < d->issuer_count) {
+        return d->issuers[i];
     }
-    *out = d->issuers[i];
-    return ERR_OK;
+    (void)err_set(why, ERR_NOT_FOUND, "%012llu issues nothing",
+                  (unsigned long long)code);
+    return NULL;
 }
 
 enum err rootdraft_add_issuer(struct rootdraft *d, uint64_t code,
@@ -147,10 +148,9 @@ enum err rootdraft_add_issuer(struct rootdraft *d, uint64_t code,
 enum err rootdraft_remove_issuer(struct rootdraft *d, uint64_t code,
                                  struct errmsg *why)
 {
-    struct draft_issuer *issuer;
-    enum err err = find_issuer(d, code, &issuer, why);
-    if (err != ERR_OK) {
-        return err;
+    struct draft_issuer *issuer = find_issuer(d, code, why);
+    if (issuer == NULL) {
+        return ERR_NOT_FOUND;
     }
     size_t at = place_of(d, code);
     memmove(d->issuers + at, d->issuers + at + 1,
@@ -163,12 +163,12 @@ enum err rootdraft_remove_issuer(struct rootdraft *d, uint64_t code,
 enum err rootdraft_set_threshold(struct rootdraft *d, uint64_t code,
                                  unsigned threshold, struct errmsg *why)
 {
-    struct draft_issuer *issuer;
-    enum err err = find_issuer(d, code, &issuer, why);
-    if (err == ERR_OK) {
-        issuer->threshold = threshold;
+    struct draft_issuer *issuer = find_issuer(d, code, why);
+    if (issuer == NULL) {
+        return ERR_NOT_FOUND;
     }
-    return err;
+    issuer->threshold = threshold;
+    return ERR_OK;
 }
 
 /* -- deciders ------------------------------------------------------------- */
@@ -177,10 +177,9 @@ enum err rootdraft_add_decider(struct rootdraft *d, uint64_t code,
                                const struct hash *key_id, const char *name,
                                struct errmsg *why)
 {
-    struct draft_issuer *issuer;
-    enum err err = find_issuer(d, code, &issuer, why);
-    if (err != ERR_OK) {
-        return err;
+    struct draft_issuer *issuer = find_issuer(d, code, why);
+    if (issuer == NULL) {
+        return ERR_NOT_FOUND;
     }
     size_t len = strlen(name);
     if (len == 0 || len > ROOTDOC_NAME_MAX ||
@@ -215,26 +214,25 @@ static bool begins(const struct hash *id, const char *prefix)
 enum err rootdraft_remove_decider(struct rootdraft *d, uint64_t code,
                                   const char *who, struct errmsg *why)
 {
-    struct draft_issuer *issuer;
-    enum err err = find_issuer(d, code, &issuer, why);
+    struct draft_issuer *issuer = find_issuer(d, code, why);
     unsigned found = 0;
     unsigned at = 0;
-    for (unsigned i = 0; err == ERR_OK && i < issuer->count; i++) {
+    if (issuer == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    for (unsigned i = 0; i < issuer->count; i++) {
         if (strcmp(issuer->deciders[i].name, who) == 0 ||
             begins(&issuer->deciders[i].key_id, who)) {
             found++;
             at = i;
         }
     }
-    if (err == ERR_OK && found != 1) {
-        err = err_set(why, found == 0 ? ERR_NOT_FOUND : ERR_INVALID,
-                      "'%s' names %s decider of %012llu; give a name or %d or "
-                      "more digits of a key id",
-                      who, found == 0 ? "no" : "more than one",
-                      (unsigned long long)code, (int)PREFIX_MIN);
-    }
-    if (err != ERR_OK) {
-        return err;
+    if (found != 1) {
+        return err_set(why, found == 0 ? ERR_NOT_FOUND : ERR_INVALID,
+                       "'%s' names %s decider of %012llu; give a name or %d or "
+                       "more digits of a key id",
+                       who, found == 0 ? "no" : "more than one",
+                       (unsigned long long)code, (int)PREFIX_MIN);
     }
     memmove(issuer->deciders + at, issuer->deciders + at + 1,
             (issuer->count - at - 1) * sizeof issuer->deciders[0]);

@@ -56,6 +56,12 @@ refused '1 <= k <= n' "${propose[@]}" -o "$WORK/x" --threshold "$N:9"
 check "propose" "${propose[@]}" -o "$WORK/root-2" --remove-decider "$N:$N-3" \
     --add-decider "$N:$WORK/new.pub:Zhao San" >"$WORK/out"
 grep -q -- "- $N: decider $N-3" "$WORK/out" || fail "no word of what changes: $(cat "$WORK/out")"
+check "propose more" "${propose[@]}" -o "$WORK/more" --add-issuer 341800000000:1 \
+    --add-decider "341800000000:$WORK/new.pub:City" --threshold "$N:3" >"$WORK/out"
+grep -q "+ 341800000000 may issue directives, by 1 of 1" "$WORK/out" &&
+    grep -q "\* $N: 3 of 3 instead of 2 of 3" "$WORK/out" &&
+    grep -q 'Needs 2 more of the keepers of version 1' "$WORK/out" ||
+    fail "not all changes are named: $(cat "$WORK/out")"
 refused 'is there already' "${propose[@]}" -o "$WORK/root-2"
 refused '0 of the 2 signatures' node_cmd "$VILLAGE" root publish "$WORK/root-2"
 # Who holds the stolen key and another one cannot.
