@@ -30,6 +30,13 @@ enum {
     ANSWERS_PART = 8, /* of store.cache, beside it: answers given again */
 };
 
+/* A certificate and key that a reload brought; older ones may still be in use,
+ * so none is freed before the end. A node sees a few in its life. */
+struct renewed {
+    struct renewed *older;
+    struct identity id;
+};
+
 /* A configuration that a reload replaced; readers may still hold it. */
 struct retired {
     struct retired *older;
@@ -53,8 +60,11 @@ struct node {
     size_t signals_open;
     struct rootchain *roots;
     struct trust *trust;
-    struct identity signer;
+    struct identity signer; /* of the start */
     struct identity sealing;
+    struct renewed *renewed;
+    const struct identity *signs; /* in force; loop thread */
+    const struct identity *seals;
     struct node_tls *tls;
     struct rpc_tls rpc_tls;
     struct keyring *keyring;
@@ -225,6 +235,19 @@ static enum err load_root(struct node *node, struct errmsg *why)
     return check_cas(c, doc, why);
 }
 
+static enum err load_identity(const struct node *node, enum cert_use use,
+                              struct identity *out, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    bool sign = use == CERT_USE_SIGN;
+    enum err err =
+        identity_load(out, node->trust, use, sign ? c->sign.cert : c->seal.cert,
+                      sign ? c->sign.key : c->seal.key, why);
+    return err == ERR_OK ? check_principal(c, sign ? "sign.cert" : "seal.cert",
+                                           cert_principal(out->cert), why)
+                         : err;
+}
+
 static enum err load_identities(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
@@ -232,21 +255,13 @@ static enum err load_identities(struct node *node, struct errmsg *why)
         &node->trust, (enum suite)c->federation.suite, c->federation.name,
         c->trust.ca, c->trust.revoked[0] != 0 ? c->trust.revoked : NULL, why);
     if (err == ERR_OK) {
-        err = identity_load(&node->signer, node->trust, CERT_USE_SIGN,
-                            c->sign.cert, c->sign.key, why);
+        err = load_identity(node, CERT_USE_SIGN, &node->signer, why);
     }
     if (err == ERR_OK) {
-        err = identity_load(&node->sealing, node->trust, CERT_USE_SEAL,
-                            c->seal.cert, c->seal.key, why);
+        err = load_identity(node, CERT_USE_SEAL, &node->sealing, why);
     }
-    if (err == ERR_OK) {
-        err = check_principal(c, "sign.cert", cert_principal(node->signer.cert),
-                              why);
-    }
-    if (err == ERR_OK) {
-        err = check_principal(c, "seal.cert",
-                              cert_principal(node->sealing.cert), why);
-    }
+    node->signs = &node->signer;
+    node->seals = &node->sealing;
     return err;
 }
 
@@ -279,6 +294,13 @@ static enum err up_ident(struct node *node, struct errmsg *why)
 static void down_ident(struct node *node)
 {
     node_tls_close(&node->tls);
+    struct renewed *older;
+    for (struct renewed *r = node->renewed; r != NULL; r = older) {
+        older = r->older;
+        identity_fini(&r->id);
+        mem_free(r);
+    }
+    node->renewed = NULL;
     identity_fini(&node->sealing);
     identity_fini(&node->signer);
     trust_free(&node->trust);
@@ -320,6 +342,58 @@ static void retire(struct node *node, struct conf *fresh)
     atomic_store(&node->api.conf, fresh);
 }
 
+/* Signed with from now on, and the heads of this node's logs anew. */
+static void sign_with(struct node *node, const struct identity *id)
+{
+    struct errmsg why = {{0}};
+    node->signs = id;
+    atomic_store(&node->api.sign_not_after_ms,
+                 cert_principal(id->cert)->not_after_ms);
+    if (store_renew(node->store, id, &why) != ERR_OK) {
+        log_error(&node->log, "RELOAD-SIGN", "reason=\"%s\"", why.text);
+    }
+}
+
+/* Those below wrap their keys for it. */
+static void seal_with(struct node *node, const struct identity *id)
+{
+    node->seals = id;
+    atomic_store(&node->api.seal_not_after_ms,
+                 cert_principal(id->cert)->not_after_ms);
+    keyring_renew(node->keyring, id);
+    atomic_store(&node->sync.sealing, id);
+    downlink_greet_again(node->downlink);
+}
+
+/* Takes over a certificate that was renewed; one that does not fit is refused
+ * as at the start, and the old one stays. */
+static bool renew(struct node *node, enum cert_use use)
+{
+    bool sign = use == CERT_USE_SIGN;
+    const struct identity *now = sign ? node->signs : node->seals;
+    struct renewed *r = MEM_NEW(struct renewed);
+    struct errmsg why = {{0}};
+    enum err err = load_identity(node, use, &r->id, &why);
+    if (err != ERR_OK) {
+        log_error(&node->log, "CERT-REFUSED",
+                  "reason=\"%s\" hint=\"the old certificate stays in use\"",
+                  why.text);
+    }
+    if (err != ERR_OK ||
+        slice_eq(buf_slice(&r->id.chain), buf_slice(&now->chain))) {
+        identity_fini(&r->id);
+        mem_free(r);
+        return false;
+    }
+    r->older = node->renewed;
+    node->renewed = r;
+    (sign ? sign_with : seal_with)(node, &r->id);
+    log_info(&node->log, "CERT-RENEWED", "use=%s not_after_ms=%lld",
+             sign ? "sign" : "seal",
+             (long long)cert_principal(r->id.cert)->not_after_ms);
+    return true;
+}
+
 static void reload(struct node *node)
 {
     struct conf *fresh = NULL;
@@ -345,12 +419,14 @@ static void reload(struct node *node)
     if (node->uplink != NULL) {
         uplink_recheck(node->uplink);
     }
-    bool renewed = node_tls_refresh(node->tls);
-    if (renewed && node->uplink != NULL) {
+    bool renewed = renew(node, CERT_USE_SIGN);
+    renewed = renew(node, CERT_USE_SEAL) || renewed;
+    bool dial = node_tls_refresh(node->tls);
+    if (dial && node->uplink != NULL) {
         uplink_reconnect(node->uplink);
     }
     log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s",
-             changed.restart, renewed ? "renewed" : "unchanged");
+             changed.restart, renewed || dial ? "renewed" : "unchanged");
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -482,7 +558,6 @@ static void fill_sync_env(struct node *node)
                                    .loop = node->loop,
                                    .trust = node->trust,
                                    .keyring = node->keyring,
-                                   .signer = &node->signer,
                                    .sealing = &node->sealing,
                                    .self = node_tls_self(node->tls),
                                    .roots = node->roots,

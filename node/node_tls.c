@@ -82,7 +82,7 @@ static bool look(struct node_tls *tls)
                   why.text);
         return false;
     }
-    log_info(tls->log, "CERT-RENEWED", "generation=%llu",
+    log_info(tls->log, "CERT-RENEWED", "use=tls generation=%llu",
              (unsigned long long)tls->generation);
     return true;
 }

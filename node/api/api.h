@@ -36,9 +36,9 @@ struct api_env {
      * of one being woken for each. */
     struct strand *receipts;
     struct principal self;
-    int64_t started_ms; /* wall clock */
-    int64_t sign_not_after_ms;
-    int64_t seal_not_after_ms;
+    int64_t started_ms;                /* wall clock */
+    _Atomic int64_t sign_not_after_ms; /* of the certificates in use */
+    _Atomic int64_t seal_not_after_ms;
     const char *version;
     const struct log_ctx *log;
 };

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -52,7 +53,7 @@ struct keyring {
     char *path;
     enum suite suite;
     uint64_t self;
-    const struct identity *sealing;
+    _Atomic(const struct identity *) sealing;
     uint8_t secret[SECRET_LEN];
     pthread_mutex_t lock;  /* of all below */
     struct seal_key *keys; /* by origin, period */
@@ -436,7 +437,7 @@ enum err keyring_open(struct keyring **out, const char *path, enum suite suite,
     kr->path = mem_strdup(path);
     kr->suite = suite;
     kr->self = self;
-    kr->sealing = sealing;
+    atomic_init(&kr->sealing, sealing);
     (void)pthread_mutex_init(&kr->lock, NULL);
     enum err err = load_all(kr, why);
     if (err != ERR_OK) {
@@ -445,6 +446,11 @@ enum err keyring_open(struct keyring **out, const char *path, enum suite suite,
     }
     *out = kr;
     return ERR_OK;
+}
+
+void keyring_renew(struct keyring *keyring, const struct identity *sealing)
+{
+    atomic_store(&keyring->sealing, sealing);
 }
 
 void keyring_free(struct keyring **keyring)
@@ -528,7 +534,7 @@ static void wrap_info(struct buf *out, uint64_t origin, uint64_t holder,
 static enum err unwrap(const struct keyring *kr, const struct entry_key *key,
                        struct seal_key *out)
 {
-    const struct identity *id = kr->sealing;
+    const struct identity *id = atomic_load(&kr->sealing);
     if (id == NULL ||
         memcmp(cert_key_id(id->cert), key->holder_key_id, 32) != 0) {
         return ERR_SEALED;

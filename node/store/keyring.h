@@ -28,6 +28,10 @@ MUST_USE enum err keyring_open(struct keyring **out, const char *path,
                                struct errmsg *why);
 void keyring_free(struct keyring **keyring);
 
+/* The sealing certificate was renewed; it outlives the keyring, and so does the
+ * one before. What was learned under an older key stays. */
+void keyring_renew(struct keyring *keyring, const struct identity *sealing);
+
 /* Seals under the key of the current period: u32 period || suite_seal. */
 MUST_USE enum err keyring_seal(struct keyring *keyring, struct slice aad,
                                struct slice plain, struct buf *out);

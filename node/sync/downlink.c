@@ -554,9 +554,14 @@ static void greet_again(struct inflow *in, void *ctx)
     }
 }
 
+void downlink_greet_again(struct downlink *down)
+{
+    each_inflow(down, greet_again, NULL);
+}
+
 static void on_ancestry(void *ctx)
 {
-    each_inflow(ctx, greet_again, NULL);
+    downlink_greet_again(ctx);
 }
 
 void downlink_root_changed(struct downlink *down)

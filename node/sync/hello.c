@@ -1,5 +1,6 @@
 #include "sync/hello.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -24,8 +25,9 @@ void hello_put(const struct sync_env *env, uint64_t window, struct buf *out)
     struct buf above = BUF_INIT;
     size_t n = 0;
     if (window != 0) {
-        if (env->sealing != NULL) {
-            chains[n++] = buf_slice(&env->sealing->chain);
+        const struct identity *sealing = atomic_load(&env->sealing);
+        if (sealing != NULL) {
+            chains[n++] = buf_slice(&sealing->chain);
         }
         n += ancestry_get(env->ancestry, &above, chains + n);
         n = n < WIRE_CHAINS_MAX ? n : WIRE_CHAINS_MAX;

@@ -22,8 +22,9 @@ struct sync_env {
     struct loop *loop;
     struct trust *trust;
     struct keyring *keyring; /* NULL: persons are not handled */
-    const struct identity *signer;
-    const struct identity *sealing; /* NULL with keyring */
+    /* NULL without keyring. Another one is put here when it was renewed; none
+     * is freed before the end. */
+    _Atomic(const struct identity *) sealing;
     struct principal self;
     struct rootchain *roots;
     const char *version; /* of the program */
@@ -154,6 +155,8 @@ void downlink_children(struct downlink *downlink, downlink_child_fn *fn,
 /* The uplink's acknowledgements, handed on to the children concerned. */
 void downlink_above_changed(struct downlink *downlink,
                             const struct log_id *logs, size_t n);
+/* This node's sealing certificate was renewed: the children get it. */
+void downlink_greet_again(struct downlink *downlink);
 /* A version of the root document was added: the children get it. */
 void downlink_root_changed(struct downlink *downlink);
 /* After trust_reload(): ends the streams of revoked children, by name. */

@@ -3,7 +3,7 @@
 # a node with status 0 at any time; check-config refuses what serve would.
 . "$(dirname "$0")/lib.sh"
 
-allow RELOAD-REFUSED
+allow RELOAD-REFUSED CERT-REFUSED
 make_small "${1:-intl}"
 start_all
 hup() { # CODE PATTERN: waits for the line
@@ -24,12 +24,45 @@ sed -i 's/reserve = "64 MiB"/reserve = "65 MiB"/' "$TREE/$VILLAGE/node.cfg"
 hup "$VILLAGE" 'RELOAD-RESTART.*store.reserve'
 cp "$WORK/good.cfg" "$TREE/$VILLAGE/node.cfg"
 
-# A new certificate, taken over while records flow.
-"$ROOT/certs/renew.sh" "$TREE/$VILLAGE/certs" --federation-dir "$TREE/fed" \
-    >/dev/null || fail "renewal"
-hup "$VILLAGE" 'RELOAD .*certificates=renewed'
+# New certificates, taken over while records flow: the three of the village,
+# then those of the township, for which the village seals from then on.
+renew() { "$ROOT/certs/renew.sh" "$TREE/$1/certs" --federation-dir "$TREE/fed" >/dev/null || fail "renewal"; }
 check "import" enter "$VILLAGE" 1 50
-check "equal with the new certificate" equal
+check "equal" equal
+cp "$TREE/$VILLAGE/certs/sign.pem" "$WORK/old-sign.pem"
+renew "$VILLAGE"
+from=$(($(log_end "$VILLAGE") + 1))
+enter "$VILLAGE" 5001 2000 &
+hup "$VILLAGE" 'RELOAD .*certificates=renewed'
+for use in tls sign seal; do
+    check "the new $use certificate" says "$VILLAGE" "CERT-RENEWED.*use=$use" "$from"
+done
+wait $! || fail "import while certificates change"
+check "import" enter "$VILLAGE" 101 50
+check "equal with the new certificates" equal
+# Nothing is signed with the old one any more: it may be revoked.
+for code in "$TOWN" "$COUNTY"; do
+    "$ROOT/certs/revoke.sh" "$TREE/$code/revoked" "$WORK/old-sign.pem" --reason old >/dev/null
+    hup "$code" 'RELOAD .*restart_needed=0'
+done
+check "import" enter "$VILLAGE" 201 50
+check "equal with the old certificate revoked" equal
+from=$(($(log_end "$VILLAGE") + 1))
+renew "$TOWN"
+hup "$TOWN" 'RELOAD .*certificates=renewed'
+within 30 "the village learns whom it seals for" says "$VILLAGE" SYNC-ANCESTRY "$from"
+from=$(($(log_end "$VILLAGE") + 1))
+hup "$VILLAGE" 'RELOAD .*certificates=unchanged'
+! says "$VILLAGE" CERT-RENEWED "$from" || fail "renewed though nothing changed"
+# Another node's: refused by name, the old ones stay.
+mkdir "$WORK/own" && cp -a "$TREE/$VILLAGE/certs/." "$WORK/own/"
+for use in sign seal; do
+    cp "$TREE/$TOWN/certs/$use.pem" "$TREE/$TOWN/certs/$use.key" "$TREE/$VILLAGE/certs/"
+    hup "$VILLAGE" "CERT-REFUSED.*$use.cert.*township"
+    cp -a "$WORK/own/." "$TREE/$VILLAGE/certs/"
+done
+check "import" enter "$VILLAGE" 301 50
+check "equal with the old certificates" equal
 
 # SIGTERM under load; at_end looks at the status of all of them too.
 for i in 1 2 3; do

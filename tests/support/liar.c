@@ -33,6 +33,7 @@ enum {
 
 struct liar {
     struct sync_env env;
+    const struct identity *signer;
     struct source source;
     struct log_id log;
     struct rpc_stream *stream;
@@ -260,8 +261,7 @@ static void lie_head(struct liar *l)
 static void lie_signer(struct liar *l)
 {
     buf_clear(&l->source.chain);
-    buf_put(&l->source.chain, l->env.signer->chain.data,
-            l->env.signer->chain.len);
+    buf_put(&l->source.chain, l->signer->chain.data, l->signer->chain.len);
 }
 
 /* An office of another township. */
@@ -393,7 +393,7 @@ static void open_all(struct liar *l, const struct conf *c,
     must(identity_load(signer, l->env.trust, CERT_USE_SIGN, c->sign.cert,
                        c->sign.key, &why),
          "identity", &why);
-    l->env.signer = signer;
+    l->signer = signer;
     l->env.self = material.self;
     char expected[2 * HASH_LEN + 1];
     str_hex(c->federation.root_hash, HASH_LEN, expected);
@@ -485,6 +485,7 @@ int main(int argc, char **argv)
         (void)wait_for(&l, &l.over);
     }
     close_all(&l, &channel);
+    rootchain_free(&l.env.roots);
     identity_fini(&signer);
     conf_free(&conf);
     return 0;

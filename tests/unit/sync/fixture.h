@@ -313,7 +313,6 @@ static inline void node_start(struct node *n)
                                .loop = fed_loop,
                                .trust = fed_trust,
                                .keyring = n->keyring,
-                               .signer = &n->sign,
                                .sealing = &n->seal,
                                .self = n->tls.self,
                                .roots = n->roots,
