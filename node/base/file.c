@@ -63,7 +63,7 @@ static bool write_all(int fd, struct slice data)
     return true;
 }
 
-static bool sync_folder_of(const char *path)
+bool file_sync_folder_of(const char *path)
 {
     char dir[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -110,7 +110,7 @@ enum err file_replace(const char *path, struct slice data, unsigned mode,
         (void)unlink(tmp);
         return err;
     }
-    return sync_folder_of(path) ? ERR_OK : fail(why, path, "sync folder of");
+    return file_sync_folder_of(path) ? ERR_OK : fail(why, path, "sync folder of");
 }
 
 enum err file_check_private(const char *path, struct errmsg *why)

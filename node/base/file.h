@@ -12,6 +12,9 @@ MUST_USE enum err file_read(const char *path, size_t max, struct buf *out,
  * any error the old file is untouched. */
 MUST_USE enum err file_replace(const char *path, struct slice data,
                                unsigned mode, struct errmsg *why);
+/* Renames into and out of the folder that holds `path` survive power loss once
+ * this returns. False: errno is set. */
+MUST_USE bool file_sync_folder_of(const char *path);
 /* Refuses a file that group or others can read (private keys). */
 MUST_USE enum err file_check_private(const char *path, struct errmsg *why);
 /* mkdir -p with mode 0700 for what is missing. */

@@ -238,17 +238,20 @@ static bool give_back(const struct job *job, const char *moved,
            rename(moved, other) == 0;
 }
 
-/* False, errno set: it stays, or could not. The receipt is in place before the
- * file moves: who finds the file in done/ finds its receipt. */
+/* False, errno set: it stays, or could not. The receipt is in place, on the
+ * disk too, before the file moves: who finds the file in done/ finds its
+ * receipt. After a crash between the two the file is read again and nothing
+ * changes. */
 static bool move(struct job *job, const char *path, const char *draft,
                  const char *to, const char *receipt)
 {
     struct stat moved;
-    if (rename(draft, receipt) != 0 || rename(path, to) != 0) {
+    if (rename(draft, receipt) != 0 || !file_sync_folder_of(receipt) ||
+        rename(path, to) != 0) {
         return false;
     }
     if (lstat(to, &moved) != 0 || same_content(&job->st, &moved)) {
-        return true;
+        return file_sync_folder_of(to) && file_sync_folder_of(path);
     }
     (void)unlink(receipt);
     put_off(job, "another came under its name while it was read");

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/file.h"
 #include "credit/rules.h"
@@ -116,6 +117,54 @@ static int teardown(void **state)
     node_fini(&village);
     shell("rm -rf inbox");
     return 0;
+}
+
+/* ---- what reaches the disk ---- */
+
+enum { SYNCS_MAX = 16 };
+
+/* The inbox and done/ in the order in which they were synced, and what lay
+ * there then. */
+static struct {
+    _Atomic unsigned n;
+    struct {
+        bool done; /* done/; else the inbox */
+        bool receipt_there;
+        bool file_waits;
+    } at[SYNCS_MAX];
+} syncs;
+
+/* Takes the place of the library's, for the program under test too. */
+int fsync(int fd)
+{
+    struct stat st;
+    struct stat done;
+    struct stat all;
+    if (fstat(fd, &st) == 0 && stat(folder, &all) == 0 &&
+        stat(at("done"), &done) == 0 && syncs.n < SYNCS_MAX &&
+        (st.st_ino == done.st_ino || st.st_ino == all.st_ino)) {
+        unsigned i = syncs.n;
+        syncs.at[i].done = st.st_ino == done.st_ino;
+        syncs.at[i].receipt_there = is_there("done/a.csv.receipt.csv");
+        syncs.at[i].file_waits = is_there("a.csv");
+        syncs.n = i + 1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static void the_receipt_is_on_the_disk_before_the_file_moves(void **state)
+{
+    (void)state;
+    wait_for("done");
+    syncs.n = 0;
+    lay_rows("a.csv", 1, 5);
+    wait_for("done/a.csv");
+    inbox_close(&inbox);
+    assert_int_equal(syncs.n, 3);
+    assert_true(syncs.at[0].done && syncs.at[0].receipt_there &&
+                syncs.at[0].file_waits);
+    assert_true(syncs.at[1].done && !syncs.at[1].file_waits);
+    assert_false(syncs.at[2].done);
 }
 
 /* ---- what is taken ---- */
@@ -421,6 +470,7 @@ static void a_folder_that_cannot_be_made_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        INBOX_TEST(the_receipt_is_on_the_disk_before_the_file_moves),
         INBOX_TEST(a_good_file_goes_to_done_with_its_receipt),
         INBOX_TEST(a_file_refused_as_a_whole_goes_to_rejected),
         INBOX_TEST(bad_rows_do_not_reject_the_file),
