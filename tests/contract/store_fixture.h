@@ -96,6 +96,7 @@ struct node {
     struct keyring *keyring;
     struct store *store;
     uint64_t reserve_bytes;
+    bool has_parent; /* from the next start on */
 };
 
 static inline void load_identity(const struct node *n, const char *name,
@@ -114,6 +115,7 @@ static inline void load_identity(const struct node *n, const char *name,
 static inline enum err node_try_open(struct node *n, struct errmsg *why)
 {
     const struct store_conf conf = {.path = n->path,
+                                    .has_parent = n->has_parent,
                                     .cache_bytes = 2 << 20,
                                     .write_buffer_bytes = 2 << 20,
                                     .reserve_bytes = n->reserve_bytes,

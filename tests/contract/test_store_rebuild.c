@@ -517,6 +517,72 @@ static void nothing_is_appended_to_a_log_in_doubt(void **state)
     assert_int_equal(rows.n, 1);
 }
 
+/* ---- nothing can be read ---- */
+
+/* The village's own log is known above; of its store nothing is left. */
+static struct log_id lose_all(void)
+{
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, PART);
+    copy_log(village.store, township.store, &log);
+    to_tables(&village);
+    shell("for f in village/CURRENT village/MANIFEST-* village/*.sst; do "
+          "head -c 3000 /dev/urandom >$f; done");
+    return log;
+}
+
+static void a_lost_store_waits_for_its_parent(void **state)
+{
+    (void)state;
+    struct draft_result r;
+    struct errmsg why = {""};
+    struct draft d = {
+        .record = 90000, .subject = "91341821MA2T00001X", .text = "new"};
+    village.has_parent = true;
+    struct log_id old = lose_all();
+    node_start(&village);
+    for (int i = 0; i < 2; i++) {
+        assert_true(store_awaits_parent(village.store));
+        assert_ok(submit(village.store, &d, 1, &r));
+        assert_int_equal(r.outcome, DRAFT_PENDING);
+        assert_int_equal(size_of(village.store, &old), 0);
+        node_restart(&village);
+        d.record++;
+    }
+    assert_ok(store_parent_told(village.store, &why));
+    struct row_list rows = {.n = 0};
+    for (int i = 0; i < 200 && rows.n < 2; i++) {
+        (void)usleep(20000);
+        rows_of(village.store, d.subject, &rows);
+    }
+    assert_int_equal(rows.n, 2);
+    struct log_id own = store_own_log(village.store);
+    assert_false(log_id_eq(&own, &old));
+    node_restart(&village);
+    assert_false(store_awaits_parent(village.store));
+    assert_false(is_damaged(village.store));
+}
+
+static void a_lost_store_without_a_parent_goes_on(void **state)
+{
+    (void)state;
+    struct draft_result r;
+    struct draft d = {
+        .record = 90000, .subject = "91341821MA2T00001X", .text = "new"};
+    struct log_id old = lose_all();
+    node_start(&village);
+    for (int i = 0; i < 2; i++) {
+        assert_false(store_awaits_parent(village.store));
+        assert_ok(submit(village.store, &d, 1, &r));
+        assert_int_equal(r.outcome, DRAFT_NEW);
+        struct log_id own = store_own_log(village.store);
+        assert_false(log_id_eq(&own, &old));
+        assert_false(store_in_doubt(village.store, &own));
+        node_restart(&village);
+        d.record++;
+    }
+}
+
 /* ---- told ---- */
 
 static _Atomic int told;
@@ -569,6 +635,8 @@ int main(void)
         T(what_the_parent_has_comes_back_and_nothing_twice),
         T(what_only_this_node_had_is_appended_again),
         T(nothing_is_appended_to_a_log_in_doubt),
+        T(a_lost_store_waits_for_its_parent),
+        T(a_lost_store_without_a_parent_goes_on),
         T(damage_is_told_once_and_found_by_the_patrol),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
