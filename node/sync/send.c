@@ -200,6 +200,32 @@ static enum catch_up begin(struct send_log *l, uint64_t size)
     return size < l->full_goal ? CATCH_RESUMED : CATCH_INCREMENTAL;
 }
 
+void send_named(struct send *send, const struct log_id *log, uint64_t size)
+{
+    struct send_log *l = send_find(send, log);
+    if (l == NULL && send->heard < SEND_HEARD_MAX) {
+        l = MEM_NEW(struct send_log);
+        l->log = *log;
+        l->heard_of = true;
+        send->heard++;
+        logmap_insert(&send->logs, l);
+    }
+    if (l != NULL) {
+        (void)send_have(send, log, SEND_MORE, size);
+    }
+}
+
+bool send_arrived(struct send *send, const struct log_id *log)
+{
+    struct send_log *l = send_find(send, log);
+    bool arrived = l != NULL && l->heard_of && l->held > 0;
+    if (arrived) {
+        l->heard_of = false;
+        send->heard--;
+    }
+    return arrived;
+}
+
 enum catch_up send_have(struct send *send, const struct log_id *log,
                         enum send_verdict verdict, uint64_t size)
 {

@@ -52,7 +52,11 @@ struct send_log {
     uint8_t state; /* enum send_state */
     uint8_t queue; /* enum send_queue */
     bool barred;   /* forked here: never sent again */
+    bool heard_of; /* by the parent only: nothing of it was here */
 };
+
+/* Logs that only the parent named: it may name as many as it likes. */
+enum { SEND_HEARD_MAX = 4096 };
 
 struct send_queue_ends {
     struct send_log *first;
@@ -68,6 +72,7 @@ struct send {
     uint32_t pace_ms;
     int64_t now_ms;
     unsigned tail_turns; /* in a row while bulk waits */
+    size_t heard;        /* logs that are `heard_of` */
 };
 
 /* `pace_ms`: between small segments of one log; 0: as they come. */
@@ -90,6 +95,11 @@ void send_grew(struct send *send, const struct log_id *log, uint64_t size,
 /* How the log begins. CATCH_NONE: nothing is missing or nothing is sent. */
 enum catch_up send_have(struct send *send, const struct log_id *log,
                         enum send_verdict verdict, uint64_t size);
+/* The parent holds `size` entries of a log that is not here: what comes of it
+ * later is sent from there on. Past SEND_HEARD_MAX of them it is forgotten. */
+void send_named(struct send *send, const struct log_id *log, uint64_t size);
+/* True once, when such a log has come to be here. */
+bool send_arrived(struct send *send, const struct log_id *log);
 /* `size` may be past what this connection sent: an older one's entries were
  * under way. False if the log is unknown or never had so many entries. */
 MUST_USE bool send_acked(struct send *send, const struct log_id *log,

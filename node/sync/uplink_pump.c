@@ -338,14 +338,15 @@ void uplink_drained(struct conn *conn)
     uplink_pump(up, STRAND_TURNS);
 }
 
-/* Lock held. */
-static void grew(struct uplink *up, const struct store_head *head)
+/* Lock held. True: the parent named it before it came. */
+static bool grew(struct uplink *up, const struct store_head *head)
 {
     send_grew(&up->send, &head->log, head->frontier.size,
               up->conn != NULL && up->conn->all_told);
     if (head->state == LOG_FORKED) {
         send_bar(&up->send, &head->log);
     }
+    return send_arrived(&up->send, &head->log);
 }
 
 void uplink_committed(void *ctx, const struct log_id *logs, size_t n)
@@ -357,9 +358,13 @@ void uplink_committed(void *ctx, const struct log_id *logs, size_t n)
         if (logs[i].kind == LOG_RECORDS &&
             store_head(up->env->store, &logs[i], &head) == ERR_OK) {
             (void)pthread_mutex_lock(&up->lock);
-            grew(up, &head);
+            bool arrived = grew(up, &head);
             any = true;
             (void)pthread_mutex_unlock(&up->lock);
+            if (arrived) {
+                /* Is it of one tree? The rest comes back as well. */
+                restore_log(up->restore, &logs[i]);
+            }
         }
     }
     if (!any) {

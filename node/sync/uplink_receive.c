@@ -348,6 +348,17 @@ static void note_above(struct uplink *up, const struct log_id *log,
     store_set_above(up->env->store, log, above, i < n ? n : n + 1);
 }
 
+/* This node lost it; from below it may come again. */
+static void name_log(struct conn *conn, const struct wire_log_have *have)
+{
+    struct uplink *up = conn->up;
+    (void)pthread_mutex_lock(&up->lock);
+    if (up->conn == conn && !have->stopped) {
+        send_named(&up->send, &have->log, have->size);
+    }
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
 static void on_log_have(struct conn *conn, const struct wire_log_have *have)
 {
     struct uplink *up = conn->up;
@@ -360,6 +371,10 @@ static void on_log_have(struct conn *conn, const struct wire_log_have *have)
             say_log(up, LOG_WARN, "SYNC-RESTORED", &have->log,
                     "the parent holds a log that this node lost");
             restore_log(up->restore, &have->log);
+        } else if (have->size > 0 &&
+                   up->env->entitled(up->env->ctx, have->log.origin,
+                                     up->env->self.code)) {
+            name_log(conn, have);
         }
         return;
     }

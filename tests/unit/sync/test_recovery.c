@@ -404,6 +404,47 @@ a_parent_emptied_during_the_pull_does_not_stop_its_child(void **state)
     node_free(town);
 }
 
+static bool is_up(void *ctx)
+{
+    return status_of(ctx).state == UPLINK_STREAMING;
+}
+
+/* The parent has all of a log that is not here: what comes again from below is
+ * not sent up again, and the parent is not blamed for knowing it. */
+static void a_relay_that_lost_its_store_blames_nobody(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v12");
+    struct node *town = node_new(TOWNSHIP, "t12");
+    struct node *county = node_new(COUNTY, "c12");
+    struct log_id log = store_own_log(village->store);
+    village->up_conf.segment_bytes = 16 << 10; /* many of them */
+    submit(village, 0, 3000);
+    node_listen(county);
+    node_listen(town);
+    node_connect(town, county);
+    node_connect(village, town);
+    await_equal(village, county, &log);
+    node_disconnect(village);
+    node_deafen(town);
+    town->server = NULL;
+    lose_store(town);
+    node_connect(town, county);
+    assert_true(comes_true(is_up, town, WAIT_MS));
+    submit(village, 3000, 100);
+    node_listen(town);
+    node_connect(village, town);
+    await_equal(village, town, &log);
+    await_equal(village, county, &log);
+    await_acked(village, town, &log);
+    assert_int_equal(count_lines("SYNC-PROTOCOL", "t12"), 0);
+    assert_int_equal(count_lines("SYNC-REFUSED", "c12"), 0);
+    assert_true(status_of(town).sent_entries < 3000);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
 /* ---- a new store ---- */
 
 static enum err submit_text(struct node *n, uint32_t record, uint32_t text)
@@ -574,6 +615,7 @@ int main(void)
         cmocka_unit_test(a_node_that_lost_an_upload_half_way_goes_on),
         cmocka_unit_test(
             a_parent_emptied_during_the_pull_does_not_stop_its_child),
+        cmocka_unit_test(a_relay_that_lost_its_store_blames_nobody),
         cmocka_unit_test(
             what_a_new_store_takes_comes_after_the_versions_it_lost),
         cmocka_unit_test(a_node_that_is_really_new_waits_for_one_word_only),

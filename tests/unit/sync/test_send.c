@@ -117,6 +117,31 @@ static void what_was_unreadable_before_a_restore_is_sent_after_it(void **state)
     send_fini(&s);
 }
 
+static void what_only_the_parent_named_is_sent_from_there_on(void **state)
+{
+    struct send s;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    send_named(&s, &log, 100);
+    assert_false(send_arrived(&s, &log));
+    nothing_goes(&s);
+    grew(&s, 1, 60);
+    assert_true(send_arrived(&s, &log));
+    assert_false(send_arrived(&s, &log));
+    assert_true(acked(&s, 1, 100));
+    nothing_goes(&s);
+    grew(&s, 1, 130);
+    goes(&s, 1, 101, 130, 10);
+    for (uint32_t i = 2; i < SEND_HEARD_MAX + 20; i++) {
+        log = id(i);
+        send_named(&s, &log, 1);
+    }
+    assert_int_equal(s.heard, SEND_HEARD_MAX);
+    assert_int_equal(s.logs.count, SEND_HEARD_MAX + 1);
+    send_fini(&s);
+}
+
 static void nothing_is_sent_before_the_parent_said_what_it_has(void **state)
 {
     struct send s;
@@ -461,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_restored_log_is_no_longer_than_it_is),
         cmocka_unit_test(a_log_that_ended_short_is_sent_again),
         cmocka_unit_test(what_was_unreadable_before_a_restore_is_sent_after_it),
+        cmocka_unit_test(what_only_the_parent_named_is_sent_from_there_on),
         cmocka_unit_test(nothing_is_sent_before_the_parent_said_what_it_has),
         cmocka_unit_test(a_beginning_is_full_incremental_resumed_or_nothing),
         cmocka_unit_test(the_window_bounds_what_is_in_flight),
