@@ -88,6 +88,8 @@ bool uplink_run(struct uplink *up, pool_fn *fn, void *ctx);
 void uplink_job_done(struct uplink *up);
 
 /* uplink_receive.c */
+/* This node's signed head of a log of which the parent's copy is another. */
+void uplink_send_evidence(struct uplink *up, const struct log_id *log);
 /* What the parent lacks of the root document's versions goes to it. */
 void uplink_send_roots(struct uplink *up);
 void uplink_message(struct conn *conn, struct slice message);

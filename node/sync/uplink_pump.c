@@ -391,8 +391,11 @@ void uplink_restored(void *ctx, const struct log_id *log, bool ended)
     struct uplink *up = ctx;
     struct store_head head;
     struct log_id logs[] = {*log, store_own_log(up->env->store)};
-    if (log->origin == up->env->self.code &&
-        store_head(up->env->store, log, &head) == ERR_OK) {
+    enum err err = store_head(up->env->store, log, &head);
+    if (err == ERR_OK && head.state == LOG_FORKED) {
+        uplink_send_evidence(up, log);
+    }
+    if (err == ERR_OK && log->origin == up->env->self.code) {
         (void)pthread_mutex_lock(&up->lock);
         send_restored(&up->send, log, head.frontier.size, ended);
         (void)pthread_mutex_unlock(&up->lock);

@@ -218,22 +218,26 @@ static void on_hello(struct conn *conn, const struct wire_hello *hello)
 
 /* ---- Have ---- */
 
-static void send_evidence(struct conn *conn, const struct log_id *log)
+void uplink_send_evidence(struct uplink *up, const struct log_id *log)
 {
-    struct uplink *up = conn->up;
     struct buf note = BUF_INIT;
     struct buf chain = BUF_INIT;
     struct buf message = BUF_INIT;
-    if (store_note(up->env->store, log, &note, &chain) == ERR_OK) {
+    enum err err = store_note(up->env->store, log, &note, &chain);
+    if (err == ERR_OK) {
         wire_put_evidence(&message, &(struct wire_evidence){
                                         .log = *log,
                                         .note = buf_slice(&note),
                                         .chain = buf_slice(&chain),
                                     });
-        enum err err = rpc_stream_send(conn->stream, &message);
-        if (err != ERR_OK) {
-            say_log(up, LOG_WARN, "SYNC-EVIDENCE", log, err_text(err));
-        }
+        (void)pthread_mutex_lock(&up->lock);
+        err = up->conn != NULL && up->conn->roots.has != 0 /* greeted */
+                  ? rpc_stream_send(up->conn->stream, &message)
+                  : ERR_UNAVAILABLE;
+        (void)pthread_mutex_unlock(&up->lock);
+    }
+    if (err != ERR_OK) {
+        say_log(up, LOG_WARN, "SYNC-EVIDENCE", log, err_text(err));
     }
     buf_fini(&message);
     buf_fini(&note);
@@ -254,7 +258,7 @@ static enum send_verdict differs(struct conn *conn, const struct log_id *log)
     } else {
         say_log(conn->up, LOG_ERROR, "SYNC-DIFFERS", log,
                 "the parent's copy is not of the same tree");
-        send_evidence(conn, log);
+        uplink_send_evidence(conn->up, log);
     }
     return SEND_REFUSED;
 }

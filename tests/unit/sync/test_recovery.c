@@ -236,6 +236,61 @@ static void a_clone_is_seen_and_its_log_stops(void **state)
     node_free(town);
 }
 
+struct log_of_size {
+    struct node *node;
+    struct log_id log;
+    uint64_t size;
+};
+static bool is_of_size(void *ctx)
+{
+    struct log_of_size *l = ctx;
+    return size_of(l->node, &l->log) >= l->size;
+}
+
+/* The relay has fewer entries than its parent, of another tail: it sees the
+ * fork, and the parent learns of it. */
+static void a_relay_that_sees_a_fork_tells_its_parent(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v13");
+    struct node *town = node_new(TOWNSHIP, "t13");
+    struct node *county = node_new(COUNTY, "c13");
+    struct log_id log = store_own_log(village->store);
+    node_listen(county);
+    node_listen(town);
+    submit(village, 0, 100);
+    node_connect(village, town);
+    /* Behind the opening and the records comes a key, wrapped for the town. */
+    struct log_of_size wrapped = {village, log, 102};
+    assert_true(comes_true(is_of_size, &wrapped, WAIT_MS));
+    await_acked(village, town, &log);
+    node_stop(village);
+    shell("cp -r %s %s/v13clone && cp -r %s %s/v13clone.keys", village->path,
+          fed_dir, village->keys, fed_dir);
+    node_start(village);
+    back_up(town);
+    node_listen(town);
+    node_connect(town, county);
+    submit(village, 100, 20);
+    node_connect(village, town);
+    await_equal(village, county, &log);
+    node_disconnect(village);
+    put_back(town);
+    node_listen(town);
+    struct node *clone = node_new(VILLAGE, "v13clone");
+    submit(clone, 8000, 4);
+    node_connect(clone, town);
+    await_equal(clone, town, &log);
+    node_disconnect(clone);
+    node_connect(town, county);
+    await_state(town, &log, LOG_FORKED);
+    await_state(county, &log, LOG_FORKED);
+    node_free(village);
+    node_free(clone);
+    node_free(town);
+    node_free(county);
+}
+
 static void a_relay_that_was_put_back_is_no_fault(void **state)
 {
     (void)state;
@@ -612,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_node_that_lost_its_store_gets_its_old_log_back),
         cmocka_unit_test(a_clone_is_seen_and_its_log_stops),
         cmocka_unit_test(a_relay_that_was_put_back_is_no_fault),
+        cmocka_unit_test(a_relay_that_sees_a_fork_tells_its_parent),
         cmocka_unit_test(a_node_that_lost_an_upload_half_way_goes_on),
         cmocka_unit_test(
             a_parent_emptied_during_the_pull_does_not_stop_its_child),
