@@ -82,7 +82,8 @@ struct reader {
 
 static inline struct reader reader_of(struct slice s)
 {
-    return (struct reader){s.data, s.data + s.len, false};
+    /* Nothing may be added to no address, not even 0. */
+    return (struct reader){s.data, s.len > 0 ? s.data + s.len : s.data, false};
 }
 static inline size_t reader_left(const struct reader *r)
 {

@@ -110,7 +110,8 @@ enum err file_replace(const char *path, struct slice data, unsigned mode,
         (void)unlink(tmp);
         return err;
     }
-    return file_sync_folder_of(path) ? ERR_OK : fail(why, path, "sync folder of");
+    return file_sync_folder_of(path) ? ERR_OK
+                                     : fail(why, path, "sync folder of");
 }
 
 enum err file_check_private(const char *path, struct errmsg *why)
