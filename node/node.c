@@ -598,7 +598,10 @@ static enum err up_sync(struct node *node, struct errmsg *why)
 static void down_sync(struct node *node)
 {
     store_closing(node->store);
-    uplink_stop(&node->uplink);
+    /* Its last callbacks still find it. */
+    struct uplink *uplink = node->uplink;
+    uplink_stop(&uplink);
+    node->uplink = NULL;
     downlink_free(&node->downlink);
     ancestry_free(&node->ancestry);
 }

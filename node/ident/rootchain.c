@@ -9,13 +9,18 @@
 
 enum { PATH_LEN = 4096, FILE_MODE = 0644 };
 
+struct fork {
+    uint64_t peer;
+    char text[256]; /* "": free */
+};
+
 struct rootchain {
     pthread_mutex_t lock;
     struct rootdoc *docs[ROOTCHAIN_VERSIONS_MAX]; /* of version i + 1 */
     size_t count;
     rootchain_watch_fn *watch;
     void *watch_ctx;
-    struct errmsg fork;
+    struct fork forks[ROOTCHAIN_FORKS_MAX];
     char folder[PATH_LEN];
 };
 
@@ -133,17 +138,57 @@ const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version)
     return doc;
 }
 
-void rootchain_note_fork(struct rootchain *chain, const char *text)
+/* Lock held. What was noted of the peer, or NULL. */
+static struct fork *find_fork(struct rootchain *chain, uint64_t peer)
+{
+    for (size_t i = 0; i < ROOTCHAIN_FORKS_MAX; i++) {
+        if (chain->forks[i].text[0] != 0 && chain->forks[i].peer == peer) {
+            return &chain->forks[i];
+        }
+    }
+    return NULL;
+}
+
+/* Lock held. One with text, or without; NULL: there is none. */
+static struct fork *any_fork(struct rootchain *chain, bool noted)
+{
+    for (size_t i = 0; i < ROOTCHAIN_FORKS_MAX; i++) {
+        if ((chain->forks[i].text[0] != 0) == noted) {
+            return &chain->forks[i];
+        }
+    }
+    return NULL;
+}
+
+void rootchain_note_fork(struct rootchain *chain, uint64_t peer,
+                         const char *text)
 {
     (void)pthread_mutex_lock(&chain->lock);
-    (void)snprintf(chain->fork.text, sizeof chain->fork.text, "%s", text);
+    struct fork *fork = find_fork(chain, peer);
+    fork = fork != NULL ? fork : any_fork(chain, false);
+    if (fork != NULL) {
+        fork->peer = peer;
+        (void)snprintf(fork->text, sizeof fork->text, "%s", text);
+    }
+    (void)pthread_mutex_unlock(&chain->lock);
+}
+
+void rootchain_agrees(struct rootchain *chain, uint64_t peer)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    struct fork *fork = find_fork(chain, peer);
+    if (fork != NULL) {
+        fork->text[0] = 0;
+    }
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
 void rootchain_fork(struct rootchain *chain, struct errmsg *out)
 {
     (void)pthread_mutex_lock(&chain->lock);
-    *out = chain->fork;
+    const struct fork *fork = any_fork(chain, true);
+    (void)snprintf(out->text, sizeof out->text, "%s",
+                   fork != NULL ? fork->text : "");
     (void)pthread_mutex_unlock(&chain->lock);
 }
 

@@ -15,7 +15,10 @@
 
 #include "ident/rootdoc.h"
 
-enum { ROOTCHAIN_VERSIONS_MAX = 1024 };
+enum {
+    ROOTCHAIN_VERSIONS_MAX = 1024,
+    ROOTCHAIN_FORKS_MAX = 16, /* neighbours remembered that do not agree */
+};
 
 struct rootchain;
 
@@ -42,10 +45,12 @@ MUST_USE enum err rootchain_add(struct rootchain *chain, struct slice bytes,
                                 const char *from, bool *added,
                                 uint64_t *version, struct errmsg *why);
 
-/* A neighbour was met whose version differs from ours; `text` says which. The
- * last such text is kept for people until the chain is freed. */
-void rootchain_note_fork(struct rootchain *chain, const char *text);
-/* "" if none was met. */
+/* The neighbour `peer` (node code) has another text of a version; `text` says
+ * which. Kept for people until the two agree again. */
+void rootchain_note_fork(struct rootchain *chain, uint64_t peer,
+                         const char *text);
+void rootchain_agrees(struct rootchain *chain, uint64_t peer);
+/* What was noted of one that does not agree; "" if all do. */
 void rootchain_fork(struct rootchain *chain, struct errmsg *out);
 
 /* Told after each version that was added, on the thread that added it, without

@@ -17,7 +17,7 @@ static enum err forked(const struct sync_env *env, const struct principal *peer,
     (void)snprintf(text, sizeof text,
                    "the node %012llu has another root document version %llu",
                    (unsigned long long)peer->code, (unsigned long long)version);
-    rootchain_note_fork(env->roots, text);
+    rootchain_note_fork(env->roots, peer->code, text);
     log_error(env->log, "ROOT-FORKED", "peer=%012llu version=%llu text=\"%s\"",
               (unsigned long long)peer->code, (unsigned long long)version,
               why->text);
@@ -52,6 +52,8 @@ enum err roots_greeted(struct roots *roots, const struct sync_env *env,
     if (ours == NULL) {
         roots->awaited = version;
         memcpy(roots->awaited_hash.b, hello->root_document.data, HASH_LEN);
+    } else {
+        rootchain_agrees(env->roots, peer->code);
     }
     return ERR_OK;
 }
@@ -69,7 +71,7 @@ enum err roots_take(struct roots *roots, const struct sync_env *env,
     enum err err =
         rootchain_add(env->roots, message->text, from, &added, has, why);
     if (err == ERR_FORKED) {
-        rootchain_note_fork(env->roots, why->text);
+        rootchain_note_fork(env->roots, peer->code, why->text);
         log_error(env->log, "ROOT-FORKED", "peer=%s text=\"%s\"", from,
                   why->text);
     } else if (err != ERR_OK) {
@@ -107,6 +109,7 @@ enum err roots_settled(struct roots *roots, const struct sync_env *env,
         return forked(env, peer, version, why);
     }
     roots->awaited = 0;
+    rootchain_agrees(env->roots, peer->code);
     return ERR_OK;
 }
 

@@ -154,5 +154,9 @@ start "$TOWN"
 start "$VILLAGE"
 everywhere 7
 check "one text everywhere" [ "$(hash_of "$VILLAGE")" = "$left" ]
+no_alarm() { ! alarm "$1" root-forked; }
+for code in "$VILLAGE" "$TOWN" "$COUNTY"; do
+    within "$PATIENCE" "$code alarms no more" no_alarm "$code"
+done
 check "equal" equal
 check "all of it" acked "$TOWN" "$COUNTY"

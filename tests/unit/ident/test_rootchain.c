@@ -410,9 +410,16 @@ static void what_does_not_follow_is_not_added(void **state)
     struct errmsg fork_text;
     rootchain_fork(chain, &fork_text);
     assert_string_equal(fork_text.text, "");
-    rootchain_note_fork(chain, why.text);
+    for (uint64_t peer = 0; peer < 2 * ROOTCHAIN_FORKS_MAX; peer++) {
+        rootchain_note_fork(chain, peer, "it differs");
+    }
     rootchain_fork(chain, &fork_text);
-    assert_string_equal(fork_text.text, why.text);
+    assert_string_equal(fork_text.text, "it differs");
+    for (uint64_t peer = 0; peer < 2 * ROOTCHAIN_FORKS_MAX; peer++) {
+        rootchain_agrees(chain, peer);
+    }
+    rootchain_fork(chain, &fork_text);
+    assert_string_equal(fork_text.text, "");
     assert_int_equal(add(chain, &third, &added, &why), ERR_OK);
     assert_int_equal(newest(chain), 3);
     rootdoc_free(&doc);
