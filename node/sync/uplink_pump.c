@@ -349,25 +349,32 @@ static bool grew(struct uplink *up, const struct store_head *head)
     return send_arrived(&up->send, &head->log);
 }
 
-void uplink_committed(void *ctx, const struct log_id *logs, size_t n)
+/* How long the logs are now. False: none of them is sent. */
+static bool note_growth(struct uplink *up, const struct log_id *logs, size_t n)
 {
-    struct uplink *up = ctx;
     struct store_head head;
     bool any = false;
     for (size_t i = 0; i < n; i++) {
-        if (logs[i].kind == LOG_RECORDS &&
-            store_head(up->env->store, &logs[i], &head) == ERR_OK) {
-            (void)pthread_mutex_lock(&up->lock);
-            bool arrived = grew(up, &head);
-            any = true;
-            (void)pthread_mutex_unlock(&up->lock);
-            if (arrived) {
-                /* Is it of one tree? The rest comes back as well. */
-                restore_log(up->restore, &logs[i]);
-            }
+        if (logs[i].kind != LOG_RECORDS ||
+            store_head(up->env->store, &logs[i], &head) != ERR_OK) {
+            continue;
+        }
+        (void)pthread_mutex_lock(&up->lock);
+        bool arrived = grew(up, &head);
+        (void)pthread_mutex_unlock(&up->lock);
+        any = true;
+        if (arrived) {
+            /* Is it of one tree? The rest comes back as well. */
+            restore_log(up->restore, &logs[i]);
         }
     }
-    if (!any) {
+    return any;
+}
+
+void uplink_committed(void *ctx, const struct log_id *logs, size_t n)
+{
+    struct uplink *up = ctx;
+    if (!note_growth(up, logs, n)) {
         return;
     }
     (void)pthread_mutex_lock(&up->lock);

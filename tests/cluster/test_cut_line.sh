@@ -10,6 +10,7 @@ make_relay "$VILLAGE"
 start_all
 check "import" enter "$VILLAGE" 1 $ROWS
 check "equal" equal
+within "$PATIENCE" "all is acknowledged" is "$VILLAGE" .uplink.behind_entries 0
 bytes=$(line_bytes "$VILLAGE")
 line "$VILLAGE" cut
 
