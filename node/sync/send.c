@@ -200,9 +200,12 @@ static enum catch_up begin(struct send_log *l, uint64_t size)
     return size < l->full_goal ? CATCH_RESUMED : CATCH_INCREMENTAL;
 }
 
-void send_named(struct send *send, const struct log_id *log, uint64_t size)
+bool send_named(struct send *send, const struct log_id *log, uint64_t size)
 {
     struct send_log *l = send_find(send, log);
+    if (l != NULL && l->held > 0) {
+        return false;
+    }
     if (l == NULL && send->heard < SEND_HEARD_MAX) {
         l = MEM_NEW(struct send_log);
         l->log = *log;
@@ -213,6 +216,7 @@ void send_named(struct send *send, const struct log_id *log, uint64_t size)
     if (l != NULL) {
         (void)send_have(send, log, SEND_MORE, size);
     }
+    return true;
 }
 
 bool send_arrived(struct send *send, const struct log_id *log)

@@ -96,8 +96,9 @@ void send_grew(struct send *send, const struct log_id *log, uint64_t size,
 enum catch_up send_have(struct send *send, const struct log_id *log,
                         enum send_verdict verdict, uint64_t size);
 /* The parent holds `size` entries of a log that is not here: what comes of it
- * later is sent from there on. Past SEND_HEARD_MAX of them it is forgotten. */
-void send_named(struct send *send, const struct log_id *log, uint64_t size);
+ * later is sent from there on. Past SEND_HEARD_MAX of them it is forgotten.
+ * False, and nothing noted: it came meanwhile, and can be compared. */
+bool send_named(struct send *send, const struct log_id *log, uint64_t size);
 /* True once, when such a log has come to be here. */
 bool send_arrived(struct send *send, const struct log_id *log);
 /* `size` may be past what this connection sent: an older one's entries were

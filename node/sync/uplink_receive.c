@@ -352,15 +352,33 @@ static void note_above(struct uplink *up, const struct log_id *log,
     store_set_above(up->env->store, log, above, i < n ? n : n + 1);
 }
 
-/* This node lost it; from below it may come again. */
-static void name_log(struct conn *conn, const struct wire_log_have *have)
+/* This node lost it; from below it may come again. True: just now it has. */
+static bool came_meanwhile(struct conn *conn, const struct wire_log_have *have)
 {
     struct uplink *up = conn->up;
     (void)pthread_mutex_lock(&up->lock);
-    if (up->conn == conn && !have->stopped) {
-        send_named(&up->send, &have->log, have->size);
-    }
+    bool came = up->conn == conn && !have->stopped &&
+                !send_named(&up->send, &have->log, have->size);
     (void)pthread_mutex_unlock(&up->lock);
+    return came;
+}
+
+/* The parent names a log that is not here. True: look again. */
+static bool on_lost_log(struct conn *conn, const struct wire_log_have *have)
+{
+    struct uplink *up = conn->up;
+    if (have->size == 0) {
+        return false;
+    }
+    if (is_own(up, &have->log)) {
+        say_log(up, LOG_WARN, "SYNC-RESTORED", &have->log,
+                "the parent holds a log that this node lost");
+        restore_log(up->restore, &have->log);
+        return false;
+    }
+    return up->env->entitled(up->env->ctx, have->log.origin,
+                             up->env->self.code) &&
+           came_meanwhile(conn, have);
 }
 
 static void on_log_have(struct conn *conn, const struct wire_log_have *have)
@@ -370,16 +388,9 @@ static void on_log_have(struct conn *conn, const struct wire_log_have *have)
     if (have->log.kind != LOG_RECORDS) {
         return;
     }
-    if (store_head(up->env->store, &have->log, &head) != ERR_OK) {
-        if (is_own(up, &have->log) && have->size > 0) {
-            say_log(up, LOG_WARN, "SYNC-RESTORED", &have->log,
-                    "the parent holds a log that this node lost");
-            restore_log(up->restore, &have->log);
-        } else if (have->size > 0 &&
-                   up->env->entitled(up->env->ctx, have->log.origin,
-                                     up->env->self.code)) {
-            name_log(conn, have);
-        }
+    if (store_head(up->env->store, &have->log, &head) != ERR_OK &&
+        (!on_lost_log(conn, have) ||
+         store_head(up->env->store, &have->log, &head) != ERR_OK)) {
         return;
     }
     enum send_verdict verdict = judge(conn, &head, have);
@@ -404,7 +415,7 @@ static void begin_unnamed(struct uplink *up, const struct log_id *from,
         if (to != NULL && log_id_cmp(&l->log, to) > 0) {
             break;
         }
-        if (l->state == SEND_UNKNOWN) {
+        if (l->state == SEND_UNKNOWN && !l->heard_of) {
             begin(up, &l->log, SEND_NOTHING, 0);
         }
     }

@@ -123,7 +123,7 @@ static void what_only_the_parent_named_is_sent_from_there_on(void **state)
     struct log_id log = id(1);
     (void)state;
     begin(&s);
-    send_named(&s, &log, 100);
+    assert_true(send_named(&s, &log, 100));
     assert_false(send_arrived(&s, &log));
     nothing_goes(&s);
     grew(&s, 1, 60);
@@ -135,10 +135,26 @@ static void what_only_the_parent_named_is_sent_from_there_on(void **state)
     goes(&s, 1, 101, 130, 10);
     for (uint32_t i = 2; i < SEND_HEARD_MAX + 20; i++) {
         log = id(i);
-        send_named(&s, &log, 1);
+        assert_true(send_named(&s, &log, 1));
     }
     assert_int_equal(s.heard, SEND_HEARD_MAX);
     assert_int_equal(s.logs.count, SEND_HEARD_MAX + 1);
+    send_fini(&s);
+}
+
+/* It was named, and came before this was noted: it is to be compared. */
+static void what_came_while_it_was_named_does_not_wait(void **state)
+{
+    struct send s;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 60);
+    assert_false(send_named(&s, &log, 40));
+    assert_false(send_arrived(&s, &log));
+    assert_int_equal(s.heard, 0);
+    assert_int_equal(send_have(&s, &log, SEND_PREFIX, 40), CATCH_INCREMENTAL);
+    goes(&s, 1, 41, 60, 10);
     send_fini(&s);
 }
 
@@ -487,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_log_that_ended_short_is_sent_again),
         cmocka_unit_test(what_was_unreadable_before_a_restore_is_sent_after_it),
         cmocka_unit_test(what_only_the_parent_named_is_sent_from_there_on),
+        cmocka_unit_test(what_came_while_it_was_named_does_not_wait),
         cmocka_unit_test(nothing_is_sent_before_the_parent_said_what_it_has),
         cmocka_unit_test(a_beginning_is_full_incremental_resumed_or_nothing),
         cmocka_unit_test(the_window_bounds_what_is_in_flight),
