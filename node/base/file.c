@@ -80,7 +80,9 @@ bool file_sync_folder_of(const char *path)
         return false;
     }
     bool ok = fsync(fd) == 0;
+    int saved = errno;
     (void)close(fd);
+    errno = saved;
     return ok;
 }
 
@@ -142,7 +144,11 @@ enum err file_make_dirs(const char *path, struct errmsg *why)
         }
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0700) != 0 && errno != EEXIST) {
+        if (mkdir(part, 0700) == 0) {
+            if (!file_sync_folder_of(part)) {
+                return fail(why, part, "sync folder of");
+            }
+        } else if (errno != EEXIST) {
             return fail(why, part, "create folder");
         }
     }

@@ -17,7 +17,8 @@ MUST_USE enum err file_replace(const char *path, struct slice data,
 MUST_USE bool file_sync_folder_of(const char *path);
 /* Refuses a file that group or others can read (private keys). */
 MUST_USE enum err file_check_private(const char *path, struct errmsg *why);
-/* mkdir -p with mode 0700 for what is missing. */
+/* mkdir -p with mode 0700 for what is missing; what it made survives power
+ * loss. */
 MUST_USE enum err file_make_dirs(const char *path, struct errmsg *why);
 
 #endif

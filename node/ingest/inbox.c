@@ -253,9 +253,14 @@ static bool move(struct job *job, const char *path, const char *draft,
     if (lstat(to, &moved) != 0 || same_content(&job->st, &moved)) {
         return file_sync_folder_of(to) && file_sync_folder_of(path);
     }
-    (void)unlink(receipt);
     put_off(job, "another came under its name while it was read");
-    return give_back(job, to, path);
+    /* Nobody read it: it must not stay in done/ with a receipt. */
+    bool back = give_back(job, to, path) && file_sync_folder_of(path) &&
+                file_sync_folder_of(to);
+    int saved = errno;
+    (void)unlink(receipt);
+    errno = saved;
+    return back;
 }
 
 static void settle(struct job *job, const char *path, const char *draft,

@@ -22,8 +22,9 @@ static char folder[128];
 
 static const char *at(const char *name)
 {
-    static char paths[4][512]; /* folder, slash, NAME_MAX */
-    static unsigned next;
+    /* folder, slash, NAME_MAX; fsync() below is called on other threads */
+    static _Thread_local char paths[4][512];
+    static _Thread_local unsigned next;
     char *path = paths[next++ % 4];
     (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
@@ -175,6 +176,18 @@ static void the_receipt_is_on_the_disk_before_the_file_moves(void **state)
                 syncs.at[0].file_waits);
     assert_true(syncs.at[1].done && !syncs.at[1].file_waits);
     assert_false(syncs.at[2].done);
+}
+
+static void new_folders_are_on_the_disk_before_a_file_moves(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    shell("rm -rf inbox");
+    syncs.n = 0;
+    open_inbox();
+    inbox_close(&inbox);
+    assert_int_equal(syncs.n, 2); /* for done/ and rejected/ */
+    assert_false(syncs.at[0].done || syncs.at[1].done);
 }
 
 /* ---- what is taken ---- */
@@ -481,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         INBOX_TEST(the_receipt_is_on_the_disk_before_the_file_moves),
+        INBOX_TEST(new_folders_are_on_the_disk_before_a_file_moves),
         INBOX_TEST(a_good_file_goes_to_done_with_its_receipt),
         INBOX_TEST(a_file_refused_as_a_whole_goes_to_rejected),
         INBOX_TEST(bad_rows_do_not_reject_the_file),
