@@ -171,13 +171,17 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     }
 }
 
+/* How the stream ended says nothing: all has come or it has not. A parent that
+ * answers fast has ended it before this side had said that it asks no more. */
 static void on_closed(struct rpc_stream *s, void *user, enum err err,
                       const char *text)
 {
     struct pull *p = user;
     (void)s;
-    if (err != ERR_OK) {
-        pull_fail(p, err, text);
+    if (p->log->verified.size < p->range.last) {
+        bool early = err == ERR_OK;
+        pull_fail(p, early ? ERR_PROTOCOL : err,
+                  early ? "the parent ended before all had come" : text);
     }
     (void)pthread_mutex_lock(&p->lock);
     p->closed = true;
