@@ -583,6 +583,37 @@ bool rootdoc_has_signed(const struct rootdoc *doc, const struct hash *key_id)
     return false;
 }
 
+bool rootdoc_signature_fits(const struct rootdoc *doc, size_t i)
+{
+    assert(i < doc->signature_count);
+    const struct signature *s = &doc->signatures[i];
+    return pubkey_verify(s->key, doc->suite, rootdoc_text(doc),
+                         buf_slice(&s->der)) == ERR_OK;
+}
+
+static enum err check_fits(const struct rootdoc *doc, size_t i,
+                           struct errmsg *why)
+{
+    char id[2 * HASH_LEN + 1];
+    if (rootdoc_signature_fits(doc, i)) {
+        return ERR_OK;
+    }
+    str_hex(doc->signatures[i].key_id.b, HASH_LEN, id);
+    return err_set(why, ERR_BAD_SIGNATURE,
+                   "%s: the signature of the key %.16s does not fit; the text "
+                   "was changed after it was signed",
+                   doc->name, id);
+}
+
+enum err rootdoc_check_signatures(const struct rootdoc *doc, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < doc->signature_count; i++) {
+        err = check_fits(doc, i, why);
+    }
+    return err;
+}
+
 /* All of them fit, and each is by a keeper of one of the two. */
 static enum err check_signatures(const struct rootdoc *next,
                                  const struct rootdoc *doc, struct errmsg *why)
@@ -599,12 +630,9 @@ static enum err check_signatures(const struct rootdoc *next,
                            next->name, id, (unsigned long long)doc->version,
                            (unsigned long long)next->version);
         }
-        if (pubkey_verify(s->key, next->suite, rootdoc_text(next),
-                          buf_slice(&s->der)) != ERR_OK) {
-            return err_set(why, ERR_BAD_SIGNATURE,
-                           "%s: the signature of the key %.16s does not fit; "
-                           "the text was changed after it was signed",
-                           next->name, id);
+        enum err err = check_fits(next, i, why);
+        if (err != ERR_OK) {
+            return err;
         }
     }
     return ERR_OK;
@@ -642,7 +670,7 @@ static enum err check_threshold(const struct rootdoc *next,
     return err;
 }
 
-static enum err check_link(const struct rootdoc *next,
+enum err rootdoc_continues(const struct rootdoc *next,
                            const struct rootdoc *doc, struct errmsg *why)
 {
     if (strcmp(next->federation, doc->federation) != 0 ||
@@ -669,7 +697,7 @@ static enum err check_link(const struct rootdoc *next,
 enum err rootdoc_follows(const struct rootdoc *next, const struct rootdoc *doc,
                          struct errmsg *why)
 {
-    enum err err = check_link(next, doc, why);
+    enum err err = rootdoc_continues(next, doc, why);
     if (err == ERR_OK) {
         err = check_signatures(next, doc, why);
     }

@@ -81,6 +81,11 @@ MUST_USE enum err rootdoc_check(const struct rootdoc *doc, const char *expected,
 MUST_USE enum err rootdoc_follows(const struct rootdoc *next,
                                   const struct rootdoc *doc,
                                   struct errmsg *why);
+/* Only what `next` says of itself, nothing of signatures: is it the version
+ * behind `doc`? ERR_GAP, ERR_CONFLICT as above. */
+MUST_USE enum err rootdoc_continues(const struct rootdoc *next,
+                                    const struct rootdoc *doc,
+                                    struct errmsg *why);
 /* The signature line of `key` for the document, appended. ERR_INVALID: the key
  * is not one of the suite, or version 1 is to be signed. */
 MUST_USE enum err rootdoc_sign(const struct rootdoc *doc, const struct key *key,
@@ -117,6 +122,12 @@ const struct rootdoc_decider *rootdoc_keeper(const struct rootdoc *doc,
 size_t rootdoc_signature_count(const struct rootdoc *doc);
 /* Key id of the i-th signature; nothing is said of whether it fits. */
 const struct hash *rootdoc_signer(const struct rootdoc *doc, size_t i);
+/* ERR_BAD_SIGNATURE if one does not fit the text; whose they are, and whether
+ * they suffice, only the version before tells. */
+MUST_USE enum err rootdoc_check_signatures(const struct rootdoc *doc,
+                                           struct errmsg *why);
+/* Verifies the i-th of them. */
+bool rootdoc_signature_fits(const struct rootdoc *doc, size_t i);
 bool rootdoc_has_signed(const struct rootdoc *doc, const struct hash *key_id);
 
 #endif

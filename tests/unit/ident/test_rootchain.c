@@ -274,6 +274,56 @@ static void what_does_not_follow_is_refused_by_name(void **state)
     rootdoc_free(&doc);
 }
 
+/* What a keeper asks before signing, when too few signatures are there. */
+static void a_version_continues_one_text_only(void **state)
+{
+    (void)state;
+    struct rootdoc *doc = first("fed");
+    struct rootdoc *altered = NULL;
+    struct rootdoc *next = NULL;
+    struct buf text = BUF_INIT;
+    struct errmsg why = {{0}};
+    buf_put_slice(&text, rootdoc_bytes(doc));
+    replace(&text, "000000000000 2 3", "000000000000 1 3");
+    assert_int_equal(rootdoc_parse(&altered, buf_slice(&text), "a", &why),
+                     ERR_OK);
+    next_of(doc, "fed", "", &text);
+    assert_int_equal(rootdoc_parse(&next, buf_slice(&text), "n", &why), ERR_OK);
+    assert_int_equal(rootdoc_continues(next, doc, &why), ERR_OK);
+    assert_int_equal(rootdoc_continues(next, altered, &why), ERR_CONFLICT);
+    assert_says(&why, "follows another version 1");
+    assert_int_equal(rootdoc_continues(next, next, &why), ERR_GAP);
+    buf_fini(&text);
+    rootdoc_free(&next);
+    rootdoc_free(&altered);
+    rootdoc_free(&doc);
+}
+
+static void signatures_fit_their_text_only(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FEDS; i++) {
+        struct rootdoc *doc = first(feds[i]);
+        struct rootdoc *next = NULL;
+        struct buf text = BUF_INIT;
+        struct errmsg why = {{0}};
+        next_of(doc, feds[i], "1", &text);
+        replace(&text, "000000000000-3", "000000000000-4");
+        sign_by(&text, feds[i], "2");
+        assert_int_equal(rootdoc_parse(&next, buf_slice(&text), "n", &why),
+                         ERR_OK);
+        assert_false(rootdoc_signature_fits(next, 0));
+        assert_true(rootdoc_signature_fits(next, 1));
+        assert_int_equal(rootdoc_check_signatures(next, &why),
+                         ERR_BAD_SIGNATURE);
+        assert_says(&why, "changed after it was signed");
+        assert_int_equal(rootdoc_check_signatures(doc, &why), ERR_OK);
+        buf_fini(&text);
+        rootdoc_free(&next);
+        rootdoc_free(&doc);
+    }
+}
+
 static void version_1_is_not_signed(void **state)
 {
     (void)state;
@@ -476,6 +526,8 @@ int main(void)
         cmocka_unit_test(who_signed_does_not_change_the_hash),
         cmocka_unit_test(a_stolen_key_is_replaced_by_the_others),
         cmocka_unit_test(what_does_not_follow_is_refused_by_name),
+        cmocka_unit_test(a_version_continues_one_text_only),
+        cmocka_unit_test(signatures_fit_their_text_only),
         cmocka_unit_test(version_1_is_not_signed),
         cmocka_unit_test(a_key_of_the_other_suite_cannot_sign),
         cmocka_unit_test(versions_last_and_are_told),
