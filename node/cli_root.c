@@ -96,10 +96,30 @@ static int fetch(const struct cli_options *o, uint64_t version, json_t *known,
 
 /* ---- showing ---- */
 
+enum mark { NOT_SIGNED, SIGNED, MISFIT };
+
+static enum mark mark_of(const struct rootdoc *doc, const struct hash *key_id)
+{
+    enum mark mark = NOT_SIGNED;
+    for (size_t i = 0; i < rootdoc_signature_count(doc); i++) {
+        if (hash_eq(rootdoc_signer(doc, i), key_id)) {
+            mark = rootdoc_signature_fits(doc, i) ? SIGNED : MISFIT;
+        }
+        if (mark == MISFIT) {
+            break;
+        }
+    }
+    return mark;
+}
+
 static void add_decider(struct cli_table *t, const struct rootdoc *doc,
                         const struct rootdoc_issuer *issuer, unsigned i,
                         bool english)
 {
+    static const char *const marks[][2] = {
+        [NOT_SIGNED] = {"", ""},
+        [SIGNED] = {"已签", "signed"},
+        [MISFIT] = {"签名不符", "does not fit"}};
     char code[CODE_LEN + 1];
     char needs[24];
     char key[2 * HASH_LEN + 1];
@@ -111,10 +131,24 @@ static void add_decider(struct cli_table *t, const struct rootdoc *doc,
     key[SHORT_HASH] = 0;
     const char *cells[] = {i == 0 ? code : "", i == 0 ? needs : "",
                            decider->name, key,
-                           !rootdoc_has_signed(doc, &decider->key_id) ? ""
-                           : english                                  ? "signed"
-                                     : "已签"};
+                           marks[mark_of(doc, &decider->key_id)][english]};
     cli_table_row(t, cells);
+}
+
+/* Those of the version before, whose names only that one knows. */
+static void print_other_signers(const struct rootdoc *doc, bool english)
+{
+    for (size_t i = 0; i < rootdoc_signature_count(doc); i++) {
+        char key[2 * HASH_LEN + 1];
+        if (rootdoc_keeper(doc, rootdoc_signer(doc, i)) == NULL) {
+            str_hex(rootdoc_signer(doc, i)->b, HASH_LEN, key);
+            key[SHORT_HASH] = 0;
+            (void)printf(english ? "Signed also by %s, no keeper of this "
+                                   "version.\n"
+                                 : "另有 %s 的签名，不是本版的保管人。\n",
+                         key);
+        }
+    }
 }
 
 static void print_document(const struct rootdoc *doc, bool english)
@@ -147,6 +181,7 @@ static void print_document(const struct rootdoc *doc, bool english)
                          "it changes by their signatures."
                        : "第一个发布节点的决定人保管本文件："
                          "须由他们签名才能变更。");
+    print_other_signers(doc, english);
 }
 
 static json_t *issuer_json(const struct rootdoc *doc,
@@ -165,8 +200,23 @@ static json_t *issuer_json(const struct rootdoc *doc,
                 issuer->deciders[i].name, "signed",
                 rootdoc_has_signed(doc, &issuer->deciders[i].key_id) ? 1 : 0));
     }
-    return json_pack("{s:s, s:i, s:o}", "code", code, "threshold",
-                     (int)issuer->threshold, "deciders", deciders);
+    return json_pack("{s:s, s:i, s:b, s:o}", "code", code, "threshold",
+                     (int)issuer->threshold, "keepers",
+                     issuer == rootdoc_keepers(doc) ? 1 : 0, "deciders",
+                     deciders);
+}
+
+static json_t *signatures_json(const struct rootdoc *doc)
+{
+    json_t *signatures = json_array();
+    for (size_t i = 0; i < rootdoc_signature_count(doc); i++) {
+        char hex[2 * HASH_LEN + 1];
+        str_hex(rootdoc_signer(doc, i)->b, HASH_LEN, hex);
+        (void)json_array_append_new(
+            signatures, json_pack("{s:s, s:b}", "key_id", hex, "fits",
+                                  rootdoc_signature_fits(doc, i) ? 1 : 0));
+    }
+    return signatures;
 }
 
 /* Takes `known`. */
@@ -183,11 +233,12 @@ static json_t *document_json(const struct rootdoc *doc, json_t *known)
         (void)json_array_append_new(issuers,
                                     issuer_json(doc, rootdoc_issuer(doc, i)));
     }
-    return json_pack("{s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "version",
+    return json_pack("{s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "version",
                      (json_int_t)rootdoc_version(doc), "hash",
                      rootdoc_hash(doc), "federation", rootdoc_federation(doc),
                      "suite", suite_name(rootdoc_suite(doc)), "cas", cas,
-                     "issuers", issuers, "known", known);
+                     "issuers", issuers, "signatures", signatures_json(doc),
+                     "known", known);
 }
 
 static void print_known(json_t *known, bool english)
@@ -204,51 +255,73 @@ static void print_known(json_t *known, bool english)
     }
 }
 
-/* Says whether `doc` follows the document in `path`. */
-static int check_previous(const struct rootdoc *doc, const char *path,
-                          bool english)
+static void print_follows(const struct rootdoc *previous, bool english)
 {
-    struct rootdoc *previous = NULL;
-    struct errmsg why;
-    int rc = load(path, &previous);
-    if (rc == EXIT_OK && rootdoc_follows(doc, previous, &why) != ERR_OK) {
-        rc = cli_fail("%s", why.text);
-    } else if (rc == EXIT_OK) {
-        (void)printf(english ? "It follows version %llu and is signed by "
-                               "enough: it can be published.\n"
-                             : "承接第 %llu 版，签名足够，可以发布。\n",
-                     (unsigned long long)rootdoc_version(previous));
+    (void)printf(english ? "It follows version %llu and is signed by enough: "
+                           "it can be published.\n"
+                         : "承接第 %llu 版，签名足够，可以发布。\n",
+                 (unsigned long long)rootdoc_version(previous));
+}
+
+/* Takes `known`. `follows`: of `previous`, which may be NULL. */
+static int print(const struct root_options *r, const struct rootdoc *doc,
+                 const struct rootdoc *previous, bool follows, json_t *known)
+{
+    struct slice bytes = rootdoc_bytes(doc);
+    if (r->o.json && !r->text) {
+        json_t *object = document_json(doc, known);
+        (void)json_object_set_new(object, "follows",
+                                  previous == NULL ? json_null()
+                                                   : json_boolean(follows));
+        return cli_print_json(object);
     }
-    rootdoc_free(&previous);
-    return rc;
+    if (r->text) {
+        (void)fwrite(bytes.data, 1, bytes.len, stdout);
+    } else {
+        print_document(doc, r->o.english);
+        if (r->file == NULL) {
+            print_known(known, r->o.english);
+        }
+        if (previous != NULL && follows) {
+            print_follows(previous, r->o.english);
+        }
+    }
+    json_decref(known);
+    return EXIT_OK;
+}
+
+/* Whatever is printed, and however: the exit status says whether it holds. */
+static int print_judged(const struct root_options *r, const struct rootdoc *doc,
+                        const struct rootdoc *previous, json_t *known)
+{
+    struct errmsg why;
+    enum err err = previous != NULL ? rootdoc_follows(doc, previous, &why)
+                                    : rootdoc_check_signatures(doc, &why);
+    int rc = print(r, doc, previous, err == ERR_OK, known);
+    return err == ERR_OK ? rc : cli_fail("%s", why.text);
 }
 
 static int show(struct root_options *r)
 {
     json_t *known = json_array();
     struct rootdoc *doc = NULL;
-    int rc = r->file != NULL ? load(r->file, &doc)
+    struct rootdoc *previous = NULL;
+    if (r->file != NULL && r->version > 0) {
+        json_decref(known);
+        return cli_usage("root", "--version is of the running node; a file "
+                                 "holds one");
+    }
+    int rc = r->previous != NULL ? load(r->previous, &previous) : EXIT_OK;
+    if (rc == EXIT_OK) {
+        rc = r->file != NULL ? load(r->file, &doc)
                              : fetch(&r->o, r->version, known, &doc);
-    if (rc != EXIT_OK) {
-        json_decref(known);
-        return rc;
     }
-    if (r->text) {
-        struct slice bytes = rootdoc_bytes(doc);
-        (void)fwrite(bytes.data, 1, bytes.len, stdout);
-        json_decref(known);
-    } else if (r->o.json) {
-        rc = cli_print_json(document_json(doc, known));
+    if (rc == EXIT_OK) {
+        rc = print_judged(r, doc, previous, known);
     } else {
-        print_document(doc, r->o.english);
-        if (r->file == NULL) {
-            print_known(known, r->o.english);
-        }
         json_decref(known);
-        rc = r->previous != NULL
-                 ? check_previous(doc, r->previous, r->o.english)
-                 : EXIT_OK;
     }
+    rootdoc_free(&previous);
     rootdoc_free(&doc);
     return rc;
 }
@@ -333,6 +406,12 @@ static int check_keeper(const struct root_options *r, const struct rootdoc *doc,
         r->key);
 }
 
+static unsigned mode_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_mode & 07777U : FILE_MODE;
+}
+
 static int add_signature(const struct root_options *r,
                          const struct rootdoc *doc, const struct key *key)
 {
@@ -341,10 +420,38 @@ static int add_signature(const struct root_options *r,
     buf_put_slice(&bytes, rootdoc_bytes(doc));
     enum err err = rootdoc_sign(doc, key, &bytes, &why);
     if (err == ERR_OK) {
-        err = file_replace(r->file, buf_slice(&bytes), FILE_MODE, &why);
+        err = file_replace(r->file, buf_slice(&bytes), mode_of(r->file), &why);
     }
     buf_fini(&bytes);
     return err == ERR_OK ? EXIT_OK : cli_fail("%s", why.text);
+}
+
+/* Changes against a text that it does not follow would show a keeper something
+ * else than what is signed, and a signature beside one that does not fit would
+ * only be refused later. */
+static int check_signable(const struct rootdoc *doc,
+                          const struct rootdoc *previous)
+{
+    struct errmsg why;
+    enum err err =
+        previous != NULL ? rootdoc_continues(doc, previous, &why) : ERR_OK;
+    if (err == ERR_OK) {
+        err = rootdoc_check_signatures(doc, &why);
+    }
+    return err == ERR_OK ? EXIT_OK : cli_fail("%s", why.text);
+}
+
+static void print_signing(const struct rootdoc *doc,
+                          const struct rootdoc *previous)
+{
+    (void)printf("Version %llu of the root document of %s, SHA-256 %s\n",
+                 (unsigned long long)rootdoc_version(doc),
+                 rootdoc_federation(doc), rootdoc_hash(doc));
+    if (previous != NULL) {
+        root_print_changes(previous, doc);
+    } else {
+        (void)puts("What changes is shown with --previous FILE.");
+    }
 }
 
 static int sign_with(const struct root_options *r, const struct rootdoc *doc,
@@ -352,7 +459,10 @@ static int sign_with(const struct root_options *r, const struct rootdoc *doc,
 {
     struct hash id;
     suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
-    int rc = check_keeper(r, doc, previous, &id);
+    int rc = check_signable(doc, previous);
+    if (rc == EXIT_OK) {
+        rc = check_keeper(r, doc, previous, &id);
+    }
     if (rc != EXIT_OK) {
         return rc;
     }
@@ -360,9 +470,7 @@ static int sign_with(const struct root_options *r, const struct rootdoc *doc,
         (void)printf("%s: signed by this key already\n", r->file);
         return EXIT_OK;
     }
-    if (previous != NULL) {
-        root_print_changes(previous, doc);
-    }
+    print_signing(doc, previous);
     rc = add_signature(r, doc, key);
     struct rootdoc *now = NULL;
     if (rc == EXIT_OK && (rc = load(r->file, &now)) == EXIT_OK) {
@@ -403,6 +511,17 @@ static int sign(struct root_options *r)
 
 /* ---- publishing ---- */
 
+static void print_published(json_t *result)
+{
+    (void)printf(
+        json_is_true(json_object_get(result, "added"))
+            ? "Version %lld is in force here and goes to the neighbours.\n"
+            : "Version %lld was known here already; version %lld is in "
+              "force.\n",
+        (long long)json_integer_value(json_object_get(result, "version")),
+        (long long)json_integer_value(json_object_get(result, "in_force")));
+}
+
 static int publish(struct root_options *r)
 {
     struct rootdoc *doc = NULL;
@@ -427,12 +546,7 @@ static int publish(struct root_options *r)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
-    (void)printf(
-        json_is_true(json_object_get(result, "added"))
-            ? "Version %lld is in force here and goes to the "
-              "neighbours.\n"
-            : "Version %lld was known here already.\n",
-        (long long)json_integer_value(json_object_get(result, "version")));
+    print_published(result);
     json_decref(result);
     return EXIT_OK;
 }

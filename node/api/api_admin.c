@@ -265,8 +265,10 @@ static enum err do_root_publish(void *ctx, struct admin_call *call,
         log_info(env->log, "ROOT-VERSION", "version=%llu from=operator",
                  (unsigned long long)version);
     }
-    *result = json_pack("{s:I, s:b}", "version", (json_int_t)version, "added",
-                        added ? 1 : 0);
+    *result =
+        json_pack("{s:I, s:b, s:I}", "version", (json_int_t)version, "added",
+                  added ? 1 : 0, "in_force",
+                  (json_int_t)rootdoc_version(rootchain_newest(env->roots)));
     return ERR_OK;
 }
 
