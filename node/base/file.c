@@ -131,26 +131,29 @@ enum err file_check_private(const char *path, struct errmsg *why)
     return ERR_OK;
 }
 
+static enum err make_dir(const char *path, struct errmsg *why)
+{
+    if (mkdir(path, 0700) != 0) {
+        return errno == EEXIST ? ERR_OK : fail(why, path, "create folder");
+    }
+    return file_sync_folder_of(path) ? ERR_OK
+                                     : fail(why, path, "sync folder of");
+}
+
 enum err file_make_dirs(const char *path, struct errmsg *why)
 {
+    enum err err = ERR_OK;
     char part[PATH_MAX];
     size_t len = strlen(path);
     if (len >= sizeof part) {
         return err_set(why, ERR_INVALID, "%s: name too long", path);
     }
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != 0) {
-            continue;
-        }
-        memcpy(part, path, i);
-        part[i] = 0;
-        if (mkdir(part, 0700) == 0) {
-            if (!file_sync_folder_of(part)) {
-                return fail(why, part, "sync folder of");
-            }
-        } else if (errno != EEXIST) {
-            return fail(why, part, "create folder");
+    for (size_t i = 1; err == ERR_OK && i <= len; i++) {
+        if (path[i] == '/' || path[i] == 0) {
+            memcpy(part, path, i);
+            part[i] = 0;
+            err = make_dir(part, why);
         }
     }
-    return ERR_OK;
+    return err;
 }

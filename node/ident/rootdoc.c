@@ -318,6 +318,18 @@ static enum err check_begin(const struct rootdoc *doc, struct errmsg *why)
 
 /* -- documents ------------------------------------------------------------ */
 
+/* Nothing that a terminal would act on, either. */
+static bool is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((text.data[i] < ' ' && text.data[i] != '\n') ||
+            text.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return str_utf8_valid(text);
+}
+
 enum err rootdoc_parse(struct rootdoc **out, struct slice text,
                        const char *name, struct errmsg *why)
 {
@@ -326,8 +338,7 @@ enum err rootdoc_parse(struct rootdoc **out, struct slice text,
         return err_set(why, ERR_TOO_LARGE, "%s: larger than %d bytes", name,
                        (int)ROOTDOC_FILE_MAX);
     }
-    if (!str_utf8_valid(text) ||
-        (text.len > 0 && memchr(text.data, '\r', text.len) != NULL)) {
+    if (!is_plain(text)) {
         return err_set(why, ERR_INVALID,
                        "%s: not UTF-8 text with plain line feeds", name);
     }

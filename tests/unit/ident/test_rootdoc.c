@@ -194,6 +194,8 @@ static void faults_are_refused_naming_the_line(void **state)
         {HEAD CA ISSUER "issuer", "doc:10: cut off"},
         {"creditnode-root 1\r\n", "plain line feeds"},
         {"creditnode-root 1\n\xff\n", "not UTF-8"},
+        {HEAD CA "issuer 340000000000 1 1\ndecider " H1 " \033[2J\n",
+         "plain line feeds"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct rootdoc *doc = NULL;
