@@ -24,9 +24,8 @@ function(fuzz_target source)
                  ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.c)
   fuzz_link(${replay} ${source})
   add_test(NAME fuzz.${target} COMMAND ${replay} ${folder}/seeds)
-  set(leaks "suppressions='${PROJECT_SOURCE_DIR}/tests/support/lsan.supp'")
   set_tests_properties(fuzz.${target} PROPERTIES LABELS quick TIMEOUT 120
-                       ENVIRONMENT "LSAN_OPTIONS=${leaks}:print_suppressions=0")
+                       ENVIRONMENT "${LEAKS}")
 
   if(CREDITNODE_FUZZ)
     add_executable(fuzz_${target} ${source})
