@@ -309,6 +309,8 @@ static void a_relay_that_was_put_back_is_no_fault(void **state)
     node_connect(town, county);
     submit(village, 50, 200);
     await_acked(village, county, &log);
+    struct log_of_size wrapped = {county, own, 2};
+    assert_true(comes_true(is_of_size, &wrapped, WAIT_MS));
     put_back(town);
     /* The county holds more of the village's log than the relay. */
     node_connect(town, county);
