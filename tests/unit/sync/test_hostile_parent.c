@@ -1,6 +1,7 @@
 /* A parent that lies about what it holds of its child's log. */
 #include "fixture.h"
 #include "sync/hello.h"
+#include "sync/source.h"
 
 enum root_answer {
     ROOT_ONE_LESS,   /* the newest note, one entry less than it, no proof */
@@ -19,6 +20,7 @@ struct hostile {
     struct buf bridge;
     struct hash root;
     enum root_answer answer;
+    bool breaks_off; /* sends what it is asked for, and ends with an error */
     _Atomic unsigned roots;
     _Atomic unsigned fetches;
 };
@@ -72,15 +74,35 @@ static void fetch_open(struct rpc_stream *s, void *user)
 {
     (void)user;
     g_hostile.fetches++;
-    rpc_stream_finish(s, ERR_NOT_FOUND, "no");
+    if (!g_hostile.breaks_off) {
+        rpc_stream_finish(s, ERR_NOT_FOUND, "no");
+    }
 }
 
 static void fetch_message(struct rpc_stream *s, void *user,
                           struct slice message)
 {
-    (void)s;
+    const struct hostile *h = &g_hostile;
+    struct source src;
+    struct buf out = BUF_INIT;
     (void)user;
     (void)message;
+    if (!h->breaks_off) {
+        return;
+    }
+    source_init(&src, FEDERATION);
+    for (uint64_t at = 1; at <= h->size; at = src.end + 1) {
+        assert_ok(
+            source_read(&src, h->town->store, &h->log, at, h->size, 256 << 10));
+        assert_ok(source_read_note(&src, h->town->store));
+        struct wire_segment_out seg = source_segment(&src, true, true);
+        buf_clear(&out);
+        wire_put_fetch_reply(&out, &seg);
+        assert_ok(rpc_stream_send(s, &out));
+    }
+    rpc_stream_finish(s, ERR_UNAVAILABLE, "the node is stopping");
+    buf_fini(&out);
+    source_fini(&src);
 }
 
 static const struct rpc_stream_ops fetch_ops = {
@@ -190,10 +212,44 @@ static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
     }
 }
 
+/* All that was asked for has come: how the stream ended tells nothing. */
+static void a_fetch_is_whole_when_its_last_entry_came(void **state)
+{
+    struct hostile *h = &g_hostile;
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v3");
+    *h = (struct hostile){.answer = ROOT_TRUE, .breaks_off = true};
+    h->town = node_new(TOWNSHIP, "t3");
+    h->log = store_own_log(village->store);
+    node_listen(h->town);
+    submit(village, 0, 300);
+    node_connect(village, h->town);
+    await_acked(village, h->town, &h->log);
+    node_stop(village);
+    shell("rm -rf %s", village->path);
+    node_start(village);
+    learn_truth(h);
+    turn_hostile(h);
+
+    node_connect(village, h->town);
+    assert_true(comes_true(recovery_ended, village->name, WAIT_MS));
+    assert_int_equal(h->fetches, 1);
+    assert_int_equal(count_lines("SYNC-RECOVERED", village->name), 1);
+    assert_int_equal(size_of(village, &h->log), h->size);
+    assert_int_equal(state_of(village, &h->log), LOG_CLOSED);
+    node_free(village);
+    node_free(h->town);
+    buf_fini(&h->note);
+    buf_fini(&h->chain);
+    buf_fini(&h->frontier);
+    buf_fini(&h->bridge);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lying_parent_does_not_make_a_node_give_its_log_up),
+        cmocka_unit_test(a_fetch_is_whole_when_its_last_entry_came),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
