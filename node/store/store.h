@@ -213,6 +213,10 @@ MUST_USE enum err store_head(struct store *store, const struct log_id *log,
  * buffer may be NULL. */
 MUST_USE enum err store_note(struct store *store, const struct log_id *log,
                              struct buf *note, struct buf *chain);
+/* Of a forked log: the other signed head, or its successor's where that names
+ * another end. ERR_NOT_FOUND: no such head is kept. */
+MUST_USE enum err store_fork_note(struct store *store, const struct log_id *log,
+                                  struct buf *note);
 /* Calls `fn` for every log in order of log_id_cmp(), from a copy of the list;
  * stops if it returns false. */
 typedef bool store_log_fn(void *ctx, const struct store_head *head);

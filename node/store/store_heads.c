@@ -344,6 +344,38 @@ enum err store_note(struct store *store, const struct log_id *log,
     return read_failed(store, err, &why);
 }
 
+/* What group_fork() wrote: the reason with its length, then the note. */
+static bool take_fork_note(struct slice value, struct buf *note)
+{
+    struct reader r = reader_of(value);
+    (void)reader_bytes(&r, reader_u16(&r));
+    struct slice rest = reader_bytes(&r, reader_left(&r));
+    buf_put_slice(note, rest);
+    return reader_done(&r) && rest.len > 0;
+}
+
+enum err store_fork_note(struct store *store, const struct log_id *log,
+                         struct buf *note)
+{
+    struct log_slot *slot = heads_find(&store->heads, log);
+    if (slot == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    enum err err = db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct errmsg why;
+    struct buf value = BUF_INIT;
+    err = append_part(store, slot->id, PART_FORK, &value, &why);
+    db_leave(store);
+    if (err == ERR_OK && !take_fork_note(buf_slice(&value), note)) {
+        err = ERR_NOT_FOUND;
+    }
+    buf_fini(&value);
+    return read_failed(store, err, &why);
+}
+
 /* ---- tiers above ---- */
 
 void store_set_above(struct store *store, const struct log_id *log,

@@ -321,6 +321,8 @@ MUST_USE enum err writer_push(struct store *s, struct item **item);
 /* Runs `fn` on the writer thread, alone, and waits for it. */
 MUST_USE enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                              struct errmsg *why);
+/* Calls the watchers for what a committed group changed. Writer thread. */
+void writer_tell(struct store *s, const struct group *g);
 /* Commits `batch`; after a doubtful outcome opens the database again and
  * reads back. Writer, or before it runs. */
 MUST_USE enum err writer_commit(struct store *s, void *batch,

@@ -496,6 +496,9 @@ static enum err do_fork(struct store *s, void *ctx, struct errmsg *why)
         group_fork(&g, t, c->note, c->reason);
         err = group_commit(&g, why);
     }
+    if (err == ERR_OK) {
+        writer_tell(s, &g);
+    }
     group_fini(&g);
     return err;
 }

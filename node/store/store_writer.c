@@ -236,7 +236,7 @@ static void try_again(struct store *s)
 
 /* ---- one turn ---- */
 
-static void call_watchers(struct store *s, const struct group *g)
+void writer_tell(struct store *s, const struct group *g)
 {
     struct log_id *logs = mem_alloc((g->touched_n + 1) * sizeof(*logs));
     size_t n = 0;
@@ -330,7 +330,7 @@ static enum err run_group(struct store *s, struct item *items)
     enum err first = items->err;
     finish_all(s, items);
     if (err == ERR_OK) {
-        call_watchers(s, &g);
+        writer_tell(s, &g);
     }
     group_fini(&g);
     return first;

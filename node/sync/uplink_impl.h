@@ -3,6 +3,7 @@
  *   uplink.c          the connection: carries out what link.h decides
  *   uplink_receive.c  what the parent says: Hello, Have, Ack, Stop, Want
  *   uplink_pump.c     what goes up: fills the window with segments
+ *   uplink_fork.c     what the parent is told of a forked log
  *   restore.c         an own log that was rolled back
  *
  * Threads: a connection's callbacks come one at a time; the pump runs on the
@@ -35,6 +36,7 @@ struct conn {
     /* uplink.lock */
     struct rpc_stream *stream;
     bool dialing;      /* whoever opens the stream still has it in hand */
+    bool introduced;   /* Hello came, root documents that it lacks went */
     bool paged;        /* at least one Have came */
     bool all_told;     /* the last page came */
     bool blocked;      /* the stream's window is full */
@@ -87,9 +89,17 @@ void uplink_retry_later(struct uplink *up);
 bool uplink_run(struct uplink *up, pool_fn *fn, void *ctx);
 void uplink_job_done(struct uplink *up);
 
-/* uplink_receive.c */
+/* uplink_fork.c */
 /* This node's signed head of a log of which the parent's copy is another. */
 void uplink_send_evidence(struct uplink *up, const struct log_id *log);
+/* A log that is forked here, and what the parent has of it: of the two heads
+ * goes the one that its copy contradicts, if there is one. */
+void uplink_tell_fork(struct uplink *up, const struct store_head *head,
+                      const struct wire_log_have *have);
+/* The same for a log of which the parent acknowledged so many entries. */
+void uplink_forked(struct uplink *up, const struct log_id *log, uint64_t acked);
+
+/* uplink_receive.c */
 /* What the parent lacks of the root document's versions goes to it. */
 void uplink_send_roots(struct uplink *up);
 void uplink_message(struct conn *conn, struct slice message);

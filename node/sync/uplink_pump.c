@@ -338,15 +338,38 @@ void uplink_drained(struct conn *conn)
     uplink_pump(up, STRAND_TURNS);
 }
 
-/* Lock held. True: the parent named it before it came. */
-static bool grew(struct uplink *up, const struct store_head *head)
+/* What the growth of a log is to others. */
+struct growth {
+    bool arrived;   /* the parent named it before it came */
+    uint64_t acked; /* of a log that forked now; else 0 */
+};
+
+/* Lock held. */
+static struct growth grew(struct uplink *up, const struct store_head *head)
 {
     send_grew(&up->send, &head->log, head->frontier.size,
               up->conn != NULL && up->conn->all_told);
+    const struct send_log *l = send_find(&up->send, &head->log);
+    struct growth g = {.arrived = send_arrived(&up->send, &head->log)};
     if (head->state == LOG_FORKED) {
+        g.acked = !l->barred && l->state == SEND_LIVE ? l->acked : 0;
         send_bar(&up->send, &head->log);
     }
-    return send_arrived(&up->send, &head->log);
+    return g;
+}
+
+static void note_log(struct uplink *up, const struct store_head *head)
+{
+    (void)pthread_mutex_lock(&up->lock);
+    struct growth g = grew(up, head);
+    (void)pthread_mutex_unlock(&up->lock);
+    if (g.arrived) {
+        /* Is it of one tree? The rest comes back as well. */
+        restore_log(up->restore, &head->log);
+    }
+    if (g.acked > 0) {
+        uplink_forked(up, &head->log, g.acked);
+    }
 }
 
 /* How long the logs are now. False: none of them is sent. */
@@ -355,17 +378,10 @@ static bool note_growth(struct uplink *up, const struct log_id *logs, size_t n)
     struct store_head head;
     bool any = false;
     for (size_t i = 0; i < n; i++) {
-        if (logs[i].kind != LOG_RECORDS ||
-            store_head(up->env->store, &logs[i], &head) != ERR_OK) {
-            continue;
-        }
-        (void)pthread_mutex_lock(&up->lock);
-        bool arrived = grew(up, &head);
-        (void)pthread_mutex_unlock(&up->lock);
-        any = true;
-        if (arrived) {
-            /* Is it of one tree? The rest comes back as well. */
-            restore_log(up->restore, &logs[i]);
+        if (logs[i].kind == LOG_RECORDS &&
+            store_head(up->env->store, &logs[i], &head) == ERR_OK) {
+            note_log(up, &head);
+            any = true;
         }
     }
     return any;

@@ -212,37 +212,14 @@ static void on_hello(struct conn *conn, const struct wire_hello *hello)
         }
         (void)pthread_mutex_unlock(&up->lock);
         parent_has(conn, has);
+        (void)pthread_mutex_lock(&up->lock);
+        conn->introduced = true;
+        (void)pthread_mutex_unlock(&up->lock);
     }
     learn_ancestors(up, &hello->sealing_chain);
 }
 
 /* ---- Have ---- */
-
-void uplink_send_evidence(struct uplink *up, const struct log_id *log)
-{
-    struct buf note = BUF_INIT;
-    struct buf chain = BUF_INIT;
-    struct buf message = BUF_INIT;
-    enum err err = store_note(up->env->store, log, &note, &chain);
-    if (err == ERR_OK) {
-        wire_put_evidence(&message, &(struct wire_evidence){
-                                        .log = *log,
-                                        .note = buf_slice(&note),
-                                        .chain = buf_slice(&chain),
-                                    });
-        (void)pthread_mutex_lock(&up->lock);
-        err = up->conn != NULL && up->conn->roots.has != 0 /* greeted */
-                  ? rpc_stream_send(up->conn->stream, &message)
-                  : ERR_UNAVAILABLE;
-        (void)pthread_mutex_unlock(&up->lock);
-    }
-    if (err != ERR_OK) {
-        say_log(up, LOG_WARN, "SYNC-EVIDENCE", log, err_text(err));
-    }
-    buf_fini(&message);
-    buf_fini(&note);
-    buf_fini(&chain);
-}
 
 static bool is_own(const struct uplink *up, const struct log_id *log)
 {
@@ -288,6 +265,9 @@ static enum send_verdict judge(struct conn *conn, const struct store_head *head,
         say_log(up, LOG_WARN, "SYNC-STOPPED", &have->log,
                 have->stopped ? "the parent takes no more of it"
                               : "forked here");
+        if (!have->stopped && have->size > 0) {
+            uplink_tell_fork(up, head, have);
+        }
         return SEND_REFUSED;
     }
     if (have->size == 0) {

@@ -529,6 +529,15 @@ static void a_tampered_segment_is_refused(void **state)
     assert_same_log(village.store, township.store, &log);
 }
 
+static void on_forked(void *ctx, const struct log_id *logs, size_t n)
+{
+    struct store_head head;
+    unsigned *told = ctx;
+    assert_int_equal(n, 1);
+    assert_ok(store_head(township.store, &logs[0], &head));
+    *told += head.state == LOG_FORKED;
+}
+
 static void a_forked_log_stops_for_good(void **state)
 {
     (void)state;
@@ -536,10 +545,19 @@ static void a_forked_log_stops_for_good(void **state)
     struct store_head head;
     submit_many(village.store, 0, 20);
     copy_log(village.store, township.store, &log);
+    unsigned told = 0;
+    struct buf note = BUF_INIT;
+    assert_int_equal(store_fork_note(township.store, &log, &note),
+                     ERR_NOT_FOUND);
+    store_watch(township.store, on_forked, &told);
     assert_ok(store_mark_forked(township.store, &log, slice_str("other note"),
                                 "two heads of size 21"));
-    assert_ok(store_mark_forked(township.store, &log, slice_str("other note"),
-                                "again"));
+    assert_ok(store_mark_forked(township.store, &log, slice_str("x"), "again"));
+    store_unwatch(township.store, on_forked, &told);
+    assert_int_equal(told, 1);
+    assert_ok(store_fork_note(township.store, &log, &note));
+    assert_string_equal(buf_cstr(&note), "other note");
+    buf_fini(&note);
     submit_many(village.store, 20, 5);
     assert_int_equal(
         append(township.store, segment_of(village.store, &log, 22, 26), NULL),

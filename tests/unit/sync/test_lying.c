@@ -405,6 +405,70 @@ static void two_signed_heads_that_disagree_fork_the_log(void **state)
     node_free(town);
 }
 
+struct fork_awaited {
+    struct node *node;
+    struct log_id log;
+};
+static bool is_forked(void *ctx)
+{
+    struct fork_awaited *f = ctx;
+    return state_of(f->node, &f->log) == LOG_FORKED;
+}
+
+/* The parent above has what this node has, and never meets the twin: it learns
+ * of the fork from the other head, whether or not the line was up then. */
+static void tell_fork_above(bool line_is_up, const char *names[4])
+{
+    struct node *village = node_new(VILLAGE, names[0]);
+    struct node *town = node_new(TOWNSHIP, names[2]);
+    struct node *county = node_new(COUNTY, names[3]);
+    struct log_id log = store_own_log(village->store);
+    submit(village, 0, 8);
+    node_stop(village);
+    shell("cp -r %s %s/%s && cp -r %s %s/%s.keys", village->path, fed_dir,
+          names[1], village->keys, fed_dir, names[1]);
+    node_start(village);
+    struct node *twin = node_new(VILLAGE, names[1]);
+    submit(village, 100, 8);
+    submit(twin, 200, 8);
+    node_listen(county);
+    node_listen(town);
+    node_connect(town, county);
+    struct liar *l = liar_new(village, town);
+    tell(l, village, &log, 1, 17, leave);
+    await_ack(l, 17);
+    await_acked(town, county, &log);
+    if (!line_is_up) {
+        node_disconnect(town);
+    }
+    tell(l, twin, &log, 1, 17, leave);
+    (void)await_stop(l);
+    assert_int_equal(state_of(town, &log), LOG_FORKED);
+    if (!line_is_up) {
+        node_connect(town, county);
+    }
+    struct fork_awaited f = {county, log};
+    assert_true(comes_true(is_forked, &f, WAIT_MS));
+    assert_int_equal(count_lines("SYNC-EVIDENCE", names[2]), 0);
+    liar_free(l);
+    node_free(village);
+    node_free(twin);
+    node_free(town);
+    node_free(county);
+}
+
+static void a_fork_is_told_above_at_once(void **state)
+{
+    (void)state;
+    tell_fork_above(true, (const char *[]){"v8", "v8twin", "t8", "c8"});
+}
+
+static void a_fork_is_told_above_when_the_line_is_back(void **state)
+{
+    (void)state;
+    tell_fork_above(false, (const char *[]){"v9", "v9twin", "t9", "c9"});
+}
+
 /* Of one child, whatever stream they come by. */
 static void a_child_has_so_many_logs_over_all_its_streams(void **state)
 {
@@ -480,6 +544,8 @@ int main(void)
         cmocka_unit_test(a_log_of_a_foreign_subtree_is_refused_by_name),
         cmocka_unit_test(a_gap_is_refused_by_number),
         cmocka_unit_test(two_signed_heads_that_disagree_fork_the_log),
+        cmocka_unit_test(a_fork_is_told_above_at_once),
+        cmocka_unit_test(a_fork_is_told_above_when_the_line_is_back),
         cmocka_unit_test(a_child_has_so_many_logs_over_all_its_streams),
         cmocka_unit_test(rubbish_ends_the_stream_and_names_the_field),
     };
