@@ -4,16 +4,22 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 
+/* `theirs` is the hash of the peer's text of the version of `ours`. */
 static enum err forked(const struct sync_env *env, const struct principal *peer,
-                       uint64_t version, struct errmsg *why)
+                       const uint8_t theirs[HASH_LEN],
+                       const struct rootdoc *ours, struct errmsg *why)
 {
+    uint64_t version = rootdoc_version(ours);
+    char hex[2 * HASH_LEN + 1];
+    char text[256];
+    str_hex(theirs, HASH_LEN, hex);
     enum err err = err_set(
         why, ERR_FORKED,
-        "another root document version %llu than this node's; find out with "
-        "the federation who signed two",
-        (unsigned long long)version);
-    char text[256];
+        "another root document version %llu than this node's: hash %s, this "
+        "node's %s; find out with the federation who signed two",
+        (unsigned long long)version, hex, rootdoc_hash(ours));
     (void)snprintf(text, sizeof text,
                    "the node %012llu has another root document version %llu",
                    (unsigned long long)peer->code, (unsigned long long)version);
@@ -46,7 +52,7 @@ enum err roots_greeted(struct roots *roots, const struct sync_env *env,
         return err_set(why, ERR_PROTOCOL, "Hello.root_document: not a hash");
     }
     if (ours != NULL && !is_hash(ours, hello->root_document)) {
-        return forked(env, peer, version, why);
+        return forked(env, peer, hello->root_document.data, ours, why);
     }
     *has = version;
     if (ours == NULL) {
@@ -106,7 +112,7 @@ enum err roots_settled(struct roots *roots, const struct sync_env *env,
                        (unsigned long long)version);
     }
     if (!is_hash(doc, slice_of(roots->awaited_hash.b, HASH_LEN))) {
-        return forked(env, peer, version, why);
+        return forked(env, peer, roots->awaited_hash.b, doc, why);
     }
     roots->awaited = 0;
     rootchain_agrees(env->roots, peer->code);
