@@ -407,7 +407,7 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
     struct wire_message m;
     struct errmsg why;
     (void)s;
-    if (in == NULL || !in->greeted || in->roots.awaited != 0 ||
+    if (in == NULL || !in->greeted || in->refused || in->roots.awaited != 0 ||
         atomic_load(&in->generation) !=
             trust_generation(in->down->env->trust) ||
         wire_get_child(message, &m, &why) != ERR_OK || m.kind != WIRE_SEGMENT) {
@@ -426,16 +426,24 @@ static void on_rest(struct rpc_stream *s, void *user)
     inflow_rest(user);
 }
 
+/* What the child sent behind it is on its way here still. */
+static void refuse(struct inflow *in, enum err err, const char *text)
+{
+    in->refused = true;
+    rpc_stream_finish(in->stream, err, text);
+}
+
 static void on_message(struct rpc_stream *s, void *user, struct slice message)
 {
     struct inflow *in = user;
-    if (in == NULL) {
+    (void)s;
+    if (in == NULL || in->refused) {
         return;
     }
     struct downlink *down = in->down;
     struct errmsg why = {""};
     if (!still_welcome(in, &why)) {
-        rpc_stream_finish(s, ERR_DENIED, why.text);
+        refuse(in, ERR_DENIED, why.text);
         return;
     }
     note_message(in);
@@ -448,7 +456,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
         log_warn(down->env->log, "SYNC-REFUSED", "child=%012llu text=\"%s\"",
                  (unsigned long long)in->peer.code, why.text);
         downlink_refused(in, why.text);
-        rpc_stream_finish(s, err, why.text);
+        refuse(in, err, why.text);
     }
 }
 

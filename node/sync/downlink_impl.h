@@ -54,6 +54,7 @@ struct inflow {
     /* Stream callbacks only. */
     struct recv *recv;
     bool greeted;
+    bool refused;           /* the stream is ending: the rest is dropped */
     bool paging;            /* Have pages are still to be sent */
     struct log_id paged_to; /* last log of the last page */
     struct roots roots;     /* `has`: lock */

@@ -618,11 +618,24 @@ static void note_message(struct conn *conn)
     }
 }
 
+/* What comes by one that was given up says nothing any more. */
+static bool is_current(struct conn *conn)
+{
+    struct uplink *up = conn->up;
+    (void)pthread_mutex_lock(&up->lock);
+    bool current = up->conn == conn;
+    (void)pthread_mutex_unlock(&up->lock);
+    return current;
+}
+
 void uplink_message(struct conn *conn, struct slice message)
 {
     struct uplink *up = conn->up;
     struct wire_message m;
     struct errmsg why;
+    if (!is_current(conn)) {
+        return;
+    }
     enum err err = wire_get_parent(message, &m, &why);
     if (err == ERR_OK && !conn->greeted && m.kind != WIRE_HELLO) {
         err = err_set(&why, ERR_PROTOCOL, "the first message is no Hello");
