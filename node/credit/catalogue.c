@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "credit/catalogue_directives.h"
 
 #define LIST(name)                                                             \
     static const struct enum_list name = {name##_words, ARRAY_LEN(name##_words)}
@@ -424,17 +425,6 @@ static const struct catalogue_field penalty_fields[] = {
     DIVISION_FIELD,
 };
 
-static const struct catalogue_item licence = {
-    ITEM_LICENCE,   "licence",
-    "行政许可",     "administrative licence",
-    licence_fields, ARRAY_LEN(licence_fields)};
-static const struct catalogue_item penalty = {
-    ITEM_PENALTY,   "penalty",
-    "行政处罚",     "administrative penalty",
-    penalty_fields, ARRAY_LEN(penalty_fields)};
-
-static const struct catalogue_item *const items[] = {&licence, &penalty};
-
 _Static_assert(ARRAY_LEN(licence_fields) <= CATALOGUE_FIELDS_MAX &&
                    ARRAY_LEN(penalty_fields) <= CATALOGUE_FIELDS_MAX,
                "a record has room for every field");
@@ -448,6 +438,26 @@ static const uint8_t penalty_places[FIELD_ID_END] = {
     0,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
     13, 0,  14, 15, 0,  0,  16, 17, 18, 19, 20, 21, 22, 23,
     0,  24, 25, 26, 27, 28, 29, 30, 31, 32, 0,  33, 34};
+
+static const struct catalogue_item licence = {ITEM_LICENCE,
+                                              "licence",
+                                              "行政许可",
+                                              "administrative licence",
+                                              FAMILY_RECORDS,
+                                              licence_fields,
+                                              ARRAY_LEN(licence_fields),
+                                              licence_places};
+static const struct catalogue_item penalty = {ITEM_PENALTY,
+                                              "penalty",
+                                              "行政处罚",
+                                              "administrative penalty",
+                                              FAMILY_RECORDS,
+                                              penalty_fields,
+                                              ARRAY_LEN(penalty_fields),
+                                              penalty_places};
+
+static const struct catalogue_item *const items[] = {
+    &licence, &penalty, &catalogue_listing, &catalogue_removal};
 
 const struct catalogue_item *catalogue_item(uint16_t id)
 {
@@ -470,9 +480,8 @@ size_t catalogue_place(const struct catalogue_item *item, uint16_t field_id)
     if (field_id >= FIELD_ID_END) {
         return PLACE_NONE;
     }
-    const uint8_t *places =
-        item->id == ITEM_LICENCE ? licence_places : penalty_places;
-    return places[field_id] > 0 ? places[field_id] - 1U : PLACE_NONE;
+    return item->places[field_id] > 0 ? item->places[field_id] - 1U
+                                      : PLACE_NONE;
 }
 
 const struct enum_word *catalogue_word(const struct enum_list *list,

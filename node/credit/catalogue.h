@@ -11,9 +11,17 @@
 #include "base/buf.h"
 #include "mlog/entry.h"
 
-enum { CATALOGUE_VERSION = 1, CATALOGUE_FIELDS_MAX = 40 };
+enum { CATALOGUE_VERSION = 2, CATALOGUE_FIELDS_MAX = 40 };
 
-enum item_id { ITEM_LICENCE = 1, ITEM_PENALTY = 2 };
+enum item_id {
+    ITEM_LICENCE = 1,
+    ITEM_PENALTY = 2,
+    ITEM_LISTING = 16, /* a subject goes on a list */
+    ITEM_REMOVAL = 17, /* and off it */
+};
+
+/* Items of one family come in one kind of file. */
+enum item_family { FAMILY_RECORDS, FAMILY_DIRECTIVES };
 
 enum field_id {
     FIELD_DIGEST = 1, /* reserved: record.h */
@@ -56,6 +64,14 @@ enum field_id {
     FIELD_PROJECT_NAME = 38,
     FIELD_KIND_2 = 39,
     FIELD_DIVISION = 40,
+    FIELD_LIST = 41,
+    FIELD_COLOUR = 42,
+    FIELD_DOMAIN = 43,
+    FIELD_NOTICE_NO = 44,
+    FIELD_NOTICE_DATE = 45,
+    FIELD_MEASURES = 46,
+    FIELD_REMOVAL_TERMS = 47,
+    FIELD_LISTED_NO = 48, /* document number of the listing that ends */
     FIELD_ID_END,
 };
 
@@ -127,12 +143,33 @@ struct catalogue_item {
     const char *name; /* "licence" */
     const char *label_zh;
     const char *label_en;
+    enum item_family family;
     const struct catalogue_field *fields; /* in order of id */
     size_t count;
+    const uint8_t *places; /* by field id: place + 1, 0: none */
 };
 
 /* FIELD_CATEGORY */
 enum category { CATEGORY_ORG = 1, CATEGORY_PERSON = 2, CATEGORY_BUSINESS = 3 };
+/* FIELD_COLOUR */
+enum colour { COLOUR_RED = 1, COLOUR_BLACK = 2, COLOUR_WATCH = 3 };
+/* FIELD_DOMAIN: 国办发〔2020〕49号 §6; good faith is the red lists'. */
+enum domain {
+    DOMAIN_GOOD_FAITH = 1,
+    DOMAIN_LIFE = 2,
+    DOMAIN_MARKET = 3,
+    DOMAIN_LEGAL_DUTY = 4,
+    DOMAIN_DEFENCE = 5,
+};
+/* What a list is, by the value of FIELD_LIST. */
+struct catalogue_list {
+    uint16_t id;
+    enum colour colour;
+    enum domain domain; /* 0: the decision says */
+    const char *name;   /* "dishonest-debtors" */
+    const char *label_zh;
+    const char *label_en;
+};
 /* FIELD_REP_ID_TYPE, FIELD_PERSON_ID_TYPE: codes of GA/T 517 */
 enum { ID_TYPE_CITIZEN = 111, ID_TYPE_OTHER = 990 };
 
@@ -140,6 +177,10 @@ enum { ID_TYPE_CITIZEN = 111, ID_TYPE_OTHER = 990 };
 const struct catalogue_item *catalogue_item(uint16_t id);
 /* All items, in order of id. */
 const struct catalogue_item *const *catalogue_items(size_t *count);
+/* NULL: no list of this catalogue. */
+const struct catalogue_list *catalogue_list(uint16_t id);
+const char *colour_name(unsigned colour);
+const char *domain_name(unsigned domain);
 /* Place of a field, or PLACE_NONE. Constant time. */
 size_t catalogue_place(const struct catalogue_item *item, uint16_t field_id);
 /* The word of a list; NULL: not enumerated. */

@@ -207,6 +207,11 @@ static bool put_clear(const struct record *r, struct buf *out)
     return personal;
 }
 
+void record_put_values(const struct record *r, struct buf *out)
+{
+    (void)put_clear(r, out);
+}
+
 void record_aad(uint64_t origin, const uint8_t key[RECORD_KEY_LEN],
                 uint16_t field_id, uint8_t out[RECORD_AAD_LEN])
 {
@@ -360,6 +365,14 @@ static enum err take_body(struct record *r, struct slice body)
         }
     }
     return in.bad ? ERR_INVALID : ERR_OK;
+}
+
+enum err record_take_values(struct record *out,
+                            const struct catalogue_item *item,
+                            struct slice body)
+{
+    record_init(out, item);
+    return take_body(out, body);
 }
 
 enum err record_from_entry(const struct entry *e, struct record *out)

@@ -106,6 +106,14 @@ MUST_USE enum err record_to_entry(const struct record *r,
  * ERR_INVALID: a malformed body. Values borrow from the entry. */
 MUST_USE enum err record_from_entry(const struct entry *e, struct record *out);
 
+/* Appends the clear values as protobuf fields, in order of id. */
+void record_put_values(const struct record *r, struct buf *out);
+/* Takes them from `body` into a record of item `item`, borrowed. ERR_INVALID.
+ */
+MUST_USE enum err record_take_values(struct record *out,
+                                     const struct catalogue_item *item,
+                                     struct slice body);
+
 /* The digest at the head of a record's body: equal digests under one record
  * key mean an unchanged record. False if there is none. */
 MUST_USE bool record_digest(struct slice body, uint8_t out[RECORD_DIGEST_LEN]);

@@ -56,6 +56,17 @@ static const struct {
      "与本文件前面的行重复"},
     {"column-count", "the row has another number of cells than the header",
      "列数与表头不一致"},
+    {"list-colour", "the list is of another colour", "红黑标识与名单类型不符"},
+    {"list-domain", "the list is of another domain", "失信领域与名单类型不符"},
+    {"notice-order", "the notice comes after the decision",
+     "告知日期晚于认定日期"},
+    {"from-order", "in force before it was decided", "起始日期早于认定日期"},
+    {"authority-area", "an authority outside this node's area",
+     "认定机关不在本节点辖区"},
+    {"listed-already", "the subject is on this list by this decision already",
+     "该主体已按此决定列入该名单"},
+    {"not-listed", "no listing in force by this document number",
+     "没有该文书号下的有效列入"},
     {"row-too-large", "the row is too large for a record", "整行数据过大"},
     {"csv-form", "quotes do not fit: not a CSV row",
      "CSV格式错误（引号不匹配）"},
@@ -557,6 +568,9 @@ static bool has_org_identity(const struct check *c)
 static const struct enum_word *word_of(const struct check *c, uint16_t field_id)
 {
     size_t place = catalogue_place(c->r->item, field_id);
+    if (place == PLACE_NONE) {
+        return NULL;
+    }
     return catalogue_word(c->r->item->fields[place].values,
                           c->r->values[place]);
 }
@@ -706,12 +720,45 @@ static void check_clear_text(struct check *c)
     }
 }
 
+/* What the list is and what the decision says of it; the order that the law
+ * gives (国办发〔2020〕49号 §8): notice, decision, listing. */
+static void check_listing(struct check *c)
+{
+    const struct enum_word *word = word_of(c, FIELD_LIST);
+    const struct catalogue_list *list =
+        word != NULL ? catalogue_list(word->value) : NULL;
+    const struct enum_word *colour = word_of(c, FIELD_COLOUR);
+    const struct enum_word *domain = word_of(c, FIELD_DOMAIN);
+    uint32_t notice = date_of(c, FIELD_NOTICE_DATE);
+    uint32_t decided = date_of(c, FIELD_DECIDED);
+    if (list != NULL && colour != NULL && colour->value != list->colour) {
+        report(c, catalogue_place(c->r->item, FIELD_COLOUR), "list-colour");
+    }
+    if (list != NULL && list->domain != 0 && domain != NULL &&
+        domain->value != list->domain) {
+        report(c, catalogue_place(c->r->item, FIELD_DOMAIN), "list-domain");
+    }
+    if (list != NULL && list->domain == 0 && domain == NULL &&
+        list->colour == COLOUR_BLACK) {
+        report(c, catalogue_place(c->r->item, FIELD_DOMAIN), "missing");
+    }
+    if (notice != 0 && decided != 0 && notice > decided) {
+        report(c, catalogue_place(c->r->item, FIELD_NOTICE_DATE),
+               "notice-order");
+    }
+    if (decided != 0 && date_of(c, FIELD_FROM) != 0 &&
+        date_of(c, FIELD_FROM) < decided) {
+        report(c, catalogue_place(c->r->item, FIELD_FROM), "from-order");
+    }
+}
+
 size_t rules_record(struct record *r, enum column_set set, uint64_t broken,
                     uint32_t today, rules_breach_fn *breach, void *ctx)
 {
     struct check c = {
         .r = r, .set = set, .broken = broken, .breach = breach, .ctx = ctx};
-    if (set == SET_2016 && !has(&c, FIELD_CATEGORY)) {
+    bool has_category = catalogue_place(r->item, FIELD_CATEGORY) != PLACE_NONE;
+    if (has_category && set == SET_2016 && !has(&c, FIELD_CATEGORY)) {
         complete_2016(&c);
     }
     learn(&c);
@@ -721,5 +768,8 @@ size_t rules_record(struct record *r, enum column_set set, uint64_t broken,
     check_citizen(&c, FIELD_REP_ID_TYPE, FIELD_REP_ID);
     check_dates(&c, today);
     check_clear_text(&c);
+    if (r->item->id == ITEM_LISTING) {
+        check_listing(&c);
+    }
     return c.count;
 }

@@ -36,6 +36,14 @@ const struct rootdoc *rootchain_newest(struct rootchain *chain);
 /* NULL: not known here. */
 const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version);
 
+/* Whose deciders judge what ends at entry `number` of the directives log
+ * `incarnation` of `code`: those in force, or those before them where the
+ * versions since say so. NULL: nobody may issue there. */
+const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
+                                                  uint64_t code,
+                                                  uint64_t incarnation,
+                                                  uint64_t number);
+
 /* Takes the next version, durably, and puts it in force; `from` (peer or path)
  * stands in messages. `*added` is false if it was known already; `*version` is
  * the document's.

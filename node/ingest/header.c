@@ -271,14 +271,18 @@ bool header_is_deletion(struct slice operation)
 
 /* Number of the item that most columns belong to; ITEMS_MAX if two have as
  * many. */
-static size_t choose_item(const struct slice *cells, size_t count)
+static size_t choose_item(enum item_family family, const struct slice *cells,
+                          size_t count)
 {
     size_t items_count;
     size_t best = ITEMS_MAX;
     size_t best_hits = 0;
-    (void)catalogue_items(&items_count);
+    const struct catalogue_item *const *items = catalogue_items(&items_count);
     for (size_t i = 0; i < items_count; i++) {
         size_t hits = 0;
+        if (items[i]->family != family) {
+            continue;
+        }
         for (size_t k = 0; k < count; k++) {
             struct name name = plain_name(cells[k]);
             hits += place_of(i, find_name(&name)) != PLACE_NONE;
@@ -367,18 +371,21 @@ static enum err check_mandatory(const struct header *h, uint64_t line,
     return err;
 }
 
-enum err header_new(struct header **out, uint64_t line,
+enum err header_new(struct header **out, enum item_family family, uint64_t line,
                     const struct slice *cells, size_t count,
                     const struct header_sink *sink, struct errmsg *why)
 {
     size_t items_count;
     const struct catalogue_item *const *items = catalogue_items(&items_count);
-    size_t item = choose_item(cells, count);
+    size_t item = choose_item(family, cells, count);
     if (item == ITEMS_MAX) {
         return err_set(why, ERR_INVALID,
-                       "line %llu: the header fits licences (XK_) and "
-                       "penalties (CF_) alike: use one table's columns",
-                       (unsigned long long)line);
+                       "line %llu: the header fits %s alike: use one table's "
+                       "columns",
+                       (unsigned long long)line,
+                       family == FAMILY_RECORDS
+                           ? "licences (XK_) and penalties (CF_)"
+                           : "listings (MD_) and removals (YC_)");
     }
     struct header *h = MEM_NEW(struct header);
     h->item = items[item];

@@ -20,12 +20,12 @@ struct header_sink {
     void (*warning)(void *ctx, const char *text);
     void *ctx;
 };
-/* ERR_INVALID: columns of licences and of penalties in equal number, or
- * mandatory ones missing, which `why` names. Unknown and repeated columns are
- * warned of, once each, and not read. */
-MUST_USE enum err header_new(struct header **out, uint64_t line,
-                             const struct slice *cells, size_t count,
-                             const struct header_sink *sink,
+/* Chooses among the items of `family`. ERR_INVALID: columns of two items in
+ * equal number, or mandatory ones missing, which `why` names. Unknown and
+ * repeated columns are warned of, once each, and not read. */
+MUST_USE enum err header_new(struct header **out, enum item_family family,
+                             uint64_t line, const struct slice *cells,
+                             size_t count, const struct header_sink *sink,
                              struct errmsg *why);
 void header_free(struct header **header);
 

@@ -69,17 +69,15 @@ static void on_breach(void *ctx, const struct catalogue_field *field,
     add_fault(r, field, rule, r->raw[place]);
 }
 
-static const struct enum_word *category_of(const struct rows *r)
-{
-    size_t place = catalogue_place(r->record.item, FIELD_CATEGORY);
-    return catalogue_word(r->record.item->fields[place].values,
-                          r->record.values[place]);
-}
-
 /* A row may be a person's unless it says that it is not. */
 static bool may_be_person(const struct rows *r)
 {
-    const struct enum_word *category = category_of(r);
+    size_t place = catalogue_place(r->record.item, FIELD_CATEGORY);
+    if (place == PLACE_NONE) {
+        return false; /* an item about organisations only */
+    }
+    const struct enum_word *category = catalogue_word(
+        r->record.item->fields[place].values, r->record.values[place]);
     return category == NULL || category->value == CATEGORY_PERSON;
 }
 
@@ -334,7 +332,8 @@ static enum err take_header(struct rows *r, uint64_t line,
                              (unsigned long long)line, HEADER_WITHIN);
     }
     const struct header_sink warnings = {warn, r};
-    return header_new(&r->header, line, cells, count, &warnings, r->why);
+    return header_new(&r->header, r->options.family, line, cells, count,
+                      &warnings, r->why);
 }
 
 static enum err on_row(void *ctx, uint64_t line, const struct slice *cells,

@@ -44,6 +44,7 @@ struct rows_sink {
 };
 
 struct rows_options {
+    enum item_family family;        /* of the items a file may hold */
     const struct record_keys *keys; /* outlives the rows */
     uint32_t today; /* yyyymmdd; decisions after it are refused; 0: none */
 };

@@ -39,7 +39,12 @@ enum entry_type {
     ENTRY_KEY = 3,    /* a seal key wrapped to an ancestor */
     ENTRY_ERASE = 4,  /* reserved: names entries whose bytes are dropped */
     ENTRY_MARK = 5,   /* reserved: overlay on a record, such as disputed */
-    /* 16 and up: reserved for directives and post */
+    /* Directives (credit/listing.h, credit/package.h); post is reserved. */
+    ENTRY_PACKAGE = 16,     /* begins a package; body: what is signed */
+    ENTRY_PACKAGE_END = 17, /* ends it; body: the signatures */
+    ENTRY_LISTING = 18,     /* a subject goes on a list */
+    ENTRY_CORRECTION = 19,  /* a listing reads otherwise */
+    ENTRY_REMOVAL = 20,     /* a listing ends */
 };
 
 enum {

@@ -37,7 +37,7 @@ expect includes ''
 expect banned ''
 
 put node/base/bad.c '#include "conf/conf.h"'
-put node/credit/bad.c '#include "mlog/tree.h"'
+put node/credit/bad.c '#include "store/store.h"'
 put node/mlog/bad.c '#include "credit/record.h"' '#include <openssl/evp.h>'
 put node/sync/bad.c '#include "ingest/ingest.h"' \
     '#include "store/store_impl.h"' '#include <grpc/grpc.h>'
@@ -46,7 +46,7 @@ put node/extra/bad.c 'int x;'
 expect includes 'node/api/bad.c:1: "../node.h" climbs; write "folder/header.h"
 node/api/bad.c:2: <csv.h> may be used in ^node/ingest/ only
 node/base/bad.c:1: base may not use conf (conf/conf.h)
-node/credit/bad.c:1: credit may not use mlog (mlog/tree.h)
+node/credit/bad.c:1: credit may not use store (store/store.h)
 node/extra/bad.c:1: folder extra has no place among the arrows
 node/mlog/bad.c:1: mlog may not use credit (credit/record.h)
 node/mlog/bad.c:2: <openssl/evp.h> may be used in ^node/ident/ only

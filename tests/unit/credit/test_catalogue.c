@@ -17,7 +17,7 @@ static void each_field(field_fn *fn)
 {
     size_t count;
     const struct catalogue_item *const *items = catalogue_items(&count);
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 4);
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < items[i]->count; k++) {
             fn(items[i], k);
@@ -42,10 +42,12 @@ static void places_fit_the_tables(void **state)
     (void)state;
     each_field(check_place);
     for (uint16_t id = 0; id < FIELD_ID_END + 5; id++) {
-        for (uint16_t item_id = 1; item_id <= 2; item_id++) {
-            const struct catalogue_item *item = catalogue_item(item_id);
-            size_t place = catalogue_place(item, id);
-            assert_true(place == PLACE_NONE || item->fields[place].id == id);
+        size_t count;
+        const struct catalogue_item *const *items = catalogue_items(&count);
+        for (size_t i = 0; i < count; i++) {
+            size_t place = catalogue_place(items[i], id);
+            assert_true(place == PLACE_NONE ||
+                        items[i]->fields[place].id == id);
         }
     }
 }
@@ -106,9 +108,38 @@ static void check_documented(const struct catalogue_item *item, size_t place)
     if (strstr(buf_cstr(&page), row) == NULL) {
         fail_msg("docs/catalogue.md lacks: %s", row);
     }
-    if (item->id == ITEM_PENALTY && place + 1 == item->count) {
+    if (item->id == ITEM_REMOVAL && place + 1 == item->count) {
         buf_fini(&page);
     }
+}
+
+static void every_list_is_on_the_page(void **state)
+{
+    struct buf page = BUF_INIT;
+    size_t place = catalogue_place(catalogue_item(ITEM_LISTING), FIELD_LIST);
+    const struct enum_list *words =
+        catalogue_item(ITEM_LISTING)->fields[place].values;
+    (void)state;
+    assert_int_equal(
+        file_read(SOURCE_DIR "/docs/catalogue.md", 1 << 20, &page, NULL),
+        ERR_OK);
+    for (size_t i = 0; i < words->count; i++) {
+        char row[256];
+        const struct catalogue_list *list =
+            catalogue_list(words->words[i].value);
+        assert_non_null(list);
+        assert_string_equal(words->words[i].text, list->label_zh);
+        (void)snprintf(row, sizeof row, "| %u | %s | `%s` | %s | %s | %s |",
+                       list->id, list->label_zh, list->name, list->label_en,
+                       colour_name(list->colour),
+                       list->domain != 0 ? domain_name(list->domain)
+                                         : "the decision says");
+        if (strstr(buf_cstr(&page), row) == NULL) {
+            fail_msg("docs/catalogue.md lacks: %s", row);
+        }
+    }
+    assert_null(catalogue_list(0));
+    buf_fini(&page);
 }
 
 static void the_page_for_people_has_every_field(void **state)
@@ -124,6 +155,7 @@ int main(void)
         cmocka_unit_test(identifiers_of_persons_are_always_sealed),
         cmocka_unit_test(unknown_items_are_not_in_it),
         cmocka_unit_test(status_digits_differ_between_the_sets),
+        cmocka_unit_test(every_list_is_on_the_page),
         cmocka_unit_test(the_page_for_people_has_every_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

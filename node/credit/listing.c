@@ -1,0 +1,141 @@
+#include "credit/listing.h"
+
+#include <string.h>
+
+#include "base/pb.h"
+#include "credit/division.h"
+#include "credit/uscc.h"
+
+enum { TARGET_ORIGIN = 1 }; /* field of the body */
+
+bool listing_is_type(uint8_t type)
+{
+    return type >= ENTRY_LISTING && type <= ENTRY_REMOVAL;
+}
+
+static enum err take_target(const struct entry *e, struct listing_place *out)
+{
+    struct reader r = reader_of(e->body);
+    struct pb_field f;
+    bool found = false;
+    while (!found && pb_next(&r, &f)) {
+        found = f.number == TARGET_ORIGIN && f.type == PB_VARINT;
+    }
+    /* National, 000000000000, is left out as a default value is. */
+    uint64_t origin = found ? f.value : 0;
+    *out = (struct listing_place){.log = {.origin = origin,
+                                          .incarnation = e->prev_incarnation,
+                                          .kind = LOG_DIRECTIVES},
+                                  .number = e->prev_number};
+    return !r.bad && origin <= 999999999999 && e->prev_incarnation != 0 &&
+                   e->prev_number != 0
+               ? ERR_OK
+               : ERR_INVALID;
+}
+
+enum err listing_facts(const struct entry *e, uint64_t origin,
+                       struct listing_facts *out)
+{
+    *out = (struct listing_facts){.type = e->type,
+                                  .list = e->item,
+                                  .decided = e->decided,
+                                  .from = e->from,
+                                  .until = e->until};
+    if (!listing_is_type(e->type) || e->subject_kind != SUBJECT_USCC ||
+        (e->flags & ENTRY_FLAG_SEALED) != 0 || e->subject.len != USCC_LEN ||
+        e->item == 0) {
+        return ERR_INVALID;
+    }
+    if (e->type == ENTRY_LISTING) {
+        return e->prev_number == 0 ? ERR_OK : ERR_INVALID;
+    }
+    enum err err = take_target(e, &out->target);
+    bool own = out->target.log.origin == origin;
+    return err == ERR_OK && (own || e->type == ENTRY_REMOVAL) ? ERR_OK
+                                                              : ERR_INVALID;
+}
+
+enum err listing_values(const struct entry *e, struct record *out)
+{
+    enum err err = record_take_values(
+        out,
+        catalogue_item(e->type == ENTRY_REMOVAL ? ITEM_REMOVAL : ITEM_LISTING),
+        e->body);
+    memcpy(out->key, e->record_key, RECORD_KEY_LEN);
+    out->subject_kind = (enum subject_kind)e->subject_kind;
+    out->decided = e->decided;
+    out->from = e->from;
+    out->until = e->until;
+    if (e->subject.len > 0 && e->subject.len < sizeof out->subject) {
+        memcpy(out->subject, e->subject.data, e->subject.len);
+    }
+    return err;
+}
+
+static const struct enum_word *word_of(const struct record *r, uint16_t field)
+{
+    size_t place = catalogue_place(r->item, field);
+    return place == PLACE_NONE || r->values[place].len == 0
+               ? NULL
+               : catalogue_word(r->item->fields[place].values,
+                                r->values[place]);
+}
+
+uint16_t listing_list_of(const struct record *r)
+{
+    const struct enum_word *word = word_of(r, FIELD_LIST);
+    return word != NULL ? word->value : 0;
+}
+
+enum domain listing_domain_of(const struct record *r)
+{
+    const struct enum_word *word = word_of(r, FIELD_DOMAIN);
+    const struct catalogue_list *list = catalogue_list(listing_list_of(r));
+    if (word != NULL) {
+        return (enum domain)word->value;
+    }
+    return list != NULL ? list->domain : (enum domain)0;
+}
+
+enum err listing_to_entry(const struct record *r, uint8_t type,
+                          const struct listing_place *target, int64_t now_ms,
+                          struct buf *room, struct entry *out)
+{
+    size_t start = room->len;
+    if (target != NULL) {
+        pb_put_u64(room, TARGET_ORIGIN, target->log.origin);
+    }
+    record_put_values(r, room);
+    if (room->len - start > RECORD_BODY_MAX) {
+        room->len = start;
+        return ERR_TOO_LARGE;
+    }
+    *out = (struct entry){
+        .type = type,
+        .status = type == ENTRY_REMOVAL ? STATUS_REVOKED : STATUS_VALID,
+        .disclosure = DISCLOSURE_PUBLIC,
+        .subject_kind = SUBJECT_USCC,
+        .item = listing_list_of(r),
+        .entered_at_ms = now_ms,
+        .version = 1,
+        .prev_incarnation = target != NULL ? target->log.incarnation : 0,
+        .prev_number = target != NULL ? target->number : 0,
+        .decided = r->decided,
+        .from = r->from,
+        .until = r->until,
+        .subject = slice_str(r->subject),
+        .body = slice_of(room->data + start, room->len - start),
+    };
+    memcpy(out->record_key, r->key, RECORD_KEY_LEN);
+    return ERR_OK;
+}
+
+bool listing_may_end(uint64_t remover, uint64_t origin)
+{
+    return remover == origin || division_is_below(origin, remover);
+}
+
+bool listing_counts_at(uint64_t issuer, uint64_t code)
+{
+    return issuer == code || division_is_below(code, issuer);
+}

@@ -1,0 +1,34 @@
+/* signature.h - a person's signature as a line of text.
+ *
+ *   signature <key> <signature>     base64: SubjectPublicKeyInfo and DER
+ *
+ * Any program that signs bytes can make it.
+ *
+ * Threads: any; pure. */
+#ifndef IDENT_SIGNATURE_H
+#define IDENT_SIGNATURE_H
+
+#include "ident/suite.h"
+
+/* Longest line, newline not counted. */
+enum { SIGNATURE_LINE_MAX = 512 };
+
+struct signature {
+    struct pubkey *key; /* owned */
+    struct hash key_id; /* SHA-256 of the SubjectPublicKeyInfo, DER */
+    struct buf der;     /* owned */
+};
+void signature_fini(struct signature *s);
+
+/* Key ids as root documents name them. */
+void signature_key_id(const struct pubkey *key, struct hash *out);
+/* Reads one line, without its newline. ERR_INVALID. */
+MUST_USE enum err signature_parse(struct slice line, struct signature *out);
+bool signature_fits(const struct signature *s, enum suite suite,
+                    struct slice text);
+/* Appends the line of `key` over `text`, with its newline. ERR_INVALID if the
+ * key is not one of the suite. */
+MUST_USE enum err signature_put(const struct key *key, enum suite suite,
+                                struct slice text, struct buf *out);
+
+#endif
