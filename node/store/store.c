@@ -74,21 +74,29 @@ static enum err open_database(struct store *s, struct errmsg *why)
 }
 
 /* The log that grows; a stopped one is kept, until a successor is named. */
-static struct log_slot *find_own(struct store *s)
+static struct log_slot *find_own(struct store *s, enum log_kind kind)
 {
     struct log_slot *own = NULL;
     for (size_t i = 0; i < s->heads.n; i++) {
         struct log_slot *slot = s->heads.sorted[i];
-        if (!slot->own || slot->log.kind != LOG_RECORDS) {
+        if (!slot->own || slot->log.kind != kind) {
             continue;
         }
-        s->pulling += slot->state == LOG_PULLING;
         if (slot->state == LOG_ACTIVE ||
             (slot->state == LOG_FORKED && own == NULL)) {
             own = slot;
         }
     }
     return own;
+}
+
+static size_t count_pulling(const struct store *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->heads.n; i++) {
+        n += s->heads.sorted[i]->state == LOG_PULLING;
+    }
+    return n;
 }
 
 /* Of what was wrapped for the tiers above nothing is in a new log. */
@@ -100,9 +108,14 @@ static enum err owe_keys(struct store *s, struct errmsg *why)
 
 static enum err open_own_log(struct store *s, struct errmsg *why)
 {
-    struct log_slot *own = find_own(s);
+    struct log_slot *own = find_own(s, LOG_DIRECTIVES);
     if (own != NULL) {
-        atomic_store(&s->own_id, own->id);
+        own_log_is(s, own);
+    }
+    s->pulling = count_pulling(s);
+    own = find_own(s, LOG_RECORDS);
+    if (own != NULL) {
+        own_log_is(s, own);
         return ERR_OK;
     }
     struct group g;
@@ -112,14 +125,14 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
     group_init(&g, s);
     enum err err = owe_keys(s, why);
     if (err == ERR_OK) {
-        err = group_open_log(&g, &open, &entry, &t, why);
+        err = group_open_log(&g, LOG_RECORDS, &open, &entry, &t, why);
     }
     if (err == ERR_OK) {
         await_put(&g, s->conf.has_parent);
         err = group_commit(&g, why);
     }
     if (err == ERR_OK) {
-        atomic_store(&s->own_id, t->slot->id);
+        own_log_is(s, t->slot);
         atomic_store(&s->awaits_parent, s->conf.has_parent);
     }
     group_fini(&g);
@@ -130,19 +143,13 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 typedef enum err open_step_fn(struct store *s, struct errmsg *why);
 
 static open_step_fn *const open_steps[] = {
-    open_database,
-    recover_check_identity,
-    recover_meta,
-    serial_check,
-    hold_load,
-    await_load,
-    heads_load,
-    recover_check_heads,
-    recover_index,
-    recover_renew_notes,
-    recover_count_issues,
-    salvage_load,
-    open_own_log,
+    open_database,       recover_check_identity,
+    recover_meta,        serial_check,
+    hold_load,           await_load,
+    heads_load,          recover_check_heads,
+    recover_index,       lists_load,
+    recover_renew_notes, recover_count_issues,
+    salvage_load,        open_own_log,
     writer_start,
 };
 

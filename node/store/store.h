@@ -97,6 +97,8 @@ struct store_env {
     const struct identity *signer; /* outlives the store */
     struct keyring *keyring;       /* outlives the store; may be NULL: no
                                       sealed value can be indexed */
+    struct rootchain *roots;       /* outlives the store; NULL: no directive
+                                      takes effect */
     const struct log_ctx *log;
     /* Told once that damage was found in what is stored; the next open
      * rebuilds it. Any thread, must not block or call the store. May be
@@ -150,6 +152,79 @@ MUST_USE enum err store_submit(struct store *store, const struct slice *drafts,
                                size_t n, store_submitted_fn *done, void *ctx);
 /* The id of the log that store_submit() appends to. */
 struct log_id store_own_log(struct store *store);
+
+/* ---- directives ---- */
+
+struct package;
+typedef void store_published_fn(void *ctx, enum err err, const char *why,
+                                const struct log_id *log, uint64_t first,
+                                uint64_t last);
+/* Appends the package to the node's own directives log, which is opened with
+ * the first one, all or none; entries `first` to `last`. By callback:
+ * ERR_BAD_SIGNATURE (says what is missing), ERR_EXISTS (it was published),
+ * ERR_DENIED (of another issuer or federation, or past its last day),
+ * ERR_BUSY: an own log still comes back from above. Copies the package. */
+MUST_USE enum err store_publish(struct store *store,
+                                const struct package *package,
+                                store_published_fn *done, void *ctx);
+/* The own log that grows by store_publish(). ERR_NOT_FOUND: none yet. */
+MUST_USE enum err store_directives_log(struct store *store, struct log_id *out);
+/* The root document changed: what was signed is judged anew. Blocks; not on
+ * the writer thread. */
+MUST_USE enum err store_judge_again(struct store *store, struct errmsg *why);
+
+/* One state of the lists: of each directives log that counts at this node (its
+ * own and those of the authorities above), the entry up to which it is taken
+ * into account. Of packages a reader sees all or nothing. */
+enum { LISTS_LOGS_MAX = 64 };
+struct lists_log {
+    struct log_id log;
+    enum log_state state;
+    uint64_t visible; /* everything up to this entry counts */
+    uint64_t size;
+    int64_t at_ms; /* of its newest signed head, by the signer's clock */
+    uint32_t id;   /* the store's own */
+    size_t voids_at;
+    size_t voids_n;
+};
+struct lists_void {
+    uint64_t first;
+    uint64_t last;
+};
+struct lists_view {
+    struct lists_log logs[LISTS_LOGS_MAX];
+    size_t n;
+    struct lists_void *voids; /* owned; packages without effect */
+    size_t voids_n;
+};
+void lists_view_take(struct store *store, struct lists_view *out);
+void lists_view_fini(struct lists_view *view);
+
+/* A listing in force. */
+struct store_listing {
+    struct log_id log; /* and number: its name for ever */
+    uint64_t number;
+    struct log_id text_log; /* the entry that holds its values now */
+    uint64_t text;
+    uint16_t list;
+    uint32_t decided; /* yyyymmdd */
+    uint32_t from;
+    uint32_t until; /* 0: open */
+};
+typedef bool store_listing_fn(void *ctx, const struct store_listing *listing);
+/* Listings of a subject in force on `today` (yyyymmdd, China), or with `all`
+ * also those that are over or begin later, in order of log and number. `met`
+ * (may be NULL): whether there is anything about the subject at all. */
+struct listing_query {
+    const struct lists_view *view;
+    const struct subject_key *subject;
+    uint32_t today;
+    bool all;
+    bool now; /* from memory only; ERR_BUSY: ask without it */
+};
+MUST_USE enum err store_listings(struct store *store,
+                                 const struct listing_query *query,
+                                 store_listing_fn *fn, void *ctx, bool *met);
 
 /* ---- other nodes' logs ---- */
 

@@ -26,6 +26,7 @@ enum log_part {
     PART_CHAIN = 3, /* its signer's certificates */
     PART_FORK = 4,  /* evidence: the other note and the reason */
     PART_ABOVE = 5, /* durable sizes at the tiers above */
+    PART_LISTS = 6, /* of a directives log: store_lists.c */
 };
 
 enum meta {
@@ -63,9 +64,27 @@ struct row {
     uint8_t digest[DIGEST_LEN];
 };
 
+/* What one entry says about lists; never changed once written. The end of a
+ * package is a row under the package's id. */
+struct list_row {
+    struct subject_key subject;
+    uint32_t log;
+    uint64_t number;
+    uint8_t type; /* enum entry_type */
+    uint16_t list;
+    uint32_t decided;
+    uint32_t from;
+    uint32_t until;
+    /* Of a correction or removal: the listing it is about. */
+    uint64_t target_origin;
+    uint64_t target_incarnation;
+    uint64_t target_number;
+};
+
 /* Iteration callbacks return false to stop; slices are borrowed. */
 typedef bool backend_block_fn(void *ctx, uint64_t first, struct slice block);
 typedef bool backend_row_fn(void *ctx, const struct row *row);
+typedef bool backend_list_row_fn(void *ctx, const struct list_row *row);
 typedef bool backend_part_fn(void *ctx, uint32_t log, struct slice value);
 typedef bool backend_issue_fn(void *ctx, uint32_t log, uint64_t number,
                               uint8_t reason);
@@ -107,6 +126,11 @@ struct backend {
     void (*put_meta)(void *batch, enum meta meta, struct slice value);
     void (*put_row)(void *batch, uint8_t generation, const struct row *row);
     void (*del_row)(void *batch, uint8_t generation, const struct row_key *key);
+    void (*put_list_row)(void *batch, uint8_t generation,
+                         const struct list_row *row);
+    /* Subject, log and number name it. */
+    void (*del_list_row)(void *batch, uint8_t generation,
+                         const struct list_row *row);
     void (*put_issue)(void *batch, uint8_t generation, uint32_t log,
                       uint64_t number, uint8_t reason);
     void (*del_issue)(void *batch, uint8_t generation, uint32_t log,
@@ -132,6 +156,11 @@ struct backend {
     enum err (*rows_of)(void *db, uint8_t generation,
                         const struct subject_key *subject, bool now,
                         backend_row_fn *fn, void *ctx, struct errmsg *why);
+    /* In order of log and number; `now` as above. */
+    enum err (*list_rows)(void *db, uint8_t generation,
+                          const struct subject_key *subject, bool now,
+                          backend_list_row_fn *fn, void *ctx,
+                          struct errmsg *why);
     /* Appends; ERR_NOT_FOUND. */
     enum err (*part)(void *db, uint32_t log, enum log_part part,
                      struct buf *out, struct errmsg *why);

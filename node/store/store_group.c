@@ -21,11 +21,13 @@ void group_fini(struct group *g)
     for (size_t i = 0; i < g->touched_n; i++) {
         g->touched[i]->slot->touched = NULL;
         buf_fini(&g->touched[i]->own_note);
+        lists_free(&g->touched[i]->lists);
         mem_free(g->touched[i]);
     }
     mem_free(g->touched);
     row_map_fini(&g->rows);
     buf_fini(&g->packed);
+    mem_free(g->packages);
     g->s->backend->batch_free(g->batch);
 }
 
@@ -377,8 +379,14 @@ static void index_segment(struct group *g, struct item *item, struct touched *t,
                           uint64_t from)
 {
     const struct segment *seg = item->segment;
+    bool lists = seg->log.kind == LOG_DIRECTIVES;
     for (uint64_t n = from; n < seg->first + seg->count; n++) {
-        group_index(g, t->slot, n, &item->judged[n - seg->first]);
+        size_t i = (size_t)(n - seg->first);
+        if (lists) {
+            lists_take(g, t, n, &seg->slots[i], &seg->leaves[i]);
+        } else {
+            group_index(g, t->slot, n, &item->judged[i]);
+        }
     }
     if (from == 1 && seg->slots[0].entry.data != NULL) {
         limit_predecessor(g, t, seg);
@@ -556,6 +564,10 @@ bool group_take(struct group *g, struct item *item)
     if (item->kind == ITEM_APPEND) {
         return take_segment(g, item);
     }
+    if (item->kind == ITEM_PUBLISH) {
+        lists_publication(g, item);
+        return true;
+    }
     take_submission(g, item);
     return true;
 }
@@ -607,6 +619,7 @@ static void put_touched(struct group *g, struct touched *t, struct buf *coded)
     if (new_chain(g, t)) {
         b->put_part(g->batch, t->slot->id, PART_CHAIN, t->chain);
     }
+    lists_put(g, t);
 }
 
 /* The pulled log is whole: what waits for it may be appended. */
@@ -644,7 +657,11 @@ static void publish_log(struct store *s, struct touched *t, struct buf *coded)
     if (t->chain.len > 0) {
         t->slot->chain_hash = t->chain_hash;
     }
-    heads_publish(&s->heads, t->slot, &t->head, coded);
+    heads_publish(&s->heads, t, coded);
+    if (t->slot->own && t->slot->log.kind == LOG_DIRECTIVES &&
+        t->slot->state == LOG_ACTIVE) {
+        own_log_is(s, t->slot); /* opened by its first publication */
+    }
 }
 
 static void publish(struct group *g, struct buf *coded)
@@ -672,12 +689,18 @@ enum err group_commit(struct group *g, struct errmsg *why)
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
     enum err err = prepare(g, coded, why);
     stamps_begin_rows(&g->s->stamps, &g->rows);
+    if (g->lists_move) {
+        stamps_begin_all(&g->s->stamps);
+    }
     if (err == ERR_OK && g->s->backend->batch_count(g->batch) > 0) {
         heads_write_above(g->s, g->batch);
         err = writer_commit(g->s, g->batch, why);
     }
     if (err == ERR_OK) {
         publish(g, coded);
+    }
+    if (g->lists_move) {
+        stamps_end_all(&g->s->stamps);
     }
     stamps_end_rows(&g->s->stamps, &g->rows);
     for (size_t i = 0; i < g->touched_n; i++) {

@@ -73,6 +73,7 @@ void heads_init(struct heads *heads)
 static void slot_free(struct log_slot *slot)
 {
     buf_fini(&slot->coded);
+    lists_free(&slot->lists);
     mem_free(slot);
 }
 
@@ -83,6 +84,7 @@ void heads_fini(struct heads *heads)
     }
     mem_free(heads->by_id);
     mem_free(heads->sorted);
+    mem_free(heads->directives);
     (void)pthread_mutex_destroy(&heads->lock);
 }
 
@@ -161,6 +163,12 @@ static struct log_slot *insert_locked(struct store *s, const struct log_id *log,
     heads->sorted[at] = slot;
     heads->n++;
     heads->by_id[id] = slot;
+    if (log->kind == LOG_DIRECTIVES) {
+        heads->directives =
+            mem_realloc(heads->directives,
+                        (heads->directives_n + 1) * sizeof(struct log_slot *));
+        heads->directives[heads->directives_n++] = slot;
+    }
     heads->ids = id + 1 > heads->ids ? id + 1 : heads->ids;
     return slot;
 }
@@ -176,10 +184,10 @@ struct log_slot *heads_add(struct store *s, const struct log_id *log)
     return slot;
 }
 
-void heads_publish(struct heads *heads, struct log_slot *slot,
-                   const struct head *head, struct buf *coded)
+/* heads.lock held. */
+static void publish_locked(struct heads *heads, struct log_slot *slot,
+                           const struct head *head, struct buf *coded)
 {
-    (void)pthread_mutex_lock(&heads->lock);
     heads->entries += head->h.frontier.size - slot->size;
     slot->state = head->h.state;
     slot->own = head->h.own;
@@ -187,6 +195,13 @@ void heads_publish(struct heads *heads, struct log_slot *slot,
     buf_fini(&slot->coded);
     slot->coded = *coded;
     *coded = (struct buf)BUF_INIT;
+}
+
+void heads_publish(struct heads *heads, struct touched *t, struct buf *coded)
+{
+    (void)pthread_mutex_lock(&heads->lock);
+    publish_locked(heads, t->slot, &t->head, coded);
+    lists_publish(t);
     (void)pthread_mutex_unlock(&heads->lock);
 }
 
@@ -207,7 +222,7 @@ static bool load_head(void *ctx, uint32_t id, struct slice value)
         struct log_slot *slot = insert_locked(l->s, &head->h.log, id);
         struct buf coded = BUF_INIT;
         buf_put_slice(&coded, value);
-        heads_publish(&l->s->heads, slot, head, &coded);
+        publish_locked(&l->s->heads, slot, head, &coded);
     } else {
         l->err = err_set(l->why, ERR_CORRUPT,
                          "store: head of log %u cannot be read", id);

@@ -5,6 +5,8 @@
  *   store_read.c    blocks, entries, tree views; the cache of unpacked blocks
  *   store_stamp.c   which subjects may have changed since they were read
  *   store_index.c   what entries mean to the index; rows and issues
+ *   store_lists.c   packages of directives: which count, and from when
+ *   store_listed.c  what a subject is listed for
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
  *   store_succeed.c a rolled back log gets a successor; what was set aside
@@ -57,6 +59,9 @@ struct log_slot {
     struct store_above above[ABOVE_MAX];
     size_t above_n;
     bool above_dirty;
+    /* Of a directives log, else NULL. heads.lock; changed by the writer only,
+     * which reads without it. */
+    struct lists *lists;
     struct touched *touched; /* writer: in the group at work */
     bool chain_current;     /* writer: own; the chain on disk is the signer's */
     struct hash chain_hash; /* writer: of the chain on disk; 0: not known */
@@ -77,6 +82,8 @@ struct heads {
     struct log_slot **sorted; /* by log_id_cmp() */
     size_t n;
     size_t cap;
+    struct log_slot **directives; /* those of that kind */
+    size_t directives_n;
     uint32_t ids; /* the next local number */
     uint32_t ids_cap;
     bool above_dirty; /* of some slot */
@@ -98,9 +105,9 @@ uint32_t heads_ids(struct heads *heads);
 /* The committed head. ERR_NOT_FOUND if the log is known by name only. */
 MUST_USE enum err heads_copy(struct heads *heads, struct log_slot *slot,
                              struct head *out);
-/* Makes a committed head visible. `coded` is consumed. */
-void heads_publish(struct heads *heads, struct log_slot *slot,
-                   const struct head *head, struct buf *coded);
+/* Makes a committed head, and what counts of a directives log, visible.
+ * `coded` is consumed. */
+void heads_publish(struct heads *heads, struct touched *t, struct buf *coded);
 /* Reads the parts that make the table. Before the writer runs. */
 MUST_USE enum err heads_load(struct store *s, struct errmsg *why);
 /* Adds what was set by store_set_above() and is not on disk yet. */
@@ -128,6 +135,14 @@ enum reason {
     REASON_LOST = 15,
     REASON_KEY_UNSAVED = 16,
     REASON_KEYS = 17,
+    REASON_OUTSIDE = 18,
+    REASON_PACKAGE = 19,
+    REASON_UNFINISHED = 20,
+    REASON_CONTENT = 21,
+    REASON_UNSIGNED = 22,
+    REASON_REPLAYED = 23,
+    REASON_LATE = 24,
+    REASON_LISTING = 25,
     REASON_COUNT
 };
 enum entry_effect reason_effect(enum reason reason);
@@ -197,7 +212,7 @@ void stamps_end_all(struct stamps *stamps);
 
 typedef enum err store_job_fn(struct store *s, void *ctx, struct errmsg *why);
 
-enum item_kind { ITEM_SUBMIT, ITEM_APPEND, ITEM_JOB };
+enum item_kind { ITEM_SUBMIT, ITEM_APPEND, ITEM_PUBLISH, ITEM_JOB };
 
 /* One thing waiting for the writer. */
 struct item {
@@ -219,6 +234,15 @@ struct item {
     struct segment *segment;
     uint64_t size; /* of the log, after the commit */
     store_appended_fn *appended;
+
+    struct buf text; /* a publication's: signed text and signatures */
+    struct buf lines;
+    struct buf opening;           /* the first entry of its log */
+    struct package_head *package; /* owned */
+    struct log_id log;
+    uint64_t first;
+    uint64_t last;
+    store_published_fn *published;
 
     store_job_fn *job;
     struct errmsg *job_why;
@@ -242,6 +266,7 @@ struct touched {
     struct slice chain; /* the same */
     struct hash chain_hash;
     struct buf own_note;
+    struct lists *lists; /* owned: as it is once this is committed; or NULL */
 };
 
 /* One batch in the making. */
@@ -261,6 +286,11 @@ struct group {
     uint64_t salvage_next; /* first free seq */
     /* A key of this origin was learned; 0: none, REJUDGE_ALL: of several. */
     uint64_t rejudge_origin;
+    /* Ids of packages that take effect with this group. */
+    uint8_t (*packages)[RECORD_KEY_LEN];
+    size_t packages_n;
+    bool lists_move; /* readers will see other lists */
+    bool judge_only; /* rows are there: only what counts is found anew */
 };
 
 void group_init(struct group *g, struct store *s);
@@ -289,6 +319,42 @@ void group_fork(struct group *g, struct touched *t, struct slice other_note,
                 const char *reason);
 /* Signs, commits, publishes. On an error nothing was written. */
 MUST_USE enum err group_commit(struct group *g, struct errmsg *why);
+
+/* ---- lists ---- */
+
+struct lists {
+    uint64_t roots;   /* version of the root document it was judged by */
+    uint64_t visible; /* everything up to this entry counts, but for `voids` */
+    uint64_t begin;   /* of the package that is open; 0: none */
+    struct buf text;  /* its signed text */
+    struct frontier packed; /* over its entries so far */
+    struct lists_void *voids;
+    size_t voids_n;
+};
+void lists_free(struct lists **lists);
+/* Is the entry in one of the `n` ranges? */
+bool lists_is_void(const struct lists_void *voids, size_t n, uint64_t number);
+/* Reads what is kept, judges anew where that is old. Before the writer runs. */
+MUST_USE enum err lists_load(struct store *s, struct errmsg *why);
+/* Entry `number` of a directives log: its rows, and what comes into effect. */
+void lists_take(struct group *g, struct touched *t, uint64_t number,
+                const struct slot *slot, const struct hash *leaf);
+/* What an entry says about lists, as a row; number 0: nothing. */
+void lists_row(const struct log_slot *slot, uint64_t number,
+               const struct slot *entry, struct list_row *out);
+/* Works the log's state into the batch, if it changed. */
+void lists_put(struct group *g, const struct touched *t);
+/* Makes it visible. heads.lock held. */
+void lists_publish(struct touched *t);
+/* The log was cut to `size`: takes back what lay behind. */
+MUST_USE enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
+                            struct errmsg *why);
+/* Finds anew what counts of the log, and lists issues in `generation`. Writer,
+ * or before it runs. */
+MUST_USE enum err lists_judge(struct store *s, struct log_slot *slot,
+                              uint8_t generation, struct errmsg *why);
+/* Works a publication into the batch. */
+void lists_publication(struct group *g, struct item *item);
 
 /* ---- writer ---- */
 
@@ -335,14 +401,34 @@ struct item *salvage_next(struct store *s, enum err *err, struct errmsg *why);
 /* Reads how many there are and the next seq. Before the writer runs. */
 MUST_USE enum err salvage_load(struct store *s, struct errmsg *why);
 /* Opens a new own log in `g`; `open` may name a predecessor. */
-MUST_USE enum err group_open_log(struct group *g, const struct entry_open *open,
+MUST_USE enum err group_open_log(struct group *g, enum log_kind kind,
+                                 const struct entry_open *open,
                                  struct buf *entry, struct touched **out,
                                  struct errmsg *why);
+/* The own log of this kind grows from now on by new entries. */
+void own_log_is(struct store *s, const struct log_slot *slot);
 /* Judges entries again that waited for a key of rejudge_origin, a bounded
  * number a call; sets it to 0 when all were looked at. */
 MUST_USE enum err index_rejudge(struct store *s, struct errmsg *why);
 /* Makes it begin anew, for every origin. Writer, or before it runs. */
 void index_rejudge_all(struct store *s);
+
+/* ---- walking a log ---- */
+
+/* One call of the backend reads a bounded run, so that no lock is held long. */
+struct walk {
+    struct log_slot *slot;
+    struct block_codec *codec;
+    uint64_t next; /* number expected */
+    uint64_t size;
+    size_t blocks;
+    void (*entry)(struct walk *w, uint64_t number, const struct slot *slot);
+    void *ctx;
+    bool bad; /* a block did not unpack or left a gap */
+};
+enum { WALK_BLOCKS = 256 }; /* of one run */
+/* Calls `entry` for a run of entries from `next` on. */
+MUST_USE enum err walk_run(struct walk *w, struct errmsg *why);
 
 /* ---- checks ---- */
 
@@ -492,9 +578,10 @@ struct store {
     struct stamps stamps;
     pthread_t writer;
     bool writer_runs;
-    struct block_codec *codec; /* writer */
-    _Atomic uint32_t own_id;   /* the log that store_submit() appends to */
-    size_t pulling;            /* writer: own logs that come back */
+    struct block_codec *codec;      /* writer */
+    _Atomic uint32_t own_id;        /* the log that store_submit() appends to */
+    _Atomic uint32_t directives_id; /* and store_publish(); 0: none yet */
+    size_t pulling;                 /* writer: own logs that come back */
     _Atomic bool awaits_parent;
     uint64_t salvaged;      /* writer: drafts set aside */
     uint64_t salvage_seq;   /* writer: next free */

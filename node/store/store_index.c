@@ -36,6 +36,17 @@ static const struct {
     [REASON_KEY_UNSAVED] = {EFFECT_UNINDEXED,
                             "seal key could not be kept, is tried again"},
     [REASON_KEYS] = {EFFECT_VOID, "more seal keys than an origin may have"},
+    [REASON_OUTSIDE] = {EFFECT_VOID, "a directive outside a package"},
+    [REASON_PACKAGE] = {EFFECT_VOID, "a package that is malformed or of "
+                                     "another issuer"},
+    [REASON_UNFINISHED] = {EFFECT_VOID, "a package without its end"},
+    [REASON_CONTENT] = {EFFECT_VOID,
+                        "a package with other entries than were signed"},
+    [REASON_UNSIGNED] = {EFFECT_VOID,
+                         "a package not signed by enough deciders"},
+    [REASON_REPLAYED] = {EFFECT_VOID, "a package that took effect before"},
+    [REASON_LATE] = {EFFECT_VOID, "a package published after its last day"},
+    [REASON_LISTING] = {EFFECT_VOID, "a list decision that is malformed"},
 };
 
 bool reason_waits(uint8_t reason)

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "store/store_impl.h"
 
-enum { STORE_FORMAT = 1, RUN_BLOCKS = 256, GROUP16 = 16 };
+enum { STORE_FORMAT = 1, GROUP16 = 16 };
 
 /* ---- at opening ---- */
 
@@ -274,18 +274,6 @@ enum err recover_count_issues(struct store *s, struct errmsg *why)
 
 /* ---- walking a log ---- */
 
-/* One call of the backend reads a bounded run, so that no lock is held long. */
-struct walk {
-    struct log_slot *slot;
-    struct block_codec *codec;
-    uint64_t next; /* number expected */
-    uint64_t size;
-    size_t blocks;
-    void (*entry)(struct walk *w, uint64_t number, const struct slot *slot);
-    void *ctx;
-    bool bad; /* a block did not unpack or left a gap */
-};
-
 static bool on_walk(void *ctx, uint64_t first, struct slice block)
 {
     struct walk *w = ctx;
@@ -302,10 +290,10 @@ static bool on_walk(void *ctx, uint64_t first, struct slice block)
             w->next++;
         }
     }
-    return ++w->blocks % RUN_BLOCKS != 0 && w->next <= w->size;
+    return ++w->blocks % WALK_BLOCKS != 0 && w->next <= w->size;
 }
 
-static enum err walk_run(struct walk *w, struct errmsg *why)
+enum err walk_run(struct walk *w, struct errmsg *why)
 {
     struct store *s = w->slot->store;
     uint64_t from = w->next;
@@ -332,6 +320,7 @@ struct reindex {
     uint64_t total;
     uint8_t generation;
     struct judged *judged; /* of one run */
+    struct list_row *rows; /* the same, of a directives log */
     uint64_t first;
     size_t n;
 };
@@ -342,6 +331,9 @@ static void on_reindex_entry(struct walk *w, uint64_t number,
     struct reindex *r = w->ctx;
     if (r->n == 0) {
         r->first = number;
+    }
+    if (w->slot->log.kind == LOG_DIRECTIVES) {
+        lists_row(w->slot, number, slot, &r->rows[r->n]);
     }
     index_judge(w->slot->store, &w->slot->log, number, slot,
                 &r->judged[r->n++]);
@@ -355,8 +347,13 @@ static enum err reindex_write(struct store *s, struct reindex *r,
     g.rows.generation = r->generation;
     struct item item = {.judged = r->judged, .entries = r->n};
     enum err err = group_read_rows(&g, &item, why);
+    bool lists = slot->log.kind == LOG_DIRECTIVES;
     for (size_t i = 0; err == ERR_OK && i < r->n; i++) {
-        group_index(&g, slot, r->first + i, &r->judged[i]);
+        if (!lists) {
+            group_index(&g, slot, r->first + i, &r->judged[i]);
+        } else if (r->rows[i].number != 0) {
+            s->backend->put_list_row(g.batch, r->generation, &r->rows[i]);
+        }
     }
     if (err == ERR_OK) {
         err = group_commit(&g, why);
@@ -387,7 +384,9 @@ static enum err reindex_log(struct store *s, struct reindex *r,
         }
     }
     codec_give(&s->cache, w.codec);
-    return err;
+    return err == ERR_OK && slot->log.kind == LOG_DIRECTIVES
+               ? lists_judge(s, slot, r->generation, why)
+               : err;
 }
 
 static enum err drop_generation(struct store *s, uint8_t drop, uint8_t use,
@@ -427,7 +426,9 @@ static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
     r->generation = old == 1 ? 2 : 1;
     r->total = s->heads.entries;
     r->judged =
-        mem_zalloc((size_t)RUN_BLOCKS * BLOCK_ENTRIES_MAX, sizeof(*r->judged));
+        mem_zalloc((size_t)WALK_BLOCKS * BLOCK_ENTRIES_MAX, sizeof(*r->judged));
+    r->rows =
+        mem_zalloc((size_t)WALK_BLOCKS * BLOCK_ENTRIES_MAX, sizeof(*r->rows));
     enum err err = drop_generation(s, r->generation, 0, why);
     for (uint32_t id = 1; err == ERR_OK && id < s->heads.ids; id++) {
         struct log_slot *slot = heads_at(&s->heads, id);
@@ -439,6 +440,7 @@ static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
         err = switch_generation(s, old, r->generation, why);
     }
     mem_free(r->judged);
+    mem_free(r->rows);
     return read_failed(s, err, why);
 }
 

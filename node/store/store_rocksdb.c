@@ -9,7 +9,9 @@
  *   tree     log u32, level u8, index u64 → 32 bytes
  *            log u32, 255, 0 → the head once more: one bad page must not take
  *            every head and so all that was not sent yet
- *   index    generation u8, subject len u8, subject, record key → row
+ *   index    generation u8, subject len u8, subject, record key, owner → row
+ *            generation u8, subject len u8 | 0x80, subject, log u32, number
+ *            u64 → list row
  *
  * Integers in keys are big-endian, so that key order is number order. */
 #include <errno.h>
@@ -233,6 +235,69 @@ static size_t row_encode(const struct row *row,
         p += DIGEST_LEN;
     }
     return (size_t)(p - out);
+}
+
+enum {
+    LIST_ROW = 0x80,
+    LIST_ROW_LEN = 1 + 2 + 4 * 3,
+    LIST_ROW_LONG = LIST_ROW_LEN + 8 * 3,
+};
+
+static struct key list_prefix(uint8_t generation,
+                              const struct subject_key *subject)
+{
+    struct key k = subject_prefix(generation, subject);
+    k.b[1] |= LIST_ROW;
+    return k;
+}
+
+static struct key list_key(uint8_t generation, const struct list_row *row)
+{
+    struct key k = list_prefix(generation, &row->subject);
+    be_put32(k.b + k.len, row->log);
+    be_put64(k.b + k.len + 4, row->number);
+    k.len += 12;
+    return k;
+}
+
+static size_t list_row_encode(const struct list_row *row,
+                              uint8_t out[LIST_ROW_LONG])
+{
+    out[0] = row->type;
+    be_put16(out + 1, row->list);
+    be_put32(out + 3, row->decided);
+    be_put32(out + 7, row->from);
+    be_put32(out + 11, row->until);
+    if (row->target_number == 0) {
+        return LIST_ROW_LEN;
+    }
+    be_put64(out + 15, row->target_origin);
+    be_put64(out + 23, row->target_incarnation);
+    be_put64(out + 31, row->target_number);
+    return LIST_ROW_LONG;
+}
+
+/* `key` begins with the prefix of `row->subject`. */
+static bool list_row_decode(struct slice key, struct slice value,
+                            struct list_row *row)
+{
+    size_t skip = 2u + row->subject.len;
+    if (key.len != skip + 12 ||
+        (value.len != LIST_ROW_LEN && value.len != LIST_ROW_LONG)) {
+        return false;
+    }
+    row->log = be_get32(key.data + skip);
+    row->number = be_get64(key.data + skip + 4);
+    row->type = value.data[0];
+    row->list = be_get16(value.data + 1);
+    row->decided = be_get32(value.data + 3);
+    row->from = be_get32(value.data + 7);
+    row->until = be_get32(value.data + 11);
+    bool target = value.len == LIST_ROW_LONG;
+    row->target_origin = target ? be_get64(value.data + 15) : 0;
+    row->target_incarnation = target ? be_get64(value.data + 23) : 0;
+    row->target_number = target ? be_get64(value.data + 31) : 0;
+    return true;
 }
 
 static enum err row_decode(struct slice value, struct row *row)
@@ -595,6 +660,22 @@ static void rdb_del_row(void *batch, uint8_t generation,
     del(batch, FAMILY_INDEX, &k);
 }
 
+static void rdb_put_list_row(void *batch, uint8_t generation,
+                             const struct list_row *row)
+{
+    uint8_t value[LIST_ROW_LONG];
+    struct key k = list_key(generation, row);
+    size_t len = list_row_encode(row, value);
+    put(batch, FAMILY_INDEX, &k, slice_of(value, len));
+}
+
+static void rdb_del_list_row(void *batch, uint8_t generation,
+                             const struct list_row *row)
+{
+    struct key k = list_key(generation, row);
+    del(batch, FAMILY_INDEX, &k);
+}
+
 static void rdb_put_issue(void *batch, uint8_t generation, uint32_t log,
                           uint64_t number, uint8_t reason)
 {
@@ -831,6 +912,30 @@ static enum err rdb_rows_of(void *db, uint8_t generation,
     return err != ERR_OK ? err : end;
 }
 
+static enum err rdb_list_rows(void *db, uint8_t generation,
+                              const struct subject_key *subject, bool now,
+                              backend_list_row_fn *fn, void *ctx,
+                              struct errmsg *why)
+{
+    rocksdb_iterator_t *it = now ? iter_new_now(db, FAMILY_INDEX)
+                                 : iter_new(db, FAMILY_INDEX, false);
+    struct key prefix = list_prefix(generation, subject);
+    struct list_row row = {.subject = *subject};
+    enum err err = ERR_OK;
+    for (iter_seek(it, &prefix); iter_within(it, &prefix);
+         rocksdb_iter_next(it)) {
+        if (!list_row_decode(iter_key(it), iter_value(it), &row)) {
+            err = err_set(why, ERR_CORRUPT, "malformed list row");
+            break;
+        }
+        if (!fn(ctx, &row)) {
+            break;
+        }
+    }
+    enum err end = iter_end(it, why);
+    return err != ERR_OK ? err : end;
+}
+
 static enum err rdb_part(void *db, uint32_t log, enum log_part part,
                          struct buf *out, struct errmsg *why)
 {
@@ -940,6 +1045,8 @@ const struct backend store_rocksdb = {
     .put_meta = rdb_put_meta,
     .put_row = rdb_put_row,
     .del_row = rdb_del_row,
+    .put_list_row = rdb_put_list_row,
+    .del_list_row = rdb_del_list_row,
     .put_issue = rdb_put_issue,
     .del_issue = rdb_del_issue,
     .drop_index = rdb_drop_index,
@@ -950,6 +1057,7 @@ const struct backend store_rocksdb = {
     .node = rdb_node,
     .rows = rdb_rows,
     .rows_of = rdb_rows_of,
+    .list_rows = rdb_list_rows,
     .part = rdb_part,
     .parts = rdb_parts,
     .meta = rdb_meta,

@@ -10,11 +10,11 @@ enum { SALVAGE_TURN = 1024, SALVAGE_TURN_BYTES = 1 << 20 };
 
 /* ---- a new own log ---- */
 
-enum err group_open_log(struct group *g, const struct entry_open *open,
-                        struct buf *entry, struct touched **out,
-                        struct errmsg *why)
+enum err group_open_log(struct group *g, enum log_kind kind,
+                        const struct entry_open *open, struct buf *entry,
+                        struct touched **out, struct errmsg *why)
 {
-    struct log_id log = {.origin = g->s->env.self, .kind = LOG_RECORDS};
+    struct log_id log = {.origin = g->s->env.self, .kind = kind};
     while (log.incarnation == 0 || heads_find(&g->s->heads, &log) != NULL) {
         suite_random(&log.incarnation, sizeof log.incarnation);
     }
@@ -26,6 +26,13 @@ enum err group_open_log(struct group *g, const struct entry_open *open,
         (void)group_append_own(g, *out, buf_slice(entry));
     }
     return err;
+}
+
+void own_log_is(struct store *s, const struct log_slot *slot)
+{
+    atomic_store(slot->log.kind == LOG_DIRECTIVES ? &s->directives_id
+                                                  : &s->own_id,
+                 slot->id);
 }
 
 /* ---- setting the tail aside ---- */
@@ -261,6 +268,9 @@ static enum err fill(struct group *g, const struct succeed *c,
     if (err == ERR_OK) {
         err = set_tail_aside(g, slot, c->common, why);
     }
+    if (err == ERR_OK && slot->log.kind == LOG_DIRECTIVES) {
+        err = lists_cut(g, old, c->common, why);
+    }
     if (err == ERR_OK) {
         err = cut(g, old, c->common, why);
     }
@@ -285,7 +295,7 @@ static enum err fill(struct group *g, const struct succeed *c,
         open.prev_size = c->peer_size;
         memcpy(open.prev_root, c->peer_root->b, HASH_LEN);
     }
-    return group_open_log(g, &open, entry, out, why);
+    return group_open_log(g, slot->log.kind, &open, entry, out, why);
 }
 
 static enum err do_succeed(struct store *s, void *ctx, struct errmsg *why)
@@ -313,7 +323,7 @@ static enum err do_succeed(struct store *s, void *ctx, struct errmsg *why)
     }
     if (err == ERR_OK) {
         assert(own != NULL); /* fill() opened it */
-        atomic_store(&s->own_id, own->slot->id);
+        own_log_is(s, own->slot);
         (void)pthread_mutex_lock(&s->heads.lock);
         s->hold.active = s->hold.active && !is_held(s, slot);
         (void)pthread_mutex_unlock(&s->heads.lock);

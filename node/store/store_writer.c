@@ -26,6 +26,10 @@ void item_free(struct item *item)
     mem_free(item->judged);
     mem_free(item->results);
     mem_free(item->salvage);
+    buf_fini(&item->text);
+    buf_fini(&item->lines);
+    buf_fini(&item->opening);
+    mem_free(item->package);
     mem_free(item);
 }
 
@@ -48,6 +52,9 @@ static void item_done(struct store *s, struct item *item)
     } else if (item->kind == ITEM_APPEND) {
         item->appended(item->ctx, item->err, item->why, &item->segment->log,
                        item->size);
+    } else if (item->kind == ITEM_PUBLISH) {
+        item->published(item->ctx, item->err, item->why, &item->log,
+                        item->first, item->last);
     } else if (item->kind == ITEM_JOB) {
         (void)pthread_mutex_lock(&s->queue.lock);
         *item->job_done = true;

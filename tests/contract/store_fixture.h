@@ -23,6 +23,10 @@
 #include "store/store_backend.h"
 
 #define FEDERATION "anhui.test"
+/* Arguments of certs/make-federation.sh, for who may issue directives. */
+#ifndef FED_ISSUERS
+#define FED_ISSUERS ""
+#endif
 #define VILLAGE 341821100201ull
 #define TOWNSHIP 341821100000ull
 
@@ -65,7 +69,8 @@ static inline int fed_setup(void **state)
     }
     (void)snprintf(fed_dir, sizeof fed_dir, "/tmp/store-test-XXXXXX");
     assert_non_null(mkdtemp(fed_dir));
-    shell("$C/make-federation.sh fed --name %s >/dev/null", FEDERATION);
+    shell("$C/make-federation.sh fed --name %s %s >/dev/null", FEDERATION,
+          FED_ISSUERS);
     shell(
         "$C/make-node.sh fed %012llu --tier village --code %012llu >/dev/null",
         VILLAGE, VILLAGE);
@@ -94,6 +99,7 @@ struct node {
     struct identity sign;
     struct identity seal;
     struct keyring *keyring;
+    struct rootchain *roots; /* set by who needs it, from the next start on */
     struct store *store;
     uint64_t reserve_bytes;
     bool has_parent; /* from the next start on */
@@ -125,7 +131,8 @@ static inline enum err node_try_open(struct node *n, struct errmsg *why)
                                   .federation = FEDERATION,
                                   .self = n->code,
                                   .signer = &n->sign,
-                                  .keyring = n->keyring};
+                                  .keyring = n->keyring,
+                                  .roots = n->roots};
     return store_open_on(&n->store, n->backend, &conf, &env, why);
 }
 
@@ -443,7 +450,8 @@ static inline void copy_log(struct store *from, struct store *to,
 {
     uint64_t size = size_of(from, log);
     for (uint64_t have = size_of(to, log); have < size;) {
-        assert_ok(append(to, segment_of(from, log, have + 1, size), &have));
+        uint64_t last = size - have < 4096 ? size : have + 4096;
+        assert_ok(append(to, segment_of(from, log, have + 1, last), &have));
     }
 }
 
@@ -512,22 +520,30 @@ static inline struct segment *forge_run(struct forge *f,
 }
 
 /* Begins a log in `to`; `open` may name a predecessor. */
-static inline enum err forge_open(struct forge *f, struct store *to,
-                                  const struct node *signer,
-                                  uint64_t incarnation,
-                                  const struct entry_open *open)
+static inline enum err forge_open_kind(struct forge *f, struct store *to,
+                                       const struct node *signer,
+                                       enum log_kind kind, uint64_t incarnation,
+                                       const struct entry_open *open)
 {
     const struct entry_open none = {0};
     struct buf entry = BUF_INIT;
     *f = (struct forge){
         .signer = signer,
-        .log = {signer->code, incarnation, LOG_RECORDS},
+        .log = {signer->code, incarnation, kind},
     };
     entry_open_encode(open != NULL ? open : &none, 1772000000000, &entry);
     struct slice s = buf_slice(&entry);
     enum err err = append(to, forge_run(f, &s, 1), NULL);
     buf_fini(&entry);
     return err;
+}
+
+static inline enum err forge_open(struct forge *f, struct store *to,
+                                  const struct node *signer,
+                                  uint64_t incarnation,
+                                  const struct entry_open *open)
+{
+    return forge_open_kind(f, to, signer, LOG_RECORDS, incarnation, open);
 }
 
 static inline enum err forge_bytes(struct forge *f, struct store *to,

@@ -1,0 +1,201 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "credit/listing.h"
+#include "store/store_impl.h"
+
+/* ---- what a reader sees ---- */
+
+/* heads.lock held. */
+static void view_log(struct lists_view *view, const struct log_slot *slot)
+{
+    struct head *head = MEM_NEW(struct head);
+    const struct lists *l = slot->lists;
+    bool known = head_decode(buf_slice(&slot->coded), head) == ERR_OK;
+    size_t voids = l != NULL ? l->voids_n : 0;
+    view->logs[view->n++] = (struct lists_log){
+        .log = slot->log,
+        .state = slot->state,
+        .visible = l != NULL ? l->visible : 0,
+        .size = slot->size,
+        .at_ms = known ? head->h.newest.at_ms : 0,
+        .id = slot->id,
+        .voids_at = view->voids_n,
+        .voids_n = voids,
+    };
+    if (voids > 0) {
+        view->voids = mem_realloc(view->voids, (view->voids_n + voids) *
+                                                   sizeof *view->voids);
+        memcpy(view->voids + view->voids_n, l->voids,
+               voids * sizeof *view->voids);
+        view->voids_n += voids;
+    }
+    mem_free(head);
+}
+
+void lists_view_take(struct store *store, struct lists_view *out)
+{
+    struct heads *heads = &store->heads;
+    *out = (struct lists_view){.n = 0};
+    (void)pthread_mutex_lock(&heads->lock);
+    for (size_t i = 0; i < heads->directives_n && out->n < LISTS_LOGS_MAX;
+         i++) {
+        const struct log_slot *slot = heads->directives[i];
+        if (slot->state != LOG_ABSENT &&
+            listing_counts_at(slot->log.origin, store->env.self)) {
+            view_log(out, slot);
+        }
+    }
+    (void)pthread_mutex_unlock(&heads->lock);
+}
+
+void lists_view_fini(struct lists_view *view)
+{
+    mem_free(view->voids);
+    view->voids = NULL;
+}
+
+/* ---- what a subject is listed for ---- */
+
+enum { ROWS_MAX = 65536 }; /* about one subject */
+
+struct gathered {
+    const struct listing_query *q;
+    struct list_row *rows;
+    size_t n;
+    size_t cap;
+    bool met;
+    enum err err;
+};
+
+static const struct lists_log *log_of(const struct lists_view *view,
+                                      uint32_t id)
+{
+    for (size_t i = 0; i < view->n; i++) {
+        if (view->logs[i].id == id) {
+            return &view->logs[i];
+        }
+    }
+    return NULL;
+}
+
+static bool gather(void *ctx, const struct list_row *row)
+{
+    struct gathered *g = ctx;
+    const struct lists_view *view = g->q->view;
+    const struct lists_log *log = log_of(view, row->log);
+    g->met = true;
+    if (log == NULL || row->number > log->visible ||
+        lists_is_void(view->voids + log->voids_at, log->voids_n, row->number)) {
+        return true;
+    }
+    if (g->n == ROWS_MAX) {
+        g->err = ERR_TOO_LARGE;
+        return false;
+    }
+    if (g->n == g->cap) {
+        g->cap = g->cap > 0 ? 2 * g->cap : 8;
+        g->rows = mem_realloc(g->rows, g->cap * sizeof *g->rows);
+    }
+    g->rows[g->n++] = *row;
+    return true;
+}
+
+static bool is_about(const struct list_row *row, const struct lists_log *log,
+                     uint64_t number)
+{
+    return row->target_number == number &&
+           row->target_origin == log->log.origin &&
+           row->target_incarnation == log->log.incarnation;
+}
+
+static bool is_removed(const struct gathered *g, const struct lists_log *log,
+                       uint64_t number)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        const struct list_row *row = &g->rows[i];
+        if (row->type == ENTRY_REMOVAL && is_about(row, log, number) &&
+            listing_may_end(log_of(g->q->view, row->log)->log.origin,
+                            log->log.origin)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The newest correction counts. */
+static const struct list_row *text_of(const struct gathered *g,
+                                      const struct lists_log *log,
+                                      const struct list_row *listing)
+{
+    const struct list_row *text = listing;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct list_row *row = &g->rows[i];
+        if (row->type == ENTRY_CORRECTION &&
+            is_about(row, log, listing->number) &&
+            log_of(g->q->view, row->log)->log.origin == log->log.origin &&
+            (row->log != text->log || row->number > text->number)) {
+            text = row;
+        }
+    }
+    return text;
+}
+
+static bool in_force(const struct listing_query *q, const struct list_row *text)
+{
+    return q->all || (text->from <= q->today &&
+                      (text->until == 0 || q->today <= text->until));
+}
+
+static void give(const struct gathered *g, store_listing_fn *fn, void *ctx)
+{
+    bool more = true;
+    for (size_t i = 0; more && i < g->n; i++) {
+        const struct list_row *row = &g->rows[i];
+        const struct lists_log *log = log_of(g->q->view, row->log);
+        if (row->type != ENTRY_LISTING || is_removed(g, log, row->number)) {
+            continue;
+        }
+        const struct list_row *text = text_of(g, log, row);
+        struct store_listing l = {.log = log->log,
+                                  .number = row->number,
+                                  .text_log =
+                                      log_of(g->q->view, text->log)->log,
+                                  .text = text->number,
+                                  .list = text->list,
+                                  .decided = text->decided,
+                                  .from = text->from,
+                                  .until = text->until};
+        more = !in_force(g->q, text) || fn(ctx, &l);
+    }
+}
+
+enum err store_listings(struct store *store, const struct listing_query *query,
+                        store_listing_fn *fn, void *ctx, bool *met)
+{
+    struct gathered g = {.q = query, .err = ERR_OK};
+    struct errmsg why;
+    if (met != NULL) {
+        *met = false;
+    }
+    if (query->view->n == 0) {
+        return ERR_OK;
+    }
+    enum err err = query->now ? db_enter_now(store) : db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err =
+        store->backend->list_rows(store->db, atomic_load(&store->generation),
+                                  query->subject, query->now, gather, &g, &why);
+    db_leave(store);
+    err = err == ERR_OK ? g.err : err;
+    if (err == ERR_OK) {
+        give(&g, fn, ctx);
+    }
+    if (met != NULL) {
+        *met = g.met;
+    }
+    mem_free(g.rows);
+    return read_failed(store, err, &why);
+}

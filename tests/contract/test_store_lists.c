@@ -1,0 +1,769 @@
+/* What a store makes of directives: packages count as a whole, once, and by
+ * the signatures of those who decide. */
+#include <stdatomic.h>
+
+#define FED_ISSUERS                                                            \
+    "--issuer 341821100000:2:3 --issuer 341821100201:1:1 --issuer "            \
+    "340000000000:1:1"
+#include "contract/store_fixture.h"
+#include "support/decisions.h"
+
+enum { TODAY = 20260601 };
+
+static struct rootchain *roots;
+
+static void open_roots(void)
+{
+    char path[128];
+    char folder[128];
+    char hash[2 * HASH_LEN + 1];
+    struct rootdoc *doc = NULL;
+    struct errmsg why;
+    (void)snprintf(path, sizeof path, "%s/fed/root-document", fed_dir);
+    (void)snprintf(folder, sizeof folder, "%s/roots", fed_dir);
+    assert_ok(rootdoc_load(&doc, path, &why));
+    (void)snprintf(hash, sizeof hash, "%s", rootdoc_hash(doc));
+    rootdoc_free(&doc);
+    assert_ok(rootchain_open(&roots, path, hash, folder, &why));
+}
+
+static int lists_setup(void **state)
+{
+    int rc = fed_setup(state);
+    open_roots();
+    return rc;
+}
+
+static int lists_teardown(void **state)
+{
+    rootchain_free(&roots);
+    return fed_teardown(state);
+}
+
+/* ---- nodes and packages ---- */
+
+static void start(struct node *n, uint64_t code, const char *name)
+{
+    node_init(n, &store_rocksdb, code, name);
+    n->roots = roots;
+    node_restart(n);
+}
+
+static const char *key_path(uint64_t issuer, unsigned i)
+{
+    static char paths[4][128];
+    static unsigned next;
+    char *out = paths[next++ % 4];
+    (void)snprintf(out, sizeof paths[0], "%s/fed/deciders/%012llu-%u.key",
+                   fed_dir, (unsigned long long)issuer, i);
+    return out;
+}
+
+/* Signed by the first `signers` deciders of the issuer. */
+static struct package *signed_package(uint64_t issuer, unsigned signers,
+                                      const struct decision *decisions,
+                                      size_t n)
+{
+    const char *keys[3];
+    for (unsigned i = 0; i < signers; i++) {
+        keys[i] = key_path(issuer, i + 1);
+    }
+    const struct making m = {.federation = FEDERATION,
+                             .issuer = issuer,
+                             .keys = keys,
+                             .keys_n = signers};
+    return package_of(&m, decisions, n);
+}
+
+struct published {
+    struct waiter *w;
+    struct log_id log;
+    uint64_t first;
+    uint64_t last;
+};
+
+static void on_published(void *ctx, enum err err, const char *why,
+                         const struct log_id *log, uint64_t first,
+                         uint64_t last)
+{
+    struct published *p = ctx;
+    p->log = *log;
+    p->first = first;
+    p->last = last;
+    waiter_done(p->w, err, why);
+}
+
+static enum err publish(struct node *n, const struct package *package,
+                        struct published *out)
+{
+    struct published p = {.w = waiter_new()};
+    enum err err = store_publish(n->store, package, on_published, &p);
+    err = err == ERR_OK ? waiter_wait(p.w) : err;
+    waiter_free(p.w);
+    p.w = NULL;
+    if (out != NULL) {
+        *out = p;
+    }
+    return err;
+}
+
+/* Publishes decisions of the township, two of three signing. */
+static struct published decide(struct node *township,
+                               const struct decision *decisions, size_t n)
+{
+    struct published p;
+    struct package *package = signed_package(TOWNSHIP, 2, decisions, n);
+    assert_ok(publish(township, package, &p));
+    package_free(&package);
+    return p;
+}
+
+/* ---- looking ---- */
+
+struct listings {
+    size_t n;
+    struct store_listing at[16];
+    bool met;
+};
+
+static bool on_listing(void *ctx, const struct store_listing *l)
+{
+    struct listings *out = ctx;
+    assert_true(out->n < ARRAY_LEN(out->at));
+    out->at[out->n++] = *l;
+    return true;
+}
+
+static void look_in(struct node *n, const struct lists_view *view,
+                    const char *subject, struct listings *out)
+{
+    struct subject_key key;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(subject));
+    const struct listing_query q = {
+        .view = view, .subject = &key, .today = TODAY};
+    out->n = 0;
+    assert_ok(store_listings(n->store, &q, on_listing, out, &out->met));
+}
+
+static size_t look(struct node *n, const char *subject, struct listings *out)
+{
+    struct listings unused;
+    struct lists_view view;
+    out = out != NULL ? out : &unused;
+    lists_view_take(n->store, &view);
+    look_in(n, &view, subject, out);
+    lists_view_fini(&view);
+    return out->n;
+}
+
+static uint64_t visible(struct node *n, const struct log_id *log)
+{
+    struct lists_view view;
+    uint64_t number = 0;
+    lists_view_take(n->store, &view);
+    for (size_t i = 0; i < view.n; i++) {
+        number =
+            log_id_eq(&view.logs[i].log, log) ? view.logs[i].visible : number;
+    }
+    lists_view_fini(&view);
+    return number;
+}
+
+static void assert_issue(struct node *n, uint64_t number, const char *text)
+{
+    struct issue_list issues;
+    issues_of(n->store, &issues);
+    for (size_t i = 0; i < issues.n; i++) {
+        if (issues.at[i].number == number &&
+            strstr(issues.at[i].reason, text) != NULL) {
+            return;
+        }
+    }
+    fail_msg("no issue at %llu that says: %s", (unsigned long long)number,
+             text);
+}
+
+static void assert_no_issues(struct node *n)
+{
+    struct issue_list issues;
+    issues_of(n->store, &issues);
+    assert_int_equal(issues.n, 0);
+}
+
+/* ---- publishing ---- */
+
+static void a_package_counts_where_it_was_decided(void **state)
+{
+    struct node township;
+    struct listings l;
+    (void)state;
+    start(&township, TOWNSHIP, "a");
+    const struct decision both[] = {
+        {.subject = SUBJECT_A, .list = 32, .from = 20260301},
+        {.subject = SUBJECT_B, .list = 1, .from = 20260301, .until = 20261231}};
+    struct published p = decide(&township, both, 2);
+    assert_int_equal(p.first, 2); /* entry 1 opens the log */
+    assert_int_equal(p.last, 5);
+    assert_int_equal(p.log.kind, LOG_DIRECTIVES);
+    assert_int_equal(visible(&township, &p.log), 5);
+    assert_int_equal(look(&township, SUBJECT_A, &l), 1);
+    assert_int_equal(l.at[0].number, 3);
+    assert_int_equal(l.at[0].text, 3);
+    assert_int_equal(l.at[0].list, 32);
+    assert_int_equal(l.at[0].until, 0);
+    assert_int_equal(look(&township, SUBJECT_B, &l), 1);
+    assert_int_equal(l.at[0].list, 1);
+    assert_int_equal(look(&township, "91340000000000003J", &l), 0);
+    assert_false(l.met);
+    assert_no_issues(&township);
+    node_restart(&township);
+    assert_int_equal(look(&township, SUBJECT_A, NULL), 1);
+    node_fini(&township);
+}
+
+static void refused(struct node *n, struct package *package, enum err expected,
+                    const char *text)
+{
+    struct published p = {.w = waiter_new()};
+    enum err err = store_publish(n->store, package, on_published, &p);
+    assert_ok(err);
+    assert_int_equal(waiter_wait(p.w), expected);
+    if (strstr(p.w->why, text) == NULL) {
+        fail_msg("'%s' lacks '%s'", p.w->why, text);
+    }
+    waiter_free(p.w);
+    package_free(&package);
+}
+
+static void what_would_not_count_is_not_published(void **state)
+{
+    struct node t;
+    struct log_id log;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    refused(&t, signed_package(TOWNSHIP, 1, &d, 1), ERR_BAD_SIGNATURE,
+            "1 of the 2 signatures");
+    refused(&t, signed_package(VILLAGE, 1, &d, 1), ERR_DENIED,
+            "of issuer 341821100201");
+    const char *strange[] = {key_path(TOWNSHIP, 1), key_path(VILLAGE, 1)};
+    struct making m = {FEDERATION, TOWNSHIP, 0, strange, 2};
+    refused(&t, package_of(&m, &d, 1), ERR_BAD_SIGNATURE,
+            "does not decide for 341821100000");
+    const char *two[] = {key_path(TOWNSHIP, 1), key_path(TOWNSHIP, 2)};
+    m = (struct making){"another", TOWNSHIP, 0, two, 2};
+    refused(&t, package_of(&m, &d, 1), ERR_DENIED, "in federation another");
+    m = (struct making){FEDERATION, TOWNSHIP, 1600000000000, two, 2};
+    refused(&t, package_of(&m, &d, 1), ERR_DENIED, "was to be published by");
+    assert_int_equal(store_directives_log(t.store, &log), ERR_NOT_FOUND);
+    struct package *package = signed_package(TOWNSHIP, 3, &d, 1);
+    assert_ok(publish(&t, package, NULL));
+    refused(&t, package, ERR_EXISTS, "published already");
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
+    node_fini(&t);
+}
+
+static void a_node_without_deciders_publishes_nothing(void **state)
+{
+    struct node t;
+    (void)state;
+    node_init(&t, &store_rocksdb, TOWNSHIP, "a"); /* knows no root document */
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    refused(&t, signed_package(TOWNSHIP, 2, &d, 1), ERR_BAD_SIGNATURE,
+            "names no deciders");
+    node_fini(&t);
+}
+
+static void ten_thousand_entries_are_one_package(void **state)
+{
+    struct node t;
+    struct node v;
+    struct listings l;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    struct decision *many = mem_zalloc(PACKAGE_ENTRIES_MAX, sizeof *many);
+    for (size_t i = 0; i < PACKAGE_ENTRIES_MAX; i++) {
+        many[i] = (struct decision){
+            .subject = i % 2 == 0 ? SUBJECT_A : SUBJECT_B, .from = 20270101};
+    }
+    many[PACKAGE_ENTRIES_MAX - 1].from = 20260101;
+    struct published p = decide(&t, many, PACKAGE_ENTRIES_MAX);
+    mem_free(many);
+    assert_int_equal(p.last - p.first + 1, PACKAGE_ENTRIES_MAX + 2);
+    assert_int_equal(look(&t, SUBJECT_A, &l), 0);
+    assert_true(l.met);
+    assert_int_equal(look(&t, SUBJECT_B, NULL), 1);
+    copy_log(t.store, v.store, &p.log);
+    assert_int_equal(visible(&v, &p.log), p.last);
+    assert_int_equal(look(&v, SUBJECT_B, NULL), 1);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+/* ---- corrections, removals, dates ---- */
+
+static void a_removal_ends_what_it_names(void **state)
+{
+    struct node t;
+    struct listings l;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    const struct decision twice[] = {{.subject = SUBJECT_A, .from = 20260301},
+                                     {.subject = SUBJECT_A, .from = 20260401}};
+    struct published p = decide(&t, twice, 2);
+    struct decision removal = {.type = ENTRY_REMOVAL,
+                               .subject = SUBJECT_A,
+                               .target = {p.log, p.first + 1}};
+    decide(&t, &removal, 1);
+    assert_int_equal(look(&t, SUBJECT_A, &l), 1);
+    assert_int_equal(l.at[0].number, p.first + 2);
+    /* For good: another listing is another entry. */
+    decide(&t, twice, 1);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 2);
+    /* What names another subject's listing ends nothing. */
+    removal = (struct decision){.type = ENTRY_REMOVAL,
+                                .subject = SUBJECT_B,
+                                .target = {p.log, p.first + 2}};
+    decide(&t, &removal, 1);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 2);
+    node_fini(&t);
+}
+
+static void the_newest_correction_counts(void **state)
+{
+    struct node t;
+    struct listings l;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    const struct decision d = {
+        .subject = SUBJECT_A, .from = 20260301, .until = 20260401};
+    struct published p = decide(&t, &d, 1);
+    assert_int_equal(look(&t, SUBJECT_A, &l), 0);
+    assert_true(l.met);
+    struct decision c = {.type = ENTRY_CORRECTION,
+                         .subject = SUBJECT_A,
+                         .from = 20260301,
+                         .until = 20260701,
+                         .target = {p.log, p.first + 1}};
+    struct published q = decide(&t, &c, 1);
+    assert_int_equal(look(&t, SUBJECT_A, &l), 1);
+    assert_int_equal(l.at[0].number, p.first + 1);
+    assert_int_equal(l.at[0].text, q.first + 1);
+    assert_int_equal(l.at[0].until, 20260701);
+    c.until = 20260531;
+    decide(&t, &c, 1);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 0);
+    node_fini(&t);
+}
+
+static void days_are_counted_to_the_last(void **state)
+{
+    struct node t;
+    struct listings l;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    const struct decision d[] = {
+        {.subject = SUBJECT_A, .from = TODAY, .until = TODAY},
+        {.subject = SUBJECT_A, .from = 20260101, .until = TODAY - 1},
+        {.subject = SUBJECT_A, .from = TODAY + 1},
+        {.subject = SUBJECT_A, .from = 0, .until = 0}};
+    decide(&t, d, 4);
+    assert_int_equal(look(&t, SUBJECT_A, &l), 2);
+    assert_int_equal(l.at[0].until, TODAY);
+    assert_int_equal(l.at[1].from, 0);
+    node_fini(&t);
+}
+
+static void only_the_same_authority_or_one_above_ends_a_listing(void **state)
+{
+    struct node t;
+    struct node v;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published above = decide(&t, &d, 1);
+    copy_log(t.store, v.store, &above.log);
+    struct published below;
+    struct package *p = signed_package(VILLAGE, 1, &d, 1);
+    assert_ok(publish(&v, p, &below));
+    package_free(&p);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 2);
+    struct decision removal = {.type = ENTRY_REMOVAL,
+                               .subject = SUBJECT_A,
+                               .target = {above.log, above.first + 1}};
+    p = signed_package(VILLAGE, 1, &removal, 1);
+    assert_ok(publish(&v, p, NULL));
+    package_free(&p);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 2);
+    removal.target = (struct listing_place){below.log, below.first + 1};
+    decide(&t, &removal, 1);
+    copy_log(t.store, v.store, &above.log);
+    struct listings l;
+    assert_int_equal(look(&v, SUBJECT_A, &l), 1);
+    assert_true(log_id_eq(&l.at[0].log, &above.log));
+    /* What was decided below does not count above. */
+    copy_log(v.store, t.store, &below.log);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+/* ---- what a holder takes ---- */
+
+static void nothing_counts_before_the_end_is_there(void **state)
+{
+    struct node t;
+    struct node v;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    const struct decision d[] = {{.subject = SUBJECT_A, .from = 20260301},
+                                 {.subject = SUBJECT_B, .from = 20260301}};
+    struct package *p = signed_package(TOWNSHIP, 2, d, 2);
+    struct slice entries[4];
+    struct buf room = BUF_INIT;
+    struct forge f;
+    package_log_entries(p, clock_wall_ms(), &room, entries);
+    assert_ok(forge_open_kind(&f, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+        assert_int_equal(look(&v, SUBJECT_B, NULL), 0);
+        assert_ok(forge_bytes(&f, v.store, entries[i]));
+        node_restart(&v); /* what is open is remembered */
+    }
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    assert_int_equal(look(&v, SUBJECT_B, NULL), 1);
+    assert_no_issues(&v);
+    buf_fini(&room);
+    package_free(&p);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+/* A forged package of one listing as three entries: `alter` spoils it. */
+typedef void alter_fn(struct package *p);
+
+static void as_it_is(struct package *p)
+{
+    (void)p;
+}
+
+static void unsigned_one(struct package *p)
+{
+    buf_clear(&p->signatures);
+}
+
+static void other_text(struct package *p)
+{
+    buf_clear(&p->text);
+    p->head.prepared_ms++;
+    package_head_put(&p->head, &p->text);
+}
+
+static void other_entry(struct package *p)
+{
+    p->bytes.data[p->bytes.len - 1] ^= 1;
+}
+
+static void other_issuer(struct package *p)
+{
+    buf_clear(&p->text);
+    p->head.issuer = VILLAGE;
+    package_head_put(&p->head, &p->text);
+}
+
+static void torn_signature(struct package *p)
+{
+    p->signatures.len -= 1;
+}
+
+static void forge_package(struct forge *f, struct node *to, alter_fn *alter,
+                          int64_t at_ms)
+{
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct package *p = signed_package(TOWNSHIP, 2, &d, 1);
+    struct slice entries[3];
+    struct buf room = BUF_INIT;
+    alter(p);
+    package_log_entries(p, at_ms, &room, entries);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(forge_bytes(f, to->store, entries[i]));
+    }
+    buf_fini(&room);
+    package_free(&p);
+}
+
+static void a_package_that_is_not_as_it_was_signed_has_no_effect(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge f;
+    int64_t now_ms = clock_wall_ms();
+    (void)state;
+    static const struct {
+        alter_fn *alter;
+        int64_t later_ms;
+        unsigned at; /* entry of the package that is listed as void */
+        const char *text;
+    } cases[] = {
+        {unsigned_one, 0, 2, "not signed by enough"},
+        {other_text, 0, 2, "not signed by enough"},
+        {other_entry, 0, 2, "other entries than were signed"},
+        {other_issuer, 0, 0, "of another issuer"},
+        {torn_signature, 0, 2, "not signed by enough"},
+        {as_it_is, 40 * 86400000ll, 2, "after its last day"},
+    };
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    assert_ok(forge_open_kind(&f, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t first = f.frontier.size + 1;
+        forge_package(&f, &v, cases[i].alter, now_ms + cases[i].later_ms);
+        assert_issue(&v, first + cases[i].at, cases[i].text);
+        assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    }
+    /* The log goes on, and what is right counts. */
+    forge_package(&f, &v, as_it_is, now_ms);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    assert_ok(store_reindex(v.store, NULL, NULL, NULL));
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    assert_issue(&v, 4, "not signed by enough");
+    node_restart(&v);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+static void a_package_takes_effect_once(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge f;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct package *p = signed_package(TOWNSHIP, 2, &d, 1);
+    struct slice entries[3];
+    struct buf room = BUF_INIT;
+    package_log_entries(p, clock_wall_ms(), &room, entries);
+    assert_ok(forge_open_kind(&f, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    assert_ok(append(v.store, forge_run(&f, entries, 3), NULL));
+    struct decision removal = {
+        .type = ENTRY_REMOVAL, .subject = SUBJECT_A, .target = {f.log, 3}};
+    struct package *q = signed_package(TOWNSHIP, 2, &removal, 1);
+    struct slice ends[3];
+    struct buf room2 = BUF_INIT;
+    package_log_entries(q, clock_wall_ms(), &room2, ends);
+    assert_ok(append(v.store, forge_run(&f, ends, 3), NULL));
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    /* The listing is played back, alone and twice in one commit. */
+    assert_ok(append(v.store, forge_run(&f, entries, 3), NULL));
+    const struct slice twice[] = {entries[0], entries[1], entries[2],
+                                  entries[0], entries[1], entries[2]};
+    assert_ok(append(v.store, forge_run(&f, twice, 6), NULL));
+    assert_issue(&v, 10, "took effect before");
+    assert_issue(&v, 13, "took effect before");
+    assert_issue(&v, 16, "took effect before");
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    /* In a successor of the log it counts no more either. */
+    struct forge g;
+    assert_ok(forge_open_kind(&g, v.store, &t, LOG_DIRECTIVES, 78, NULL));
+    assert_ok(append(v.store, forge_run(&g, entries, 3), NULL));
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    assert_ok(store_reindex(v.store, NULL, NULL, NULL));
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    buf_fini(&room);
+    buf_fini(&room2);
+    package_free(&p);
+    package_free(&q);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+static void one_id_twice_in_a_commit_counts_once(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge f;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct package *p = signed_package(TOWNSHIP, 2, &d, 1);
+    struct slice e[3];
+    struct buf room = BUF_INIT;
+    package_log_entries(p, clock_wall_ms(), &room, e);
+    const struct slice twice[] = {e[0], e[1], e[2], e[0], e[1], e[2]};
+    assert_ok(forge_open_kind(&f, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    assert_ok(append(v.store, forge_run(&f, twice, 6), NULL));
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    buf_fini(&room);
+    package_free(&p);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+static void what_has_no_begin_or_no_end_has_no_effect(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge f;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct package *p = signed_package(TOWNSHIP, 2, &d, 1);
+    struct slice e[3];
+    struct buf room = BUF_INIT;
+    package_log_entries(p, clock_wall_ms(), &room, e);
+    assert_ok(forge_open_kind(&f, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    assert_ok(forge_bytes(&f, v.store, e[1]));        /* 2: outside */
+    assert_ok(forge_bytes(&f, v.store, e[2]));        /* 3: an end alone */
+    assert_ok(forge_bytes(&f, v.store, e[0]));        /* 4: begins, */
+    assert_ok(forge_bytes(&f, v.store, e[1]));        /* 5 */
+    forge_package(&f, &v, as_it_is, clock_wall_ms()); /* 6 to 8, ends not */
+    assert_issue(&v, 2, "outside a package");
+    assert_issue(&v, 3, "outside a package");
+    assert_issue(&v, 4, "without its end");
+    struct listings l;
+    assert_int_equal(look(&v, SUBJECT_A, &l), 1);
+    assert_int_equal(l.at[0].number, 7);
+    assert_ok(store_reindex(v.store, NULL, NULL, NULL));
+    assert_int_equal(look(&v, SUBJECT_A, &l), 1);
+    assert_int_equal(l.at[0].number, 7);
+    buf_fini(&room);
+    package_free(&p);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+static void directives_from_elsewhere_do_not_count(void **state)
+{
+    struct node t;
+    struct node v;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    /* The village decides for itself; the township holds its log. */
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published p;
+    struct package *package = signed_package(VILLAGE, 1, &d, 1);
+    assert_ok(publish(&v, package, &p));
+    package_free(&package);
+    copy_log(v.store, t.store, &p.log);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 0);
+    assert_int_equal(visible(&t, &p.log), 0);
+    node_fini(&v);
+    node_fini(&t);
+}
+
+/* ---- readers ---- */
+
+static void a_view_stays_as_it_was_taken(void **state)
+{
+    struct node t;
+    struct listings l;
+    struct lists_view view;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published p = decide(&t, &d, 1);
+    lists_view_take(t.store, &view);
+    const struct decision moved[] = {{.type = ENTRY_REMOVAL,
+                                      .subject = SUBJECT_A,
+                                      .target = {p.log, p.first + 1}},
+                                     {.subject = SUBJECT_B, .from = 20260301}};
+    decide(&t, moved, 2);
+    look_in(&t, &view, SUBJECT_A, &l);
+    assert_int_equal(l.n, 1);
+    look_in(&t, &view, SUBJECT_B, &l);
+    assert_int_equal(l.n, 0);
+    lists_view_fini(&view);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 0);
+    assert_int_equal(look(&t, SUBJECT_B, NULL), 1);
+    node_fini(&t);
+}
+
+struct reading {
+    struct node *n;
+    _Atomic bool stop;
+    _Atomic unsigned torn;
+    _Atomic unsigned looks;
+};
+
+/* A and B are always listed together or not at all. */
+static void *read_pairs(void *arg)
+{
+    struct reading *r = arg;
+    struct listings a;
+    struct listings b;
+    while (!atomic_load(&r->stop)) {
+        struct lists_view view;
+        lists_view_take(r->n->store, &view);
+        look_in(r->n, &view, SUBJECT_A, &a);
+        look_in(r->n, &view, SUBJECT_B, &b);
+        lists_view_fini(&view);
+        (void)atomic_fetch_add(&r->torn, a.n != b.n);
+        (void)atomic_fetch_add(&r->looks, 1);
+    }
+    return NULL;
+}
+
+static void readers_see_no_half_of_a_package(void **state)
+{
+    enum { READERS = 4, ROUNDS = 30 };
+    struct node t;
+    struct reading r = {.n = &t};
+    pthread_t threads[READERS];
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_pairs, &r), 0);
+    }
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const struct decision on[] = {{.subject = SUBJECT_A, .from = 20260301},
+                                      {.subject = SUBJECT_B, .from = 20260301}};
+        struct published p = decide(&t, on, 2);
+        const struct decision off[] = {{.type = ENTRY_REMOVAL,
+                                        .subject = SUBJECT_A,
+                                        .target = {p.log, p.first + 1}},
+                                       {.type = ENTRY_REMOVAL,
+                                        .subject = SUBJECT_B,
+                                        .target = {p.log, p.first + 2}}};
+        decide(&t, off, 2);
+    }
+    atomic_store(&r.stop, true);
+    for (size_t i = 0; i < READERS; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(atomic_load(&r.torn), 0);
+    assert_true(atomic_load(&r.looks) > READERS);
+    node_fini(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_package_counts_where_it_was_decided),
+        cmocka_unit_test(what_would_not_count_is_not_published),
+        cmocka_unit_test(a_node_without_deciders_publishes_nothing),
+        cmocka_unit_test(ten_thousand_entries_are_one_package),
+        cmocka_unit_test(a_removal_ends_what_it_names),
+        cmocka_unit_test(the_newest_correction_counts),
+        cmocka_unit_test(days_are_counted_to_the_last),
+        cmocka_unit_test(only_the_same_authority_or_one_above_ends_a_listing),
+        cmocka_unit_test(nothing_counts_before_the_end_is_there),
+        cmocka_unit_test(a_package_that_is_not_as_it_was_signed_has_no_effect),
+        cmocka_unit_test(a_package_takes_effect_once),
+        cmocka_unit_test(one_id_twice_in_a_commit_counts_once),
+        cmocka_unit_test(what_has_no_begin_or_no_end_has_no_effect),
+        cmocka_unit_test(directives_from_elsewhere_do_not_count),
+        cmocka_unit_test(a_view_stays_as_it_was_taken),
+        cmocka_unit_test(readers_see_no_half_of_a_package),
+    };
+    return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
+}
