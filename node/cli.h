@@ -104,5 +104,7 @@ int cmd_verify(int argc, char **argv);
 int cmd_reindex(int argc, char **argv);
 int cmd_scrub(int argc, char **argv);
 int cmd_root(int argc, char **argv);
+int cmd_directive(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 
 #endif

@@ -92,6 +92,46 @@ const struct cli_command cli_commands[] = {
      "the\n"
      "signed heads. Names what is damaged. Exit status 3 if anything is.\n",
      cmd_scrub},
+    {"check", "are these subjects on a list?",
+     "usage: creditnode check FILE\n\n"
+     "One unified social credit code a line. Tells those that are on a list "
+     "in\n"
+     "force, all of them by one state of the lists, and how old that is. Exit\n"
+     "status 3 if any is listed.\n",
+     cmd_check},
+    {"directive", "decide: who goes on a list and off it",
+     "usage: creditnode directive list-add|list-correct|list-remove\n"
+     "                  COLUMN=VALUE... (-o FILE | --dry-run)\n"
+     "       creditnode directive import FILE (-o FILE | --dry-run)\n"
+     "       creditnode directive show FILE\n"
+     "       creditnode directive sign FILE --key KEY\n"
+     "       creditnode directive publish FILE...\n"
+     "       creditnode directive lists\n\n"
+     "At a node that the root document names as an issuer. Decisions become a\n"
+     "package (1 to 10,000), which takes effect as a whole when enough "
+     "deciders\n"
+     "signed it and it is published. Columns are those of docs/catalogue.md,\n"
+     "by code, Chinese or English label.\n\n"
+     "  list-add, list-correct, list-remove   one decision\n"
+     "  import     listings or removals from a CSV file\n"
+     "      -o FILE          new file for the package\n"
+     "      --dry-run        shows what would be published\n"
+     "      --receipt FILE   refused rows, as CSV\n"
+     "      --correct        the rows correct listings in force\n"
+     "      --key KEY        signs at once; with --publish also publishes,\n"
+     "                       where one signature is enough\n"
+     "  show       what is in a package\n"
+     "  sign       adds one decider's signature; needs no node\n"
+     "      --key KEY        private key (PEM, mode 0600)\n"
+     "  publish    gives it to the running node; several copies of a package\n"
+     "             may each carry signatures\n"
+     "  lists      how far this node's lists are, and how fresh\n\n"
+     "Exit status 3: rows were refused.\n\n"
+     "  creditnode directive import today.csv -o today.package\n"
+     "  creditnode directive sign today.package --key li.key\n"
+     "  creditnode directive sign today.package --key wang.key\n"
+     "  creditnode directive publish today.package\n",
+     cmd_directive},
     {"root", "who may decide: show and change the root document",
      "usage: creditnode root show [FILE] [--version N] [--text]\n"
      "       creditnode root propose -o FILE [changes]\n"

@@ -74,6 +74,8 @@ struct node {
     struct sync_env sync;
     struct downlink *downlink;
     struct uplink *uplink;
+    struct feed *feed;
+    struct follow *follow;
     struct import_env import;
     struct api_env api;
     struct rpc_server *server;
@@ -199,6 +201,12 @@ static void on_root(void *ctx, const struct rootdoc *doc)
         uplink_root_changed(node->uplink);
     }
     struct errmsg why = {{0}};
+    if (store_judge_again(node->store, &why) != ERR_OK) {
+        log_error(&node->log, "ROOT-JUDGE",
+                  "reason=\"%s\" effect=\"directives are judged by it at the "
+                  "next start\"",
+                  why.text);
+    }
     if (check_cas(node->conf, doc, &why) != ERR_OK) {
         log_error(&node->log, "ROOT-CA",
                   "reason=\"%s\" effect=\"this node will not start again with "
@@ -347,6 +355,7 @@ static void sign_with(struct node *node, const struct identity *id)
 {
     struct errmsg why = {{0}};
     node->signs = id;
+    atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
     if (store_renew(node->store, id, &why) != ERR_OK) {
@@ -416,6 +425,7 @@ static void reload(struct node *node)
         log_error(&node->log, "RELOAD-TRUST", "reason=\"%s\"", why.text);
     }
     downlink_recheck(node->downlink);
+    feed_recheck(node->feed);
     if (node->uplink != NULL) {
         uplink_recheck(node->uplink);
     }
@@ -424,6 +434,7 @@ static void reload(struct node *node)
     bool dial = node_tls_refresh(node->tls);
     if (dial && node->uplink != NULL) {
         uplink_reconnect(node->uplink);
+        follow_reconnect(node->follow);
     }
     log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s",
              changed.restart, renewed || dial ? "renewed" : "unchanged");
@@ -518,6 +529,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
                             .self = c->node.code,
                             .signer = &node->signer,
                             .keyring = node->keyring,
+                            .roots = node->roots,
                             .log = &node->log,
                             .damaged = store_is_damaged,
                             .ctx = node};
@@ -553,22 +565,25 @@ static void down_rpc(struct node *node)
 static void fill_sync_env(struct node *node)
 {
     node->ancestry = ancestry_new();
-    node->sync = (struct sync_env){.store = node->store,
-                                   .rpc = node->rpc,
-                                   .loop = node->loop,
-                                   .trust = node->trust,
-                                   .keyring = node->keyring,
-                                   .sealing = &node->sealing,
-                                   .self = node_tls_self(node->tls),
-                                   .roots = node->roots,
-                                   .version = node_version(),
-                                   .ancestry = node->ancestry,
-                                   .log = &node->log,
-                                   .entitled = entitled,
-                                   .is_child = is_child,
-                                   .above_changed = above_changed,
-                                   .verified = verified,
-                                   .ctx = node};
+    node->sync =
+        (struct sync_env){.store = node->store,
+                          .rpc = node->rpc,
+                          .loop = node->loop,
+                          .trust = node->trust,
+                          .keyring = node->keyring,
+                          .sealing = &node->sealing,
+                          .signer = &node->signer,
+                          .self = node_tls_self(node->tls),
+                          .roots = node->roots,
+                          .fresh = fresh_new(node->conf->replication.renew_ms),
+                          .version = node_version(),
+                          .ancestry = node->ancestry,
+                          .log = &node->log,
+                          .entitled = entitled,
+                          .is_child = is_child,
+                          .above_changed = above_changed,
+                          .verified = verified,
+                          .ctx = node};
 }
 
 static enum err up_sync(struct node *node, struct errmsg *why)
@@ -582,6 +597,7 @@ static enum err up_sync(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err_set(why, err, "replication: %s", err_text(err));
     }
+    node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes);
     if (node->conf->parent.address[0] == 0) {
         return store_settle(node->store, why);
     }
@@ -592,18 +608,30 @@ static enum err up_sync(struct node *node, struct errmsg *why)
                              .backoff_max_ms = c->backoff_max_ms,
                              .greeting_ms = c->greeting_ms,
                              .silence_ms = c->silence_ms};
-    return uplink_start(&node->uplink, &node->sync, &node->rpc_tls, &up, why);
+    err = uplink_start(&node->uplink, &node->sync, &node->rpc_tls, &up, why);
+    if (err == ERR_OK) {
+        struct follow_conf follow = {.parent_code = up.parent_code,
+                                     .backoff_min_ms = c->backoff_min_ms,
+                                     .backoff_max_ms = c->backoff_max_ms,
+                                     .greeting_ms = c->greeting_ms};
+        node->follow = follow_start(&node->sync, uplink_channel(node->uplink),
+                                    node->feed, &follow);
+    }
+    return err;
 }
 
 static void down_sync(struct node *node)
 {
     store_closing(node->store);
+    follow_stop(&node->follow);
     /* Its last callbacks still find it. */
     struct uplink *uplink = node->uplink;
     uplink_stop(&uplink);
     node->uplink = NULL;
+    feed_free(&node->feed);
     downlink_free(&node->downlink);
     ancestry_free(&node->ancestry);
+    fresh_free(&node->sync.fresh);
 }
 
 static void fill_api_env(struct node *node)
@@ -625,6 +653,8 @@ static void fill_api_env(struct node *node)
         .roots = node->roots,
         .uplink = node->uplink,
         .downlink = node->downlink,
+        .feed = node->feed,
+        .follow = node->follow,
         .rpc = node->rpc,
         .tls = &node->rpc_tls,
         .import = &node->import,
@@ -649,10 +679,11 @@ static enum err up_server(struct node *node, struct errmsg *why)
         return ERR_OK;
     }
     const struct rpc_method *sync = downlink_methods(node->downlink, &count);
-    if (count + API_METHODS > METHODS_MAX) {
+    if (count + 1 + API_METHODS > METHODS_MAX) {
         return ERR_BUG;
     }
     memcpy(methods, sync, count * sizeof *methods);
+    methods[count++] = *feed_method(node->feed);
     api_methods(&node->api, methods + count);
     return rpc_listen(&node->server, node->rpc, node->conf->listen.address,
                       &node->rpc_tls, methods, count + API_METHODS, why);
@@ -662,6 +693,9 @@ static void down_server(struct node *node)
 {
     if (node->downlink != NULL) {
         downlink_hang_up(node->downlink);
+    }
+    if (node->feed != NULL) {
+        feed_hang_up(node->feed);
     }
     rpc_server_close(&node->server, GRACE_MS);
     answers_free(&node->api.answers);

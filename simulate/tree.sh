@@ -20,6 +20,8 @@ tree_fail() {
 tree_federation() {
     local provinces=() p
     for p in "$@"; do provinces+=(--province "$p"); done
+    # TREE_ISSUERS: CODE:K:N ..., who may issue directives.
+    for p in ${TREE_ISSUERS:-}; do provinces+=(--issuer "$p"); done
     mkdir -p "$TREE"
     : >"$TREE/order"
     "$ROOT/certs/make-federation.sh" "$TREE/fed" --name "$TREE_FEDERATION" \

@@ -28,6 +28,8 @@ struct api_env {
     struct rootchain *roots;
     struct uplink *uplink; /* NULL at the top */
     struct downlink *downlink;
+    struct feed *feed;
+    struct follow *follow; /* NULL at the top */
     struct rpc *rpc;
     const struct rpc_tls *tls;
     struct import_env *import;

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "api/directives.h"
 #include "api/query.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -420,6 +421,22 @@ static bool text_arg(json_t *args, const char *name, const char **out)
     return *out != NULL;
 }
 
+/* What the lists say of the subject, and how old they are. A subject without a
+ * credit code is on none. */
+static void add_listings(const struct api_env *env, const char *subject,
+                         json_t *result)
+{
+    struct lists_view view;
+    json_t *listings = NULL;
+    struct errmsg why;
+    lists_view_take(env->store, &view);
+    if (listed_json(env, &view, subject, &listings, &why) == ERR_OK) {
+        (void)json_object_set_new(result, "listings", listings);
+        (void)json_object_set_new(result, "lists", lists_json(env, &view));
+    }
+    lists_view_fini(&view);
+}
+
 static enum err do_subject(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -451,6 +468,7 @@ static enum err do_subject(void *ctx, struct admin_call *call, json_t *args,
     }
     *result =
         json_pack("{s:o, s:o}", "node", node_json(env), "records", out.list);
+    add_listings(env, q.subject, *result);
     if (next.more) {
         char hex[2 * QUERY_PLACE_LEN + 1];
         str_hex(next.place, sizeof next.place, hex);
@@ -810,5 +828,9 @@ const struct admin_command api_commands[] = {
     {"verify", do_verify},
     {"root-show", do_root_show},
     {"root-publish", do_root_publish},
+    {"directive-prepare", directive_prepare},
+    {"directive-publish", directive_publish},
+    {"directive-lists", directive_lists},
+    {"check", directive_check},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

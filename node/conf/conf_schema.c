@@ -348,6 +348,14 @@ const struct conf_row conf_rows[] = {
      .def = "1 s",
      .help = "A child hears at most once in this time how far a log got "
              "above."},
+    {.path = "replication.renew",
+     AT_DURATION(replication.renew_ms),
+     .min = 100,
+     .max = HOUR,
+     .def = "10 s",
+     .help = "An issuer signs the head of its directives log anew this often; "
+             "lists are stale when none came for three times as long. The "
+             "same in a whole federation."},
     {.path = "replication.logs_max",
      AT_INT(replication.logs_max),
      .min = 1,

@@ -167,6 +167,9 @@ typedef void store_published_fn(void *ctx, enum err err, const char *why,
 MUST_USE enum err store_publish(struct store *store,
                                 const struct package *package,
                                 store_published_fn *done, void *ctx);
+/* Calls `fn` for every directives log held here, whoever's it is. */
+typedef bool store_log_fn(void *ctx, const struct store_head *head);
+void store_directives(struct store *store, store_log_fn *fn, void *ctx);
 /* The own log that grows by store_publish(). ERR_NOT_FOUND: none yet. */
 MUST_USE enum err store_directives_log(struct store *store, struct log_id *out);
 /* The root document changed: what was signed is judged anew. Blocks; not on
@@ -294,7 +297,6 @@ MUST_USE enum err store_fork_note(struct store *store, const struct log_id *log,
                                   struct buf *note);
 /* Calls `fn` for every log in order of log_id_cmp(), from a copy of the list;
  * stops if it returns false. */
-typedef bool store_log_fn(void *ctx, const struct store_head *head);
 void store_logs(struct store *store, store_log_fn *fn, void *ctx);
 size_t store_log_count(struct store *store);
 /* A view of the log's tree for proofs, valid while the store is open and the

@@ -295,17 +295,26 @@ enum err store_head(struct store *store, const struct log_id *log,
     return err;
 }
 
-/* Copies the names only; each head is taken when its turn comes. */
-void store_logs(struct store *store, store_log_fn *fn, void *ctx)
+static struct log_id *copy_names(struct heads *heads, bool directives,
+                                 size_t *n)
 {
-    struct heads *heads = &store->heads;
     (void)pthread_mutex_lock(&heads->lock);
-    size_t n = heads->n;
-    struct log_id *ids = mem_alloc((n + 1) * sizeof(*ids));
-    for (size_t i = 0; i < n; i++) {
-        ids[i] = heads->sorted[i]->log;
+    struct log_slot **slots = directives ? heads->directives : heads->sorted;
+    *n = directives ? heads->directives_n : heads->n;
+    struct log_id *ids = mem_alloc((*n + 1) * sizeof(*ids));
+    for (size_t i = 0; i < *n; i++) {
+        ids[i] = slots[i]->log;
     }
     (void)pthread_mutex_unlock(&heads->lock);
+    return ids;
+}
+
+/* Of the names only there is a copy; each head is taken when its turn comes. */
+static void each_log(struct store *store, bool directives, store_log_fn *fn,
+                     void *ctx)
+{
+    size_t n;
+    struct log_id *ids = copy_names(&store->heads, directives, &n);
     struct store_head *head = MEM_NEW(struct store_head);
     for (size_t i = 0; i < n; i++) {
         if (store_head(store, &ids[i], head) == ERR_OK && !fn(ctx, head)) {
@@ -314,6 +323,16 @@ void store_logs(struct store *store, store_log_fn *fn, void *ctx)
     }
     mem_free(head);
     mem_free(ids);
+}
+
+void store_logs(struct store *store, store_log_fn *fn, void *ctx)
+{
+    each_log(store, false, fn, ctx);
+}
+
+void store_directives(struct store *store, store_log_fn *fn, void *ctx)
+{
+    each_log(store, true, fn, ctx);
 }
 
 size_t store_log_count(struct store *store)

@@ -132,7 +132,7 @@ static void on_open(struct rpc_stream *s, void *user)
     in->stream = s;
     in->refs = 1;
     in->due_last = &in->due_first;
-    in->recv = recv_new(down->env->trust);
+    in->recv = recv_new(down->env->trust, LOG_RECORDS);
     in->strand = strand_new(rpc_pool(down->env->rpc));
     (void)pthread_mutex_init(&in->lock, NULL);
     (void)pthread_cond_init(&in->progress, NULL);

@@ -6,6 +6,7 @@
 #include "sync/wire.h"
 
 #define SYNC_REPLICATE "/creditnode.federation.v1.Federation/Replicate"
+#define SYNC_SUBSCRIBE "/creditnode.federation.v1.Federation/Subscribe"
 #define SYNC_FETCH "/creditnode.federation.v1.Federation/Fetch"
 #define SYNC_ROOT "/creditnode.federation.v1.Federation/Root"
 

@@ -11,13 +11,15 @@ enum { RECHECK_MS = 3600000 };
 
 struct recv {
     struct trust *trust;
+    enum log_kind kind;
     struct block_codec *codec;
 };
 
-struct recv *recv_new(struct trust *trust)
+struct recv *recv_new(struct trust *trust, enum log_kind kind)
 {
     struct recv *recv = MEM_NEW(struct recv);
     recv->trust = trust;
+    recv->kind = kind;
     recv->codec = block_codec_new();
     return recv;
 }
@@ -116,8 +118,10 @@ static enum err refuse(struct work *w, enum err err, uint64_t number,
 static enum err check_place(struct work *w)
 {
     const struct wire_segment *in = w->in;
-    if (in->log.kind != LOG_RECORDS) {
-        return refuse(w, ERR_DENIED, 0, "only records logs rise, this is %s",
+    if (in->log.kind != w->recv->kind) {
+        return refuse(w, ERR_DENIED, 0, "only %s logs %s, this is %s",
+                      log_kind_name(w->recv->kind),
+                      w->recv->kind == LOG_RECORDS ? "rise" : "come down",
                       log_kind_name(in->log.kind));
     }
     if (in->first == 0 || in->block.count == 0) {

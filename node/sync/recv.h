@@ -45,7 +45,8 @@ struct refusal {
  * ERR_PROTOCOL, ERR_GAP, ERR_BAD_PROOF, ERR_BAD_SIGNATURE, ERR_UNAUTHENTICATED,
  * ERR_CONFLICT (with `disagree`), ERR_TOO_LARGE. */
 struct recv;
-struct recv *recv_new(struct trust *trust);
+/* Takes logs of this kind only. */
+struct recv *recv_new(struct trust *trust, enum log_kind kind);
 void recv_free(struct recv **recv);
 MUST_USE enum err recv_segment(struct recv *recv, struct recv_log *log,
                                const struct wire_segment *in,

@@ -266,7 +266,7 @@ static enum err pull(struct restore *r, const struct log_id *log, uint64_t last,
                      struct errmsg *why)
 {
     struct pull p = {.env = r->env,
-                     .recv = recv_new(r->env->trust),
+                     .recv = recv_new(r->env->trust, LOG_RECORDS),
                      .log = recv_log_new(log)};
     (void)pthread_mutex_init(&p.lock, NULL);
     (void)pthread_cond_init(&p.wake, NULL);

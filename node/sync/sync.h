@@ -25,8 +25,10 @@ struct sync_env {
     /* NULL without keyring. Another one is put here when it was renewed; none
      * is freed before the end. */
     _Atomic(const struct identity *) sealing;
+    _Atomic(const struct identity *) signer; /* the same way */
     struct principal self;
     struct rootchain *roots;
+    struct fresh *fresh; /* how old the lists are */
     const char *version; /* of the program */
     struct ancestry *ancestry;
     const struct log_ctx *log;
@@ -161,6 +163,80 @@ void downlink_greet_again(struct downlink *downlink);
 void downlink_root_changed(struct downlink *downlink);
 /* After trust_reload(): ends the streams of revoked children, by name. */
 void downlink_recheck(struct downlink *downlink);
+
+struct rpc_channel *uplink_channel(struct uplink *uplink);
+
+/* ---- directives: down ---- */
+
+/* When a newer signed head of each directives log came last: an issuer renews
+ * it every period, so that whoever holds the log knows that nothing is
+ * withheld. In memory only: after a start nothing is fresh. */
+struct fresh *fresh_new(uint32_t period_ms);
+void fresh_free(struct fresh **fresh);
+enum fresh_state {
+    FRESH_YES,
+    FRESH_STALE, /* none came for three periods, or none since the start */
+    FRESH_CLOCK, /* they come, but by the clock here they are old or of
+                    tomorrow: freshness is unproven */
+};
+const char *fresh_state_name(enum fresh_state state);
+struct freshness {
+    enum fresh_state state;
+    int64_t signed_ms; /* by the issuer's clock; 0: none came */
+    int64_t age_ms;    /* since it came, by this node's monotonic clock */
+};
+void fresh_judge(struct fresh *fresh, const struct log_id *log, bool own,
+                 struct freshness *out);
+
+/* Serves Subscribe to children. */
+struct feed;
+struct feed *feed_new(const struct sync_env *env, uint32_t period_ms,
+                      size_t window_bytes);
+const struct rpc_method *feed_method(struct feed *feed);
+/* As downlink_hang_up() and downlink_free(). */
+void feed_hang_up(struct feed *feed);
+void feed_free(struct feed **feed);
+/* A newer head came from above, without entries: the children get it. Any
+ * thread, does not block. */
+void feed_head_came(struct feed *feed);
+/* After trust_reload(): ends the streams of revoked children, by name. */
+void feed_recheck(struct feed *feed);
+/* What one child holds of one log. */
+struct feed_status {
+    struct principal peer;
+    struct log_id log;
+    uint64_t size;
+    bool stopped;
+};
+typedef bool feed_status_fn(void *ctx, const struct feed_status *status);
+void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx);
+
+/* Follows the parent's feed. */
+struct follow;
+struct follow_conf {
+    uint64_t parent_code;
+    uint32_t backoff_min_ms;
+    uint32_t backoff_max_ms;
+    uint32_t greeting_ms;
+};
+struct follow_status {
+    enum uplink_state state;
+    int64_t since_ms;
+    char error[256];
+    uint64_t received_entries;
+    uint64_t refused;
+    char last_refusal[256];
+    /* The parent's signed head of a log is older than what is held here. */
+    bool behind;
+};
+/* `channel` outlives it; `feed` may be NULL. Loop thread, or before it runs. */
+struct follow *follow_start(const struct sync_env *env,
+                            struct rpc_channel *channel, struct feed *feed,
+                            const struct follow_conf *conf);
+void follow_stop(struct follow **follow);
+/* New certificates: connect anew. */
+void follow_reconnect(struct follow *follow);
+void follow_status(struct follow *follow, struct follow_status *out);
 
 /* ---- comparing two copies ---- */
 

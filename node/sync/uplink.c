@@ -366,7 +366,7 @@ static struct uplink *make(const struct sync_env *env,
                          });
     send_init(&up->send, conf->segment_bytes, PACE_MS);
     source_init(&up->source, trust_federation(env->trust));
-    up->recv = recv_new(env->trust);
+    up->recv = recv_new(env->trust, LOG_RECORDS);
     up->ticker = ticker_new(env->loop, on_tick, up);
     up->retry = ticker_new(env->loop, on_retry, up);
     up->rewrap = ticker_new(env->loop, on_rewrap, up);
@@ -442,6 +442,11 @@ void uplink_reconnect(struct uplink *up)
 {
     rpc_channel_reset(up->channel);
     uplink_feed(up, NULL, &(struct link_event){.type = LINK_RESTART});
+}
+
+struct rpc_channel *uplink_channel(struct uplink *up)
+{
+    return up->channel;
 }
 
 void uplink_root_changed(struct uplink *up)

@@ -343,7 +343,8 @@ static enum err get_shape(struct slice body, const struct shape *shape,
     return ERR_OK;
 }
 
-enum { CHILD_ROOT = 4, PARENT_ROOT = 6 }; /* fields of both, other numbers */
+/* Fields of several messages, with other numbers. */
+enum { CHILD_ROOT = 4, PARENT_ROOT = 6, FOLLOWER_EVIDENCE = 5 };
 
 /* One row a kind of message: its field number in ChildMessage or
  * ParentMessage. */
@@ -366,6 +367,20 @@ static const struct outer parent_messages[] = {
     {4, WIRE_STOP, &stop_shape},
     {5, WIRE_WANT, &want_shape},
     {PARENT_ROOT, WIRE_ROOT, &root_document_shape},
+    {0, WIRE_OTHER, NULL},
+};
+static const struct outer follower_messages[] = {
+    {1, WIRE_HELLO, &hello_shape},
+    {2, WIRE_HAVE, &have_shape},
+    {3, WIRE_ACK, &ack_shape},
+    {4, WIRE_STOP, &stop_shape},
+    {FOLLOWER_EVIDENCE, WIRE_EVIDENCE, &evidence_shape},
+    {0, WIRE_OTHER, NULL},
+};
+static const struct outer feed_messages[] = {
+    {1, WIRE_HELLO, &hello_shape},
+    {2, WIRE_SEGMENT, &segment_shape},
+    {3, WIRE_EVIDENCE, &evidence_shape}, /* Head */
     {0, WIRE_OTHER, NULL},
 };
 static const struct outer fetch_messages[] = {
@@ -412,6 +427,18 @@ enum err wire_get_parent(struct slice bytes, struct wire_message *out,
                          struct errmsg *why)
 {
     return get_outer(bytes, "ParentMessage", parent_messages, out, why);
+}
+
+enum err wire_get_follower(struct slice bytes, struct wire_message *out,
+                           struct errmsg *why)
+{
+    return get_outer(bytes, "FollowerMessage", follower_messages, out, why);
+}
+
+enum err wire_get_feed(struct slice bytes, struct wire_message *out,
+                       struct errmsg *why)
+{
+    return get_outer(bytes, "FeedMessage", feed_messages, out, why);
 }
 
 enum err wire_get_fetch_request(struct slice bytes, struct wire_range *out,
@@ -544,13 +571,25 @@ void wire_put_fetch_reply(struct buf *out,
     put_segment(out, 1, segment);
 }
 
-void wire_put_evidence(struct buf *out, const struct wire_evidence *evidence)
+static void put_evidence(struct buf *out, uint32_t number,
+                         const struct wire_evidence *evidence)
 {
-    size_t mark = pb_begin(out, 3);
+    size_t mark = pb_begin(out, number);
     put_log(out, &evidence->log);
     pb_put_bytes(out, 2, evidence->note);
     pb_put_bytes(out, 3, evidence->chain);
     pb_end(out, mark);
+}
+
+void wire_put_evidence(struct buf *out, const struct wire_evidence *evidence)
+{
+    put_evidence(out, 3, evidence);
+}
+
+void wire_put_follower_evidence(struct buf *out,
+                                const struct wire_evidence *evidence)
+{
+    put_evidence(out, FOLLOWER_EVIDENCE, evidence);
 }
 
 void wire_put_have(struct buf *out, const struct wire_log_have *logs, size_t n,

@@ -142,6 +142,12 @@ MUST_USE enum err wire_get_child(struct slice bytes, struct wire_message *out,
                                  struct errmsg *why);
 MUST_USE enum err wire_get_parent(struct slice bytes, struct wire_message *out,
                                   struct errmsg *why);
+/* Of Subscribe: what the follower says, and what comes down to it. */
+MUST_USE enum err wire_get_follower(struct slice bytes,
+                                    struct wire_message *out,
+                                    struct errmsg *why);
+MUST_USE enum err wire_get_feed(struct slice bytes, struct wire_message *out,
+                                struct errmsg *why);
 MUST_USE enum err wire_get_fetch_request(struct slice bytes,
                                          struct wire_range *out,
                                          struct errmsg *why);
@@ -176,6 +182,9 @@ void wire_put_segment(struct buf *out, const struct wire_segment_out *segment);
 void wire_put_fetch_reply(struct buf *out,
                           const struct wire_segment_out *segment);
 void wire_put_evidence(struct buf *out, const struct wire_evidence *evidence);
+/* A follower's; a feed's Head is wire_put_evidence(). */
+void wire_put_follower_evidence(struct buf *out,
+                                const struct wire_evidence *evidence);
 void wire_put_have(struct buf *out, const struct wire_log_have *logs, size_t n,
                    bool last);
 void wire_put_ack(struct buf *out, const struct wire_log_ack *logs, size_t n);

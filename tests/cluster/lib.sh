@@ -155,8 +155,8 @@ status() {
 logs_of() { node_cmd "$1" logs --json 2>/dev/null | jq -r ".rows[] | $2"; }
 
 # CODE: entries of its own active log; its id.
-own_size() { logs_of "$1" 'select(.own and .state == "active") | .size'; }
-own_log() { logs_of "$1" 'select(.own and .state == "active") | .log'; }
+own_size() { logs_of "$1" 'select(.own and .state == "active" and (.log | contains("/records/"))) | .size'; }
+own_log() { logs_of "$1" 'select(.own and .state == "active" and (.log | contains("/records/"))) | .log'; }
 size_at() { logs_of "$1" "select(.log == \"$2\") | .size"; } # CODE LOG
 
 is() { # CODE FILTER VALUE

@@ -353,7 +353,7 @@ static void upload_in_part(struct node *from, struct node *to,
     struct wire_message m;
     struct segment *seg = NULL;
     struct buf bytes = BUF_INIT;
-    struct recv *recv = recv_new(fed_trust);
+    struct recv *recv = recv_new(fed_trust, LOG_RECORDS);
     struct recv_log *rl = recv_log_new(log);
     struct waiter w = {.done = false};
     source_init(&src, FEDERATION);

@@ -401,7 +401,7 @@ static void run_schedule(const struct identity *signer, uint64_t n)
     seed = n;
     w->signer = signer;
     w->codec = block_codec_new();
-    w->recv = recv_new(fed_trust);
+    w->recv = recv_new(fed_trust, LOG_RECORDS);
     send_init(&w->send, SEGMENT_BYTES, 0);
     for (unsigned i = 0; i < LOGS; i++) {
         w->origin[i].log = (struct log_id){VILLAGE, i + 1, LOG_RECORDS};

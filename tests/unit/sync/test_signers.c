@@ -50,7 +50,7 @@ static struct receiving *receiving_new(struct node *from, struct node *to,
     r->trust = trust;
     r->log = store_own_log(from->store);
     r->head = MEM_NEW(struct store_head);
-    r->recv = recv_new(trust);
+    r->recv = recv_new(trust, LOG_RECORDS);
     source_init(&r->source, FEDERATION);
     begin_stream(r);
     return r;

@@ -1,0 +1,314 @@
+/* The operator's side of directives: commands on the local socket. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/directives.h"
+#include "base/mem.h"
+#include "credit/package.h"
+
+static bool keep_open(struct admin_call *call, struct buf *file,
+                      size_t max_bytes, enum err *err, struct errmsg *why)
+{
+    struct buf frame = BUF_INIT;
+    *err = admin_recv(call, &frame);
+    if (*err != ERR_OK) {
+        (void)err_set(why, *err, "the sender went silent before the end");
+    } else if (file->len + frame.len > max_bytes) {
+        *err = err_set(why, ERR_TOO_LARGE, "the file is larger than %zu bytes",
+                       max_bytes);
+    }
+    bool more = *err == ERR_OK && frame.len > 0;
+    if (more) {
+        buf_put_slice(file, buf_slice(&frame));
+    }
+    buf_fini(&frame);
+    return more;
+}
+
+static enum err read_file(struct admin_call *call, size_t max_bytes,
+                          struct buf *file, struct errmsg *why)
+{
+    enum err err;
+    while (keep_open(call, file, max_bytes, &err, why)) {
+    }
+    return err;
+}
+
+/* ---- preparing ---- */
+
+static enum err send_fault_row(void *ctx, uint64_t line,
+                               const struct rows_fault *faults, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s}", "column", faults[i].column,
+                            "rule", faults[i].rule, "text", faults[i].text));
+    }
+    return admin_send(ctx, json_pack("{s:s, s:I, s:s, s:o}", "type", "row",
+                                     "line", (json_int_t)line, "outcome",
+                                     "refused", "faults", list));
+}
+
+static void send_note(void *ctx, const char *text)
+{
+    (void)admin_send(ctx,
+                     json_pack("{s:s, s:s}", "type", "warning", "text", text));
+}
+
+/* A frame holds a piece; base64 and plain text, so bytes are characters. */
+static void send_file(struct admin_call *call, struct slice file)
+{
+    for (size_t at = 0; at < file.len; at += FRAME_PIECE) {
+        size_t left = file.len - at;
+        size_t len = left < FRAME_PIECE ? left : FRAME_PIECE;
+        (void)admin_send(call,
+                         json_pack("{s:s, s:s%}", "type", "package", "text",
+                                   (const char *)file.data + at, len));
+    }
+}
+
+enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
+                           json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    bool correct = json_is_true(json_object_get(args, "correct"));
+    const struct rows_sink sink = {
+        .refused = send_fault_row, .warning = send_note, .ctx = call};
+    struct prepare *p = NULL;
+    struct buf csv = BUF_INIT;
+    struct buf file = BUF_INIT;
+    uint64_t rows = 0;
+    uint64_t refused = 0;
+    prepare_begin(&p, env, correct, &sink);
+    enum err err = read_file(call, PACKAGE_FILE_MAX, &csv, why);
+    if (err == ERR_OK) {
+        err = prepare_feed(p, buf_slice(&csv), why);
+    }
+    if (err == ERR_OK) {
+        err = prepare_finish(p, &file, why);
+    }
+    if (err == ERR_OK) {
+        prepare_counts(p, &rows, &refused);
+        send_file(call, buf_slice(&file));
+        *result = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "refused",
+                            (json_int_t)refused);
+    }
+    prepare_free(&p);
+    buf_fini(&csv);
+    buf_fini(&file);
+    return err;
+}
+
+/* ---- publishing ---- */
+
+struct publishing {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool done;
+    enum err err;
+    char why[160];
+    struct log_id log;
+    uint64_t first;
+    uint64_t last;
+};
+
+static void on_published(void *ctx, enum err err, const char *why,
+                         const struct log_id *log, uint64_t first,
+                         uint64_t last)
+{
+    struct publishing *p = ctx;
+    (void)pthread_mutex_lock(&p->lock);
+    p->err = err;
+    (void)snprintf(p->why, sizeof p->why, "%s", why);
+    p->log = *log;
+    p->first = first;
+    p->last = last;
+    p->done = true;
+    (void)pthread_cond_signal(&p->wake);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+/* The writer answers every publication, so the wait has no deadline. */
+static enum err publish(struct api_env *env, const struct package *package,
+                        struct publishing *p, struct errmsg *why)
+{
+    (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_cond_init(&p->wake, NULL);
+    enum err err = store_publish(env->store, package, on_published, p);
+    if (err == ERR_OK) {
+        (void)pthread_mutex_lock(&p->lock);
+        while (!p->done) {
+            (void)pthread_cond_wait(&p->wake, &p->lock);
+        }
+        (void)pthread_mutex_unlock(&p->lock);
+        err = err_set(why, p->err, "%s", p->why);
+    } else {
+        (void)err_set(why, err, "the store takes no package now: %s",
+                      err_text(err));
+    }
+    (void)pthread_cond_destroy(&p->wake);
+    (void)pthread_mutex_destroy(&p->lock);
+    return err;
+}
+
+enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
+                           json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct buf file = BUF_INIT;
+    struct package *package = NULL;
+    struct publishing p = {.done = false};
+    (void)args;
+    enum err err = read_file(call, PACKAGE_FILE_MAX, &file, why);
+    if (err == ERR_OK) {
+        err = package_parse(&package, buf_slice(&file), "the package", why);
+    }
+    if (err == ERR_OK) {
+        err = publish(env, package, &p, why);
+    }
+    if (err == ERR_OK) {
+        char log[LOG_ID_TEXT_MAX];
+        log_id_format(&p.log, log);
+        log_info(env->log, "DIRECTIVES",
+                 "log=%s first=%" PRIu64 " last=%" PRIu64 " entries=%u", log,
+                 p.first, p.last, (unsigned)package->head.entries);
+        *result = json_pack("{s:s, s:I, s:I, s:I}", "log", log, "first",
+                            (json_int_t)p.first, "last", (json_int_t)p.last,
+                            "entries", (json_int_t)package->head.entries);
+    }
+    package_free(&package);
+    buf_fini(&file);
+    return err;
+}
+
+/* ---- looking ---- */
+
+static bool add_child(void *ctx, const struct feed_status *st)
+{
+    char code[CODE_LEN + 1];
+    char log[LOG_ID_TEXT_MAX];
+    code_format(st->peer.code, code);
+    log_id_format(&st->log, log);
+    (void)json_array_append_new(
+        ctx, json_pack("{s:s, s:s, s:s, s:I, s:b}", "code", code, "tier",
+                       tier_name(st->peer.tier), "log", log, "size",
+                       (json_int_t)st->size, "stopped", st->stopped ? 1 : 0));
+    return true;
+}
+
+static json_t *follow_json(const struct api_env *env)
+{
+    struct follow_status st;
+    if (env->follow == NULL) {
+        return json_null();
+    }
+    follow_status(env->follow, &st);
+    return json_pack("{s:s, s:I, s:s, s:I, s:I, s:s, s:b}", "state",
+                     uplink_state_name(st.state), "since_ms",
+                     (json_int_t)st.since_ms, "error", st.error,
+                     "received_entries", (json_int_t)st.received_entries,
+                     "refused", (json_int_t)st.refused, "last_refusal",
+                     st.last_refusal, "parent_behind", st.behind ? 1 : 0);
+}
+
+enum err directive_lists(void *ctx, struct admin_call *call, json_t *args,
+                         json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct lists_view view;
+    json_t *children = json_array();
+    (void)call;
+    (void)args;
+    (void)why;
+    lists_view_take(env->store, &view);
+    feed_children(env->feed, add_child, children);
+    *result = json_pack("{s:o, s:o, s:o}", "lists", lists_json(env, &view),
+                        "children", children, "follow", follow_json(env));
+    lists_view_fini(&view);
+    return ERR_OK;
+}
+
+/* ---- checking many ---- */
+
+struct checking {
+    struct api_env *env;
+    struct admin_call *call;
+    struct lists_view view;
+    uint64_t line;
+    uint64_t listed;
+    uint64_t invalid;
+};
+
+static enum err check_one(struct checking *c, const char *subject,
+                          struct errmsg *why)
+{
+    json_t *listings = NULL;
+    enum err err = listed_json(c->env, &c->view, subject, &listings, why);
+    if (err == ERR_INVALID) {
+        c->invalid++;
+        (void)admin_send(c->call,
+                         json_pack("{s:s, s:I, s:s, s:s}", "type", "row",
+                                   "line", (json_int_t)c->line, "subject",
+                                   subject, "error", why->text));
+        return ERR_OK;
+    }
+    if (err == ERR_OK && json_array_size(listings) > 0) {
+        c->listed++;
+        (void)admin_send(c->call,
+                         json_pack("{s:s, s:I, s:s, s:O}", "type", "row",
+                                   "line", (json_int_t)c->line, "subject",
+                                   subject, "listings", listings));
+    }
+    json_decref(listings);
+    return err;
+}
+
+/* One subject a line; blank lines are passed over. */
+static enum err check_lines(struct checking *c, struct slice text,
+                            struct errmsg *why)
+{
+    enum { SUBJECT_TEXT_MAX = 80 };
+    enum err err = ERR_OK;
+    while (err == ERR_OK && text.len > 0 && !admin_cancelled(c->call)) {
+        char subject[SUBJECT_TEXT_MAX];
+        const uint8_t *end = memchr(text.data, '\n', text.len);
+        size_t len = end != NULL ? (size_t)(end - text.data) : text.len;
+        size_t cut = len < sizeof subject - 1 ? len : sizeof subject - 1;
+        size_t step = end != NULL ? len + 1 : len;
+        memcpy(subject, text.data, cut);
+        subject[cut] = 0;
+        subject[strcspn(subject, "\r")] = 0;
+        text = slice_of(text.data + step, text.len - step);
+        c->line++;
+        if (subject[0] != 0) {
+            err = check_one(c, subject, why);
+        }
+    }
+    return err;
+}
+
+enum err directive_check(void *ctx, struct admin_call *call, json_t *args,
+                         json_t **result, struct errmsg *why)
+{
+    enum { SUBJECTS_BYTES_MAX = 4 << 20 };
+    struct checking c = {.env = ctx, .call = call};
+    struct buf file = BUF_INIT;
+    (void)args;
+    enum err err = read_file(call, SUBJECTS_BYTES_MAX, &file, why);
+    if (err == ERR_OK) {
+        lists_view_take(c.env->store, &c.view);
+        err = check_lines(&c, buf_slice(&file), why);
+        if (err == ERR_OK) {
+            *result = json_pack(
+                "{s:I, s:I, s:I, s:o}", "lines", (json_int_t)c.line, "listed",
+                (json_int_t)c.listed, "invalid", (json_int_t)c.invalid, "lists",
+                lists_json(c.env, &c.view));
+        }
+        lists_view_fini(&c.view);
+    }
+    buf_fini(&file);
+    return err;
+}

@@ -1,0 +1,50 @@
+/* directives.h - list decisions on their way into a package, and what a subject
+ * is listed for (private to api). */
+#ifndef API_DIRECTIVES_H
+#define API_DIRECTIVES_H
+
+#include <jansson.h>
+
+#include "api/api.h"
+#include "credit/listing.h"
+#include "ingest/rows.h"
+
+enum { FRAME_PIECE = 256 << 10 };
+
+/* ---- preparing (prepare.c) ---- */
+
+/* Decisions from the rows of one file, on their way into one package. */
+struct prepare;
+/* `correct`: listings are corrections of those in force. Faults go to `sink`,
+ * whose `record` is not used. */
+void prepare_begin(struct prepare **out, const struct api_env *env,
+                   bool correct, const struct rows_sink *sink);
+MUST_USE enum err prepare_feed(struct prepare *p, struct slice bytes,
+                               struct errmsg *why);
+/* Appends the package's file, not signed. ERR_INVALID: no row was good;
+ * ERR_TOO_LARGE. */
+MUST_USE enum err prepare_finish(struct prepare *p, struct buf *file,
+                                 struct errmsg *why);
+/* Rows met, and those refused. */
+void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused);
+void prepare_free(struct prepare **p);
+
+/* ---- answers (listed.c) ---- */
+
+/* Of each directives log that counts here: how far, how old. Owned. */
+json_t *lists_json(const struct api_env *env, const struct lists_view *view);
+/* The listings of one subject in force today, with their values. ERR_INVALID:
+ * no organisation's code. */
+MUST_USE enum err listed_json(const struct api_env *env,
+                              const struct lists_view *view,
+                              const char *subject, json_t **out,
+                              struct errmsg *why);
+
+/* ---- commands on the local socket (api_directives.c) ---- */
+
+admin_fn directive_prepare;
+admin_fn directive_publish;
+admin_fn directive_lists;
+admin_fn directive_check;
+
+#endif

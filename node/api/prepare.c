@@ -1,0 +1,264 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/directives.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "credit/date.h"
+#include "credit/division.h"
+#include "credit/package.h"
+#include "credit/rules.h"
+#include "ident/ident.h"
+
+struct prepare {
+    const struct api_env *env;
+    struct rows_sink sink;
+    struct record_keys keys;
+    struct rows *rows;
+    struct lists_view view;
+    bool correct;
+    int64_t now_ms;
+    struct buf bytes; /* entries, one behind the other */
+    size_t *lens;
+    size_t n;
+    uint64_t rows_met;
+    uint64_t refused;
+};
+
+/* ---- what a row is about ---- */
+
+/* The listing in force of this subject, on this list, by this document. */
+struct search {
+    const struct prepare *p;
+    uint16_t list;
+    struct slice document;
+    bool found;
+    struct listing_place place;
+};
+
+static bool has_document(const struct search *s, const struct store_listing *l)
+{
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    struct record r;
+    bool same = store_entry(s->p->env->store, &l->text_log, l->text, &bytes) ==
+                    ERR_OK &&
+                entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+                listing_values(&e, &r) == ERR_OK &&
+                slice_eq(record_get(&r, FIELD_DOCUMENT_NO), s->document);
+    buf_fini(&bytes);
+    return same;
+}
+
+static bool on_listing(void *ctx, const struct store_listing *l)
+{
+    struct search *s = ctx;
+    uint64_t self = s->p->env->self.code;
+    s->found = l->list == s->list && listing_may_end(self, l->log.origin) &&
+               has_document(s, l);
+    s->place = (struct listing_place){l->log, l->number};
+    return !s->found;
+}
+
+static bool find_listing(const struct prepare *p, const struct record *r,
+                         uint16_t document_field, struct listing_place *out)
+{
+    struct subject_key key;
+    struct search s = {.p = p,
+                       .list = listing_list_of(r),
+                       .document = record_get(r, document_field)};
+    subject_key_org(&key, SUBJECT_USCC, slice_str(r->subject));
+    const struct listing_query q = {
+        .view = &p->view, .subject = &key, .all = true};
+    enum err err = store_listings(p->env->store, &q, on_listing, &s, NULL);
+    *out = s.place;
+    return err == ERR_OK && s.found;
+}
+
+/* ---- one row ---- */
+
+/* Is the deciding authority's division this node's area? */
+static bool in_area(const struct prepare *p, const struct record *r)
+{
+    uint64_t code;
+    uint64_t self = p->env->self.code;
+    return str_u64(record_get(r, FIELD_DIVISION), &code) &&
+           (code == self || division_is_below(code, self));
+}
+
+/* NULL, or the rule that is broken; `field` is where. */
+static const char *judge(const struct prepare *p, const struct record *r,
+                         uint8_t *type, struct listing_place *target,
+                         uint16_t *field)
+{
+    bool removal = r->item->id == ITEM_REMOVAL;
+    *type = removal      ? ENTRY_REMOVAL
+            : p->correct ? ENTRY_CORRECTION
+                         : ENTRY_LISTING;
+    *field = removal ? FIELD_LISTED_NO : FIELD_DOCUMENT_NO;
+    bool found = find_listing(p, r, *field, target);
+    if (*type == ENTRY_LISTING) {
+        if (found && target->log.origin == p->env->self.code) {
+            return "listed-already";
+        }
+        *field = FIELD_DIVISION;
+        return in_area(p, r) ? NULL : "authority-area";
+    }
+    bool own = found && target->log.origin == p->env->self.code;
+    return found && (own || removal) ? NULL : "not-listed";
+}
+
+static enum err refuse(struct prepare *p, uint64_t line, const struct record *r,
+                       uint16_t field, const char *rule)
+{
+    const struct catalogue_field *f =
+        &r->item->fields[catalogue_place(r->item, field)];
+    const struct rows_fault fault = {
+        .column = f->code, .rule = rule, .text = rules_text(rule)};
+    p->refused++;
+    return p->sink.refused(p->sink.ctx, line, &fault, 1);
+}
+
+static void add_entry(struct prepare *p, const struct entry *e)
+{
+    size_t before = p->bytes.len;
+    entry_encode(e, &p->bytes);
+    p->lens = mem_realloc(p->lens, (p->n + 1) * sizeof *p->lens);
+    p->lens[p->n++] = p->bytes.len - before;
+}
+
+static enum err on_record(void *ctx, uint64_t line, const struct record *r)
+{
+    struct prepare *p = ctx;
+    struct listing_place target;
+    struct buf room = BUF_INIT;
+    struct entry e;
+    uint8_t type;
+    uint16_t field;
+    p->rows_met++;
+    const char *rule = judge(p, r, &type, &target, &field);
+    if (rule == NULL && p->n == PACKAGE_ENTRIES_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    if (rule == NULL &&
+        listing_to_entry(r, type, type == ENTRY_LISTING ? NULL : &target,
+                         p->now_ms, &room, &e) != ERR_OK) {
+        rule = "row-too-large";
+    }
+    if (rule == NULL) {
+        add_entry(p, &e);
+    }
+    buf_fini(&room);
+    return rule == NULL ? ERR_OK : refuse(p, line, r, field, rule);
+}
+
+static enum err on_refused(void *ctx, uint64_t line,
+                           const struct rows_fault *faults, size_t count)
+{
+    struct prepare *p = ctx;
+    p->rows_met++;
+    p->refused++;
+    return p->sink.refused(p->sink.ctx, line, faults, count);
+}
+
+static void on_warning(void *ctx, const char *text)
+{
+    const struct prepare *p = ctx;
+    p->sink.warning(p->sink.ctx, text);
+}
+
+/* ---- the file ---- */
+
+void prepare_begin(struct prepare **out, const struct api_env *env,
+                   bool correct, const struct rows_sink *sink)
+{
+    struct prepare *p = MEM_NEW(struct prepare);
+    p->env = env;
+    p->sink = *sink;
+    p->correct = correct;
+    p->now_ms = clock_wall_ms();
+    p->keys = (struct record_keys){.suite = trust_suite(env->sync->trust)};
+    lists_view_take(env->store, &p->view);
+    const struct rows_options options = {.family = FAMILY_DIRECTIVES,
+                                         .keys = &p->keys,
+                                         .today = date_from_ms(p->now_ms)};
+    const struct rows_sink rows = {.record = on_record,
+                                   .refused = on_refused,
+                                   .warning = on_warning,
+                                   .ctx = p};
+    rows_begin(&p->rows, &options, &rows);
+    *out = p;
+}
+
+static enum err say(enum err err, struct errmsg *why)
+{
+    return err == ERR_TOO_LARGE
+               ? err_set(why, err,
+                         "more than %d decisions: split the file, each part "
+                         "becomes a package",
+                         PACKAGE_ENTRIES_MAX)
+               : err;
+}
+
+enum err prepare_feed(struct prepare *p, struct slice bytes, struct errmsg *why)
+{
+    return say(rows_feed(p->rows, bytes, why), why);
+}
+
+static enum err make(struct prepare *p, struct package **out)
+{
+    const struct sync_env *sync = p->env->sync;
+    struct package_head head = {.suite = trust_suite(sync->trust),
+                                .issuer = p->env->self.code,
+                                .prepared_ms = p->now_ms};
+    (void)snprintf(head.federation, sizeof head.federation, "%s",
+                   trust_federation(sync->trust));
+    struct slice *entries = mem_alloc((p->n + 1) * sizeof *entries);
+    for (size_t i = 0, at = 0; i < p->n; at += p->lens[i++]) {
+        entries[i] = slice_of(p->bytes.data + at, p->lens[i]);
+    }
+    enum err err = package_new(out, &head, entries, p->n);
+    mem_free(entries);
+    return err;
+}
+
+enum err prepare_finish(struct prepare *p, struct buf *file, struct errmsg *why)
+{
+    struct package *package = NULL;
+    enum err err = say(rows_finish(p->rows, why), why);
+    if (err == ERR_OK && p->n == 0) {
+        err = err_set(why, ERR_INVALID,
+                      "no decision can be published: %" PRIu64 " of %" PRIu64
+                      " rows were refused",
+                      p->refused, p->rows_met);
+    }
+    if (err == ERR_OK) {
+        err = make(p, &package);
+    }
+    if (err == ERR_OK) {
+        package_put(package, file);
+    }
+    package_free(&package);
+    return err;
+}
+
+void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused)
+{
+    *rows = p->rows_met;
+    *refused = p->refused;
+}
+
+void prepare_free(struct prepare **prepare)
+{
+    struct prepare *p = *prepare;
+    *prepare = NULL;
+    if (p != NULL) {
+        rows_free(&p->rows);
+        lists_view_fini(&p->view);
+        buf_fini(&p->bytes);
+        mem_free(p->lens);
+        mem_free(p);
+    }
+}

@@ -1,0 +1,785 @@
+/* Subscribe, the side that is followed: directives logs go down to children. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "credit/listing.h"
+#include "sync/fresh.h"
+#include "sync/hello.h"
+#include "sync/recv.h"
+#include "sync/source.h"
+#include "sync/ticker.h"
+
+enum {
+    SEGMENT_BYTES = 256 << 10,
+    TURNS = 4, /* segments to one child before the others get theirs */
+};
+
+/* One log on one stream. */
+struct told {
+    struct told *next;
+    struct log_id log;
+    uint64_t sent;   /* entries up to this went out */
+    uint64_t acked;  /* and these are durable there */
+    uint64_t bytes;  /* of acked + 1 … sent */
+    int64_t head_ms; /* signing time of the newest head that went */
+    bool stopped;
+};
+
+struct reader_conn {
+    struct reader_conn *next; /* feed.lock */
+    struct feed *feed;
+    struct principal peer;
+    struct rpc_stream *stream; /* lock; NULL: closed */
+    unsigned refs;             /* feed.lock */
+    bool greeted;              /* callbacks only */
+    bool refused;              /* callbacks only */
+    pthread_mutex_t lock;      /* all below */
+    bool told_all;             /* the last page of its Have came */
+    uint64_t in_flight;
+    struct told *logs;
+};
+
+struct feed {
+    const struct sync_env *env;
+    uint32_t period_ms;
+    size_t window_bytes;
+    struct rpc_method method;
+    struct ticker *ticker;
+    struct strand *strand;
+    struct recv *recv; /* for evidence; recv_lock */
+    pthread_mutex_t recv_lock;
+    /* On the strand: the message made last, as children mostly need the same.
+     */
+    struct source source;
+    struct buf message;
+    struct log_id message_log;
+    uint64_t message_from;
+    uint64_t message_end;
+    int64_t message_head_ms;
+
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t gone;
+    struct reader_conn *conns;
+    unsigned conns_n;
+    unsigned jobs;
+    bool queued; /* a job is on the strand and has not begun */
+    bool stopping;
+};
+
+static bool goes_down(const struct feed *feed, const struct log_id *log)
+{
+    return log->kind == LOG_DIRECTIVES &&
+           listing_counts_at(log->origin, feed->env->self.code);
+}
+
+/* ---- what a child holds ---- */
+
+/* conn->lock held. */
+static struct told *told_of(struct reader_conn *conn, const struct log_id *log)
+{
+    struct told *t = conn->logs;
+    while (t != NULL && !log_id_eq(&t->log, log)) {
+        t = t->next;
+    }
+    if (t == NULL) {
+        t = MEM_NEW(struct told);
+        t->log = *log;
+        t->next = conn->logs;
+        conn->logs = t;
+    }
+    return t;
+}
+
+/* Is (size, root) a prefix of what is held here? A larger copy is no prefix,
+ * but no fault either: this node may be behind. */
+static bool fits(const struct feed *feed, const struct wire_log_have *have)
+{
+    struct store_head head;
+    struct hash root;
+    if (have->size == 0 ||
+        store_head(feed->env->store, &have->log, &head) != ERR_OK ||
+        have->size > head.frontier.size) {
+        return true;
+    }
+    struct tree_view view = store_view(feed->env->store, &head);
+    return tree_root(&view, have->size, &root) == ERR_OK &&
+           hash_eq(&root, &have->root);
+}
+
+static void send_head(struct reader_conn *conn, const struct log_id *log);
+
+static void on_log_have(struct reader_conn *conn,
+                        const struct wire_log_have *have)
+{
+    struct feed *feed = conn->feed;
+    struct store_head head;
+    if (!goes_down(feed, &have->log)) {
+        return;
+    }
+    bool prefix = fits(feed, have);
+    bool more = store_head(feed->env->store, &have->log, &head) != ERR_OK ||
+                have->size > head.frontier.size;
+    (void)pthread_mutex_lock(&conn->lock);
+    struct told *t = told_of(conn, &have->log);
+    t->sent = t->acked = have->size;
+    t->stopped = have->stopped || !prefix;
+    (void)pthread_mutex_unlock(&conn->lock);
+    if (!prefix || more) {
+        /* The child sees in our head who is wrong, and says so. */
+        send_head(conn, &have->log);
+    }
+}
+
+static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
+                        struct errmsg *why)
+{
+    struct wire_iter it = wire_iter_of(&have->logs);
+    struct slice bytes;
+    if (have->logs.count > LISTS_LOGS_MAX) {
+        return err_set(why, ERR_TOO_LARGE, "more directives logs than %d",
+                       LISTS_LOGS_MAX);
+    }
+    while (wire_next(&it, &bytes)) {
+        struct wire_log_have item;
+        wire_log_have_get(bytes, &item);
+        on_log_have(conn, &item);
+    }
+    (void)pthread_mutex_lock(&conn->lock);
+    conn->told_all = conn->told_all || have->last;
+    (void)pthread_mutex_unlock(&conn->lock);
+    return ERR_OK;
+}
+
+static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
+{
+    struct wire_iter it = wire_iter_of(&ack->logs);
+    struct slice bytes;
+    (void)pthread_mutex_lock(&conn->lock);
+    while (wire_next(&it, &bytes)) {
+        struct wire_log_ack item;
+        wire_log_ack_get(bytes, &item);
+        if (!goes_down(conn->feed, &item.log)) {
+            continue;
+        }
+        struct told *t = told_of(conn, &item.log);
+        if (item.size > t->acked && item.size <= t->sent) {
+            uint64_t share =
+                t->bytes * (item.size - t->acked) / (t->sent - t->acked);
+            conn->in_flight -= share;
+            t->bytes -= share;
+            t->acked = item.size;
+        }
+    }
+    (void)pthread_mutex_unlock(&conn->lock);
+}
+
+static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
+{
+    char log[LOG_ID_TEXT_MAX];
+    log_id_format(&stop->log, log);
+    log_warn(conn->feed->env->log, "FEED-STOP",
+             "child=%012llu log=%s number=%llu text=\"%.*s\"",
+             (unsigned long long)conn->peer.code, log,
+             (unsigned long long)stop->number, (int)stop->reason.len,
+             (const char *)stop->reason.data);
+    (void)pthread_mutex_lock(&conn->lock);
+    struct told *t = told_of(conn, &stop->log);
+    conn->in_flight -= t->bytes;
+    t->bytes = 0;
+    t->stopped = true;
+    (void)pthread_mutex_unlock(&conn->lock);
+}
+
+/* ---- evidence ---- */
+
+/* A head of this node's own log that it did not keep: it was put back to an
+ * older state. What was published since is known below; to sign on from here
+ * would fork the log. */
+static void weigh_evidence(struct feed *feed, const struct wire_evidence *e,
+                           const struct store_head *head, struct slice note,
+                           struct slice chain)
+{
+    struct recv_log *log = recv_log_new(&e->log);
+    struct tree_view view = store_view(feed->env->store, head);
+    struct checkpoint theirs;
+    struct refusal refusal = {.disagree = false};
+    struct errmsg why;
+    enum err err =
+        recv_log_load(log, feed->env->trust, head, note, chain, &why);
+    if (err == ERR_OK) {
+        err = recv_note(feed->recv, log, e->note, e->chain, &view,
+                        clock_wall_ms(), &theirs, &refusal);
+    }
+    bool longer = err == ERR_OK && theirs.size > head->frontier.size;
+    if ((longer && head->own) || refusal.disagree) {
+        const char *reason =
+            longer ? "a child holds more of it than this node, which was put "
+                     "back"
+                   : refusal.text;
+        err = store_mark_forked(feed->env->store, &e->log, e->note, reason);
+        log_error(feed->env->log, "FEED-FORKED", "err=%s text=\"%s\"",
+                  err_name(err), reason);
+    }
+    recv_log_free(&log);
+}
+
+static void on_evidence(struct reader_conn *conn, const struct wire_evidence *e)
+{
+    struct feed *feed = conn->feed;
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    if (goes_down(feed, &e->log) &&
+        source_head(feed->env->store, trust_federation(feed->env->trust),
+                    &e->log, &head, &note, &chain) == ERR_OK) {
+        (void)pthread_mutex_lock(&feed->recv_lock);
+        weigh_evidence(feed, e, &head, buf_slice(&note), buf_slice(&chain));
+        (void)pthread_mutex_unlock(&feed->recv_lock);
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+}
+
+/* ---- sending ---- */
+
+/* conn->lock held. False: not now. */
+static bool send_bytes(struct reader_conn *conn, struct slice bytes)
+{
+    struct buf copy = BUF_INIT;
+    if (conn->stream == NULL ||
+        rpc_stream_queued(conn->stream) >= RPC_WINDOW_BYTES / 2) {
+        return false;
+    }
+    buf_put_slice(&copy, bytes);
+    enum err err = rpc_stream_send(conn->stream, &copy);
+    buf_fini(&copy);
+    return err == ERR_OK;
+}
+
+/* conn->lock held. The newest head there is, if the child has not got it. */
+static bool send_newer_head(struct reader_conn *conn, const struct log_id *log,
+                            int64_t after_ms)
+{
+    struct feed *feed = conn->feed;
+    struct checkpoint head;
+    struct store_head held;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct buf message = BUF_INIT;
+    bool there =
+        fresh_newer(feed->env->fresh, log, after_ms, &head, &note, &chain);
+    there = there && note.len > 0; /* else it came with entries */
+    if (!there &&
+        source_head(feed->env->store, trust_federation(feed->env->trust), log,
+                    &held, &note, &chain) == ERR_OK) {
+        head = held.newest;
+        there = head.at_ms > after_ms;
+    }
+    bool sent = false;
+    if (there) {
+        wire_put_evidence(&message,
+                          &(struct wire_evidence){.log = *log,
+                                                  .note = buf_slice(&note),
+                                                  .chain = buf_slice(&chain)});
+        sent = send_bytes(conn, buf_slice(&message));
+    }
+    if (sent) {
+        told_of(conn, log)->head_ms = head.at_ms;
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+    buf_fini(&message);
+    return sent;
+}
+
+static void send_head(struct reader_conn *conn, const struct log_id *log)
+{
+    (void)pthread_mutex_lock(&conn->lock);
+    (void)send_newer_head(conn, log, INT64_MIN);
+    (void)pthread_mutex_unlock(&conn->lock);
+}
+
+/* Strand. Makes feed->message for entries from `from` on. */
+static enum err make_message(struct feed *feed, const struct store_head *head,
+                             uint64_t from)
+{
+    struct source *src = &feed->source;
+    if (feed->message.len > 0 && feed->message_from == from &&
+        log_id_eq(&feed->message_log, &head->log) &&
+        feed->message_head_ms == head->newest.at_ms) {
+        return ERR_OK;
+    }
+    buf_clear(&feed->message);
+    enum err err = source_read(src, feed->env->store, &head->log, from,
+                               UINT64_MAX, SEGMENT_BYTES);
+    if (err == ERR_OK) {
+        err = source_read_note(src, feed->env->store);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct wire_segment_out out = source_segment(src, true, true);
+    wire_put_segment(&feed->message, &out);
+    feed->message_log = head->log;
+    feed->message_from = from;
+    feed->message_end = src->end;
+    feed->message_head_ms = src->head.newest.at_ms;
+    return ERR_OK;
+}
+
+/* conn->lock held. False: nothing more to send of it now. */
+static bool send_entries(struct reader_conn *conn, struct told *t,
+                         const struct store_head *head)
+{
+    struct feed *feed = conn->feed;
+    if (t->sent >= head->frontier.size ||
+        conn->in_flight >= feed->window_bytes ||
+        make_message(feed, head, t->sent + 1) != ERR_OK ||
+        !send_bytes(conn, buf_slice(&feed->message))) {
+        return false;
+    }
+    t->sent = feed->message_end;
+    t->bytes += feed->message.len;
+    conn->in_flight += feed->message.len;
+    t->head_ms =
+        feed->message_head_ms > t->head_ms ? feed->message_head_ms : t->head_ms;
+    return true;
+}
+
+struct pumping {
+    struct reader_conn *conn;
+    bool more;
+};
+
+static bool pump_log(void *ctx, const struct store_head *head)
+{
+    struct pumping *p = ctx;
+    struct reader_conn *conn = p->conn;
+    if (!goes_down(conn->feed, &head->log)) {
+        return true;
+    }
+    (void)pthread_mutex_lock(&conn->lock);
+    struct told *t = conn->told_all && conn->stream != NULL
+                         ? told_of(conn, &head->log)
+                         : NULL;
+    unsigned turns = 0;
+    while (t != NULL && !t->stopped && turns < TURNS &&
+           send_entries(conn, t, head)) {
+        turns++;
+    }
+    p->more = p->more || turns == TURNS;
+    if (t != NULL && !t->stopped && t->sent == head->frontier.size) {
+        (void)send_newer_head(conn, &head->log, t->head_ms);
+    }
+    (void)pthread_mutex_unlock(&conn->lock);
+    return true;
+}
+
+/* ---- the strand ---- */
+
+static void conn_unref(struct reader_conn *conn)
+{
+    struct feed *feed = conn->feed;
+    (void)pthread_mutex_lock(&feed->lock);
+    bool last = --conn->refs == 0;
+    if (last) {
+        struct reader_conn **at = &feed->conns;
+        while (*at != conn) {
+            at = &(*at)->next;
+        }
+        *at = conn->next;
+    }
+    (void)pthread_mutex_unlock(&feed->lock);
+    if (!last) {
+        return;
+    }
+    struct told *next;
+    for (struct told *t = conn->logs; t != NULL; t = next) {
+        next = t->next;
+        mem_free(t);
+    }
+    (void)pthread_mutex_destroy(&conn->lock);
+    mem_free(conn);
+    (void)pthread_mutex_lock(&feed->lock);
+    feed->conns_n--;
+    (void)pthread_cond_broadcast(&feed->gone);
+    (void)pthread_mutex_unlock(&feed->lock);
+}
+
+/* Owned list, each with a reference. */
+static struct reader_conn **all_conns(struct feed *feed, size_t *n)
+{
+    (void)pthread_mutex_lock(&feed->lock);
+    struct reader_conn **list = mem_alloc((feed->conns_n + 1) * sizeof *list);
+    *n = 0;
+    for (struct reader_conn *c = feed->conns; c != NULL; c = c->next) {
+        c->refs++;
+        list[(*n)++] = c;
+    }
+    (void)pthread_mutex_unlock(&feed->lock);
+    return list;
+}
+
+static void pump_job(void *ctx);
+
+static void pump_later(struct feed *feed)
+{
+    (void)pthread_mutex_lock(&feed->lock);
+    bool go = !feed->queued && !feed->stopping;
+    feed->queued = feed->queued || go;
+    feed->jobs += go;
+    (void)pthread_mutex_unlock(&feed->lock);
+    if (go) {
+        strand_run(feed->strand, pump_job, feed);
+    }
+}
+
+static void pump_job(void *ctx)
+{
+    struct feed *feed = ctx;
+    size_t n;
+    bool more = false;
+    (void)pthread_mutex_lock(&feed->lock);
+    feed->queued = false;
+    (void)pthread_mutex_unlock(&feed->lock);
+    struct reader_conn **list = all_conns(feed, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct pumping p = {list[i], false};
+        store_directives(feed->env->store, pump_log, &p);
+        more = more || p.more;
+        conn_unref(list[i]);
+    }
+    mem_free(list);
+    if (more) {
+        pump_later(feed);
+    }
+    (void)pthread_mutex_lock(&feed->lock);
+    feed->jobs--;
+    (void)pthread_cond_broadcast(&feed->gone);
+    (void)pthread_mutex_unlock(&feed->lock);
+}
+
+/* store_watch() calls it: writer thread. */
+static void on_commit(void *ctx, const struct log_id *logs, size_t n)
+{
+    struct feed *feed = ctx;
+    for (size_t i = 0; i < n; i++) {
+        if (goes_down(feed, &logs[i])) {
+            pump_later(feed);
+            return;
+        }
+    }
+}
+
+void feed_head_came(struct feed *feed)
+{
+    pump_later(feed);
+}
+
+/* ---- the issuer's own heads ---- */
+
+static bool renew_head(void *ctx, const struct store_head *head)
+{
+    struct feed *feed = ctx;
+    const struct sync_env *env = feed->env;
+    const struct identity *signer = atomic_load(&env->signer);
+    struct buf note = BUF_INIT;
+    if (!head->own || head->state != LOG_ACTIVE || signer == NULL) {
+        return true;
+    }
+    struct checkpoint cp = {.log = head->log,
+                            .size = head->frontier.size,
+                            .root = head->root,
+                            .at_ms = clock_wall_ms()};
+    enum err err = checkpoint_sign(&cp, trust_federation(env->trust),
+                                   trust_suite(env->trust), signer, &note);
+    if (err == ERR_OK) {
+        (void)fresh_came(env->fresh, &cp, buf_slice(&note),
+                         buf_slice(&signer->chain));
+    } else {
+        log_error(env->log, "FEED-SIGN", "err=%s", err_name(err));
+    }
+    buf_fini(&note);
+    return true;
+}
+
+static void renew_job(void *ctx)
+{
+    struct feed *feed = ctx;
+    store_directives(feed->env->store, renew_head, feed);
+    pump_job(feed); /* counts itself off */
+}
+
+static void on_tick(void *ctx)
+{
+    struct feed *feed = ctx;
+    (void)pthread_mutex_lock(&feed->lock);
+    bool go = !feed->stopping;
+    feed->jobs += go;
+    (void)pthread_mutex_unlock(&feed->lock);
+    if (go) {
+        strand_run(feed->strand, renew_job, feed);
+        ticker_at(feed->ticker, clock_mono_ms() + feed->period_ms);
+    }
+}
+
+/* ---- the streams ---- */
+
+static enum err admit(const struct feed *feed, const struct principal *peer,
+                      struct errmsg *why)
+{
+    const struct sync_env *env = feed->env;
+    if (peer->kind != PRINCIPAL_NODE || !env->is_child(env->ctx, peer)) {
+        return err_set(why, ERR_DENIED, "%s is no child of %012llu",
+                       peer->kind == PRINCIPAL_NODE ? "the caller" : peer->name,
+                       (unsigned long long)env->self.code);
+    }
+    if (trust_is_revoked(env->trust, peer->fingerprint)) {
+        return err_set(why, ERR_DENIED,
+                       "the certificate of %012llu was revoked",
+                       (unsigned long long)peer->code);
+    }
+    return ERR_OK;
+}
+
+static void on_open(struct rpc_stream *s, void *user)
+{
+    struct feed *feed = user;
+    struct errmsg why;
+    const struct principal *peer = rpc_stream_peer(s);
+    rpc_stream_set_user(s, NULL);
+    if (admit(feed, peer, &why) != ERR_OK) {
+        log_warn(feed->env->log, "FEED-DENIED", "peer=%s text=\"%s\"",
+                 rpc_stream_address(s), why.text);
+        rpc_stream_finish(s, ERR_DENIED, why.text);
+        return;
+    }
+    struct reader_conn *conn = MEM_NEW(struct reader_conn);
+    conn->feed = feed;
+    conn->peer = *peer;
+    conn->stream = s;
+    conn->refs = 1;
+    (void)pthread_mutex_init(&conn->lock, NULL);
+    (void)pthread_mutex_lock(&feed->lock);
+    conn->next = feed->conns;
+    feed->conns = conn;
+    feed->conns_n++;
+    (void)pthread_mutex_unlock(&feed->lock);
+    rpc_stream_set_user(s, conn);
+}
+
+static enum err on_hello(struct reader_conn *conn,
+                         const struct wire_hello *hello, struct errmsg *why)
+{
+    const struct sync_env *env = conn->feed->env;
+    struct buf message = BUF_INIT;
+    enum err err = hello_check(env, hello, &conn->peer, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    hello_put(env, conn->feed->window_bytes, &message);
+    err = rpc_stream_send(conn->stream, &message);
+    buf_fini(&message);
+    conn->greeted = err == ERR_OK;
+    return err_set(why, err, "cannot be answered");
+}
+
+static enum err dispatch(struct reader_conn *conn, const struct wire_message *m,
+                         struct errmsg *why)
+{
+    if (conn->greeted == (m->kind == WIRE_HELLO)) {
+        return err_set(why, ERR_PROTOCOL, "Hello must come first, and once");
+    }
+    switch (m->kind) {
+    case WIRE_HELLO:
+        return on_hello(conn, &m->hello, why);
+    case WIRE_HAVE:
+        return on_have(conn, &m->have, why);
+    case WIRE_ACK:
+        on_ack(conn, &m->ack);
+        return ERR_OK;
+    case WIRE_STOP:
+        on_stop(conn, &m->stop);
+        return ERR_OK;
+    case WIRE_EVIDENCE:
+        on_evidence(conn, &m->evidence);
+        return ERR_OK;
+    case WIRE_OTHER:
+    case WIRE_SEGMENT:
+    case WIRE_WANT:
+    case WIRE_ROOT:
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+static void on_message(struct rpc_stream *s, void *user, struct slice message)
+{
+    struct reader_conn *conn = user;
+    struct wire_message m;
+    struct errmsg why = {""};
+    if (conn == NULL || conn->refused) {
+        return;
+    }
+    enum err err = wire_get_follower(message, &m, &why);
+    if (err == ERR_OK) {
+        err = dispatch(conn, &m, &why);
+    }
+    if (err != ERR_OK) {
+        conn->refused = true;
+        log_warn(conn->feed->env->log, "FEED-REFUSED",
+                 "child=%012llu text=\"%s\"",
+                 (unsigned long long)conn->peer.code, why.text);
+        rpc_stream_finish(s, err, why.text);
+        return;
+    }
+    pump_later(conn->feed);
+}
+
+static void on_drained(struct rpc_stream *s, void *user)
+{
+    struct reader_conn *conn = user;
+    (void)s;
+    if (conn != NULL) {
+        pump_later(conn->feed);
+    }
+}
+
+static void on_closed(struct rpc_stream *s, void *user, enum err err,
+                      const char *text)
+{
+    struct reader_conn *conn = user;
+    (void)s;
+    if (conn == NULL) {
+        return;
+    }
+    log_debug(conn->feed->env->log, "FEED-GONE",
+              "child=%012llu err=%s text=\"%s\"",
+              (unsigned long long)conn->peer.code, err_name(err), text);
+    (void)pthread_mutex_lock(&conn->lock);
+    conn->stream = NULL;
+    (void)pthread_mutex_unlock(&conn->lock);
+    conn_unref(conn);
+}
+
+static const struct rpc_stream_ops feed_ops = {
+    .open = on_open,
+    .message = on_message,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+/* ---- all streams ---- */
+
+static void end_stream(struct reader_conn *conn, enum err err, const char *text)
+{
+    (void)pthread_mutex_lock(&conn->lock);
+    if (conn->stream != NULL) {
+        rpc_stream_finish(conn->stream, err, text);
+    }
+    (void)pthread_mutex_unlock(&conn->lock);
+}
+
+void feed_hang_up(struct feed *feed)
+{
+    size_t n;
+    struct reader_conn **list = all_conns(feed, &n);
+    for (size_t i = 0; i < n; i++) {
+        end_stream(list[i], ERR_UNAVAILABLE, "the node is stopping");
+        conn_unref(list[i]);
+    }
+    mem_free(list);
+}
+
+void feed_recheck(struct feed *feed)
+{
+    size_t n;
+    struct errmsg why;
+    struct reader_conn **list = all_conns(feed, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (admit(feed, &list[i]->peer, &why) != ERR_OK) {
+            end_stream(list[i], ERR_DENIED, why.text);
+        }
+        conn_unref(list[i]);
+    }
+    mem_free(list);
+}
+
+void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx)
+{
+    size_t n;
+    struct reader_conn **list = all_conns(feed, &n);
+    for (size_t i = 0; i < n; i++) {
+        (void)pthread_mutex_lock(&list[i]->lock);
+        for (struct told *t = list[i]->logs; t != NULL; t = t->next) {
+            const struct feed_status st = {.peer = list[i]->peer,
+                                           .log = t->log,
+                                           .size = t->acked,
+                                           .stopped = t->stopped};
+            if (list[i]->stream != NULL && !fn(ctx, &st)) {
+                break;
+            }
+        }
+        (void)pthread_mutex_unlock(&list[i]->lock);
+        conn_unref(list[i]);
+    }
+    mem_free(list);
+}
+
+/* ---- public ---- */
+
+struct feed *feed_new(const struct sync_env *env, uint32_t period_ms,
+                      size_t window_bytes)
+{
+    struct feed *feed = MEM_NEW(struct feed);
+    feed->env = env;
+    feed->period_ms = period_ms;
+    feed->window_bytes = window_bytes;
+    feed->method = (struct rpc_method){
+        .path = SYNC_SUBSCRIBE, .stream = &feed_ops, .ctx = feed};
+    (void)pthread_mutex_init(&feed->lock, NULL);
+    (void)pthread_mutex_init(&feed->recv_lock, NULL);
+    (void)pthread_cond_init(&feed->gone, NULL);
+    feed->recv = recv_new(env->trust, LOG_DIRECTIVES);
+    feed->strand = strand_new(rpc_pool(env->rpc));
+    source_init(&feed->source, trust_federation(env->trust));
+    feed->ticker = ticker_new(env->loop, on_tick, feed);
+    store_watch(env->store, on_commit, feed);
+    ticker_at(feed->ticker, clock_mono_ms());
+    return feed;
+}
+
+const struct rpc_method *feed_method(struct feed *feed)
+{
+    return &feed->method;
+}
+
+void feed_free(struct feed **feed_ptr)
+{
+    struct feed *feed = *feed_ptr;
+    *feed_ptr = NULL;
+    if (feed == NULL) {
+        return;
+    }
+    store_unwatch(feed->env->store, on_commit, feed);
+    (void)pthread_mutex_lock(&feed->lock);
+    feed->stopping = true;
+    while (feed->conns_n > 0 || feed->jobs > 0) {
+        (void)pthread_cond_wait(&feed->gone, &feed->lock);
+    }
+    (void)pthread_mutex_unlock(&feed->lock);
+    ticker_free(&feed->ticker);
+    strand_free(feed->strand);
+    source_fini(&feed->source);
+    buf_fini(&feed->message);
+    recv_free(&feed->recv);
+    (void)pthread_cond_destroy(&feed->gone);
+    (void)pthread_mutex_destroy(&feed->recv_lock);
+    (void)pthread_mutex_destroy(&feed->lock);
+    mem_free(feed);
+}

@@ -1,0 +1,713 @@
+/* Subscribe, the side that follows: directives of the authorities above. */
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "credit/listing.h"
+#include "ident/rootchain.h"
+#include "sync/fresh.h"
+#include "sync/hello.h"
+#include "sync/link.h"
+#include "sync/logmap.h"
+#include "sync/recv.h"
+#include "sync/source.h"
+#include "sync/ticker.h"
+
+enum {
+    DIALING_MS = 10000,
+    STORE_WAIT_NS = 20000000, /* between two tries when the store is full */
+    STALLED_MS = 10000,
+};
+
+/* One log on one connection; callbacks only. */
+struct followed {
+    struct log_id log; /* first: see logmap.h */
+    struct recv_log *recv;
+    bool stopped;
+    bool behind_said;
+};
+
+struct line {
+    struct follow *follow;
+    bool greeted;              /* callbacks only */
+    struct logmap logs;        /* callbacks only */
+    struct rpc_stream *stream; /* follow.lock */
+    bool dialing;              /* follow.lock: whoever opens it has it still */
+    unsigned pending;          /* follow.lock: appends under way */
+};
+
+struct follow {
+    const struct sync_env *env;
+    struct follow_conf conf;
+    struct rpc_channel *channel;
+    struct feed *feed;
+    struct recv *recv; /* callbacks of one line at a time */
+    struct ticker *ticker;
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t idle;
+    bool stopping;
+    struct link link;
+    int64_t deadline_at_ms;
+    struct line *line; /* the current one, or NULL */
+    unsigned lines;    /* not yet closed */
+    struct follow_status status;
+};
+
+static void feed_link(struct follow *f, struct line *line,
+                      enum link_event_type type, uint32_t retry_after_ms);
+
+static void note_failure(struct follow *f, const char *text)
+{
+    (void)pthread_mutex_lock(&f->lock);
+    (void)snprintf(f->status.error, sizeof f->status.error, "%s", text);
+    (void)pthread_mutex_unlock(&f->lock);
+}
+
+static void give_up(struct line *line, enum err err, const char *text)
+{
+    struct follow *f = line->follow;
+    log_warn(f->env->log, "FOLLOW-PROTOCOL",
+             "parent=%012llu err=%s text=\"%s\"",
+             (unsigned long long)f->conf.parent_code, err_name(err), text);
+    note_failure(f, text);
+    feed_link(f, line, LINK_DEADLINE, 0);
+}
+
+static void send_or_drop(struct line *line, struct buf *message)
+{
+    struct follow *f = line->follow;
+    (void)pthread_mutex_lock(&f->lock);
+    enum err err = f->line == line && line->stream != NULL
+                       ? rpc_stream_send(line->stream, message)
+                       : ERR_OK;
+    (void)pthread_mutex_unlock(&f->lock);
+    buf_fini(message);
+    if (err == ERR_BUSY) {
+        give_up(line, err, "the parent does not read what it is told");
+    }
+}
+
+/* ---- Hello and Have ---- */
+
+struct page {
+    struct wire_log_have logs[LISTS_LOGS_MAX];
+    size_t n;
+    uint64_t self;
+};
+
+static bool add_have(void *ctx, const struct store_head *head)
+{
+    struct page *page = ctx;
+    if (!head->own && page->n < LISTS_LOGS_MAX &&
+        listing_counts_at(head->log.origin, page->self)) {
+        page->logs[page->n++] = (struct wire_log_have){
+            .log = head->log,
+            .size = head->frontier.size,
+            .root = head->root,
+            .stopped = head->state == LOG_FORKED,
+        };
+    }
+    return true;
+}
+
+static int by_log(const void *a, const void *b)
+{
+    const struct wire_log_have *x = a;
+    const struct wire_log_have *y = b;
+    return log_id_cmp(&x->log, &y->log);
+}
+
+static void send_have(struct line *line)
+{
+    const struct sync_env *env = line->follow->env;
+    struct buf message = BUF_INIT;
+    struct page *page = MEM_NEW(struct page);
+    page->self = env->self.code;
+    store_directives(env->store, add_have, page);
+    qsort(page->logs, page->n, sizeof page->logs[0], by_log);
+    wire_put_have(&message, page->logs, page->n, true);
+    mem_free(page);
+    send_or_drop(line, &message);
+}
+
+static void on_hello(struct line *line, const struct wire_hello *hello)
+{
+    struct follow *f = line->follow;
+    struct errmsg why;
+    enum err err =
+        hello_check(f->env, hello, rpc_stream_peer(line->stream), &why);
+    if (err != ERR_OK) {
+        give_up(line, err, why.text);
+        return;
+    }
+    line->greeted = true;
+    send_have(line);
+    feed_link(f, line, LINK_GREETED, 0);
+}
+
+/* ---- logs ---- */
+
+static void stop_log(struct line *line, struct followed *l, const char *id,
+                     const struct refusal *refusal)
+{
+    struct follow *f = line->follow;
+    struct buf message = BUF_INIT;
+    l->stopped = true;
+    log_warn(f->env->log, id, "parent=%012llu text=\"%s\"",
+             (unsigned long long)f->conf.parent_code, refusal->text);
+    (void)pthread_mutex_lock(&f->lock);
+    f->status.refused++;
+    (void)snprintf(f->status.last_refusal, sizeof f->status.last_refusal,
+                   "%.255s", refusal->text);
+    (void)pthread_mutex_unlock(&f->lock);
+    wire_put_stop(&message,
+                  &(struct wire_stop){.log = l->log,
+                                      .number = refusal->number,
+                                      .reason = slice_str(refusal->text)});
+    send_or_drop(line, &message);
+}
+
+static void stop_text(struct line *line, struct followed *l, uint64_t number,
+                      const char *text)
+{
+    struct refusal refusal = {.number = number};
+    char log[LOG_ID_TEXT_MAX];
+    log_id_format(&l->log, log);
+    (void)snprintf(refusal.text, sizeof refusal.text, "log %s: %s", log, text);
+    stop_log(line, l, "FOLLOW-REFUSED", &refusal);
+}
+
+/* Does any version of the root document let it issue? */
+static bool is_issuer(const struct sync_env *env, uint64_t code)
+{
+    const struct rootdoc *doc;
+    for (uint64_t v = 1; (doc = rootchain_at(env->roots, v)) != NULL; v++) {
+        if (rootdoc_find_issuer(doc, code) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why the parent may not send the log; NULL: it may. */
+static const char *not_entitled(const struct sync_env *env,
+                                const struct log_id *log)
+{
+    if (log->kind != LOG_DIRECTIVES) {
+        return "only directives come down";
+    }
+    if (log->origin == env->self.code) {
+        return "it is this node's own";
+    }
+    if (!listing_counts_at(log->origin, env->self.code)) {
+        return "its issuer is no authority above this node";
+    }
+    return is_issuer(env, log->origin)
+               ? NULL
+               : "the root document names no deciders for its issuer";
+}
+
+static enum err load(const struct sync_env *env, struct followed *l,
+                     struct errmsg *why)
+{
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    l->recv = recv_log_new(&l->log);
+    enum err err = source_head(env->store, trust_federation(env->trust),
+                               &l->log, &head, &note, &chain);
+    if (err == ERR_OK && head.state == LOG_FORKED) {
+        err = err_set(why, ERR_FORKED, "forked: it goes no further");
+    } else if (err == ERR_OK) {
+        err = recv_log_load(l->recv, env->trust, &head, buf_slice(&note),
+                            buf_slice(&chain), why);
+    } else if (err != ERR_NOT_FOUND) {
+        err = err_set(why, err, "its head cannot be read");
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* The log, ready to take what comes; NULL: refused, now or before. */
+static struct followed *log_of(struct line *line, const struct log_id *log)
+{
+    const struct sync_env *env = line->follow->env;
+    struct followed *l = logmap_find(&line->logs, log);
+    if (l != NULL) {
+        return l->stopped ? NULL : l;
+    }
+    if (line->logs.count >= LISTS_LOGS_MAX) {
+        give_up(line, ERR_TOO_LARGE, "more directives logs than are taken");
+        return NULL;
+    }
+    l = MEM_NEW(struct followed);
+    l->log = *log;
+    logmap_insert(&line->logs, l);
+    struct errmsg why;
+    const char *denied = not_entitled(env, log);
+    if (denied == NULL && load(env, l, &why) != ERR_OK) {
+        denied = why.text;
+    }
+    if (denied != NULL) {
+        stop_text(line, l, 0, denied);
+        return NULL;
+    }
+    return l;
+}
+
+static void fork_log(struct line *line, struct followed *l, struct slice note,
+                     const struct refusal *refusal)
+{
+    const struct sync_env *env = line->follow->env;
+    enum err err = store_mark_forked(env->store, &l->log, note, refusal->text);
+    if (err != ERR_OK) {
+        log_error(env->log, "FOLLOW-FORK", "err=%s text=\"%s\"", err_name(err),
+                  refusal->text);
+    }
+    stop_log(line, l, "FOLLOW-FORKED", refusal);
+}
+
+/* ---- segments ---- */
+
+struct appending {
+    struct line *line;
+    uint64_t count;
+    struct checkpoint newest;
+};
+
+static void say_held(struct line *line, const struct log_id *log, uint64_t size)
+{
+    struct buf message = BUF_INIT;
+    const struct wire_log_ack ack = {.log = *log, .size = size};
+    wire_put_ack(&message, &ack, 1);
+    send_or_drop(line, &message);
+}
+
+/* What was committed under its own newest head is fresh. */
+static void note_fresh(struct follow *f, const struct checkpoint *newest,
+                       uint64_t size)
+{
+    struct slice none = slice_of(NULL, 0);
+    if (newest->size == size) {
+        (void)fresh_came(f->env->fresh, newest, none, none);
+    }
+}
+
+static void on_appended(void *ctx, enum err err, const char *why,
+                        const struct log_id *log, uint64_t size)
+{
+    struct appending *a = ctx;
+    struct line *line = a->line;
+    struct follow *f = line->follow;
+    if (err == ERR_OK) {
+        note_fresh(f, &a->newest, size);
+        say_held(line, log, size);
+    } else {
+        give_up(line, err, why);
+    }
+    (void)pthread_mutex_lock(&f->lock);
+    f->status.received_entries += err == ERR_OK ? a->count : 0;
+    line->pending--;
+    (void)pthread_cond_broadcast(&f->idle);
+    (void)pthread_mutex_unlock(&f->lock);
+    mem_free(a);
+}
+
+static void append(struct line *line, struct segment *seg)
+{
+    struct follow *f = line->follow;
+    struct appending *a = MEM_NEW(struct appending);
+    struct log_id log = seg->log;
+    *a = (struct appending){line, seg->count, seg->newest};
+    (void)pthread_mutex_lock(&f->lock);
+    line->pending++;
+    (void)pthread_mutex_unlock(&f->lock);
+    int64_t give_up_at = clock_mono_ms() + STALLED_MS;
+    enum err err;
+    while ((err = store_append(f->env->store, &seg, on_appended, a)) ==
+               ERR_BUSY &&
+           clock_mono_ms() < give_up_at) {
+        const struct timespec wait = {0, STORE_WAIT_NS};
+        (void)nanosleep(&wait, NULL);
+    }
+    if (err != ERR_OK) {
+        segment_free(&seg);
+        on_appended(a, err, err_text(err), &log, 0);
+    }
+}
+
+static void on_segment(struct line *line, const struct wire_segment *m)
+{
+    struct follow *f = line->follow;
+    struct followed *l = log_of(line, &m->log);
+    struct store_head head;
+    struct tree_view view;
+    struct segment *seg = NULL;
+    struct refusal refusal;
+    if (l == NULL) {
+        return;
+    }
+    bool there = store_head(f->env->store, &l->log, &head) == ERR_OK;
+    if (there) {
+        view = store_view(f->env->store, &head);
+    }
+    enum err err = recv_segment(f->recv, l->recv, m, there ? &view : NULL,
+                                clock_wall_ms(), &seg, &refusal);
+    if (err != ERR_OK && refusal.disagree) {
+        fork_log(line, l, m->note.len > 0 ? m->note : buf_slice(&l->recv->note),
+                 &refusal);
+    } else if (err != ERR_OK) {
+        stop_log(line, l, "FOLLOW-REFUSED", &refusal);
+    } else if (seg != NULL) {
+        append(line, seg);
+    } else {
+        say_held(line, &l->log, there ? head.frontier.size : 0);
+    }
+}
+
+/* ---- heads ---- */
+
+/* The parent's newest head is older than ours: it was put back, or withholds.
+ * What is held here stays, and it is told what it lacks. */
+static void parent_is_behind(struct line *line, struct followed *l,
+                             uint64_t size)
+{
+    struct follow *f = line->follow;
+    struct buf message = BUF_INIT;
+    char log[LOG_ID_TEXT_MAX];
+    if (l->behind_said) {
+        return;
+    }
+    l->behind_said = true;
+    log_id_format(&l->log, log);
+    log_warn(f->env->log, "FOLLOW-ROLLBACK",
+             "log=%s parent=%012llu offered=%llu held=%llu effect=\"what is "
+             "held here stays\"",
+             log, (unsigned long long)f->conf.parent_code,
+             (unsigned long long)size,
+             (unsigned long long)l->recv->newest.size);
+    (void)pthread_mutex_lock(&f->lock);
+    f->status.behind = true;
+    (void)pthread_mutex_unlock(&f->lock);
+    wire_put_follower_evidence(
+        &message, &(struct wire_evidence){.log = l->log,
+                                          .note = buf_slice(&l->recv->note),
+                                          .chain = buf_slice(&l->recv->chain)});
+    send_or_drop(line, &message);
+}
+
+/* The other one is told too, so that it can see for itself. */
+static void heads_differ(struct line *line, struct followed *l,
+                         const struct wire_evidence *m,
+                         const struct refusal *refusal)
+{
+    struct buf message = BUF_INIT;
+    wire_put_follower_evidence(
+        &message, &(struct wire_evidence){.log = l->log,
+                                          .note = buf_slice(&l->recv->note),
+                                          .chain = buf_slice(&l->recv->chain)});
+    send_or_drop(line, &message);
+    fork_log(line, l, m->note, refusal);
+}
+
+static void on_head(struct line *line, const struct wire_evidence *m)
+{
+    struct follow *f = line->follow;
+    struct followed *l = log_of(line, &m->log);
+    struct store_head held;
+    struct checkpoint head;
+    struct refusal refusal;
+    if (l == NULL || store_head(f->env->store, &m->log, &held) != ERR_OK) {
+        return;
+    }
+    struct tree_view view = store_view(f->env->store, &held);
+    enum err err = recv_note(f->recv, l->recv, m->note, m->chain, &view,
+                             clock_wall_ms(), &head, &refusal);
+    if (err != ERR_OK && refusal.disagree) {
+        heads_differ(line, l, m, &refusal);
+    } else if (err != ERR_OK) {
+        stop_log(line, l, "FOLLOW-REFUSED", &refusal);
+    } else if (head.size < l->recv->newest.size) {
+        parent_is_behind(line, l, head.size);
+    } else if (head.size == held.frontier.size &&
+               fresh_came(f->env->fresh, &head, m->note, m->chain)) {
+        (void)pthread_mutex_lock(&f->lock);
+        f->status.behind = false;
+        (void)pthread_mutex_unlock(&f->lock);
+        if (f->feed != NULL) {
+            feed_head_came(f->feed);
+        }
+    }
+}
+
+/* ---- the connection ---- */
+
+static bool is_current(struct line *line)
+{
+    struct follow *f = line->follow;
+    (void)pthread_mutex_lock(&f->lock);
+    bool current = f->line == line;
+    (void)pthread_mutex_unlock(&f->lock);
+    return current;
+}
+
+static void on_message(struct rpc_stream *s, void *user, struct slice message)
+{
+    struct line *line = user;
+    struct wire_message m;
+    struct errmsg why;
+    (void)s;
+    if (!is_current(line)) {
+        return;
+    }
+    enum err err = wire_get_feed(message, &m, &why);
+    if (err == ERR_OK && line->greeted == (m.kind == WIRE_HELLO)) {
+        err = err_set(&why, ERR_PROTOCOL, "Hello must come first, and once");
+    }
+    if (err != ERR_OK) {
+        give_up(line, err, why.text);
+    } else if (m.kind == WIRE_HELLO) {
+        on_hello(line, &m.hello);
+    } else if (m.kind == WIRE_SEGMENT) {
+        on_segment(line, &m.segment);
+    } else if (m.kind == WIRE_EVIDENCE) {
+        on_head(line, &m.evidence);
+    }
+}
+
+static void on_open(struct rpc_stream *s, void *user)
+{
+    struct line *line = user;
+    (void)pthread_mutex_lock(&line->follow->lock);
+    line->stream = s;
+    (void)pthread_mutex_unlock(&line->follow->lock);
+    feed_link(line->follow, line, LINK_OPENED, 0);
+}
+
+static void line_free(struct line *line)
+{
+    for (size_t i = 0; i < line->logs.count; i++) {
+        struct followed *l = line->logs.item[i];
+        recv_log_free(&l->recv);
+    }
+    logmap_free_all(&line->logs);
+    mem_free(line);
+}
+
+static void on_closed(struct rpc_stream *s, void *user, enum err err,
+                      const char *text)
+{
+    struct line *line = user;
+    struct follow *f = line->follow;
+    (void)s;
+    if (is_current(line)) {
+        note_failure(f, text);
+        log_info(f->env->log, "FOLLOW-LOST",
+                 "parent=%012llu err=%s text=\"%s\"",
+                 (unsigned long long)f->conf.parent_code, err_name(err), text);
+        feed_link(f, line, LINK_CLOSED, wire_retry_after_ms(text));
+    }
+    (void)pthread_mutex_lock(&f->lock);
+    line->stream = NULL;
+    while (line->pending > 0 || line->dialing) {
+        (void)pthread_cond_wait(&f->idle, &f->lock);
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    line_free(line);
+    (void)pthread_mutex_lock(&f->lock);
+    f->lines--;
+    (void)pthread_cond_broadcast(&f->idle);
+    (void)pthread_mutex_unlock(&f->lock);
+}
+
+static const struct rpc_stream_ops follow_ops = {
+    .open = on_open,
+    .message = on_message,
+    .closed = on_closed,
+};
+
+/* ---- what the link asks for ---- */
+
+static void dial(struct follow *f)
+{
+    struct line *line = MEM_NEW(struct line);
+    line->follow = f;
+    line->dialing = true;
+    (void)pthread_mutex_lock(&f->lock);
+    bool wanted =
+        f->link.state == UPLINK_DIALING && f->line == NULL && !f->stopping;
+    if (wanted) {
+        f->line = line;
+        f->lines++;
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (!wanted) {
+        mem_free(line);
+        return;
+    }
+    struct rpc_stream *stream = NULL;
+    enum err err = rpc_stream_open(&stream, f->channel, SYNC_SUBSCRIBE,
+                                   &follow_ops, line, 0);
+    (void)pthread_mutex_lock(&f->lock);
+    if (line->stream == NULL) {
+        line->stream = stream;
+    }
+    line->dialing = false;
+    if (stream != NULL && f->line != line) {
+        rpc_stream_finish(stream, ERR_CANCELLED, "hung up");
+    }
+    (void)pthread_cond_broadcast(&f->idle);
+    (void)pthread_mutex_unlock(&f->lock);
+    if (err != ERR_OK) {
+        on_closed(NULL, line, err, err_text(err));
+    }
+}
+
+/* Lock held. Its closed callback needs the lock to get past this. */
+static void hang_up(struct follow *f, bool closed)
+{
+    struct line *line = f->line;
+    f->line = NULL;
+    if (line != NULL && line->stream != NULL && !closed) {
+        rpc_stream_finish(line->stream, ERR_CANCELLED, "hung up");
+    }
+}
+
+/* Lock held. */
+static void arm(struct follow *f)
+{
+    uint32_t in_ms = f->link.deadline_ms;
+    f->deadline_at_ms = in_ms == 0 ? 0 : clock_mono_ms() + in_ms;
+    if (in_ms != 0) {
+        ticker_at(f->ticker, f->deadline_at_ms);
+    }
+}
+
+static void say_hello(struct line *line)
+{
+    struct buf message = BUF_INIT;
+    assert(line != NULL); /* only an opened one leads here */
+    hello_put(line->follow->env, 0, &message);
+    send_or_drop(line, &message);
+}
+
+static void feed_link(struct follow *f, struct line *line,
+                      enum link_event_type type, uint32_t retry_after_ms)
+{
+    struct link_event event = {.type = type, .retry_after_ms = retry_after_ms};
+    unsigned todo = 0;
+    suite_random(&event.random, sizeof event.random);
+    (void)pthread_mutex_lock(&f->lock);
+    bool old = line != NULL && line != f->line;
+    bool late = f->stopping && type != LINK_STOP;
+    enum err err = old || late ? ERR_OK : link_step(&f->link, &event, &todo);
+    if ((todo & LINK_HANG_UP) != 0) {
+        hang_up(f, type == LINK_CLOSED);
+    }
+    if ((todo & LINK_ARM) != 0) {
+        arm(f);
+    }
+    if (f->status.state != f->link.state) {
+        f->status.state = f->link.state;
+        f->status.since_ms = clock_wall_ms();
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (err != ERR_OK) {
+        give_up(line, err, "a message out of turn");
+    }
+    if ((todo & LINK_DIAL) != 0) {
+        dial(f);
+    }
+    if ((todo & LINK_HELLO) != 0) {
+        say_hello(line);
+    }
+    if ((todo & LINK_SERVE) != 0) {
+        log_info(f->env->log, "FOLLOW-UP", "parent=%012llu",
+                 (unsigned long long)f->conf.parent_code);
+    }
+}
+
+static void on_tick(void *ctx)
+{
+    struct follow *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    int64_t at = f->deadline_at_ms;
+    bool due = at != 0 && at <= clock_mono_ms();
+    if (due) {
+        f->deadline_at_ms = 0;
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (due) {
+        feed_link(f, NULL, LINK_DEADLINE, 0);
+    } else if (at != 0) {
+        ticker_at(f->ticker, at);
+    }
+}
+
+/* ---- public ---- */
+
+struct follow *follow_start(const struct sync_env *env,
+                            struct rpc_channel *channel, struct feed *feed,
+                            const struct follow_conf *conf)
+{
+    struct follow *f = MEM_NEW(struct follow);
+    f->env = env;
+    f->conf = *conf;
+    f->channel = channel;
+    f->feed = feed;
+    f->recv = recv_new(env->trust, LOG_DIRECTIVES);
+    f->status.since_ms = clock_wall_ms();
+    (void)pthread_mutex_init(&f->lock, NULL);
+    (void)pthread_cond_init(&f->idle, NULL);
+    link_init(&f->link, &(struct link_conf){
+                            .dialing_ms = DIALING_MS,
+                            .greeting_ms = conf->greeting_ms,
+                            .backoff_min_ms = conf->backoff_min_ms,
+                            .backoff_max_ms = conf->backoff_max_ms,
+                        });
+    f->ticker = ticker_new(env->loop, on_tick, f);
+    feed_link(f, NULL, LINK_START, 0);
+    return f;
+}
+
+void follow_stop(struct follow **follow)
+{
+    struct follow *f = *follow;
+    *follow = NULL;
+    if (f == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&f->lock);
+    f->stopping = true;
+    (void)pthread_mutex_unlock(&f->lock);
+    feed_link(f, NULL, LINK_STOP, 0);
+    (void)pthread_mutex_lock(&f->lock);
+    while (f->lines > 0) {
+        (void)pthread_cond_wait(&f->idle, &f->lock);
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    ticker_free(&f->ticker);
+    recv_free(&f->recv);
+    (void)pthread_cond_destroy(&f->idle);
+    (void)pthread_mutex_destroy(&f->lock);
+    mem_free(f);
+}
+
+void follow_reconnect(struct follow *follow)
+{
+    feed_link(follow, NULL, LINK_RESTART, 0);
+}
+
+void follow_status(struct follow *follow, struct follow_status *out)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    *out = follow->status;
+    (void)pthread_mutex_unlock(&follow->lock);
+}

@@ -1,0 +1,127 @@
+#include "sync/fresh.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { PERIODS = 3 }; /* without news: stale */
+
+struct heard {
+    struct heard *next;
+    struct checkpoint head;
+    struct buf note;
+    struct buf chain;
+    int64_t came_ms; /* monotonic */
+};
+
+struct fresh {
+    pthread_mutex_t lock;
+    struct heard *first; /* few: one an authority above */
+    uint32_t period_ms;
+};
+
+const char *fresh_state_name(enum fresh_state state)
+{
+    static const char *const names[] = {"fresh", "stale", "clock"};
+    return names[state];
+}
+
+struct fresh *fresh_new(uint32_t period_ms)
+{
+    struct fresh *fresh = MEM_NEW(struct fresh);
+    (void)pthread_mutex_init(&fresh->lock, NULL);
+    fresh->period_ms = period_ms;
+    return fresh;
+}
+
+void fresh_free(struct fresh **fresh)
+{
+    struct fresh *f = *fresh;
+    *fresh = NULL;
+    if (f == NULL) {
+        return;
+    }
+    struct heard *next;
+    for (struct heard *h = f->first; h != NULL; h = next) {
+        next = h->next;
+        buf_fini(&h->note);
+        buf_fini(&h->chain);
+        mem_free(h);
+    }
+    (void)pthread_mutex_destroy(&f->lock);
+    mem_free(f);
+}
+
+/* Lock held. */
+static struct heard *find(struct fresh *f, const struct log_id *log)
+{
+    struct heard *h = f->first;
+    while (h != NULL && !log_id_eq(&h->head.log, log)) {
+        h = h->next;
+    }
+    return h;
+}
+
+static void replace(struct buf *buf, struct slice bytes)
+{
+    buf_clear(buf);
+    buf_put_slice(buf, bytes);
+}
+
+bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
+                struct slice note, struct slice chain)
+{
+    (void)pthread_mutex_lock(&fresh->lock);
+    struct heard *h = find(fresh, &head->log);
+    bool newer = h == NULL || head->at_ms > h->head.at_ms;
+    if (h == NULL) {
+        h = MEM_NEW(struct heard);
+        h->next = fresh->first;
+        fresh->first = h;
+    }
+    if (newer) {
+        h->head = *head;
+        h->came_ms = clock_mono_ms();
+        replace(&h->note, note);
+        replace(&h->chain, chain);
+    }
+    (void)pthread_mutex_unlock(&fresh->lock);
+    return newer;
+}
+
+bool fresh_newer(struct fresh *fresh, const struct log_id *log,
+                 int64_t after_ms, struct checkpoint *head, struct buf *note,
+                 struct buf *chain)
+{
+    (void)pthread_mutex_lock(&fresh->lock);
+    const struct heard *h = find(fresh, log);
+    bool newer = h != NULL && h->head.at_ms > after_ms;
+    if (newer) {
+        *head = h->head;
+        buf_put_slice(note, buf_slice(&h->note));
+        buf_put_slice(chain, buf_slice(&h->chain));
+    }
+    (void)pthread_mutex_unlock(&fresh->lock);
+    return newer;
+}
+
+void fresh_judge(struct fresh *fresh, const struct log_id *log, bool own,
+                 struct freshness *out)
+{
+    int64_t limit = (int64_t)fresh->period_ms * PERIODS;
+    int64_t now_ms = clock_mono_ms();
+    *out = (struct freshness){.state = own ? FRESH_YES : FRESH_STALE};
+    (void)pthread_mutex_lock(&fresh->lock);
+    const struct heard *h = find(fresh, log);
+    if (h != NULL) {
+        out->signed_ms = h->head.at_ms;
+        out->age_ms = now_ms - h->came_ms;
+    }
+    (void)pthread_mutex_unlock(&fresh->lock);
+    if (own || out->signed_ms == 0 || out->age_ms > limit) {
+        return;
+    }
+    int64_t off = clock_wall_ms() - out->signed_ms;
+    out->state = off > limit || off < -limit ? FRESH_CLOCK : FRESH_YES;
+}

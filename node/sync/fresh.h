@@ -1,0 +1,17 @@
+/* fresh.h - newest signed heads of directives logs, and when they came
+ * (private to sync). See sync.h. Threads: any. */
+#ifndef SYNC_FRESH_H
+#define SYNC_FRESH_H
+
+#include "sync/sync.h"
+
+/* A head came that fits what is held here, and reaches no further. True if it
+ * is newer than any before. */
+bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
+                struct slice note, struct slice chain);
+/* The newest, if it was signed after `after_ms`; appends its bytes. */
+bool fresh_newer(struct fresh *fresh, const struct log_id *log,
+                 int64_t after_ms, struct checkpoint *head, struct buf *note,
+                 struct buf *chain);
+
+#endif

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Red and black lists come down: decided by files at a county, signed by two of
+# three, in force in the village within moments and as a whole; removed;
+# expired; fresh, and stale when the issuer falls silent; known again after
+# kill -9 and to those who were away.
+#   test_lists.sh [SUITE]
+. "$(dirname "$0")/lib.sh"
+
+TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
+make_small "${1:-intl}"
+for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$code" replication.renew="400 ms"
+done
+start_all
+keys=$TREE/fed/deciders
+A=913400001000000167
+B=913400001000000242
+directive() { node_cmd "$1" directive "${@:2}"; }
+sign() { # FILE NUMBER: by that decider of the county
+    check "signed by $2" "$CREDITNODE" directive sign "$1" --key "$keys/$COUNTY-$2.key" --lang en >"$WORK/out"
+}
+refused() { # PATTERN COMMAND...
+    local pattern=$1
+    shift
+    ! "$@" >"$WORK/out" 2>&1 || fail "taken: $*"
+    grep -qE -- "$pattern" "$WORK/out" || fail "no reason like '$pattern': $(cat "$WORK/out")"
+}
+listings() { node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length'; }
+listed() { [ "$(listings "$1" "$2")" = "$3" ]; } # CODE SUBJECT COUNT
+everywhere() {                                   # SUBJECT COUNT
+    local code
+    for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+        within "$PATIENCE" "$code lists $1 $2 times" listed "$code" "$1" "$2"
+    done
+}
+# CODE: of the county's log.
+freshness() { directive "$1" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .freshness"; }
+position() { directive "$1" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .position"; }
+is_fresh() { [ "$(freshness "$1")" = "$2" ]; }
+same_position() { [ "$(position "$1")" = "$(position "$2")" ]; }
+same_roots() { # the county's directives log
+    local code roots
+    roots=$(for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+        logs_of "$code" "select((.log | startswith(\"$COUNTY/directives/\"))) | .root"
+    done | sort -u)
+    [ "$(wc -l <<<"$roots")" = 1 ] && [ -n "$roots" ]
+}
+
+header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+row() { # SUBJECT LIST DOMAIN UNTIL [NOTICE]
+    printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,%s,示例县法院,11340000200000013H,%s,%s,%s,%s,2026-02-01,C01,履行完毕\n' \
+        "$1" "$4" "${COUNTY:0:6}" "$2" "$3" "${5-示例告〔2026〕7号}"
+}
+
+note "decided from a file"
+{
+    echo "$header"
+    row "$A" 失信被执行人 "" 长期
+    row "$B" 守信激励名单 "" 2099-12-31
+    row "$A" 严重失信主体名单 "" 长期          # no domain
+    row 913400000000000029 失信被执行人 "" 长期 # check character
+    row "$B" 失信被执行人 "" 长期 ""           # no notice
+} >"$WORK/decisions.csv"
+directive "$COUNTY" import "$WORK/decisions.csv" --dry-run >"$WORK/dry" 2>"$WORK/faults"
+[ $? = 3 ] || fail "dry run: $(cat "$WORK/dry" "$WORK/faults")"
+for rule in 'line 4.*missing' 'line 5.*uscc-check' 'line 6.*missing'; do
+    grep -q "$rule" "$WORK/faults" || fail "no fault like '$rule': $(cat "$WORK/faults")"
+done
+grep -q "$B" "$WORK/dry" || fail "the dry run does not show what would go: $(cat "$WORK/dry")"
+directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1" --receipt "$WORK/receipt" >"$WORK/out" 2>&1
+[ $? = 3 ] && [ "$(wc -l <"$WORK/receipt")" = 4 ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
+refused 'is there already' directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1"
+
+note "two of three sign, each on a copy"
+refused '0 of the 2 signatures' directive "$COUNTY" publish "$WORK/p1"
+cp "$WORK/p1" "$WORK/p1-copy"
+sign "$WORK/p1" 1
+sign "$WORK/p1-copy" 3
+refused '1 of the 2 signatures' directive "$COUNTY" publish "$WORK/p1"
+refused "of issuer $COUNTY" directive "$TOWN" publish "$WORK/p1" "$WORK/p1-copy"
+sed 's/^entry AR/entry AS/' "$WORK/p1" >"$WORK/altered"
+refused 'the file was changed|base64' "$CREDITNODE" directive show "$WORK/altered" --lang en
+listed "$VILLAGE" "$A" 0 || fail "in force before it was signed"
+check "publish" directive "$COUNTY" publish "$WORK/p1" "$WORK/p1-copy" >"$WORK/out"
+everywhere "$A" 1
+everywhere "$B" 1
+refused 'published already' directive "$COUNTY" publish "$WORK/p1" "$WORK/p1-copy"
+within "$PATIENCE" "roots are equal" same_roots
+node_cmd "$VILLAGE" query "$A" --json | jq -e '.listings[0] | .colour == "black" and .domain == "legal-duty" and
+    .issuer == "'"$COUNTY"'" and (.fields | map(.code) | contains(["MD_YJ", "MD_JG", "MD_GZWSH"]))' >/dev/null ||
+    fail "the answer lacks basis or authority: $(node_cmd "$VILLAGE" query "$A" --json)"
+
+note "many at once"
+printf '%s\n' "$A" 91340000100000032W nonsense "$B" "" >"$WORK/bidders"
+node_cmd "$VILLAGE" check "$WORK/bidders" --json >"$WORK/checked"
+[ $? = 3 ] && [ "$(jq -c '[.lines, .listed, .invalid]' "$WORK/checked")" = '[5,2,1]' ] ||
+    fail "check: $(cat "$WORK/checked")"
+[ "$(jq -r '.lists[0].freshness' "$WORK/checked")" = fresh ] || fail "not fresh: $(cat "$WORK/checked")"
+
+note "a removal is gone from every answer"
+refused 'not-listed' directive "$COUNTY" list-remove YC_ZT_SHXYM="$A" YC_WSH=示例移〔2026〕1号 YC_SY=履行完毕 \
+    YC_RQ=2026-04-01 YC_JG=示例县法院 YC_JGDM=11340000200000013H YC_MDLX=失信被执行人 YC_YWSH=示例认〔2026〕8号 --dry-run
+check "prepare the removal" directive "$COUNTY" list-remove YC_ZT_SHXYM="$A" YC_WSH=示例移〔2026〕1号 YC_SY=履行完毕 \
+    YC_RQ=2026-04-01 YC_JG=示例县法院 YC_JGDM=11340000200000013H YC_MDLX=失信被执行人 YC_YWSH=示例认〔2026〕7号 \
+    -o "$WORK/p2" >"$WORK/out"
+sign "$WORK/p2" 2
+sign "$WORK/p2" 3
+check "publish the removal" directive "$COUNTY" publish "$WORK/p2" >/dev/null
+everywhere "$A" 0
+
+note "a township decides for itself alone"
+refused 'authority-area' directive "$TOWN" import "$WORK/decisions.csv" --dry-run
+row "$A" 失信被执行人 "" 长期 | sed "s/,${COUNTY:0:6},/,$TOWN,/" >"$WORK/town"
+{ echo "$header"; cat "$WORK/town"; } >"$WORK/town.csv"
+check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --publish >"$WORK/out"
+within "$PATIENCE" "the village lists it" listed "$VILLAGE" "$A" 1
+check "the county does not" listed "$COUNTY" "$A" 0
+
+note "silence is stale, and answers go on"
+within "$PATIENCE" "fresh at the village" is_fresh "$VILLAGE" fresh
+kill -STOP "$(cat "$TREE/$COUNTY/pid")"
+within "$PATIENCE" "stale at the village" is_fresh "$VILLAGE" stale
+listed "$VILLAGE" "$B" 1 || fail "no answer from a stale list"
+kill -CONT "$(cat "$TREE/$COUNTY/pid")"
+within "$PATIENCE" "fresh again" is_fresh "$VILLAGE" fresh
+
+note "away, killed, and equal in the end"
+kill_node "$VILLAGE"
+{ echo "$header"; row "$A" 失信被执行人 "" 长期; } >"$WORK/again.csv"
+check "another package" directive "$COUNTY" import "$WORK/again.csv" -o "$WORK/p3" >/dev/null
+sign "$WORK/p3" 1
+sign "$WORK/p3" 2
+check "publish it" directive "$COUNTY" publish "$WORK/p3" >/dev/null
+kill_node "$COUNTY"
+kill_node "$TOWN"
+start "$VILLAGE"
+is_fresh "$VILLAGE" stale || fail "fresh before anybody was heard: $(freshness "$VILLAGE")"
+start "$COUNTY"
+start "$TOWN"
+everywhere "$B" 1
+within "$PATIENCE" "the village has what it missed" listed "$VILLAGE" "$A" 2
+within "$PATIENCE" "roots are equal" same_roots
+within "$PATIENCE" "positions are equal" same_position "$VILLAGE" "$COUNTY"
+within "$PATIENCE" "fresh again" is_fresh "$VILLAGE" fresh
+check "verified with the parent" node_cmd "$VILLAGE" verify >"$WORK/out"
