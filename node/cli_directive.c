@@ -217,7 +217,9 @@ static int show(struct directive *d)
         return cli_usage("directive", "name the package: directive show FILE");
     }
     int rc = load(d->args[0], &p);
-    rc = rc == EXIT_OK ? show_package(d, p) : rc;
+    if (rc == EXIT_OK && p != NULL) {
+        rc = show_package(d, p);
+    }
     package_free(&p);
     return rc;
 }
@@ -410,7 +412,7 @@ static int prepare(struct directive *d, struct slice csv)
     if (rc == EXIT_OK) {
         rc = ask_package(d, csv, &p);
     }
-    if (rc == EXIT_OK) {
+    if (rc == EXIT_OK && p != NULL) {
         rc = deliver(d, p);
     }
     package_free(&p);
@@ -497,30 +499,42 @@ static int import(struct directive *d)
 
 /* ---- signing and publishing ---- */
 
+static void print_signed(const struct directive *d, bool added)
+{
+    static const char *const texts[2][2] = {
+        {"：此密钥已签名", ": signed by this key already"},
+        {"：已签名", ": signed"}};
+    const char *text = texts[added][d->o.english];
+    (void)printf("%s", d->args[0]);
+    (void)puts(text);
+}
+
+static int sign_package(const struct directive *d, struct package *p)
+{
+    bool added = false;
+    if (!d->o.json) {
+        print_package(p, d->o.english);
+    }
+    int rc = sign_with(d->key, p, &added);
+    if (rc == EXIT_OK && added) {
+        rc = store_file(d->args[0], p);
+    }
+    if (rc == EXIT_OK && !d->o.json) {
+        print_signed(d, added);
+    }
+    return rc;
+}
+
 static int sign(struct directive *d)
 {
     struct package *p = NULL;
-    bool added = false;
     if (d->args_n != 1 || d->key == NULL) {
         return cli_usage("directive", "name the package and the key: directive "
                                       "sign FILE --key KEY");
     }
     int rc = load(d->args[0], &p);
-    if (rc == EXIT_OK && !d->o.json) {
-        print_package(p, d->o.english);
-    }
-    if (rc == EXIT_OK) {
-        rc = sign_with(d->key, p, &added);
-    }
-    if (rc == EXIT_OK && added) {
-        rc = store_file(d->args[0], p);
-    }
-    if (rc == EXIT_OK && !d->o.json) {
-        (void)printf(!added ? (d->o.english ? "%s: signed by this key already\n"
-                                            : "%s：此密钥已签名\n")
-                     : d->o.english ? "%s: signed\n"
-                                    : "%s：已签名\n",
-                     d->args[0]);
+    if (rc == EXIT_OK && p != NULL) {
+        rc = sign_package(d, p);
     }
     package_free(&p);
     return rc;

@@ -710,22 +710,26 @@ void feed_recheck(struct feed *feed)
     mem_free(list);
 }
 
+static void tell_status(struct reader_conn *conn, feed_status_fn *fn, void *ctx)
+{
+    bool more = true;
+    (void)pthread_mutex_lock(&conn->lock);
+    for (struct told *t = conn->logs; more && t != NULL; t = t->next) {
+        const struct feed_status st = {.peer = conn->peer,
+                                       .log = t->log,
+                                       .size = t->acked,
+                                       .stopped = t->stopped};
+        more = conn->stream == NULL || fn(ctx, &st);
+    }
+    (void)pthread_mutex_unlock(&conn->lock);
+}
+
 void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx)
 {
     size_t n;
     struct reader_conn **list = all_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
-        (void)pthread_mutex_lock(&list[i]->lock);
-        for (struct told *t = list[i]->logs; t != NULL; t = t->next) {
-            const struct feed_status st = {.peer = list[i]->peer,
-                                           .log = t->log,
-                                           .size = t->acked,
-                                           .stopped = t->stopped};
-            if (list[i]->stream != NULL && !fn(ctx, &st)) {
-                break;
-            }
-        }
-        (void)pthread_mutex_unlock(&list[i]->lock);
+        tell_status(list[i], fn, ctx);
         conn_unref(list[i]);
     }
     mem_free(list);

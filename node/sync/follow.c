@@ -71,6 +71,7 @@ static void note_failure(struct follow *f, const char *text)
 
 static void give_up(struct line *line, enum err err, const char *text)
 {
+    assert(line != NULL); /* nothing else can be out of turn */
     struct follow *f = line->follow;
     log_warn(f->env->log, "FOLLOW-PROTOCOL",
              "parent=%012llu err=%s text=\"%s\"",
