@@ -59,9 +59,13 @@ void lists_view_fini(struct lists_view *view)
 
 enum { ROWS_MAX = 65536 }; /* about one subject */
 
+struct gathered_row {
+    struct list_row row;
+    const struct lists_log *log;
+};
 struct gathered {
     const struct listing_query *q;
-    struct list_row *rows;
+    struct gathered_row *rows;
     size_t n;
     size_t cap;
     bool met;
@@ -97,7 +101,7 @@ static bool gather(void *ctx, const struct list_row *row)
         g->cap = g->cap > 0 ? 2 * g->cap : 8;
         g->rows = mem_realloc(g->rows, g->cap * sizeof *g->rows);
     }
-    g->rows[g->n++] = *row;
+    g->rows[g->n++] = (struct gathered_row){*row, log};
     return true;
 }
 
@@ -109,14 +113,15 @@ static bool is_about(const struct list_row *row, const struct lists_log *log,
            row->target_incarnation == log->log.incarnation;
 }
 
-static bool is_removed(const struct gathered *g, const struct lists_log *log,
-                       uint64_t number)
+static bool is_removed(const struct gathered *g,
+                       const struct gathered_row *listing)
 {
+    const struct lists_log *log = listing->log;
     for (size_t i = 0; i < g->n; i++) {
-        const struct list_row *row = &g->rows[i];
-        if (row->type == ENTRY_REMOVAL && is_about(row, log, number) &&
-            listing_may_end(log_of(g->q->view, row->log)->log.origin,
-                            log->log.origin)) {
+        const struct gathered_row *r = &g->rows[i];
+        if (r->row.type == ENTRY_REMOVAL &&
+            is_about(&r->row, log, listing->row.number) &&
+            listing_may_end(r->log->log.origin, log->log.origin)) {
             return true;
         }
     }
@@ -124,18 +129,17 @@ static bool is_removed(const struct gathered *g, const struct lists_log *log,
 }
 
 /* The newest correction counts. */
-static const struct list_row *text_of(const struct gathered *g,
-                                      const struct lists_log *log,
-                                      const struct list_row *listing)
+static const struct gathered_row *text_of(const struct gathered *g,
+                                          const struct gathered_row *listing)
 {
-    const struct list_row *text = listing;
+    const struct gathered_row *text = listing;
     for (size_t i = 0; i < g->n; i++) {
-        const struct list_row *row = &g->rows[i];
-        if (row->type == ENTRY_CORRECTION &&
-            is_about(row, log, listing->number) &&
-            log_of(g->q->view, row->log)->log.origin == log->log.origin &&
-            (row->log != text->log || row->number > text->number)) {
-            text = row;
+        const struct gathered_row *r = &g->rows[i];
+        if (r->row.type == ENTRY_CORRECTION &&
+            is_about(&r->row, listing->log, listing->row.number) &&
+            r->log->log.origin == listing->log->log.origin &&
+            (r->log != text->log || r->row.number > text->row.number)) {
+            text = r;
         }
     }
     return text;
@@ -151,22 +155,20 @@ static void give(const struct gathered *g, store_listing_fn *fn, void *ctx)
 {
     bool more = true;
     for (size_t i = 0; more && i < g->n; i++) {
-        const struct list_row *row = &g->rows[i];
-        const struct lists_log *log = log_of(g->q->view, row->log);
-        if (row->type != ENTRY_LISTING || is_removed(g, log, row->number)) {
+        const struct gathered_row *r = &g->rows[i];
+        if (r->row.type != ENTRY_LISTING || is_removed(g, r)) {
             continue;
         }
-        const struct list_row *text = text_of(g, log, row);
-        struct store_listing l = {.log = log->log,
-                                  .number = row->number,
-                                  .text_log =
-                                      log_of(g->q->view, text->log)->log,
-                                  .text = text->number,
-                                  .list = text->list,
-                                  .decided = text->decided,
-                                  .from = text->from,
-                                  .until = text->until};
-        more = !in_force(g->q, text) || fn(ctx, &l);
+        const struct gathered_row *text = text_of(g, r);
+        struct store_listing l = {.log = r->log->log,
+                                  .number = r->row.number,
+                                  .text_log = text->log->log,
+                                  .text = text->row.number,
+                                  .list = text->row.list,
+                                  .decided = text->row.decided,
+                                  .from = text->row.from,
+                                  .until = text->row.until};
+        more = !in_force(g->q, &text->row) || fn(ctx, &l);
     }
 }
 

@@ -180,7 +180,8 @@ static void stop_text(struct line *line, struct followed *l, uint64_t number,
     struct refusal refusal = {.number = number};
     char log[LOG_ID_TEXT_MAX];
     log_id_format(&l->log, log);
-    (void)snprintf(refusal.text, sizeof refusal.text, "log %s: %s", log, text);
+    (void)snprintf(refusal.text, sizeof refusal.text, "log %s: %.400s", log,
+                   text);
     stop_log(line, l, "FOLLOW-REFUSED", &refusal);
 }
 
