@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/answers.h"
+#include "api/directives.h"
 #include "api/request.h"
 #include "base/mem.h"
 #include "base/pb.h"
@@ -139,7 +140,7 @@ static bool may_read(struct rpc_call *call, const struct access *access)
  * the subject changes. */
 static void reply_subject(struct rpc_call *call, struct answer *a,
                           const struct access *access,
-                          const struct query_next *next)
+                          const struct query_next *next, struct slice lists)
 {
     const struct api_env *env = a->env;
     struct question asked = {rpc_call_request(call), access->widest};
@@ -148,18 +149,20 @@ static void reply_subject(struct rpc_call *call, struct answer *a,
     }
     pb_put_u64(&a->out, 3, env->self.code);
     if (env->answers == NULL || !next->lasting || a->unread) {
+        buf_put_slice(&a->out, lists);
         rpc_reply(call, &a->out);
         return;
     }
     struct shared *reply = shared_new(buf_slice(&a->out));
     answers_keep(env->answers, &asked, &next->stamp, reply);
-    rpc_reply_shared(call, &reply);
+    rpc_reply_shared(call, &reply, lists);
 }
 
-/* Fills `a` and `next`; a->now: ERR_BUSY if it takes longer. */
+/* Fills `a`, `next` and what the lists say, which changes by itself and is not
+ * kept; a->now: ERR_BUSY if it takes longer. */
 static enum err ask_subject(struct rpc_call *call, const struct access *access,
                             struct answer *a, struct query_next *next,
-                            struct errmsg *why)
+                            struct buf *lists, struct errmsg *why)
 {
     struct subject_request request;
     enum err err = request_subject(rpc_call_request(call), &request, why);
@@ -175,37 +178,51 @@ static enum err ask_subject(struct rpc_call *call, const struct access *access,
         .now = a->now};
     (void)buf_reserve(&a->out, ANSWER_USUAL);
     err = query_subject(a->env, &q, add_subject_record, a, next, why);
-    return err == ERR_OK && a->now && a->unread ? ERR_BUSY : err;
+    if (err == ERR_OK && a->now && a->unread) {
+        return ERR_BUSY;
+    }
+    return err == ERR_OK
+               ? lists_put_subject(a->env, request.subject, a->now, lists)
+               : err;
 }
 
 static void on_subject(void *ctx, struct rpc_call *call)
 {
     struct answer a = {.env = ctx, .out = BUF_INIT};
     struct query_next next = {.more = false};
-    struct errmsg why;
+    struct buf lists = BUF_INIT;
+    struct errmsg why = {""};
     struct access access = access_of_call(a.env, call);
     if (!may_read(call, &access)) {
         return;
     }
-    enum err err = ask_subject(call, &access, &a, &next, &why);
+    enum err err = ask_subject(call, &access, &a, &next, &lists, &why);
     if (err == ERR_OK) {
-        reply_subject(call, &a, &access, &next);
+        reply_subject(call, &a, &access, &next, buf_slice(&lists));
     } else {
         rpc_fail(call, err, why.text);
     }
     buf_fini(&a.out);
+    buf_fini(&lists);
 }
 
+/* False: not answered before, or the lists take longer. */
 static bool repeat_subject(const struct api_env *env, struct rpc_call *call,
                            const struct access *access)
 {
     struct question asked = {rpc_call_request(call), access->widest};
     struct shared *reply = answers_find(env->answers, &asked);
-    if (reply == NULL) {
-        return false;
+    struct subject_request request;
+    struct buf lists = BUF_INIT;
+    bool done = reply != NULL &&
+                request_subject(asked.request, &request, NULL) == ERR_OK &&
+                lists_put_subject(env, request.subject, true, &lists) == ERR_OK;
+    if (done) {
+        rpc_reply_shared(call, &reply, buf_slice(&lists));
     }
-    rpc_reply_shared(call, &reply);
-    return true;
+    shared_unref(&reply);
+    buf_fini(&lists);
+    return done;
 }
 
 /* On the poller: what was answered before, or is a few records in memory.
@@ -221,11 +238,13 @@ static bool subject_at_once(void *ctx, struct rpc_call *call)
     if (repeat_subject(a.env, call, &access)) {
         return true;
     }
-    bool done = ask_subject(call, &access, &a, &next, NULL) == ERR_OK;
+    struct buf lists = BUF_INIT;
+    bool done = ask_subject(call, &access, &a, &next, &lists, NULL) == ERR_OK;
     if (done) {
-        reply_subject(call, &a, &access, &next);
+        reply_subject(call, &a, &access, &next, buf_slice(&lists));
     }
     buf_fini(&a.out);
+    buf_fini(&lists);
     return done;
 }
 
@@ -293,6 +312,16 @@ static void on_record(void *ctx, struct rpc_call *call)
         rpc_fail(call, err, why.text);
     }
     buf_fini(&a.out);
+}
+
+/* ---- Query/Check ---- */
+
+static void on_check(void *ctx, struct rpc_call *call)
+{
+    struct access access = access_of_call(ctx, call);
+    if (may_read(call, &access)) {
+        lists_check(ctx, call);
+    }
 }
 
 /* ---- Ingest/Submit ---- */
@@ -416,6 +445,7 @@ void api_methods(struct api_env *env, struct rpc_method *methods)
     } rows[API_METHODS] = {
         {"/creditnode.query.v1.Query/Subject", on_subject, subject_at_once},
         {"/creditnode.query.v1.Query/Record", on_record, NULL},
+        {"/creditnode.query.v1.Query/Check", on_check, NULL},
         {"/creditnode.ingest.v1.Ingest/Submit", on_submit, NULL},
     };
     for (size_t i = 0; i < API_METHODS; i++) {

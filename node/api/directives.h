@@ -40,6 +40,16 @@ MUST_USE enum err listed_json(const struct api_env *env,
                               const char *subject, json_t **out,
                               struct errmsg *why);
 
+/* ---- answers over gRPC (api_lists.c) ---- */
+
+/* Appends fields 4 to 6 of SubjectReply; nothing at a node that no list has
+ * reached. `now`: from memory only, ERR_BUSY. */
+MUST_USE enum err lists_put_subject(const struct api_env *env,
+                                    const char *subject, bool now,
+                                    struct buf *out);
+/* Query/Check. */
+void lists_check(const struct api_env *env, struct rpc_call *call);
+
 /* ---- commands on the local socket (api_directives.c) ---- */
 
 admin_fn directive_prepare;

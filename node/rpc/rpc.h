@@ -131,8 +131,9 @@ struct slice rpc_call_request(const struct rpc_call *call);
 int64_t rpc_call_left_ms(const struct rpc_call *call);
 /* Consume the call. `reply` is emptied. `text` is for people. */
 void rpc_reply(struct rpc_call *call, struct buf *reply);
-/* The same without a copy of its own; takes the reference. */
-void rpc_reply_shared(struct rpc_call *call, struct shared **reply);
+/* The same without a copy of its own, `tail` behind it; takes the reference. */
+void rpc_reply_shared(struct rpc_call *call, struct shared **reply,
+                      struct slice tail);
 void rpc_fail(struct rpc_call *call, enum err err, const char *text);
 
 /* ---- streams, either side ---- */

@@ -71,8 +71,8 @@ void rpc_args_add_common(struct rpc_args *args, const struct rpc *rpc);
 
 /* Takes the bytes; `b` is empty and needs no buf_fini(). */
 grpc_byte_buffer *rpc_bytes_from(struct buf *b);
-/* Takes the reference; the bytes are not copied. */
-grpc_byte_buffer *rpc_bytes_from_shared(struct shared **s);
+/* Takes the reference; its bytes are not copied, those of `tail` are. */
+grpc_byte_buffer *rpc_bytes_from_shared(struct shared **s, struct slice tail);
 /* One slice, without a copy if the message came in one; destroys `bytes`,
  * which may be NULL. Unref the result. */
 grpc_slice rpc_bytes_flatten(grpc_byte_buffer *bytes);

@@ -102,14 +102,15 @@ void rpc_reply(struct rpc_call *c, struct buf *reply)
     answer(c, ERR_OK, "");
 }
 
-void rpc_reply_shared(struct rpc_call *c, struct shared **reply)
+void rpc_reply_shared(struct rpc_call *c, struct shared **reply,
+                      struct slice tail)
 {
-    if (shared_slice(*reply).len > RPC_MESSAGE_MAX) {
+    if (shared_slice(*reply).len + tail.len > RPC_MESSAGE_MAX) {
         shared_unref(reply);
         answer(c, ERR_TOO_LARGE, too_large);
         return;
     }
-    c->reply = rpc_bytes_from_shared(reply);
+    c->reply = rpc_bytes_from_shared(reply, tail);
     answer(c, ERR_OK, "");
 }
 

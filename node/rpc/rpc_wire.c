@@ -56,15 +56,19 @@ static void *sent_bytes(struct slice bytes)
     return at.taken;
 }
 
-grpc_byte_buffer *rpc_bytes_from_shared(struct shared **s)
+grpc_byte_buffer *rpc_bytes_from_shared(struct shared **s, struct slice tail)
 {
     struct slice bytes = shared_slice(*s);
     RPC_PUBLISH(*s);
     grpc_slice slice = grpc_slice_new_with_user_data(sent_bytes(bytes),
                                                      bytes.len, unref_sent, *s);
     *s = NULL;
-    grpc_byte_buffer *out = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
+    grpc_slice parts[2] = {slice, grpc_slice_from_copied_buffer(
+                                      (const char *)tail.data, tail.len)};
+    grpc_byte_buffer *out =
+        grpc_raw_byte_buffer_create(parts, tail.len > 0 ? 2 : 1);
+    grpc_slice_unref(parts[0]);
+    grpc_slice_unref(parts[1]);
     return out;
 }
 

@@ -57,7 +57,7 @@ static bool echo_now(void *ctx, struct rpc_call *call)
         return false;
     }
     struct shared *reply = shared_new(request);
-    rpc_reply_shared(call, &reply);
+    rpc_reply_shared(call, &reply, slice_of(NULL, 0));
     return true;
 }
 
@@ -70,7 +70,7 @@ static bool huge_now(void *ctx, struct rpc_call *call)
     out.len = RPC_MESSAGE_MAX + 1;
     struct shared *reply = shared_new(buf_slice(&out));
     buf_fini(&out);
-    rpc_reply_shared(call, &reply);
+    rpc_reply_shared(call, &reply, slice_of(NULL, 0));
     return true;
 }
 

@@ -1,0 +1,233 @@
+/* What lists say, over gRPC: proto/query.proto. */
+#include <string.h>
+
+#include "api/directives.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/pb.h"
+#include "base/str.h"
+#include "credit/date.h"
+#include "credit/uscc.h"
+
+enum {
+    LISTINGS_BYTES = 24 << 10, /* of a SubjectReply: fits behind the records */
+    CHECK_SUBJECTS = 10000,
+    CHECK_BYTES = 1 << 20, /* of a reply */
+    SUBJECT_TEXT = 80,
+};
+
+static bool normal_code(struct slice text, char out[USCC_LEN + 1])
+{
+    size_t len = 0;
+    bool ok = uscc_normalise(text, out, USCC_LEN, &len) &&
+              uscc_check(slice_of(out, len)) == USCC_OK;
+    out[ok ? len : 0] = 0;
+    return ok;
+}
+
+/* ---- messages ---- */
+
+static void put_positions(struct buf *out, uint32_t field,
+                          const struct api_env *env,
+                          const struct lists_view *view)
+{
+    for (size_t i = 0; i < view->n; i++) {
+        const struct lists_log *l = &view->logs[i];
+        char log[LOG_ID_TEXT_MAX];
+        struct freshness f;
+        fresh_judge(env->sync->fresh, &l->log, l->log.origin == env->self.code,
+                    &f);
+        log_id_format(&l->log, log);
+        size_t mark = pb_begin(out, field);
+        pb_put_str(out, 1, log);
+        pb_put_u64(out, 2, l->log.origin);
+        pb_put_u64(out, 3, l->visible);
+        pb_put_str(out, 4, fresh_state_name(f.state));
+        pb_put_u64(out, 5, (uint64_t)f.signed_ms);
+        pb_put_u64(out, 6, (uint64_t)f.age_ms);
+        pb_put_str(out, 7, log_state_name(l->state));
+        pb_end(out, mark);
+    }
+}
+
+static void put_values(struct buf *out, struct slice bytes)
+{
+    struct entry e;
+    struct record r;
+    if (entry_decode(bytes, &e) == ERR_OK && listing_values(&e, &r) == ERR_OK) {
+        pb_put_str(out, 3, domain_name(listing_domain_of(&r)));
+        pb_put_bytes(out, 5, record_get(&r, FIELD_AUTHORITY));
+        pb_put_bytes(out, 6, record_get(&r, FIELD_BASIS));
+        pb_put_bytes(out, 7, record_get(&r, FIELD_DOCUMENT_NO));
+    }
+}
+
+static void put_listing(struct buf *out, uint32_t field,
+                        const struct store_listing *l, struct slice entry)
+{
+    char log[LOG_ID_TEXT_MAX];
+    const struct catalogue_list *list = catalogue_list(l->list);
+    log_id_format(&l->log, log);
+    size_t mark = pb_begin(out, field);
+    pb_put_str(out, 1, list != NULL ? list->name : "");
+    pb_put_str(out, 2, list != NULL ? colour_name(list->colour) : "");
+    pb_put_u64(out, 4, l->log.origin);
+    put_values(out, entry);
+    pb_put_u64(out, 8, l->decided);
+    pb_put_u64(out, 9, l->from);
+    pb_put_u64(out, 10, l->until);
+    pb_put_str(out, 11, log);
+    pb_put_u64(out, 12, l->number);
+    pb_end(out, mark);
+}
+
+struct put {
+    const struct api_env *env;
+    struct buf *out;
+    uint32_t field;
+    size_t limit; /* of out->len */
+    bool now;
+    bool more;
+    size_t count;
+    enum err err;
+};
+
+static bool on_listing(void *ctx, const struct store_listing *l)
+{
+    struct put *p = ctx;
+    struct buf bytes = BUF_INIT;
+    size_t before = p->out->len;
+    struct store *store = p->env->store;
+    p->err = p->now ? store_entry_now(store, &l->text_log, l->text, &bytes)
+                    : store_entry(store, &l->text_log, l->text, &bytes);
+    if (p->err == ERR_OK) {
+        put_listing(p->out, p->field, l, buf_slice(&bytes));
+        p->count++;
+    }
+    if (p->out->len > p->limit) {
+        p->out->len = before;
+        p->more = true;
+    }
+    buf_fini(&bytes);
+    return p->err == ERR_OK && !p->more;
+}
+
+static enum err put_listings(struct put *p, const struct lists_view *view,
+                             const char *code)
+{
+    struct subject_key key;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(code));
+    const struct listing_query q = {.view = view,
+                                    .subject = &key,
+                                    .today = date_from_ms(clock_wall_ms()),
+                                    .now = p->now};
+    enum err err = store_listings(p->env->store, &q, on_listing, p, NULL);
+    return err == ERR_OK ? p->err : err;
+}
+
+/* ---- one subject ---- */
+
+enum err lists_put_subject(const struct api_env *env, const char *subject,
+                           bool now, struct buf *out)
+{
+    char code[USCC_LEN + 1];
+    struct lists_view view;
+    struct put p = {.env = env,
+                    .out = out,
+                    .field = 4,
+                    .limit = LISTINGS_BYTES,
+                    .now = now};
+    lists_view_take(env->store, &view);
+    enum err err = ERR_OK;
+    if (view.n > 0 && normal_code(slice_str(subject), code)) {
+        err = put_listings(&p, &view, code);
+    }
+    if (err == ERR_OK) {
+        put_positions(out, 5, env, &view);
+        pb_put_u64(out, 6, p.more);
+    }
+    lists_view_fini(&view);
+    return err;
+}
+
+/* ---- many ---- */
+
+struct checking {
+    const struct api_env *env;
+    struct lists_view view;
+    struct buf out;
+    size_t subjects;
+};
+
+static enum err check_code(struct checking *c, const char *code,
+                           struct errmsg *why)
+{
+    size_t before = c->out.len;
+    size_t mark = pb_begin(&c->out, 1);
+    pb_put_str(&c->out, 1, code);
+    struct put p = {
+        .env = c->env, .out = &c->out, .field = 2, .limit = CHECK_BYTES};
+    enum err err = put_listings(&p, &c->view, code);
+    if (err == ERR_OK && p.more) {
+        err = err_set(why, ERR_TOO_LARGE,
+                      "the answer is larger than a message: ask for fewer "
+                      "subjects at a time");
+    } else if (err != ERR_OK) {
+        err = err_set(why, err, "reading the store: %s", err_text(err));
+    }
+    if (err == ERR_OK && p.count > 0) {
+        pb_end(&c->out, mark);
+    } else {
+        c->out.len = before;
+    }
+    return err;
+}
+
+static enum err check_subject(struct checking *c, struct slice text,
+                              struct errmsg *why)
+{
+    char code[USCC_LEN + 1];
+    if (++c->subjects > CHECK_SUBJECTS || text.len > SUBJECT_TEXT) {
+        return err_set(why, ERR_TOO_LARGE,
+                       "CheckRequest: at most %d subjects of %d bytes",
+                       (int)CHECK_SUBJECTS, (int)SUBJECT_TEXT);
+    }
+    if (normal_code(text, code)) {
+        return check_code(c, code, why);
+    }
+    if (!str_utf8_valid(text)) {
+        return err_set(why, ERR_INVALID, "CheckRequest: subject %zu: no text",
+                       c->subjects);
+    }
+    pb_put_bytes(&c->out, 4, text);
+    return ERR_OK;
+}
+
+void lists_check(const struct api_env *env, struct rpc_call *call)
+{
+    struct checking c = {.env = env};
+    struct errmsg why = {""};
+    struct reader r = reader_of(rpc_call_request(call));
+    struct pb_field f;
+    enum err err = ERR_OK;
+    lists_view_take(env->store, &c.view);
+    while (err == ERR_OK && pb_next(&r, &f)) {
+        if (f.number == 1 && f.type == PB_BYTES) {
+            err = check_subject(&c, f.bytes, &why);
+        }
+    }
+    if (err == ERR_OK && r.bad) {
+        err = err_set(&why, ERR_INVALID,
+                      "CheckRequest: not a protobuf "
+                      "message");
+    }
+    if (err == ERR_OK) {
+        put_positions(&c.out, 2, env, &c.view);
+        pb_put_u64(&c.out, 3, env->self.code);
+        rpc_reply(call, &c.out);
+    } else {
+        rpc_fail(call, err, why.text);
+    }
+    lists_view_fini(&c.view);
+    buf_fini(&c.out);
+}
