@@ -86,6 +86,25 @@ static void look_at_root(const struct api_env *env, struct root_facts *out)
     rootchain_fork(env->roots, &out->fork);
 }
 
+static void count_lists(const struct api_env *env, struct health_facts *out)
+{
+    struct lists_view view;
+    lists_view_take(env->store, &view);
+    for (size_t i = 0; i < view.n; i++) {
+        struct freshness f;
+        const struct log_id *log = &view.logs[i].log;
+        fresh_judge(env->sync->fresh, log, log->origin == env->self.code, &f);
+        out->stale_lists += f.state == FRESH_STALE;
+        out->unproven_lists += f.state == FRESH_CLOCK;
+    }
+    lists_view_fini(&view);
+    if (env->follow != NULL) {
+        struct follow_status st;
+        follow_status(env->follow, &st);
+        out->parent_offers_older = st.behind;
+    }
+}
+
 /* What health_judge() weighs; borrows from `uplink` and `root`. */
 static void gather_facts(const struct api_env *env,
                          const struct log_facts *logs,
@@ -105,6 +124,7 @@ static void gather_facts(const struct api_env *env,
                                  .seal_not_after_ms = env->seal_not_after_ms,
                                  .root_ca = root->ca.text,
                                  .root_fork = root->fork.text};
+    count_lists(env, out);
     store_stats(env->store, &out->store);
     downlink_children(env->downlink, widest_skew, &out->clock_skew_max_ms);
 }

@@ -112,6 +112,26 @@ static void judge_root(const struct health_facts *f, struct health_report *r)
     }
 }
 
+static void judge_lists(const struct health_facts *f, struct health_report *r)
+{
+    if (f->parent_offers_older) {
+        add(r, HEALTH_ALARM, "lists-rolled-back",
+            "the parent offers older lists than are held here, which stay; it "
+            "was put back, or withholds: ask there");
+    }
+    if (f->stale_lists > 0) {
+        add(r, HEALTH_WARN, "lists-stale",
+            "no news of %llu authorities' lists: answers go on and say so; "
+            "see: creditnode directive lists",
+            (unsigned long long)f->stale_lists);
+    }
+    if (f->unproven_lists > 0) {
+        add(r, HEALTH_WARN, "lists-clock",
+            "lists come on time, but by this clock they are of another time: "
+            "set the clock, here or at the issuer");
+    }
+}
+
 void health_judge(const struct health_facts *f, struct health_report *r)
 {
     *r = (struct health_report){.level = HEALTH_OK};
@@ -121,6 +141,7 @@ void health_judge(const struct health_facts *f, struct health_report *r)
     judge_certificate(f, r, "signing", f->sign_not_after_ms);
     judge_certificate(f, r, "sealing", f->seal_not_after_ms);
     judge_root(f, r);
+    judge_lists(f, r);
     if (llabs(f->clock_skew_max_ms) >= SKEW_WARN_MS) {
         add(r, HEALTH_WARN, "clock",
             "this clock and a neighbour's differ by %lld s",

@@ -26,9 +26,12 @@ struct health_facts {
      * more than it names; a neighbour has another text of a version. */
     const char *root_ca;
     const char *root_fork;
+    uint64_t stale_lists;     /* directives logs without news from the issuer */
+    uint64_t unproven_lists;  /* with news, but the clocks differ */
+    bool parent_offers_older; /* lists than are held here */
 };
 
-enum { HEALTH_REASONS_MAX = 12 };
+enum { HEALTH_REASONS_MAX = 16 };
 struct health_report {
     enum health_level level; /* the worst of the reasons */
     size_t count;

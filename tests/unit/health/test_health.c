@@ -70,6 +70,20 @@ static void a_root_document_that_does_not_fit_alarms(void **state)
     expect(&f, HEALTH_ALARM, "root-forked");
 }
 
+static void lists_are_judged(void **state)
+{
+    struct health_facts f = good();
+    (void)state;
+    f.stale_lists = 2;
+    expect(&f, HEALTH_WARN, "lists-stale");
+    f = good();
+    f.unproven_lists = 1;
+    expect(&f, HEALTH_WARN, "lists-clock");
+    f = good();
+    f.parent_offers_older = true;
+    expect(&f, HEALTH_ALARM, "lists-rolled-back");
+}
+
 static void a_store_that_awaits_its_parent_warns(void **state)
 {
     struct health_facts f = good();
@@ -241,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_node_has_no_reason),
         cmocka_unit_test(a_root_document_that_does_not_fit_alarms),
+        cmocka_unit_test(lists_are_judged),
         cmocka_unit_test(a_store_that_awaits_its_parent_warns),
         cmocka_unit_test(a_damaged_store_alarms),
         cmocka_unit_test(a_cut_line_warns_then_alarms),
