@@ -37,6 +37,7 @@ static const struct option longs[] = {
     {"add-decider", required_argument, NULL, OPT_CHANGE + CHANGE_ADD_DECIDER},
     {"remove-decider", required_argument, NULL,
      OPT_CHANGE + CHANGE_REMOVE_DECIDER},
+    {"last", required_argument, NULL, OPT_CHANGE + CHANGE_LAST},
     {"add-ca", required_argument, NULL, OPT_CHANGE + CHANGE_ADD_CA},
     {"remove-ca", required_argument, NULL, OPT_CHANGE + CHANGE_REMOVE_CA},
     {NULL, 0, NULL, 0},

@@ -12,6 +12,7 @@ enum root_change_kind {
     CHANGE_THRESHOLD,      /* CODE:K */
     CHANGE_ADD_DECIDER,    /* CODE:PUBLIC-KEY-FILE:NAME */
     CHANGE_REMOVE_DECIDER, /* CODE:NAME or CODE:KEY-ID */
+    CHANGE_LAST,           /* CODE:INCARNATION:SIZE:ROOT */
     CHANGE_ADD_CA,         /* FILE */
     CHANGE_REMOVE_CA,      /* ID */
     ROOT_CHANGES

@@ -6,7 +6,7 @@
 #include "cli_root.h"
 #include "ident/ident.h"
 
-enum { SHORT_HASH = 16, CHANGE_PARTS = 3 };
+enum { SHORT_HASH = 16, CHANGE_PARTS = 4 };
 
 /* ---- changes asked for ---- */
 
@@ -58,6 +58,22 @@ static enum err remove_decider(struct rootdraft *draft,
     return rootdraft_remove_decider(draft, a->code, a->part[1], why);
 }
 
+static enum err set_last(struct rootdraft *draft, const struct change_args *a,
+                         struct errmsg *why)
+{
+    struct rootdoc_last last = {.size = 0};
+    uint8_t id[8];
+    if (!str_unhex(a->part[1], id, sizeof id) || be_get64(id) == 0 ||
+        !str_u64(slice_str(a->part[2]), &last.size) || last.size == 0 ||
+        !str_unhex(a->part[3], last.root.b, HASH_LEN)) {
+        return err_set(why, ERR_INVALID,
+                       "must be CODE:INCARNATION:SIZE:ROOT, as `creditnode "
+                       "logs` shows them");
+    }
+    last.incarnation = be_get64(id);
+    return rootdraft_set_last(draft, a->code, &last, why);
+}
+
 static enum err add_ca(struct rootdraft *draft, const struct change_args *a,
                        struct errmsg *why)
 {
@@ -89,6 +105,8 @@ static const struct {
                             add_decider, 3, true, false},
     [CHANGE_REMOVE_DECIDER] = {"--remove-decider", "CODE:NAME-OR-KEY-ID",
                                remove_decider, 2, true, false},
+    [CHANGE_LAST] = {"--last", "CODE:INCARNATION:SIZE:ROOT", set_last, 4, true,
+                     false},
     [CHANGE_ADD_CA] = {"--add-ca", "FILE", add_ca, 1, false, false},
     [CHANGE_REMOVE_CA] = {"--remove-ca", "ID", remove_ca, 1, false, false},
 };
@@ -231,6 +249,26 @@ static unsigned print_names(const struct rootdoc_issuer *before,
     return n;
 }
 
+/* Up to where what the former deciders signed counts. */
+static unsigned print_lasts(const struct rootdoc_issuer *before,
+                            const struct rootdoc_issuer *now)
+{
+    for (unsigned i = 0; i < now->lasts_count; i++) {
+        (void)printf("  * %012llu: what was signed before counts up to entry "
+                     "%llu of log %016llx\n",
+                     (unsigned long long)now->code,
+                     (unsigned long long)now->lasts[i].size,
+                     (unsigned long long)now->lasts[i].incarnation);
+    }
+    if (now->lasts_count == 0 && !rootdoc_same_deciders(before, now)) {
+        (void)printf("  ! %012llu: nothing that its former deciders signed "
+                     "counts any more (--last)\n",
+                     (unsigned long long)now->code);
+        return 1;
+    }
+    return now->lasts_count;
+}
+
 /* Of issuers in both, and of new ones. */
 static unsigned print_numbers(const struct rootdoc *from,
                               const struct rootdoc *to)
@@ -254,7 +292,7 @@ static unsigned print_numbers(const struct rootdoc *from,
                          now->count, before->threshold, before->count);
             n++;
         }
-        n += print_names(before, now);
+        n += print_names(before, now) + print_lasts(before, now);
     }
     return n;
 }

@@ -205,9 +205,20 @@ const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
                                                   uint64_t incarnation,
                                                   uint64_t number)
 {
-    (void)incarnation;
-    (void)number;
-    return rootdoc_find_issuer(rootchain_newest(chain), code);
+    const struct rootdoc *doc = rootchain_newest(chain);
+    const struct rootdoc_issuer *issuer = rootdoc_find_issuer(doc, code);
+    for (uint64_t v = rootdoc_version(doc); v > 1; v--) {
+        const struct rootdoc_issuer *before =
+            rootdoc_find_issuer(rootchain_at(chain, v - 1), code);
+        const struct rootdoc_last *last =
+            issuer != NULL ? rootdoc_find_last(issuer, incarnation) : NULL;
+        bool covered = last != NULL && number <= last->size;
+        if (!rootdoc_same_deciders(issuer, before) && !covered) {
+            break;
+        }
+        issuer = before;
+    }
+    return issuer;
 }
 
 /* ---- adding ---- */

@@ -178,6 +178,41 @@ static const char *on_decider(struct rootdoc *doc, char *value)
     return NULL;
 }
 
+static const char *on_replaces(struct rootdoc *doc, char *value)
+{
+    if (doc->version == 1) {
+        return "has no place in version 1, which follows none";
+    }
+    if (doc->issuer_count == 0 || doc->missing > 0) {
+        return "comes before all deciders of its issuer";
+    }
+    struct rootdoc_issuer *issuer = &doc->issuers[doc->issuer_count - 1];
+    if (issuer->lasts_count == ROOTDOC_LASTS_MAX) {
+        return "is one too many for its issuer";
+    }
+    uint8_t id[8];
+    struct rootdoc_last last;
+    const char *incarnation = take_word(&value);
+    const char *size = take_word(&value);
+    bool ok = str_unhex(incarnation, id, sizeof id) &&
+              str_u64(slice_str(size), &last.size) && size[0] != '0' &&
+              last.size <= INT64_MAX && str_unhex(value, last.root.b, HASH_LEN);
+    last.incarnation = be_get64(id);
+    if (!ok || last.incarnation == 0) {
+        return "must be an incarnation of 16 hex digits, a size and a root of "
+               "64 hex digits";
+    }
+    if (issuer->lasts_count > 0 &&
+        issuer->lasts[issuer->lasts_count - 1].incarnation >=
+            last.incarnation) {
+        return "is not in rising order of incarnation";
+    }
+    issuer->lasts = mem_realloc(issuer->lasts, (issuer->lasts_count + 1) *
+                                                   sizeof *issuer->lasts);
+    issuer->lasts[issuer->lasts_count++] = last;
+    return NULL;
+}
+
 static const char *on_signature(struct rootdoc *doc, char *value)
 {
     if (doc->version == 1) {
@@ -218,10 +253,9 @@ static const struct {
     {"ca", on_ca, 5, true},
     {"issuer", on_issuer, STAGE_ISSUERS, true},
     {"decider", on_decider, STAGE_ISSUERS, true},
+    {"replaces", on_replaces, STAGE_ISSUERS, true},
     {"signature", on_signature, STAGE_SIGNATURES, true},
 };
-
-static const char *const reserved[] = {"replaces"};
 
 /* `stage` is that of the line before, -1 at the start. */
 static enum err parse_line(struct rootdoc *doc, char *line, unsigned number,
@@ -242,13 +276,6 @@ static enum err parse_line(struct rootdoc *doc, char *line, unsigned number,
         return wrong == NULL ? ERR_OK
                              : err_set(why, ERR_INVALID, "%s:%u: %s %s",
                                        doc->name, number, key, wrong);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
-        if (strcmp(key, reserved[i]) == 0) {
-            return err_set(why, ERR_UNSUPPORTED,
-                           "%s:%u: '%s' needs a newer build of creditnode",
-                           doc->name, number, key);
-        }
     }
     return err_set(why, ERR_INVALID, "%s:%u: unknown line '%.40s'", doc->name,
                    number, key);
@@ -386,6 +413,7 @@ void rootdoc_free(struct rootdoc **doc)
     if (d != NULL) {
         for (size_t i = 0; i < d->issuer_count; i++) {
             mem_free(d->issuers[i].deciders);
+            mem_free(d->issuers[i].lasts);
         }
         mem_free(d->issuers);
         for (size_t i = 0; i < d->signature_count; i++) {
@@ -552,6 +580,41 @@ const struct rootdoc_issuer *rootdoc_find_issuer(const struct rootdoc *doc,
         }
     }
     return NULL;
+}
+
+const struct rootdoc_last *
+rootdoc_find_last(const struct rootdoc_issuer *issuer, uint64_t incarnation)
+{
+    for (unsigned i = 0; i < issuer->lasts_count; i++) {
+        if (issuer->lasts[i].incarnation == incarnation) {
+            return &issuer->lasts[i];
+        }
+    }
+    return NULL;
+}
+
+static bool decides(const struct rootdoc_issuer *issuer,
+                    const struct hash *key_id)
+{
+    for (unsigned i = 0; i < issuer->count; i++) {
+        if (hash_eq(&issuer->deciders[i].key_id, key_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rootdoc_same_deciders(const struct rootdoc_issuer *a,
+                           const struct rootdoc_issuer *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    bool same = a->threshold == b->threshold && a->count == b->count;
+    for (unsigned i = 0; same && i < a->count; i++) {
+        same = decides(b, &a->deciders[i].key_id);
+    }
+    return same;
 }
 
 const struct rootdoc_issuer *rootdoc_keepers(const struct rootdoc *doc)

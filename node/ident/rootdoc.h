@@ -14,6 +14,7 @@
  *   ca <sha-256 hex>                of a CA certificate (DER); one or more
  *   issuer <node code> <k> <n>      may issue directives by k of n deciders
  *   decider <key id hex> <name>     n of them behind their issuer
+ *   replaces <inc> <size> <root>    what former deciders signed counts so far
  *   signature <key> <signature>     base64: SubjectPublicKeyInfo and DER
  *
  * The text is what stands before the first signature line: it is what is hashed
@@ -21,8 +22,11 @@
  * 1 has no signatures. The deciders of the first issuer are the document's
  * keepers: by k of them it changes.
  *
- * Reserved for later versions of the document: the line `replaces` (last valid
- * log, size, root of a replaced key); this build refuses it by name.
+ * Where an issuer's deciders or threshold are others than in the version
+ * before, `replaces` lines say up to where what was signed by the former ones
+ * counts: of the directives log with this incarnation (16 hex digits), the
+ * first `size` entries, whose tree has this root. What comes behind, and logs
+ * that no line names, are judged by the deciders of this version on.
  *
  * Threads: immutable once made. */
 #ifndef IDENT_ROOTDOC_H
@@ -36,6 +40,7 @@ enum {
     ROOTDOC_ISSUERS_MAX = 512,
     ROOTDOC_DECIDERS_MAX = 99, /* of one issuer */
     ROOTDOC_NAME_MAX = 96,     /* bytes of a decider's name, UTF-8 */
+    ROOTDOC_LASTS_MAX = 16,    /* of one issuer */
     ROOTDOC_SIGNATURES_MAX = 2 * ROOTDOC_DECIDERS_MAX,
 };
 
@@ -44,11 +49,20 @@ struct rootdoc_decider {
     char name[ROOTDOC_NAME_MAX + 1];
 };
 
+/* A `replaces` line. */
+struct rootdoc_last {
+    uint64_t incarnation;
+    uint64_t size;
+    struct hash root;
+};
+
 struct rootdoc_issuer {
     uint64_t code;
     unsigned threshold; /* k; ≤ count */
     unsigned count;     /* n */
     struct rootdoc_decider *deciders;
+    struct rootdoc_last *lasts; /* in order of incarnation */
+    unsigned lasts_count;
 };
 
 struct rootdoc;
@@ -112,6 +126,13 @@ const struct rootdoc_issuer *rootdoc_issuer(const struct rootdoc *doc,
 /* NULL if this node may not issue directives. */
 const struct rootdoc_issuer *rootdoc_find_issuer(const struct rootdoc *doc,
                                                  uint64_t code);
+
+/* NULL: no line names the log. */
+const struct rootdoc_last *
+rootdoc_find_last(const struct rootdoc_issuer *issuer, uint64_t incarnation);
+/* The same keys and the same threshold? Either may be NULL. */
+bool rootdoc_same_deciders(const struct rootdoc_issuer *a,
+                           const struct rootdoc_issuer *b);
 
 /* The first issuer, whose deciders keep the document; NULL if it has none, and
  * then it never changes. */

@@ -13,6 +13,8 @@ struct draft_issuer {
     unsigned threshold;
     unsigned count;
     struct rootdoc_decider deciders[ROOTDOC_DECIDERS_MAX];
+    struct rootdoc_last lasts[ROOTDOC_LASTS_MAX]; /* in order */
+    unsigned lasts_count;
 };
 
 struct rootdraft {
@@ -75,6 +77,12 @@ static void put_issuer(const struct draft_issuer *issuer, struct buf *out)
     for (unsigned i = 0; i < issuer->count; i++) {
         str_hex(issuer->deciders[i].key_id.b, HASH_LEN, hex);
         buf_putf(out, "decider %s %s\n", hex, issuer->deciders[i].name);
+    }
+    for (unsigned i = 0; i < issuer->lasts_count; i++) {
+        str_hex(issuer->lasts[i].root.b, HASH_LEN, hex);
+        buf_putf(out, "replaces %016llx %llu %s\n",
+                 (unsigned long long)issuer->lasts[i].incarnation,
+                 (unsigned long long)issuer->lasts[i].size, hex);
     }
 }
 
@@ -237,6 +245,33 @@ enum err rootdraft_remove_decider(struct rootdraft *d, uint64_t code,
     memmove(issuer->deciders + at, issuer->deciders + at + 1,
             (issuer->count - at - 1) * sizeof issuer->deciders[0]);
     issuer->count--;
+    return ERR_OK;
+}
+
+enum err rootdraft_set_last(struct rootdraft *d, uint64_t code,
+                            const struct rootdoc_last *last, struct errmsg *why)
+{
+    struct draft_issuer *issuer = find_issuer(d, code, why);
+    if (issuer == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    unsigned at = 0;
+    while (at < issuer->lasts_count &&
+           issuer->lasts[at].incarnation < last->incarnation) {
+        at++;
+    }
+    bool there = at < issuer->lasts_count &&
+                 issuer->lasts[at].incarnation == last->incarnation;
+    if (!there && issuer->lasts_count == ROOTDOC_LASTS_MAX) {
+        return err_set(why, ERR_TOO_LARGE, "%d logs of one issuer are the most",
+                       (int)ROOTDOC_LASTS_MAX);
+    }
+    if (!there) {
+        memmove(issuer->lasts + at + 1, issuer->lasts + at,
+                (issuer->lasts_count - at) * sizeof issuer->lasts[0]);
+        issuer->lasts_count++;
+    }
+    issuer->lasts[at] = *last;
     return ERR_OK;
 }
 

@@ -35,6 +35,11 @@ MUST_USE enum err rootdraft_add_decider(struct rootdraft *draft, uint64_t code,
 MUST_USE enum err rootdraft_remove_decider(struct rootdraft *draft,
                                            uint64_t code, const char *who,
                                            struct errmsg *why);
+/* What the former deciders signed counts up to there; a draft begins without
+ * such lines. Replaces one of the same incarnation. ERR_TOO_LARGE. */
+MUST_USE enum err rootdraft_set_last(struct rootdraft *draft, uint64_t code,
+                                     const struct rootdoc_last *last,
+                                     struct errmsg *why);
 /* `id`: SHA-256 of the certificate, DER. */
 MUST_USE enum err rootdraft_add_ca(struct rootdraft *draft,
                                    const struct hash *id, struct errmsg *why);

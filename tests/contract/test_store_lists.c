@@ -8,6 +8,8 @@
 #include "contract/store_fixture.h"
 #include "support/decisions.h"
 
+#include "ident/rootdraft.h"
+
 enum { TODAY = 20260601 };
 
 static struct rootchain *roots;
@@ -745,6 +747,112 @@ static void readers_see_no_half_of_a_package(void **state)
     node_fini(&t);
 }
 
+/* ---- another root document ---- */
+
+/* Decider 3 of the township makes room for the village's; what was signed
+ * counts up to entry `size`, or nothing if that is 0. Own chain, so that other
+ * tests keep theirs. */
+static void replace_third(struct rootchain *chain, const struct log_id *log,
+                          uint64_t size)
+{
+    struct rootdraft *draft = rootdraft_new(rootchain_newest(chain));
+    struct key *key = NULL;
+    struct hash id;
+    struct buf text = BUF_INIT;
+    struct errmsg why;
+    struct rootdoc *doc = NULL;
+    bool added;
+    uint64_t version;
+    const struct rootdoc_last last = {.incarnation = log->incarnation,
+                                      .size = size};
+    assert_ok(key_load(&key, key_path(VILLAGE, 1), &why));
+    suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
+    key_free(&key);
+    assert_ok(
+        rootdraft_remove_decider(draft, TOWNSHIP, "341821100000-3", &why));
+    assert_ok(rootdraft_add_decider(draft, TOWNSHIP, &id, "new", &why));
+    if (size > 0) {
+        assert_ok(rootdraft_set_last(draft, TOWNSHIP, &last, &why));
+    }
+    rootdraft_put(draft, &text);
+    assert_ok(rootdoc_parse(&doc, buf_slice(&text), "next", &why));
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_ok(key_load(&key, key_path(TOWNSHIP, i), &why));
+        assert_ok(rootdoc_sign(doc, key, &text, &why));
+        key_free(&key);
+    }
+    assert_ok(
+        rootchain_add(chain, buf_slice(&text), "test", &added, &version, &why));
+    rootdoc_free(&doc);
+    buf_fini(&text);
+    rootdraft_free(&draft);
+}
+
+static void
+what_a_replaced_key_signed_counts_as_far_as_the_keepers_say(void **state)
+{
+    const struct decision a = {.subject = SUBJECT_A, .from = 20260301};
+    const struct decision b = {.subject = SUBJECT_B, .from = 20260301};
+    struct errmsg why;
+    (void)state;
+    for (int named = 0; named < 2; named++) {
+        struct node t;
+        struct rootchain *shared = roots;
+        shell("rm -rf roots");
+        open_roots();
+        start(&t, TOWNSHIP, "a");
+        /* Signed by 1 and 3, whose key is stolen then. */
+        const char *keys[] = {key_path(TOWNSHIP, 1), key_path(TOWNSHIP, 3)};
+        const struct making m = {FEDERATION, TOWNSHIP, 0, keys, 2};
+        struct package *p = package_of(&m, &a, 1);
+        struct published first;
+        assert_ok(publish(&t, p, &first));
+        package_free(&p);
+        p = package_of(&m, &b, 1);
+        assert_ok(publish(&t, p, NULL));
+        package_free(&p);
+        replace_third(roots, &first.log, named ? first.last : 0);
+        assert_ok(store_judge_again(t.store, &why));
+        assert_int_equal(look(&t, SUBJECT_A, NULL), named);
+        assert_int_equal(look(&t, SUBJECT_B, NULL), 0);
+        assert_issue(&t, first.last + 3, "not signed by enough");
+        refused(&t, package_of(&m, &a, 1), ERR_BAD_SIGNATURE,
+                "does not decide");
+        node_restart(&t);
+        assert_int_equal(look(&t, SUBJECT_A, NULL), named);
+        decide(&t, &b, 1); /* by 1 and 2 */
+        assert_int_equal(look(&t, SUBJECT_B, NULL), 1);
+        node_fini(&t);
+        rootchain_free(&roots);
+        roots = shared;
+    }
+}
+
+/* A start finds that the document changed while nobody could tell the store. */
+static void a_start_judges_by_the_newest_document(void **state)
+{
+    const struct decision a = {.subject = SUBJECT_A, .from = 20260301};
+    struct node t;
+    struct rootchain *shared = roots;
+    (void)state;
+    shell("rm -rf roots");
+    open_roots();
+    start(&t, TOWNSHIP, "a");
+    const char *keys[] = {key_path(TOWNSHIP, 1), key_path(TOWNSHIP, 3)};
+    const struct making m = {FEDERATION, TOWNSHIP, 0, keys, 2};
+    struct package *package = package_of(&m, &a, 1);
+    struct published p;
+    assert_ok(publish(&t, package, &p));
+    package_free(&package);
+    replace_third(roots, &p.log, 0);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
+    node_restart(&t);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 0);
+    node_fini(&t);
+    rootchain_free(&roots);
+    roots = shared;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -764,6 +872,9 @@ int main(void)
         cmocka_unit_test(directives_from_elsewhere_do_not_count),
         cmocka_unit_test(a_view_stays_as_it_was_taken),
         cmocka_unit_test(readers_see_no_half_of_a_package),
+        cmocka_unit_test(
+            what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
+        cmocka_unit_test(a_start_judges_by_the_newest_document),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

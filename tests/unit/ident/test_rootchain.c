@@ -429,6 +429,74 @@ static void versions_last_and_are_told(void **state)
     buf_fini(&text);
 }
 
+/* ---- whose deciders judge what ---- */
+
+static void add_version(struct rootchain *chain, struct rootdraft **draft)
+{
+    struct buf text = BUF_INIT;
+    struct errmsg why = {{0}};
+    bool added = false;
+    uint64_t version = 0;
+    rootdraft_put(*draft, &text);
+    sign_by(&text, "fed", "12");
+    assert_int_equal(
+        rootchain_add(chain, buf_slice(&text), "test", &added, &version, &why),
+        ERR_OK);
+    assert_true(added);
+    buf_fini(&text);
+    rootdraft_free(draft);
+}
+
+static unsigned judges(struct rootchain *chain, uint64_t incarnation,
+                       uint64_t number)
+{
+    const struct rootdoc_issuer *issuer =
+        rootchain_issuer_for(chain, 340000000000, incarnation, number);
+    return issuer != NULL ? issuer->threshold : 0;
+}
+
+static void former_deciders_judge_as_far_as_lines_say(void **state)
+{
+    struct rootdoc *doc = first("fed");
+    struct rootchain *chain = NULL;
+    struct errmsg why = {{0}};
+    struct hash key = {{7}};
+    struct rootdoc_last last = {.incarnation = 0xaa, .size = 10};
+    uint64_t province = 340000000000;
+    (void)state;
+    run("rm -rf judged");
+    assert_int_equal(rootchain_open(&chain, in("fed", "root-document"),
+                                    rootdoc_hash(doc), at("judged"), &why),
+                     ERR_OK);
+    rootdoc_free(&doc);
+    assert_int_equal(judges(chain, 0xaa, 5), 1);
+    /* Version 2 changes nothing for the province. */
+    struct rootdraft *draft = rootdraft_new(rootchain_newest(chain));
+    add_version(chain, &draft);
+    assert_int_equal(judges(chain, 0xaa, 5), 1);
+    /* Version 3: two of two; what was signed counts up to entry 10 of aa. */
+    draft = rootdraft_new(rootchain_newest(chain));
+    assert_int_equal(
+        rootdraft_add_decider(draft, province, &key, "second", &why), ERR_OK);
+    assert_int_equal(rootdraft_set_threshold(draft, province, 2, &why), ERR_OK);
+    assert_int_equal(rootdraft_set_last(draft, province, &last, &why), ERR_OK);
+    add_version(chain, &draft);
+    assert_int_equal(judges(chain, 0xaa, 10), 1);
+    assert_int_equal(judges(chain, 0xaa, 11), 2);
+    assert_int_equal(judges(chain, 0xbb, 1), 2);
+    /* Version 4 changes nothing, and says nothing again. */
+    draft = rootdraft_new(rootchain_newest(chain));
+    add_version(chain, &draft);
+    assert_int_equal(judges(chain, 0xaa, 10), 1);
+    assert_int_equal(judges(chain, 0xaa, 11), 2);
+    /* Version 5 takes the province's right: nothing of it counts any more. */
+    draft = rootdraft_new(rootchain_newest(chain));
+    assert_int_equal(rootdraft_remove_issuer(draft, province, &why), ERR_OK);
+    add_version(chain, &draft);
+    assert_int_equal(judges(chain, 0xaa, 5), 0);
+    rootchain_free(&chain);
+}
+
 static void what_does_not_follow_is_not_added(void **state)
 {
     (void)state;
@@ -531,6 +599,7 @@ int main(void)
         cmocka_unit_test(version_1_is_not_signed),
         cmocka_unit_test(a_key_of_the_other_suite_cannot_sign),
         cmocka_unit_test(versions_last_and_are_told),
+        cmocka_unit_test(former_deciders_judge_as_far_as_lines_say),
         cmocka_unit_test(what_does_not_follow_is_not_added),
         cmocka_unit_test(a_damaged_folder_is_refused_naming_the_file),
         cmocka_unit_test(a_version_that_cannot_be_kept_is_not_in_force),

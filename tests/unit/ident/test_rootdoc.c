@@ -208,16 +208,51 @@ static void faults_are_refused_naming_the_line(void **state)
     }
 }
 
-static void lines_of_later_versions_ask_for_a_newer_build(void **state)
+#define ROOT64                                                                 \
+    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* Where former deciders' signatures end. */
+static void lines_that_replace_are_read_and_judged(void **state)
 {
+    static const struct {
+        const char *lines;
+        const char *says; /* NULL: read */
+    } cases[] = {
+        {"replaces 000000000000000a 7 " ROOT64 "\n"
+         "replaces 00000000000000aa 9 " ROOT64 "\n",
+         NULL},
+        {"replaces x y\n", "must be an incarnation"},
+        {"replaces 0000000000000000 7 " ROOT64 "\n", "must be an incarnation"},
+        {"replaces 000000000000000a 0 " ROOT64 "\n", "must be an incarnation"},
+        {"replaces 000000000000000a 07 " ROOT64 "\n", "must be an incarnation"},
+        {"replaces 000000000000000a 9223372036854775808 " ROOT64 "\n",
+         "must be an incarnation"},
+        {"replaces 000000000000000a 7 00\n", "must be an incarnation"},
+        {"replaces 000000000000000a 7 " ROOT64 "\n"
+         "replaces 000000000000000a 8 " ROOT64 "\n",
+         "not in rising order"},
+    };
     (void)state;
-    struct rootdoc *doc = NULL;
-    struct errmsg why = {{0}};
-    assert_int_equal(rootdoc_parse(&doc,
-                                   slice_str(NEXT CA ISSUER "replaces x y\n"),
-                                   "doc", &why),
-                     ERR_UNSUPPORTED);
-    assert_says(&why, "doc:10: 'replaces' needs a newer build");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct rootdoc *doc = NULL;
+        struct errmsg why = {{0}};
+        struct buf text = BUF_INIT;
+        buf_put_str(&text, NEXT CA ISSUER);
+        buf_put_str(&text, cases[i].lines);
+        enum err err = rootdoc_parse(&doc, buf_slice(&text), "doc", &why);
+        buf_fini(&text);
+        if (cases[i].says != NULL) {
+            assert_int_equal(err, ERR_INVALID);
+            assert_says(&why, cases[i].says);
+            continue;
+        }
+        assert_int_equal(err, ERR_OK);
+        const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, 0);
+        assert_int_equal(issuer->lasts_count, 2);
+        assert_int_equal(rootdoc_find_last(issuer, 0xaa)->size, 9);
+        assert_null(rootdoc_find_last(issuer, 0xab));
+        rootdoc_free(&doc);
+    }
 }
 
 static void sizes_are_bounded(void **state)
@@ -259,7 +294,7 @@ int main(void)
         cmocka_unit_test(a_ca_it_does_not_name_is_refused),
         cmocka_unit_test(remarks_and_empty_lines_are_skipped_but_hashed),
         cmocka_unit_test(faults_are_refused_naming_the_line),
-        cmocka_unit_test(lines_of_later_versions_ask_for_a_newer_build),
+        cmocka_unit_test(lines_that_replace_are_read_and_judged),
         cmocka_unit_test(sizes_are_bounded),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
