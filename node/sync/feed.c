@@ -197,10 +197,10 @@ static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
 
 /* ---- evidence ---- */
 
-/* A head of this node's own log that it did not keep: it was put back to an
- * older state. What was published since is known below; to sign on from here
- * would fork the log. */
-static void weigh_evidence(struct feed *feed, const struct wire_evidence *e,
+/* True: the log is forked. A head of this node's own log that it did not keep:
+ * it was put back to an older state. What was published since is known below;
+ * to sign on from here would fork the log. */
+static bool weigh_evidence(struct feed *feed, const struct wire_evidence *e,
                            const struct store_head *head, struct slice note,
                            struct slice chain)
 {
@@ -216,7 +216,8 @@ static void weigh_evidence(struct feed *feed, const struct wire_evidence *e,
                         clock_wall_ms(), &theirs, &refusal);
     }
     bool longer = err == ERR_OK && theirs.size > head->frontier.size;
-    if ((longer && head->own) || refusal.disagree) {
+    bool forked = (longer && head->own) || refusal.disagree;
+    if (forked) {
         const char *reason =
             longer ? "a child holds more of it than this node, which was put "
                      "back"
@@ -226,6 +227,7 @@ static void weigh_evidence(struct feed *feed, const struct wire_evidence *e,
                   err_name(err), reason);
     }
     recv_log_free(&log);
+    return forked;
 }
 
 static void on_evidence(struct reader_conn *conn, const struct wire_evidence *e)
@@ -234,12 +236,17 @@ static void on_evidence(struct reader_conn *conn, const struct wire_evidence *e)
     struct store_head head;
     struct buf note = BUF_INIT;
     struct buf chain = BUF_INIT;
+    bool forked = false;
     if (goes_down(feed, &e->log) &&
         source_head(feed->env->store, trust_federation(feed->env->trust),
                     &e->log, &head, &note, &chain) == ERR_OK) {
         (void)pthread_mutex_lock(&feed->recv_lock);
-        weigh_evidence(feed, e, &head, buf_slice(&note), buf_slice(&chain));
+        forked =
+            weigh_evidence(feed, e, &head, buf_slice(&note), buf_slice(&chain));
         (void)pthread_mutex_unlock(&feed->recv_lock);
+    }
+    if (forked) {
+        send_head(conn, &e->log); /* the child is to see it, too */
     }
     buf_fini(&note);
     buf_fini(&chain);
@@ -261,27 +268,42 @@ static bool send_bytes(struct reader_conn *conn, struct slice bytes)
     return err == ERR_OK;
 }
 
-/* conn->lock held. The newest head there is, if the child has not got it. */
+/* The newest head there is: the one that came or was signed last, or that of
+ * the last commit. Its bytes are appended. */
+static bool newest_head(const struct feed *feed, const struct log_id *log,
+                        int64_t after_ms, struct checkpoint *head,
+                        struct buf *note, struct buf *chain)
+{
+    struct store_head held;
+    bool there =
+        fresh_newer(feed->env->fresh, log, after_ms, head, note, chain) &&
+        note->len > 0; /* else it came with entries */
+    if (store_head(feed->env->store, log, &held) != ERR_OK ||
+        held.newest.at_ms <= after_ms ||
+        (there && (held.newest.size < head->size ||
+                   (held.newest.size == head->size &&
+                    held.newest.at_ms <= head->at_ms)))) {
+        return there;
+    }
+    buf_clear(note);
+    buf_clear(chain);
+    enum err err =
+        source_head(feed->env->store, trust_federation(feed->env->trust), log,
+                    &held, note, chain);
+    *head = held.newest;
+    return err == ERR_OK;
+}
+
+/* conn->lock held. What is newer than the child has. */
 static bool send_newer_head(struct reader_conn *conn, const struct log_id *log,
                             int64_t after_ms)
 {
-    struct feed *feed = conn->feed;
     struct checkpoint head;
-    struct store_head held;
     struct buf note = BUF_INIT;
     struct buf chain = BUF_INIT;
     struct buf message = BUF_INIT;
-    bool there =
-        fresh_newer(feed->env->fresh, log, after_ms, &head, &note, &chain);
-    there = there && note.len > 0; /* else it came with entries */
-    if (!there &&
-        source_head(feed->env->store, trust_federation(feed->env->trust), log,
-                    &held, &note, &chain) == ERR_OK) {
-        head = held.newest;
-        there = head.at_ms > after_ms;
-    }
     bool sent = false;
-    if (there) {
+    if (newest_head(conn->feed, log, after_ms, &head, &note, &chain)) {
         wire_put_evidence(&message,
                           &(struct wire_evidence){.log = *log,
                                                   .note = buf_slice(&note),

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Lists that lie: a relay put back to an older state offers less than is known
+# below; an issuer put back must not sign a second history; two histories of one
+# list fork its log, and what was in force before stays; an issuer that no root
+# document names, and a decision held back past its day, count for nothing.
+. "$(dirname "$0")/lib.sh"
+
+TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
+allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK SYNC-FORKED SYNC-DIFFERS
+make_small
+for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$code" replication.renew="400 ms"
+done
+start_all
+key=$TREE/fed/deciders/$COUNTY-1.key
+A=913400001000000167
+B=913400001000000242
+C=91340000100000032W
+directive() { node_cmd "$1" directive "${@:2}"; }
+header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+decide() { # CODE SUBJECT
+    {
+        echo "$header"
+        printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
+            "$2" "${COUNTY:0:6}"
+    } >"$WORK/one.csv"
+    directive "$1" import "$WORK/one.csv" --key "$key" --publish >"$WORK/out" 2>&1
+}
+listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length')" = "$3" ]; } # CODE SUBJECT COUNT
+reason() { status "$1" '.health.reasons[].id' | grep -qx "$2"; }                                        # CODE ID
+no_reason() { ! reason "$1" "$2"; }
+log_state() { logs_of "$1" "select(.log | startswith(\"$COUNTY/directives/\")) | .state"; }
+is_state() { [ "$(log_state "$1")" = "$2" ]; }
+keep() { # CODE NAME: a copy of its data, while it is down
+    cp -a "$TREE/$1/data" "$WORK/$2"
+}
+put_back() { # CODE NAME
+    rm -rf "${TREE:?}/$1/data"
+    cp -a "$WORK/$2" "$TREE/$1/data"
+}
+
+check "a first decision" decide "$COUNTY" "$A"
+within "$PATIENCE" "the village lists A" listed "$VILLAGE" "$A" 1
+
+note "a relay that was put back offers less"
+stop "$TOWN"
+keep "$TOWN" town
+start "$TOWN"
+check "a second decision" decide "$COUNTY" "$B"
+within "$PATIENCE" "the village lists B" listed "$VILLAGE" "$B" 1
+kill_node "$COUNTY"
+kill_node "$TOWN"
+put_back "$TOWN" town
+start "$TOWN"
+within "$PATIENCE" "the village says so" says "$VILLAGE" FOLLOW-ROLLBACK
+within "$PATIENCE" "an alarm" reason "$VILLAGE" lists-rolled-back
+listed "$VILLAGE" "$B" 1 || fail "the village took the older list"
+start "$COUNTY"
+within "$PATIENCE" "the township has both again" listed "$TOWN" "$B" 1
+within "$PATIENCE" "the alarm is over" no_reason "$VILLAGE" lists-rolled-back
+
+note "an issuer that was put back signs no second history"
+stop "$COUNTY"
+keep "$COUNTY" county
+start "$COUNTY"
+check "a third decision" decide "$COUNTY" "$C"
+within "$PATIENCE" "the village lists C" listed "$VILLAGE" "$C" 1
+kill_node "$COUNTY"
+put_back "$COUNTY" county
+start "$COUNTY"
+within "$PATIENCE" "the issuer sees it" is_state "$COUNTY" forked
+within "$PATIENCE" "an alarm at the issuer" reason "$COUNTY" log-forked
+! decide "$COUNTY" "$C" || fail "it signed on"
+grep -q 'stopped: forked' "$WORK/out" || fail "no reason: $(cat "$WORK/out")"
+listed "$VILLAGE" "$C" 1 || fail "the village forgot C"
+
+note "two histories, shown to one child after the other"
+kill_node "$TOWN"
+kill_node "$COUNTY"
+put_back "$COUNTY" county
+start "$COUNTY"
+check "another third decision, while nobody listens" decide "$COUNTY" 91340000100000040P
+start "$TOWN"
+within "$PATIENCE" "the township sees two heads" is_state "$TOWN" forked
+within "$PATIENCE" "an alarm" reason "$TOWN" log-forked
+within "$PATIENCE" "the issuer knows too" is_state "$COUNTY" forked
+for subject in "$A" "$B" "$C"; do
+    listed "$VILLAGE" "$subject" 1 || fail "the village lost $subject"
+done
+
+note "a node that no root document names"
+stop "$VILLAGE"
+directive "$TOWN" import "$WORK/one.csv" --dry-run >"$WORK/out" 2>&1
+grep -q 'authority-area' "$WORK/out" || fail "a county's decision at a township: $(cat "$WORK/out")"
+sed "s/,${COUNTY:0:6},失信/,$TOWN,失信/" "$WORK/one.csv" >"$WORK/town.csv"
+directive "$TOWN" import "$WORK/town.csv" --key "$key" --publish >"$WORK/out" 2>&1 && fail "published"
+grep -q "names no deciders for $TOWN" "$WORK/out" || fail "no reason: $(cat "$WORK/out")"
