@@ -511,11 +511,18 @@ static void say_progress(struct rebuild *r, size_t i)
     }
 }
 
-/* The parent gives back what an own log lost that has a successor already. */
-static void new_state(struct store_head *h, const struct plan *plan)
+/* The parent gives back what an own log lost that has a successor already. A
+ * directives log that may have lost entries is known whole below: to sign on
+ * would give it two histories. */
+static void new_state(const struct rebuild *r, const struct old_log *log,
+                      const struct plan *plan, struct store_head *h)
 {
+    bool doubt = !plan->whole || r->doubt || log->by_note;
     if (h->own && h->state == LOG_CLOSED && !plan->whole) {
         h->state = LOG_PULLING;
+    } else if (h->own && h->state == LOG_ACTIVE &&
+               h->log.kind == LOG_DIRECTIVES && doubt) {
+        h->state = LOG_FORKED;
     }
 }
 
@@ -528,7 +535,7 @@ static enum err put_head(struct rebuild *r, const struct old_log *log,
     head->h.frontier = *at;
     frontier_root(at, r->env->suite, &head->h.root);
     head->h.bridge = plan->bridge;
-    new_state(&head->h, plan);
+    new_state(r, log, plan, &head->h);
     enum err err = copy_note(r, log, why);
     if (err == ERR_OK) {
         head_encode(head, &coded);
@@ -556,7 +563,8 @@ static enum err rebuild_log(struct rebuild *r, const struct old_log *log,
     const struct store_head *h = &log->head.h;
     struct plan plan;
     struct frontier at;
-    bool active = h->own && h->state == LOG_ACTIVE;
+    bool active =
+        h->own && h->state == LOG_ACTIVE && h->log.kind == LOG_RECORDS;
     plan_log(r, log, &plan);
     enum err err = copy_entries(r, log, &plan, &at, why);
     if (err == ERR_BAD_PROOF) {
@@ -631,6 +639,7 @@ static void list_logs(struct rebuild *r)
         r->logs = mem_realloc(r->logs, (r->logs_n + 1) * sizeof(*r->logs));
         r->logs[r->logs_n++] = *log;
         r->own_active = r->own_active || (!log->by_note && log->head.h.own &&
+                                          log->head.h.log.kind == LOG_RECORDS &&
                                           log->head.h.state == LOG_ACTIVE);
     }
     mem_free(log);
@@ -654,7 +663,8 @@ static enum err rebuild_logs(struct rebuild *r, struct errmsg *why)
         const struct old_log *log = &r->logs[i];
         if (log->head.h.state == LOG_ABSENT) {
             err = copy_name(r, log);
-        } else if (log->by_note && log->head.h.own && r->own_active) {
+        } else if (log->by_note && log->head.h.own && r->own_active &&
+                   log->head.h.log.kind == LOG_RECORDS) {
             err = drop_log(r, log, why); /* an earlier one; the parent has it */
         } else {
             err = rebuild_log(r, log, why);

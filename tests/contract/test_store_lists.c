@@ -853,6 +853,38 @@ static void a_start_judges_by_the_newest_document(void **state)
     roots = shared;
 }
 
+/* ---- damage ---- */
+
+/* What is gone here may be known below: to sign on would be another history. */
+static void an_issuer_that_lost_commits_signs_no_second_history(void **state)
+{
+    const struct decision a = {.subject = SUBJECT_A, .from = 20260301};
+    const struct decision b = {.subject = SUBJECT_B, .from = 20260301};
+    struct node t;
+    struct store_head head;
+    struct errmsg why;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    struct published p = decide(&t, &a, 1);
+    node_restart(&t); /* what is there is in table files now */
+    decide(&t, &b, 1);
+    node_stop(&t);
+    shell("cd a && f=$(ls -S *.log | head -n 1) && n=$(stat -c %%s $f) && "
+          "printf '\\377' | dd of=$f bs=1 seek=$((n / 3)) conv=notrunc "
+          "2>/dev/null");
+    node_start(&t);
+    assert_ok(store_head(t.store, &p.log, &head));
+    assert_int_equal(head.state, LOG_FORKED);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
+    refused(&t, signed_package(TOWNSHIP, 2, &b, 1), ERR_FORKED,
+            "log is stopped");
+    /* Records have a way of their own, and wait for nothing. */
+    assert_ok(store_settle(t.store, &why));
+    submit_many(t.store, 0, 3);
+    node_fini(&t);
+    shell("rm -rf a.damaged-*");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -875,6 +907,7 @@ int main(void)
         cmocka_unit_test(
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
         cmocka_unit_test(a_start_judges_by_the_newest_document),
+        cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }
