@@ -4,6 +4,8 @@
 #include "fuzz/fuzz.h"
 #include "sync/wire.h"
 
+enum { KINDS = 8 };
+
 static size_t walk(const struct wire_list *list)
 {
     struct wire_iter it = wire_iter_of(list);
@@ -88,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct wire_root_reply reply;
     struct errmsg why = {""};
     enum err err = ERR_OK;
-    switch (data[0] % 6) {
+    switch (data[0] % KINDS) {
     case 0:
         err = wire_get_child(bytes, &m, &why);
         break;
@@ -104,13 +106,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     case 4:
         err = wire_get_root_request(bytes, &request, &why);
         break;
+    case 6:
+        err = wire_get_follower(bytes, &m, &why);
+        break;
+    case 7:
+        err = wire_get_feed(bytes, &m, &why);
+        break;
     default:
         err = wire_get_root_reply(bytes, &reply, &why);
         break;
     }
-    if (err == ERR_OK && data[0] % 6 < 3) {
+    unsigned kind = data[0] % KINDS;
+    if (err == ERR_OK && (kind < 3 || kind > 5)) {
         check(&m);
-    } else if (err == ERR_OK && data[0] % 6 == 3) {
+    } else if (err == ERR_OK && kind == 3) {
         again(&range);
     }
     FUZZ_CHECK(err == ERR_OK || why.text[0] != '\0');
