@@ -26,6 +26,10 @@ struct hash {
     uint8_t b[HASH_LEN];
 };
 
+/* First of all in a program whose libraries have threads that may outlive
+ * main(): nothing of theirs is taken away at the end. */
+void suite_init(void);
+
 bool hash_eq(const struct hash *a, const struct hash *b);
 
 MUST_USE bool suite_parse(const char *text, enum suite *out);

@@ -79,13 +79,21 @@ static bool goes_down(const struct feed *feed, const struct log_id *log)
 
 /* ---- what a child holds ---- */
 
-/* conn->lock held. */
-static struct told *told_of(struct reader_conn *conn, const struct log_id *log)
+/* conn->lock held. NULL: nothing was said of it. */
+static struct told *find_told(struct reader_conn *conn,
+                              const struct log_id *log)
 {
     struct told *t = conn->logs;
     while (t != NULL && !log_id_eq(&t->log, log)) {
         t = t->next;
     }
+    return t;
+}
+
+/* conn->lock held. Finds or adds; who calls bounds the logs. */
+static struct told *told_of(struct reader_conn *conn, const struct log_id *log)
+{
+    struct told *t = find_told(conn, log);
     if (t == NULL) {
         t = MEM_NEW(struct told);
         t->log = *log;
@@ -140,8 +148,12 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
 {
     struct wire_iter it = wire_iter_of(&have->logs);
     struct slice bytes;
-    if (have->logs.count > LISTS_LOGS_MAX) {
-        return err_set(why, ERR_TOO_LARGE, "more directives logs than %d",
+    (void)pthread_mutex_lock(&conn->lock);
+    bool again = conn->told_all;
+    (void)pthread_mutex_unlock(&conn->lock);
+    if (again || !have->last || have->logs.count > LISTS_LOGS_MAX) {
+        return err_set(why, ERR_PROTOCOL,
+                       "Have must come once, with `last` and at most %d logs",
                        LISTS_LOGS_MAX);
     }
     while (wire_next(&it, &bytes)) {
@@ -150,7 +162,7 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
         on_log_have(conn, &item);
     }
     (void)pthread_mutex_lock(&conn->lock);
-    conn->told_all = conn->told_all || have->last;
+    conn->told_all = true;
     (void)pthread_mutex_unlock(&conn->lock);
     return ERR_OK;
 }
@@ -163,11 +175,8 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
     while (wire_next(&it, &bytes)) {
         struct wire_log_ack item;
         wire_log_ack_get(bytes, &item);
-        if (!goes_down(conn->feed, &item.log)) {
-            continue;
-        }
-        struct told *t = told_of(conn, &item.log);
-        if (item.size > t->acked && item.size <= t->sent) {
+        struct told *t = find_told(conn, &item.log);
+        if (t != NULL && item.size > t->acked && item.size <= t->sent) {
             uint64_t share =
                 t->bytes * (item.size - t->acked) / (t->sent - t->acked);
             conn->in_flight -= share;
@@ -188,10 +197,12 @@ static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
              (unsigned long long)stop->number, (int)stop->reason.len,
              (const char *)stop->reason.data);
     (void)pthread_mutex_lock(&conn->lock);
-    struct told *t = told_of(conn, &stop->log);
-    conn->in_flight -= t->bytes;
-    t->bytes = 0;
-    t->stopped = true;
+    struct told *t = find_told(conn, &stop->log);
+    if (t != NULL) {
+        conn->in_flight -= t->bytes;
+        t->bytes = 0;
+        t->stopped = true;
+    }
     (void)pthread_mutex_unlock(&conn->lock);
 }
 
@@ -310,8 +321,9 @@ static bool send_newer_head(struct reader_conn *conn, const struct log_id *log,
                                                   .chain = buf_slice(&chain)});
         sent = send_bytes(conn, buf_slice(&message));
     }
-    if (sent) {
-        told_of(conn, log)->head_ms = head.at_ms;
+    struct told *t = sent ? find_told(conn, log) : NULL;
+    if (t != NULL) {
+        t->head_ms = head.at_ms;
     }
     buf_fini(&note);
     buf_fini(&chain);
