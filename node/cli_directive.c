@@ -16,13 +16,11 @@
 #include "credit/package.h"
 #include "credit/rules.h"
 #include "ident/ident.h"
-#include "ident/signature.h"
 
 enum {
     CHUNK = 64 * 1024,
     FILE_MODE = 0644,
     EXIT_ROWS_REFUSED = 3,
-    SHORT_ID = 16,
     SHOWN = 50, /* entries of a package on a terminal */
 };
 

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "cli_root.h"
 #include "ident/ident.h"
+#include "ident/signature.h"
 
 enum { SHORT_HASH = 16, FILE_MODE = 0644 };
 
@@ -459,7 +460,7 @@ static int sign_with(const struct root_options *r, const struct rootdoc *doc,
                      const struct rootdoc *previous, const struct key *key)
 {
     struct hash id;
-    suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
+    signature_key_id(key_pubkey(key), &id);
     int rc = check_signable(doc, previous);
     if (rc == EXIT_OK) {
         rc = check_keeper(r, doc, previous, &id);

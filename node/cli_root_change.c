@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cli_root.h"
 #include "ident/ident.h"
+#include "ident/signature.h"
 
 enum { SHORT_HASH = 16, CHANGE_PARTS = 4 };
 
@@ -45,7 +46,7 @@ static enum err add_decider(struct rootdraft *draft,
     struct hash id;
     enum err err = pubkey_load(&key, a->part[1], why);
     if (err == ERR_OK) {
-        suite_hash(SUITE_INTL, pubkey_spki(key), &id);
+        signature_key_id(key, &id);
         err = rootdraft_add_decider(draft, a->code, &id, a->part[2], why);
     }
     pubkey_free(&key);
@@ -169,17 +170,6 @@ static bool names_ca(const struct rootdoc *doc, const struct hash *id)
     return false;
 }
 
-static const struct rootdoc_decider *
-find_decider(const struct rootdoc_issuer *issuer, const struct hash *key_id)
-{
-    for (unsigned i = 0; issuer != NULL && i < issuer->count; i++) {
-        if (hash_eq(&issuer->deciders[i].key_id, key_id)) {
-            return &issuer->deciders[i];
-        }
-    }
-    return NULL;
-}
-
 static void short_hex(const struct hash *hash, char out[2 * HASH_LEN + 1])
 {
     str_hex(hash->b, HASH_LEN, out);
@@ -207,7 +197,7 @@ static unsigned print_deciders(const struct rootdoc_issuer *issuer,
     unsigned n = 0;
     for (unsigned i = 0; i < issuer->count; i++) {
         const struct rootdoc_decider *decider = &issuer->deciders[i];
-        if (find_decider(other, &decider->key_id) == NULL) {
+        if (rootdoc_find_decider(other, &decider->key_id) == NULL) {
             char hex[2 * HASH_LEN + 1];
             short_hex(&decider->key_id, hex);
             (void)printf("  %c %012llu: decider %s (%s)\n", sign,
@@ -238,7 +228,7 @@ static unsigned print_names(const struct rootdoc_issuer *before,
     for (unsigned i = 0; i < now->count; i++) {
         const struct rootdoc_decider *decider = &now->deciders[i];
         const struct rootdoc_decider *old =
-            find_decider(before, &decider->key_id);
+            rootdoc_find_decider(before, &decider->key_id);
         if (old != NULL && strcmp(old->name, decider->name) != 0) {
             (void)printf("  * %012llu: decider %s is now called %s\n",
                          (unsigned long long)now->code, old->name,

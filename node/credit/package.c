@@ -181,17 +181,6 @@ enum err package_head_get(struct slice text, struct package_head *out,
 
 /* ---- signatures ---- */
 
-const struct rootdoc_decider *
-package_decider(const struct rootdoc_issuer *issuer, const struct hash *key_id)
-{
-    for (unsigned i = 0; i < issuer->count; i++) {
-        if (hash_eq(&issuer->deciders[i].key_id, key_id)) {
-            return &issuer->deciders[i];
-        }
-    }
-    return NULL;
-}
-
 static enum err check_line(const struct rootdoc_issuer *issuer,
                            enum suite suite, struct slice text,
                            struct slice line, bool *signed_by,
@@ -203,7 +192,8 @@ static enum err check_line(const struct rootdoc_issuer *issuer,
     }
     char id[2 * HASH_LEN + 1];
     str_hex(s.key_id.b, HASH_LEN, id);
-    const struct rootdoc_decider *decider = package_decider(issuer, &s.key_id);
+    const struct rootdoc_decider *decider =
+        rootdoc_find_decider(issuer, &s.key_id);
     enum err err = ERR_OK;
     if (decider == NULL) {
         err = err_set(why, ERR_BAD_SIGNATURE,
@@ -357,15 +347,9 @@ static enum err check_root(const struct package *p, struct errmsg *why)
 bool package_has_signed(const struct package *package,
                         const struct hash *key_id)
 {
-    struct slice rest = buf_slice(&package->signatures);
-    struct slice line;
     bool found = false;
-    while (!found && next_line(&rest, &line)) {
-        struct signature s;
-        if (signature_parse(line, &s) == ERR_OK) {
-            found = hash_eq(&s.key_id, key_id);
-            signature_fini(&s);
-        }
+    for (size_t i = 0; !found && i < package->signed_by; i++) {
+        found = hash_eq(&package->signers[i], key_id);
     }
     return found;
 }
@@ -385,7 +369,7 @@ static enum err add_line(struct package *p, struct slice line)
     } else {
         buf_put_slice(&p->signatures, line);
         buf_put_u8(&p->signatures, '\n');
-        p->signed_by++;
+        p->signers[p->signed_by++] = s.key_id;
     }
     signature_fini(&s);
     return err;

@@ -55,9 +55,6 @@ MUST_USE enum err package_head_get(struct slice text, struct package_head *out,
 MUST_USE enum err package_check_signed(const struct rootdoc_issuer *issuer,
                                        enum suite suite, struct slice text,
                                        struct slice lines, struct errmsg *why);
-/* The decider of `issuer` whose key it is, or NULL. */
-const struct rootdoc_decider *
-package_decider(const struct rootdoc_issuer *issuer, const struct hash *key_id);
 
 /* ---- as a file ---- */
 
@@ -68,6 +65,7 @@ struct package {
     struct slice *entries; /* owned, into `bytes`; head.entries of them */
     struct buf signatures; /* owned: lines */
     size_t signed_by;
+    struct hash signers[ROOTDOC_DECIDERS_MAX]; /* key ids of `signed_by` */
 };
 void package_free(struct package **package);
 /* Makes one of encoded entries, copied; fills the head but for federation,

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "ident/signature.h"
 #include "ident/x509.h"
 
 enum {
@@ -17,12 +18,6 @@ enum {
 
 /* What is signed begins so, and nothing else that deciders sign does. */
 static const char magic[] = "creditnode-root ";
-
-struct signature {
-    struct pubkey *key;
-    struct hash key_id;
-    struct buf der;
-};
 
 struct rootdoc {
     char name[256]; /* for messages */
@@ -224,16 +219,8 @@ static const char *on_signature(struct rootdoc *doc, char *value)
     doc->signatures = mem_realloc(doc->signatures, (doc->signature_count + 1) *
                                                        sizeof *doc->signatures);
     struct signature *s = &doc->signatures[doc->signature_count++];
-    *s = (struct signature){.key = NULL};
-    const char *key = take_word(&value);
-    struct buf spki = BUF_INIT;
-    bool ok = str_unbase64(slice_str(key), &spki) &&
-              pubkey_from_spki(&s->key, buf_slice(&spki)) == ERR_OK &&
-              pubkey_suite(s->key) == doc->suite &&
-              str_unbase64(slice_str(value), &s->der) && s->der.len > 0 &&
-              s->der.len <= SIGNATURE_MAX;
-    suite_hash(SUITE_INTL, buf_slice(&spki), &s->key_id);
-    buf_fini(&spki);
+    bool ok = signature_parse_value(slice_str(value), s) == ERR_OK &&
+              pubkey_suite(s->key) == doc->suite;
     return ok ? NULL
               : "must be a public key of the federation's suite and a "
                 "signature, both as base64";
@@ -417,8 +404,7 @@ void rootdoc_free(struct rootdoc **doc)
         }
         mem_free(d->issuers);
         for (size_t i = 0; i < d->signature_count; i++) {
-            pubkey_free(&d->signatures[i].key);
-            buf_fini(&d->signatures[i].der);
+            signature_fini(&d->signatures[i]);
         }
         mem_free(d->signatures);
         buf_fini(&d->bytes);
@@ -593,15 +579,16 @@ rootdoc_find_last(const struct rootdoc_issuer *issuer, uint64_t incarnation)
     return NULL;
 }
 
-static bool decides(const struct rootdoc_issuer *issuer,
-                    const struct hash *key_id)
+const struct rootdoc_decider *
+rootdoc_find_decider(const struct rootdoc_issuer *issuer,
+                     const struct hash *key_id)
 {
-    for (unsigned i = 0; i < issuer->count; i++) {
+    for (unsigned i = 0; issuer != NULL && i < issuer->count; i++) {
         if (hash_eq(&issuer->deciders[i].key_id, key_id)) {
-            return true;
+            return &issuer->deciders[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 bool rootdoc_same_deciders(const struct rootdoc_issuer *a,
@@ -612,7 +599,7 @@ bool rootdoc_same_deciders(const struct rootdoc_issuer *a,
     }
     bool same = a->threshold == b->threshold && a->count == b->count;
     for (unsigned i = 0; same && i < a->count; i++) {
-        same = decides(b, &a->deciders[i].key_id);
+        same = rootdoc_find_decider(b, &a->deciders[i].key_id) != NULL;
     }
     return same;
 }
@@ -625,13 +612,7 @@ const struct rootdoc_issuer *rootdoc_keepers(const struct rootdoc *doc)
 const struct rootdoc_decider *rootdoc_keeper(const struct rootdoc *doc,
                                              const struct hash *key_id)
 {
-    const struct rootdoc_issuer *keepers = rootdoc_keepers(doc);
-    for (unsigned i = 0; keepers != NULL && i < keepers->count; i++) {
-        if (hash_eq(&keepers->deciders[i].key_id, key_id)) {
-            return &keepers->deciders[i];
-        }
-    }
-    return NULL;
+    return rootdoc_find_decider(rootdoc_keepers(doc), key_id);
 }
 
 size_t rootdoc_signature_count(const struct rootdoc *doc)
@@ -660,9 +641,7 @@ bool rootdoc_has_signed(const struct rootdoc *doc, const struct hash *key_id)
 bool rootdoc_signature_fits(const struct rootdoc *doc, size_t i)
 {
     assert(i < doc->signature_count);
-    const struct signature *s = &doc->signatures[i];
-    return pubkey_verify(s->key, doc->suite, rootdoc_text(doc),
-                         buf_slice(&s->der)) == ERR_OK;
+    return signature_fits(&doc->signatures[i], doc->suite, rootdoc_text(doc));
 }
 
 static enum err check_fits(const struct rootdoc *doc, size_t i,
@@ -790,21 +769,12 @@ enum err rootdoc_sign(const struct rootdoc *doc, const struct key *key,
                        "node's configuration",
                        doc->name);
     }
-    struct buf der = BUF_INIT;
-    enum err err = key_sign(key, doc->suite, rootdoc_text(doc), &der);
-    if (err == ERR_OK) {
-        buf_put_str(line, "signature ");
-        str_base64(pubkey_spki(key_pubkey(key)), line);
-        buf_put_u8(line, ' ');
-        str_base64(buf_slice(&der), line);
-        buf_put_u8(line, '\n');
-    } else {
-        err = err_set(why, ERR_INVALID,
-                      "the key is not one of suite %s, the federation's",
-                      suite_name(doc->suite));
+    if (signature_put(key, doc->suite, rootdoc_text(doc), line) != ERR_OK) {
+        return err_set(why, ERR_INVALID,
+                       "the key is not one of suite %s, the federation's",
+                       suite_name(doc->suite));
     }
-    buf_fini(&der);
-    return err;
+    return ERR_OK;
 }
 
 enum err rootdoc_load_ca(const char *path, struct hash *out, struct errmsg *why)

@@ -130,6 +130,10 @@ const struct rootdoc_issuer *rootdoc_find_issuer(const struct rootdoc *doc,
 /* NULL: no line names the log. */
 const struct rootdoc_last *
 rootdoc_find_last(const struct rootdoc_issuer *issuer, uint64_t incarnation);
+/* The decider of `issuer` whose key it is, or NULL; `issuer` may be NULL. */
+const struct rootdoc_decider *
+rootdoc_find_decider(const struct rootdoc_issuer *issuer,
+                     const struct hash *key_id);
 /* The same keys and the same threshold? Either may be NULL. */
 bool rootdoc_same_deciders(const struct rootdoc_issuer *a,
                            const struct rootdoc_issuer *b);

@@ -29,6 +29,25 @@ static bool take_key(struct slice text, struct signature *out)
     return ok;
 }
 
+enum err signature_parse_value(struct slice value, struct signature *out)
+{
+    *out = (struct signature){.key = NULL};
+    const uint8_t *space =
+        value.len > 0 ? memchr(value.data, ' ', value.len) : NULL;
+    if (space == NULL) {
+        return ERR_INVALID;
+    }
+    size_t len = (size_t)(space - value.data);
+    struct slice der = slice_of(space + 1, value.len - len - 1);
+    if (take_key(slice_of(value.data, len), out) &&
+        str_unbase64(der, &out->der) && out->der.len > 0 &&
+        out->der.len <= SIGNATURE_MAX) {
+        return ERR_OK;
+    }
+    signature_fini(out);
+    return ERR_INVALID;
+}
+
 enum err signature_parse(struct slice line, struct signature *out)
 {
     size_t skip = strlen(lead);
@@ -37,20 +56,8 @@ enum err signature_parse(struct slice line, struct signature *out)
         memcmp(line.data, lead, skip) != 0) {
         return ERR_INVALID;
     }
-    struct slice rest = slice_of(line.data + skip, line.len - skip);
-    const uint8_t *space = memchr(rest.data, ' ', rest.len);
-    if (space == NULL) {
-        return ERR_INVALID;
-    }
-    size_t len = (size_t)(space - rest.data);
-    struct slice der = slice_of(space + 1, rest.len - len - 1);
-    if (take_key(slice_of(rest.data, len), out) &&
-        str_unbase64(der, &out->der) && out->der.len > 0 &&
-        out->der.len <= SIGNATURE_MAX) {
-        return ERR_OK;
-    }
-    signature_fini(out);
-    return ERR_INVALID;
+    return signature_parse_value(slice_of(line.data + skip, line.len - skip),
+                                 out);
 }
 
 bool signature_fits(const struct signature *s, enum suite suite,

@@ -24,6 +24,10 @@ void signature_fini(struct signature *s);
 void signature_key_id(const struct pubkey *key, struct hash *out);
 /* Reads one line, without its newline. ERR_INVALID. */
 MUST_USE enum err signature_parse(struct slice line, struct signature *out);
+/* Reads what stands behind the word `signature` and its blank, whatever its
+ * length. ERR_INVALID. */
+MUST_USE enum err signature_parse_value(struct slice value,
+                                        struct signature *out);
 bool signature_fits(const struct signature *s, enum suite suite,
                     struct slice text);
 /* Appends the line of `key` over `text`, with its newline. ERR_INVALID if the
