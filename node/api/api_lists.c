@@ -16,15 +16,6 @@ enum {
     SUBJECT_TEXT = 80,
 };
 
-static bool normal_code(struct slice text, char out[USCC_LEN + 1])
-{
-    size_t len = 0;
-    bool ok = uscc_normalise(text, out, USCC_LEN, &len) &&
-              uscc_check(slice_of(out, len)) == USCC_OK;
-    out[ok ? len : 0] = 0;
-    return ok;
-}
-
 /* ---- messages ---- */
 
 static void put_positions(struct buf *out, uint32_t field,
@@ -35,8 +26,7 @@ static void put_positions(struct buf *out, uint32_t field,
         const struct lists_log *l = &view->logs[i];
         char log[LOG_ID_TEXT_MAX];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &l->log, l->log.origin == env->self.code,
-                    &f);
+        fresh_judge(env->sync->fresh, &l->log, &f);
         log_id_format(&l->log, log);
         size_t mark = pb_begin(out, field);
         pb_put_str(out, 1, log);
@@ -139,7 +129,7 @@ enum err lists_put_subject(const struct api_env *env, const char *subject,
                     .now = now};
     lists_view_take(env->store, &view);
     enum err err = ERR_OK;
-    if (view.n > 0 && normal_code(slice_str(subject), code)) {
+    if (view.n > 0 && uscc_read(slice_str(subject), code) == USCC_OK) {
         err = put_listings(&p, &view, code);
     }
     if (err == ERR_OK) {
@@ -192,7 +182,7 @@ static enum err check_subject(struct checking *c, struct slice text,
                        "CheckRequest: at most %d subjects of %d bytes",
                        (int)CHECK_SUBJECTS, (int)SUBJECT_TEXT);
     }
-    if (normal_code(text, code)) {
+    if (uscc_read(text, code) == USCC_OK) {
         return check_code(c, code, why);
     }
     if (!str_utf8_valid(text)) {

@@ -28,8 +28,7 @@ json_t *lists_json(const struct api_env *env, const struct lists_view *view)
     for (size_t i = 0; i < view->n; i++) {
         const struct lists_log *log = &view->logs[i];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &log->log,
-                    log->log.origin == env->self.code, &f);
+        fresh_judge(env->sync->fresh, &log->log, &f);
         json_t *object =
             json_pack("{s:I, s:I, s:s, s:s, s:I, s:I}", "position",
                       (json_int_t)log->visible, "size", (json_int_t)log->size,
@@ -106,15 +105,13 @@ static bool add_listing(void *ctx, const struct store_listing *l)
 enum err listed_json(const struct api_env *env, const struct lists_view *view,
                      const char *subject, json_t **out, struct errmsg *why)
 {
-    char code[USCC_LEN + 1] = "";
-    size_t len = 0;
+    char code[USCC_LEN + 1];
     struct subject_key key;
     *out = NULL;
-    if (!uscc_normalise(slice_str(subject), code, USCC_LEN, &len) ||
-        uscc_check(slice_of(code, len)) != USCC_OK) {
+    if (uscc_read(slice_str(subject), code) != USCC_OK) {
         return err_set(why, ERR_INVALID, "no unified social credit code");
     }
-    subject_key_org(&key, SUBJECT_USCC, slice_of(code, len));
+    subject_key_org(&key, SUBJECT_USCC, slice_str(code));
     const struct listing_query q = {
         .view = view, .subject = &key, .today = date_from_ms(clock_wall_ms())};
     struct listed found = {.env = env, .list = json_array()};

@@ -139,10 +139,9 @@ static enum err parse_subject(const char *text, struct subject_key *out,
                               struct errmsg *why)
 {
     char code[USCC_LEN + 1];
-    size_t len = 0;
-    if (uscc_normalise(slice_str(text), code, USCC_LEN, &len) &&
-        uscc_check(slice_of(code, len)) == USCC_OK) {
-        subject_key_org(out, SUBJECT_USCC, slice_of(code, len));
+    enum uscc_result result = uscc_read(slice_str(text), code);
+    if (result == USCC_OK) {
+        subject_key_org(out, SUBJECT_USCC, slice_str(code));
         return ERR_OK;
     }
     if (citizen_is_inside(slice_str(text))) {
@@ -156,8 +155,7 @@ static enum err parse_subject(const char *text, struct subject_key *out,
     return err_set(why, ERR_INVALID,
                    "no unified social credit code (%s); an older number is "
                    "given as COLUMN/NUMBER, such as ZZJG/742183213",
-                   len > 0 ? uscc_rule(uscc_check(slice_of(code, len)))
-                           : "18 characters");
+                   code[0] != 0 ? uscc_rule(result) : "18 characters");
 }
 
 struct scan {

@@ -72,24 +72,15 @@ enum err listing_values(const struct entry *e, struct record *out)
     return err;
 }
 
-static const struct enum_word *word_of(const struct record *r, uint16_t field)
-{
-    size_t place = catalogue_place(r->item, field);
-    return place == PLACE_NONE || r->values[place].len == 0
-               ? NULL
-               : catalogue_word(r->item->fields[place].values,
-                                r->values[place]);
-}
-
 uint16_t listing_list_of(const struct record *r)
 {
-    const struct enum_word *word = word_of(r, FIELD_LIST);
+    const struct enum_word *word = record_word(r, FIELD_LIST);
     return word != NULL ? word->value : 0;
 }
 
 enum domain listing_domain_of(const struct record *r)
 {
-    const struct enum_word *word = word_of(r, FIELD_DOMAIN);
+    const struct enum_word *word = record_word(r, FIELD_DOMAIN);
     const struct catalogue_list *list = catalogue_list(listing_list_of(r));
     if (word != NULL) {
         return (enum domain)word->value;

@@ -40,6 +40,15 @@ struct slice record_get(const struct record *r, uint16_t field_id)
     return place != PLACE_NONE ? r->values[place] : (struct slice){NULL, 0};
 }
 
+const struct enum_word *record_word(const struct record *r, uint16_t field_id)
+{
+    size_t place = catalogue_place(r->item, field_id);
+    if (place == PLACE_NONE || r->values[place].len == 0) {
+        return NULL;
+    }
+    return catalogue_word(r->item->fields[place].values, r->values[place]);
+}
+
 void record_set(struct record *r, uint16_t field_id, struct slice value)
 {
     size_t place = catalogue_place(r->item, field_id);
@@ -74,19 +83,10 @@ static enum err identify_org(struct record *r)
     return ERR_INVALID;
 }
 
-static const struct enum_word *word_of(const struct record *r, uint16_t field)
-{
-    size_t place = catalogue_place(r->item, field);
-    if (place == PLACE_NONE || r->values[place].len == 0) {
-        return NULL;
-    }
-    return catalogue_word(r->item->fields[place].values, r->values[place]);
-}
-
 static enum err identify_person(struct record *r)
 {
     struct slice id = record_get(r, FIELD_PERSON_ID);
-    const struct enum_word *type = word_of(r, FIELD_PERSON_ID_TYPE);
+    const struct enum_word *type = record_word(r, FIELD_PERSON_ID_TYPE);
     unsigned code = type != NULL ? type->value : ID_TYPE_OTHER;
     char prefix[] = {(char)('0' + code / 100), (char)('0' + code / 10 % 10),
                      (char)('0' + code % 10), '/', '\0'};
@@ -149,7 +149,7 @@ static uint32_t date_of(const struct record *r, uint16_t field)
 static enum record_status status_of(const struct record *r)
 {
     struct slice text = record_get(r, FIELD_STATUS);
-    const struct enum_word *word = word_of(r, FIELD_STATUS);
+    const struct enum_word *word = record_word(r, FIELD_STATUS);
     if (text.len == 0) {
         return STATUS_VALID;
     }
@@ -158,7 +158,7 @@ static enum record_status status_of(const struct record *r)
 
 static enum disclosure disclosure_of(const struct record *r)
 {
-    const struct enum_word *word = word_of(r, FIELD_DISCLOSURE);
+    const struct enum_word *word = record_word(r, FIELD_DISCLOSURE);
     if (r->subject_kind == SUBJECT_PERSON) {
         return DISCLOSURE_AUTHORISED;
     }
@@ -167,7 +167,7 @@ static enum disclosure disclosure_of(const struct record *r)
 
 enum err record_identify(struct record *r, const struct record_keys *keys)
 {
-    const struct enum_word *category = word_of(r, FIELD_CATEGORY);
+    const struct enum_word *category = record_word(r, FIELD_CATEGORY);
     bool person = category != NULL && category->value == CATEGORY_PERSON;
     enum err err = person ? identify_person(r) : identify_org(r);
     if (err != ERR_OK) {

@@ -84,6 +84,8 @@ struct unsealer {
 void record_init(struct record *r, const struct catalogue_item *item);
 /* The value of a field, empty if it has none. */
 struct slice record_get(const struct record *r, uint16_t field_id);
+/* The word that the value of an enumerated field is, or NULL. */
+const struct enum_word *record_word(const struct record *r, uint16_t field_id);
 /* Borrows `value`. The item must have the field. */
 void record_set(struct record *r, uint16_t field_id, struct slice value);
 

@@ -397,18 +397,14 @@ static const char *uscc_value(const struct catalogue_field *field,
                               const struct enum_list *values, struct slice raw,
                               struct rules_room *room, struct slice *out)
 {
-    char code[USCC_LEN];
-    size_t len;
+    char code[USCC_LEN + 1];
     (void)field;
     (void)values;
-    if (!uscc_normalise(raw, code, sizeof code, &len)) {
-        return uscc_rule(USCC_LENGTH);
-    }
-    enum uscc_result result = uscc_check(slice_of(code, len));
+    enum uscc_result result = uscc_read(raw, code);
     if (result != USCC_OK) {
         return uscc_rule(result);
     }
-    return keep(room, code, len, out) ? NULL : "too-long";
+    return keep(room, code, USCC_LEN, out) ? NULL : "too-long";
 }
 
 static const char *org_code_value(const struct catalogue_field *field,
@@ -565,19 +561,9 @@ static bool has_org_identity(const struct check *c)
     return false;
 }
 
-static const struct enum_word *word_of(const struct check *c, uint16_t field_id)
-{
-    size_t place = catalogue_place(c->r->item, field_id);
-    if (place == PLACE_NONE) {
-        return NULL;
-    }
-    return catalogue_word(c->r->item->fields[place].values,
-                          c->r->values[place]);
-}
-
 static bool is_citizen_type(const struct check *c, uint16_t field_id)
 {
-    const struct enum_word *type = word_of(c, field_id);
+    const struct enum_word *type = record_word(c->r, field_id);
     return type != NULL && type->value == ID_TYPE_CITIZEN;
 }
 
@@ -597,7 +583,7 @@ static void complete_2016(struct check *c)
 static void learn(struct check *c)
 {
     static const uint16_t kinds[] = {FIELD_KIND, FIELD_KIND_2};
-    const struct enum_word *category = word_of(c, FIELD_CATEGORY);
+    const struct enum_word *category = record_word(c->r, FIELD_CATEGORY);
     c->category =
         category != NULL ? (enum category)category->value : (enum category)0;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -724,11 +710,11 @@ static void check_clear_text(struct check *c)
  * gives (国办发〔2020〕49号 §8): notice, decision, listing. */
 static void check_listing(struct check *c)
 {
-    const struct enum_word *word = word_of(c, FIELD_LIST);
+    const struct enum_word *word = record_word(c->r, FIELD_LIST);
     const struct catalogue_list *list =
         word != NULL ? catalogue_list(word->value) : NULL;
-    const struct enum_word *colour = word_of(c, FIELD_COLOUR);
-    const struct enum_word *domain = word_of(c, FIELD_DOMAIN);
+    const struct enum_word *colour = record_word(c->r, FIELD_COLOUR);
+    const struct enum_word *domain = record_word(c->r, FIELD_DOMAIN);
     uint32_t notice = date_of(c, FIELD_NOTICE_DATE);
     uint32_t decided = date_of(c, FIELD_DECIDED);
     if (list != NULL && colour != NULL && colour->value != list->colour) {

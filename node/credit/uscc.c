@@ -105,6 +105,14 @@ bool uscc_normalise(struct slice text, char *out, size_t max, size_t *len)
     return true;
 }
 
+enum uscc_result uscc_read(struct slice text, char out[USCC_LEN + 1])
+{
+    size_t len = 0;
+    bool fits = uscc_normalise(text, out, USCC_LEN, &len);
+    out[len] = 0;
+    return fits ? uscc_check(slice_of(out, len)) : USCC_LENGTH;
+}
+
 bool orgcode_check(struct slice code)
 {
     if (code.len != ORGCODE_LEN) {

@@ -30,6 +30,10 @@ const char *uscc_rule(enum uscc_result result);
 MUST_USE bool uscc_normalise(struct slice text, char *out, size_t max,
                              size_t *len);
 
+/* Judges a code as people write it. `out` gets its normalised text, whatever
+ * the result; "" if that is longer than a code. */
+MUST_USE enum uscc_result uscc_read(struct slice text, char out[USCC_LEN + 1]);
+
 /* True for 9 normalised characters whose check character fits. */
 MUST_USE bool orgcode_check(struct slice code);
 

@@ -72,12 +72,10 @@ static void on_breach(void *ctx, const struct catalogue_field *field,
 /* A row may be a person's unless it says that it is not. */
 static bool may_be_person(const struct rows *r)
 {
-    size_t place = catalogue_place(r->record.item, FIELD_CATEGORY);
-    if (place == PLACE_NONE) {
+    if (catalogue_place(r->record.item, FIELD_CATEGORY) == PLACE_NONE) {
         return false; /* an item about organisations only */
     }
-    const struct enum_word *category = catalogue_word(
-        r->record.item->fields[place].values, r->record.values[place]);
+    const struct enum_word *category = record_word(&r->record, FIELD_CATEGORY);
     return category == NULL || category->value == CATEGORY_PERSON;
 }
 

@@ -18,6 +18,7 @@ struct heard {
 struct fresh {
     pthread_mutex_t lock;
     struct heard *first; /* few: one an authority above */
+    uint64_t self;       /* code of this node */
     uint32_t period_ms;
 };
 
@@ -27,10 +28,11 @@ const char *fresh_state_name(enum fresh_state state)
     return names[state];
 }
 
-struct fresh *fresh_new(uint32_t period_ms)
+struct fresh *fresh_new(uint64_t self, uint32_t period_ms)
 {
     struct fresh *fresh = MEM_NEW(struct fresh);
     (void)pthread_mutex_init(&fresh->lock, NULL);
+    fresh->self = self;
     fresh->period_ms = period_ms;
     return fresh;
 }
@@ -106,9 +108,10 @@ bool fresh_newer(struct fresh *fresh, const struct log_id *log,
     return newer;
 }
 
-void fresh_judge(struct fresh *fresh, const struct log_id *log, bool own,
+void fresh_judge(struct fresh *fresh, const struct log_id *log,
                  struct freshness *out)
 {
+    bool own = log->origin == fresh->self;
     int64_t limit = (int64_t)fresh->period_ms * PERIODS;
     int64_t now_ms = clock_mono_ms();
     *out = (struct freshness){.state = own ? FRESH_YES : FRESH_STALE};

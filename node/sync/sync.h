@@ -171,7 +171,7 @@ struct rpc_channel *uplink_channel(struct uplink *uplink);
 /* When a newer signed head of each directives log came last: an issuer renews
  * it every period, so that whoever holds the log knows that nothing is
  * withheld. In memory only: after a start nothing is fresh. */
-struct fresh *fresh_new(uint32_t period_ms);
+struct fresh *fresh_new(uint64_t self, uint32_t period_ms);
 void fresh_free(struct fresh **fresh);
 enum fresh_state {
     FRESH_YES,
@@ -185,7 +185,8 @@ struct freshness {
     int64_t signed_ms; /* by the issuer's clock; 0: none came */
     int64_t age_ms;    /* since it came, by this node's monotonic clock */
 };
-void fresh_judge(struct fresh *fresh, const struct log_id *log, bool own,
+/* What this node issues itself is always fresh. */
+void fresh_judge(struct fresh *fresh, const struct log_id *log,
                  struct freshness *out);
 
 /* Serves Subscribe to children. */

@@ -66,6 +66,23 @@ static void every_single_error_is_found(void **state)
     }
 }
 
+static void reads_a_code_as_people_write_it(void **state)
+{
+    char out[USCC_LEN + 1];
+    (void)state;
+    assert_int_equal(uscc_read(slice_str(" 91330203 674737244w "), out),
+                     USCC_OK);
+    assert_string_equal(out, "91330203674737244W");
+    assert_int_equal(uscc_read(slice_str("9133020367473724-41"), out),
+                     USCC_CHECK);
+    assert_string_equal(out, "913302036747372441");
+    assert_int_equal(uscc_read(slice_str("9133020367473724411"), out),
+                     USCC_LENGTH);
+    assert_string_equal(out, "");
+    assert_int_equal(uscc_read(slice_str(""), out), USCC_LENGTH);
+    assert_string_equal(out, "");
+}
+
 static void normalises_case_blanks_and_hyphens(void **state)
 {
     char out[USCC_LEN];
@@ -113,6 +130,7 @@ int main(void)
         cmocka_unit_test(judges_the_vectors),
         cmocka_unit_test(names_the_rule_that_was_broken),
         cmocka_unit_test(every_single_error_is_found),
+        cmocka_unit_test(reads_a_code_as_people_write_it),
         cmocka_unit_test(normalises_case_blanks_and_hyphens),
         cmocka_unit_test(checks_organisation_codes),
         cmocka_unit_test(makes_valid_codes),
