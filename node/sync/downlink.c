@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "sync/ancestry.h"
 #include "sync/downlink_impl.h"
+#include "sync/hello.h"
 
 /* ---- one stream's life ---- */
 
@@ -67,33 +68,6 @@ static void take_place(struct downlink *down, struct inflow *in)
     (void)pthread_mutex_unlock(&down->lock);
 }
 
-enum err downlink_admit_node(const struct downlink *down,
-                             const struct principal *peer, struct errmsg *why)
-{
-    if (peer->kind != PRINCIPAL_NODE) {
-        return err_set(why, ERR_DENIED, "%s is no node", peer->name);
-    }
-    if (trust_is_revoked(down->env->trust, peer->fingerprint)) {
-        return err_set(why, ERR_DENIED,
-                       "the certificate of %012llu was revoked",
-                       (unsigned long long)peer->code);
-    }
-    return ERR_OK;
-}
-
-enum err downlink_admit(struct downlink *down, const struct principal *peer,
-                        struct errmsg *why)
-{
-    const struct sync_env *env = down->env;
-    enum err err = downlink_admit_node(down, peer, why);
-    if (err == ERR_OK && !env->is_child(env->ctx, peer)) {
-        return err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
-                       (unsigned long long)peer->code,
-                       (unsigned long long)env->self.code);
-    }
-    return err;
-}
-
 /* False: its certificate was revoked or it was moved since. */
 static bool still_welcome(struct inflow *in, struct errmsg *why)
 {
@@ -102,7 +76,7 @@ static bool still_welcome(struct inflow *in, struct errmsg *why)
     if (atomic_load(&in->generation) == generation) {
         return true;
     }
-    if (downlink_admit(down, &in->peer, why) == ERR_OK) {
+    if (admit_child(down->env, &in->peer, why) == ERR_OK) {
         atomic_store(&in->generation, generation);
         return true;
     }
@@ -119,7 +93,7 @@ static void on_open(struct rpc_stream *s, void *user)
     struct errmsg why;
     uint64_t generation = trust_generation(down->env->trust);
     rpc_stream_set_user(s, NULL);
-    if (downlink_admit(down, peer, &why) != ERR_OK) {
+    if (admit_child(down->env, peer, &why) != ERR_OK) {
         log_warn(down->env->log, "SYNC-DENIED", "peer=%s text=\"%s\"",
                  rpc_stream_address(s), why.text);
         rpc_stream_finish(s, ERR_DENIED, why.text);

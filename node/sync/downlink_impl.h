@@ -102,14 +102,6 @@ struct downlink {
 /* downlink.c */
 void downlink_refused(struct inflow *in, const char *text);
 void downlink_received(struct inflow *in, uint64_t entries);
-/* Is this peer a node that was not revoked, and a child? ERR_DENIED names the
- * reason. */
-MUST_USE enum err downlink_admit_node(const struct downlink *down,
-                                      const struct principal *peer,
-                                      struct errmsg *why);
-MUST_USE enum err downlink_admit(struct downlink *down,
-                                 const struct principal *peer,
-                                 struct errmsg *why);
 bool downlink_serves(struct downlink *down, const struct principal *peer,
                      const struct log_id *log);
 void inflow_unref(struct inflow *in);

@@ -103,18 +103,15 @@ static struct told *told_of(struct reader_conn *conn, const struct log_id *log)
     return t;
 }
 
-/* Is (size, root) a prefix of what is held here? A larger copy is no prefix,
- * but no fault either: this node may be behind. */
-static bool fits(const struct feed *feed, const struct wire_log_have *have)
+/* Is (size, root), no larger than what is held here, a prefix of it? */
+static bool is_prefix(const struct feed *feed, const struct store_head *head,
+                      const struct wire_log_have *have)
 {
-    struct store_head head;
     struct hash root;
-    if (have->size == 0 ||
-        store_head(feed->env->store, &have->log, &head) != ERR_OK ||
-        have->size > head.frontier.size) {
+    if (have->size == 0) {
         return true;
     }
-    struct tree_view view = store_view(feed->env->store, &head);
+    struct tree_view view = store_view(feed->env->store, head);
     return tree_root(&view, have->size, &root) == ERR_OK &&
            hash_eq(&root, &have->root);
 }
@@ -129,9 +126,10 @@ static void on_log_have(struct reader_conn *conn,
     if (!goes_down(feed, &have->log)) {
         return;
     }
-    bool prefix = fits(feed, have);
+    /* A larger copy is no fault: this node may be behind. */
     bool more = store_head(feed->env->store, &have->log, &head) != ERR_OK ||
                 have->size > head.frontier.size;
+    bool prefix = more || is_prefix(feed, &head, have);
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = told_of(conn, &have->log);
     t->sent = t->acked = have->size;
@@ -564,30 +562,13 @@ static void on_tick(void *ctx)
 
 /* ---- the streams ---- */
 
-static enum err admit(const struct feed *feed, const struct principal *peer,
-                      struct errmsg *why)
-{
-    const struct sync_env *env = feed->env;
-    if (peer->kind != PRINCIPAL_NODE || !env->is_child(env->ctx, peer)) {
-        return err_set(why, ERR_DENIED, "%s is no child of %012llu",
-                       peer->kind == PRINCIPAL_NODE ? "the caller" : peer->name,
-                       (unsigned long long)env->self.code);
-    }
-    if (trust_is_revoked(env->trust, peer->fingerprint)) {
-        return err_set(why, ERR_DENIED,
-                       "the certificate of %012llu was revoked",
-                       (unsigned long long)peer->code);
-    }
-    return ERR_OK;
-}
-
 static void on_open(struct rpc_stream *s, void *user)
 {
     struct feed *feed = user;
     struct errmsg why;
     const struct principal *peer = rpc_stream_peer(s);
     rpc_stream_set_user(s, NULL);
-    if (admit(feed, peer, &why) != ERR_OK) {
+    if (admit_child(feed->env, peer, &why) != ERR_OK) {
         log_warn(feed->env->log, "FEED-DENIED", "peer=%s text=\"%s\"",
                  rpc_stream_address(s), why.text);
         rpc_stream_finish(s, ERR_DENIED, why.text);
@@ -736,7 +717,7 @@ void feed_recheck(struct feed *feed)
     struct errmsg why;
     struct reader_conn **list = all_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
-        if (admit(feed, &list[i]->peer, &why) != ERR_OK) {
+        if (admit_child(feed->env, &list[i]->peer, &why) != ERR_OK) {
             end_stream(list[i], ERR_DENIED, why.text);
         }
         conn_unref(list[i]);

@@ -376,13 +376,23 @@ static void on_segment(struct line *line, const struct wire_segment *m)
 
 /* ---- heads ---- */
 
+/* The newest head here goes to the parent. */
+static void say_head(struct line *line, const struct followed *l)
+{
+    struct buf message = BUF_INIT;
+    wire_put_follower_evidence(
+        &message, &(struct wire_evidence){.log = l->log,
+                                          .note = buf_slice(&l->recv->note),
+                                          .chain = buf_slice(&l->recv->chain)});
+    send_or_drop(line, &message);
+}
+
 /* The parent's newest head is older than ours: it was put back, or withholds.
  * What is held here stays, and it is told what it lacks. */
 static void parent_is_behind(struct line *line, struct followed *l,
                              uint64_t size)
 {
     struct follow *f = line->follow;
-    struct buf message = BUF_INIT;
     char log[LOG_ID_TEXT_MAX];
     if (l->behind_said) {
         return;
@@ -398,11 +408,7 @@ static void parent_is_behind(struct line *line, struct followed *l,
     (void)pthread_mutex_lock(&f->lock);
     f->status.behind = true;
     (void)pthread_mutex_unlock(&f->lock);
-    wire_put_follower_evidence(
-        &message, &(struct wire_evidence){.log = l->log,
-                                          .note = buf_slice(&l->recv->note),
-                                          .chain = buf_slice(&l->recv->chain)});
-    send_or_drop(line, &message);
+    say_head(line, l);
 }
 
 /* The other one is told too, so that it can see for itself. */
@@ -410,12 +416,7 @@ static void heads_differ(struct line *line, struct followed *l,
                          const struct wire_evidence *m,
                          const struct refusal *refusal)
 {
-    struct buf message = BUF_INIT;
-    wire_put_follower_evidence(
-        &message, &(struct wire_evidence){.log = l->log,
-                                          .note = buf_slice(&l->recv->note),
-                                          .chain = buf_slice(&l->recv->chain)});
-    send_or_drop(line, &message);
+    say_head(line, l);
     fork_log(line, l, m->note, refusal);
 }
 

@@ -7,6 +7,32 @@
 #include "ident/rootchain.h"
 #include "sync/ancestry.h"
 
+enum err admit_node(const struct sync_env *env, const struct principal *peer,
+                    struct errmsg *why)
+{
+    if (peer->kind != PRINCIPAL_NODE) {
+        return err_set(why, ERR_DENIED, "%s is no node", peer->name);
+    }
+    if (trust_is_revoked(env->trust, peer->fingerprint)) {
+        return err_set(why, ERR_DENIED,
+                       "the certificate of %012llu was revoked",
+                       (unsigned long long)peer->code);
+    }
+    return ERR_OK;
+}
+
+enum err admit_child(const struct sync_env *env, const struct principal *peer,
+                     struct errmsg *why)
+{
+    enum err err = admit_node(env, peer, why);
+    if (err == ERR_OK && !env->is_child(env->ctx, peer)) {
+        return err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
+                       (unsigned long long)peer->code,
+                       (unsigned long long)env->self.code);
+    }
+    return err;
+}
+
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out)
 {
     const struct rootdoc *root = rootchain_newest(env->roots);

@@ -10,6 +10,12 @@
 #define SYNC_FETCH "/creditnode.federation.v1.Federation/Fetch"
 #define SYNC_ROOT "/creditnode.federation.v1.Federation/Root"
 
+/* Is this peer a node that was not revoked, and for the second one a child of
+ * this node? ERR_DENIED names the reason. */
+MUST_USE enum err admit_node(const struct sync_env *env,
+                             const struct principal *peer, struct errmsg *why);
+MUST_USE enum err admit_child(const struct sync_env *env,
+                              const struct principal *peer, struct errmsg *why);
 /* A child's Hello if `window` is 0, else a parent's with sealing chains: its
  * own and, but for the farthest, those of its ancestors. */
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out);

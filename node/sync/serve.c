@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "credit/listing.h"
 #include "sync/downlink_impl.h"
+#include "sync/hello.h"
 #include "sync/source.h"
 
 enum { FETCH_SEGMENT_BYTES = 256 << 10 };
@@ -86,7 +87,7 @@ void serve_root(void *ctx, struct rpc_call *call)
     enum err err =
         wire_get_root_request(rpc_call_request(call), &request, &why);
     if (err == ERR_OK) {
-        err = downlink_admit_node(down, rpc_call_peer(call), &why);
+        err = admit_node(down->env, rpc_call_peer(call), &why);
     }
     if (err == ERR_OK) {
         err = check_log(down, rpc_call_peer(call), &request.log, &why);
@@ -170,7 +171,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
         err = err_set(&why, ERR_PROTOCOL, "FetchRequest.first: 0");
     }
     if (err == ERR_OK) {
-        err = downlink_admit(f->down, rpc_stream_peer(s), &why);
+        err = admit_child(f->down->env, rpc_stream_peer(s), &why);
     }
     if (err == ERR_OK) {
         err = check_log(f->down, rpc_stream_peer(s), &f->range.log, &why);
