@@ -185,8 +185,7 @@ struct lists_log {
     enum log_state state;
     uint64_t visible; /* everything up to this entry counts */
     uint64_t size;
-    int64_t at_ms; /* of its newest signed head, by the signer's clock */
-    uint32_t id;   /* the store's own */
+    uint32_t id; /* the store's own */
     size_t voids_at;
     size_t voids_n;
 };

@@ -352,14 +352,14 @@ struct log_id store_own_log(struct store *store)
     return heads_at(&store->heads, atomic_load(&store->own_id))->log;
 }
 
-static enum err append_part(struct store *s, uint32_t id, enum log_part part,
-                            struct buf *out, struct errmsg *why)
-{
-    return out == NULL ? ERR_OK : s->backend->part(s->db, id, part, out, why);
-}
+struct wanted {
+    enum log_part part;
+    struct buf *out; /* NULL: not wanted */
+};
 
-enum err store_note(struct store *store, const struct log_id *log,
-                    struct buf *note, struct buf *chain)
+/* Appends parts of a log. ERR_NOT_FOUND: no such log here. */
+static enum err read_parts(struct store *store, const struct log_id *log,
+                           const struct wanted *wanted, size_t n)
 {
     struct log_slot *slot = heads_find(&store->heads, log);
     if (slot == NULL) {
@@ -370,12 +370,21 @@ enum err store_note(struct store *store, const struct log_id *log,
         return err;
     }
     struct errmsg why;
-    err = append_part(store, slot->id, PART_NOTE, note, &why);
-    if (err == ERR_OK) {
-        err = append_part(store, slot->id, PART_CHAIN, chain, &why);
+    for (size_t i = 0; err == ERR_OK && i < n; i++) {
+        if (wanted[i].out != NULL) {
+            err = store->backend->part(store->db, slot->id, wanted[i].part,
+                                       wanted[i].out, &why);
+        }
     }
     db_leave(store);
     return read_failed(store, err, &why);
+}
+
+enum err store_note(struct store *store, const struct log_id *log,
+                    struct buf *note, struct buf *chain)
+{
+    const struct wanted both[] = {{PART_NOTE, note}, {PART_CHAIN, chain}};
+    return read_parts(store, log, both, ARRAY_LEN(both));
 }
 
 /* What group_fork() wrote: the reason with its length, then the note. */
@@ -391,23 +400,14 @@ static bool take_fork_note(struct slice value, struct buf *note)
 enum err store_fork_note(struct store *store, const struct log_id *log,
                          struct buf *note)
 {
-    struct log_slot *slot = heads_find(&store->heads, log);
-    if (slot == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    enum err err = db_enter(store);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct errmsg why;
     struct buf value = BUF_INIT;
-    err = append_part(store, slot->id, PART_FORK, &value, &why);
-    db_leave(store);
+    const struct wanted fork = {PART_FORK, &value};
+    enum err err = read_parts(store, log, &fork, 1);
     if (err == ERR_OK && !take_fork_note(buf_slice(&value), note)) {
         err = ERR_NOT_FOUND;
     }
     buf_fini(&value);
-    return read_failed(store, err, &why);
+    return err;
 }
 
 /* ---- tiers above ---- */

@@ -9,16 +9,13 @@
 /* heads.lock held. */
 static void view_log(struct lists_view *view, const struct log_slot *slot)
 {
-    struct head *head = MEM_NEW(struct head);
     const struct lists *l = slot->lists;
-    bool known = head_decode(buf_slice(&slot->coded), head) == ERR_OK;
     size_t voids = l != NULL ? l->voids_n : 0;
     view->logs[view->n++] = (struct lists_log){
         .log = slot->log,
         .state = slot->state,
         .visible = l != NULL ? l->visible : 0,
         .size = slot->size,
-        .at_ms = known ? head->h.newest.at_ms : 0,
         .id = slot->id,
         .voids_at = view->voids_n,
         .voids_n = voids,
@@ -30,7 +27,6 @@ static void view_log(struct lists_view *view, const struct log_slot *slot)
                voids * sizeof *view->voids);
         view->voids_n += voids;
     }
-    mem_free(head);
 }
 
 void lists_view_take(struct store *store, struct lists_view *out)
