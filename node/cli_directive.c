@@ -1,5 +1,5 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
- * lists */
+ * lists, status */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_receipts.h"
 #include "credit/date.h"
 #include "credit/listing.h"
 #include "credit/package.h"
@@ -29,7 +30,8 @@ enum option_id {
     OPT_DRY_RUN,
     OPT_RECEIPT,
     OPT_CORRECT,
-    OPT_PUBLISH
+    OPT_PUBLISH,
+    OPT_LOG
 };
 
 static const struct option longs[] = {
@@ -40,6 +42,7 @@ static const struct option longs[] = {
     {"receipt", required_argument, NULL, OPT_RECEIPT},
     {"correct", no_argument, NULL, OPT_CORRECT},
     {"publish", no_argument, NULL, OPT_PUBLISH},
+    {"log", required_argument, NULL, OPT_LOG},
     {NULL, 0, NULL, 0},
 };
 
@@ -48,6 +51,7 @@ struct directive {
     const char *key;
     const char *output;
     const char *receipt_path;
+    const char *log;
     FILE *receipt;
     bool dry_run;
     bool correct;
@@ -627,6 +631,15 @@ static int lists(struct directive *d)
     return EXIT_OK;
 }
 
+static int status(struct directive *d)
+{
+    if (d->args_n > 1) {
+        return cli_usage("directive",
+                         "name one directive: directive status NUMBER");
+    }
+    return cli_receipts(&d->o, d->log, d->args_n == 1 ? d->args[0] : NULL);
+}
+
 /* ---- the command ---- */
 
 static bool take_option(struct directive *d, int opt)
@@ -646,6 +659,9 @@ static bool take_option(struct directive *d, int opt)
         return true;
     case OPT_PUBLISH:
         d->publish = true;
+        return true;
+    case OPT_LOG:
+        d->log = optarg;
         return true;
     case 'o':
         d->output = optarg;
@@ -667,7 +683,8 @@ int cmd_directive(int argc, char **argv)
                    {"show", show},
                    {"sign", sign},
                    {"publish", publish},
-                   {"lists", lists}};
+                   {"lists", lists},
+                   {"status", status}};
     struct directive d = {.o = {.english = cli_english()}};
     int opt;
     while ((opt = getopt_long(argc, argv, CLI_SHORT "o:", longs, NULL)) != -1) {
@@ -684,8 +701,8 @@ int cmd_directive(int argc, char **argv)
         }
     }
     return cli_usage("directive", "say what: list-add, list-correct, "
-                                  "list-remove, import, show, sign, publish or "
-                                  "lists");
+                                  "list-remove, import, show, sign, publish, "
+                                  "lists or status");
 }
 
 /* ---- check ---- */

@@ -594,7 +594,13 @@ static enum err up_sync(struct node *node, struct errmsg *why)
     struct downlink_conf down = {.window_bytes = c->window_bytes,
                                  .logs_max = c->logs_max,
                                  .ack_relay_ms = c->ack_relay_ms};
-    enum err err = downlink_new(&node->downlink, &node->sync, &down);
+    char path[PATH_LEN];
+    enum err err = data_path(node, "receipts", path, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    node->sync.receipts = receipts_new(&node->sync, path);
+    err = downlink_new(&node->downlink, &node->sync, &down);
     if (err != ERR_OK) {
         return err_set(why, err, "replication: %s", err_text(err));
     }
@@ -630,6 +636,7 @@ static void down_sync(struct node *node)
     uplink_stop(&uplink);
     node->uplink = NULL;
     feed_free(&node->feed);
+    receipts_free(&node->sync.receipts);
     downlink_free(&node->downlink);
     ancestry_free(&node->ancestry);
     fresh_free(&node->sync.fresh);

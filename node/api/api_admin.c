@@ -102,6 +102,7 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
         follow_status(env->follow, &st);
         out->parent_offers_older = st.behind;
     }
+    out->other_histories = receipts_disagree(env->sync->receipts);
 }
 
 /* What health_judge() weighs; borrows from `uplink` and `root`. */
@@ -850,6 +851,7 @@ const struct admin_command api_commands[] = {
     {"directive-prepare", directive_prepare},
     {"directive-publish", directive_publish},
     {"directive-lists", directive_lists},
+    {"directive-status", directive_status},
     {"check", directive_check},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

@@ -56,5 +56,6 @@ admin_fn directive_prepare;
 admin_fn directive_publish;
 admin_fn directive_lists;
 admin_fn directive_check;
+admin_fn directive_status; /* api_receipts.c */
 
 #endif

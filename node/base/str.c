@@ -172,6 +172,18 @@ static bool is_plain_three(const uint8_t *p, size_t left)
            p[2] >> 6 == 2;
 }
 
+bool str_next_line(struct slice *rest, struct slice *line)
+{
+    const uint8_t *end =
+        rest->len > 0 ? memchr(rest->data, '\n', rest->len) : NULL;
+    if (end == NULL) {
+        return false;
+    }
+    *line = slice_of(rest->data, (size_t)(end - rest->data));
+    *rest = slice_of(end + 1, rest->len - line->len - 1);
+    return true;
+}
+
 bool str_utf8_valid(struct slice data)
 {
     uint32_t cp;

@@ -14,6 +14,9 @@ void str_base64(struct slice data, struct buf *out);
 MUST_USE bool str_unbase64(struct slice text, struct buf *out);
 /* Decimal digits only, all of the text, no sign; false on overflow. */
 MUST_USE bool str_u64(struct slice text, uint64_t *out);
+/* Cuts the next line off `rest`, without its newline; false at the end or if
+ * the last line has none. */
+bool str_next_line(struct slice *rest, struct slice *line);
 /* True if `data` is well-formed UTF-8 (RFC 3629) without NUL. */
 MUST_USE bool str_utf8_valid(struct slice data);
 /* Number of code points of valid UTF-8. */

@@ -112,20 +112,6 @@ static const struct {
     {"root", on_root, "must be 64 hex digits"},
 };
 
-/* Cuts the next line off `rest`, without its newline; false at the end or if
- * the last line has none. */
-static bool next_line(struct slice *rest, struct slice *line)
-{
-    const uint8_t *end =
-        rest->len > 0 ? memchr(rest->data, '\n', rest->len) : NULL;
-    if (end == NULL) {
-        return false;
-    }
-    *line = slice_of(rest->data, (size_t)(end - rest->data));
-    *rest = slice_of(end + 1, rest->len - line->len - 1);
-    return true;
-}
-
 /* Takes the line `index` of the head. */
 static bool take_head_line(size_t index, struct slice line,
                            struct package_head *out)
@@ -151,7 +137,7 @@ static enum err take_head(struct slice *rest, struct package_head *out,
     struct slice line;
     *out = (struct package_head){.issuer = 0};
     for (size_t i = 0; i < HEAD_LINES; i++) {
-        if (!next_line(rest, &line) || !take_head_line(i, line, out)) {
+        if (!str_next_line(rest, &line) || !take_head_line(i, line, out)) {
             return err_set(why, ERR_INVALID, "line %zu: %s %s", i + 1,
                            head_lines[i].key, head_lines[i].rule);
         }
@@ -222,7 +208,7 @@ enum err package_check_signed(const struct rootdoc_issuer *issuer,
     struct slice line;
     unsigned n = 0;
     enum err err = ERR_OK;
-    while (err == ERR_OK && next_line(&lines, &line)) {
+    while (err == ERR_OK && str_next_line(&lines, &line)) {
         err = check_line(issuer, suite, text, line, signed_by, why);
         n++;
     }
@@ -316,7 +302,7 @@ static enum err take_entries(struct package *p, struct slice *rest,
     struct slice line;
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < p->head.entries; i++) {
-        if (!next_line(rest, &line) || !take_entry(p, lens, i, line)) {
+        if (!str_next_line(rest, &line) || !take_entry(p, lens, i, line)) {
             err = err_set(why, ERR_INVALID,
                           "line %zu: must be `entry` and base64; the head says "
                           "%" PRIu32 " of them",
@@ -381,7 +367,7 @@ static enum err take_signatures(struct package *p, struct slice *rest,
     struct slice line;
     enum err err = ERR_OK;
     size_t number = HEAD_LINES + p->head.entries;
-    while (err == ERR_OK && next_line(rest, &line)) {
+    while (err == ERR_OK && str_next_line(rest, &line)) {
         number++;
         if (add_line(p, line) != ERR_OK) {
             err = err_set(why, ERR_INVALID,
@@ -454,7 +440,8 @@ enum err package_merge(struct package *package, const struct package *other)
         return ERR_CONFLICT;
     }
     enum err err = ERR_OK;
-    while ((err == ERR_OK || err == ERR_EXISTS) && next_line(&rest, &line)) {
+    while ((err == ERR_OK || err == ERR_EXISTS) &&
+           str_next_line(&rest, &line)) {
         err = add_line(package, line);
     }
     return err == ERR_EXISTS ? ERR_OK : err;

@@ -119,6 +119,12 @@ static void judge_lists(const struct health_facts *f, struct health_report *r)
             "the parent offers older lists than are held here, which stay; it "
             "was put back, or withholds: ask there");
     }
+    if (f->other_histories > 0) {
+        add(r, HEALTH_ALARM, "lists-forked-below",
+            "%llu children hold another history of a directives log, or nodes "
+            "below them do; see: creditnode directive status",
+            (unsigned long long)f->other_histories);
+    }
     if (f->stale_lists > 0) {
         add(r, HEALTH_WARN, "lists-stale",
             "no news of %llu authorities' lists: answers go on and say so; "

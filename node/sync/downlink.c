@@ -357,6 +357,7 @@ static enum err dispatch(struct inflow *in, const struct wire_message *m,
         inflow_evidence(in, &m->evidence);
         return ERR_OK;
     case WIRE_OTHER:
+    case WIRE_RECEIPT:
     case WIRE_HAVE:
     case WIRE_ACK:
     case WIRE_STOP:

@@ -10,6 +10,7 @@
 #include "credit/listing.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
+#include "sync/receipts.h"
 #include "sync/recv.h"
 #include "sync/source.h"
 #include "sync/ticker.h"
@@ -162,6 +163,7 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
     (void)pthread_mutex_lock(&conn->lock);
     conn->told_all = true;
     (void)pthread_mutex_unlock(&conn->lock);
+    receipts_child(conn->feed->env->receipts, &conn->peer, true);
     return ERR_OK;
 }
 
@@ -259,6 +261,19 @@ static void on_evidence(struct reader_conn *conn, const struct wire_evidence *e)
     }
     buf_fini(&note);
     buf_fini(&chain);
+}
+
+/* A bad one is no reason to keep directives from the child. */
+static void on_receipt(struct reader_conn *conn, const struct wire_receipt *m)
+{
+    const struct sync_env *env = conn->feed->env;
+    struct errmsg why;
+    enum err err =
+        receipts_came(env->receipts, &conn->peer, m->text, m->chain, &why);
+    if (err != ERR_OK) {
+        log_warn(env->log, "RECEIPT-REFUSED", "err=%s text=\"%s\"",
+                 err_name(err), why.text);
+    }
 }
 
 /* ---- sending ---- */
@@ -503,6 +518,7 @@ static void on_commit(void *ctx, const struct log_id *logs, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (goes_down(feed, &logs[i])) {
             pump_later(feed);
+            receipts_changed(feed->env->receipts);
             return;
         }
     }
@@ -624,6 +640,9 @@ static enum err dispatch(struct reader_conn *conn, const struct wire_message *m,
     case WIRE_EVIDENCE:
         on_evidence(conn, &m->evidence);
         return ERR_OK;
+    case WIRE_RECEIPT:
+        on_receipt(conn, &m->receipt);
+        return ERR_OK;
     case WIRE_OTHER:
     case WIRE_SEGMENT:
     case WIRE_WANT:
@@ -678,7 +697,11 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
               (unsigned long long)conn->peer.code, err_name(err), text);
     (void)pthread_mutex_lock(&conn->lock);
     conn->stream = NULL;
+    bool was_here = conn->told_all;
     (void)pthread_mutex_unlock(&conn->lock);
+    if (was_here) {
+        receipts_child(conn->feed->env->receipts, &conn->peer, false);
+    }
     conn_unref(conn);
 }
 

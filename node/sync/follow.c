@@ -15,6 +15,7 @@
 #include "sync/hello.h"
 #include "sync/link.h"
 #include "sync/logmap.h"
+#include "sync/receipts.h"
 #include "sync/recv.h"
 #include "sync/source.h"
 #include "sync/ticker.h"
@@ -150,6 +151,20 @@ static void on_hello(struct line *line, const struct wire_hello *hello)
     line->greeted = true;
     send_have(line);
     feed_link(f, line, LINK_GREETED, 0);
+}
+
+/* After the next greeting all are sent anyway. */
+static bool send_receipt(void *ctx, struct buf *message)
+{
+    struct follow *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    struct line *line = f->line;
+    bool up = line != NULL && line->stream != NULL &&
+              f->link.state == UPLINK_STREAMING;
+    enum err err = up ? rpc_stream_send(line->stream, message) : ERR_OK;
+    (void)pthread_mutex_unlock(&f->lock);
+    buf_fini(message);
+    return err != ERR_BUSY;
 }
 
 /* ---- logs ---- */
@@ -632,6 +647,7 @@ static void feed_link(struct follow *f, struct line *line,
         say_hello(line);
     }
     if ((todo & LINK_SERVE) != 0) {
+        receipts_connect(f->env->receipts, send_receipt, f);
         log_info(f->env->log, "FOLLOW-UP", "parent=%012llu",
                  (unsigned long long)f->conf.parent_code);
     }
@@ -696,6 +712,7 @@ void follow_stop(struct follow **follow)
         (void)pthread_cond_wait(&f->idle, &f->lock);
     }
     (void)pthread_mutex_unlock(&f->lock);
+    receipts_connect(f->env->receipts, NULL, NULL);
     ticker_free(&f->ticker);
     recv_free(&f->recv);
     (void)pthread_cond_destroy(&f->idle);

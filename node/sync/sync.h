@@ -28,8 +28,9 @@ struct sync_env {
     _Atomic(const struct identity *) signer; /* the same way */
     struct principal self;
     struct rootchain *roots;
-    struct fresh *fresh; /* how old the lists are */
-    const char *version; /* of the program */
+    struct fresh *fresh;       /* how old the lists are */
+    struct receipts *receipts; /* who holds them; NULL: nobody keeps account */
+    const char *version;       /* of the program */
     struct ancestry *ancestry;
     const struct log_ctx *log;
     /* True if records of `origin` may come from child `peer`: it is the peer
@@ -211,6 +212,43 @@ struct feed_status {
 };
 typedef bool feed_status_fn(void *ctx, const struct feed_status *status);
 void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx);
+
+/* ---- receipts: who holds which directives ---- */
+
+/* What this node and those below it hold durably: each node signs for itself
+ * and for what its children have signed to it. Kept in the file `path`, so that
+ * what was said once is known after a start; it need not be there. What a node
+ * holds is known to all above it within moments. */
+struct receipts;
+struct receipts *receipts_new(const struct sync_env *env, const char *path);
+/* Loop thread, after feed and follow. NULL allowed. */
+void receipts_free(struct receipts **receipts);
+
+struct receipts_sum {
+    uint64_t held;      /* entries of the log that are durable here */
+    uint64_t nodes;     /* heard of in this node's subtree, this one counted */
+    uint64_t reached;   /* of these hold the entry */
+    uint64_t named;     /* of those that do not, were named */
+    uint64_t disagrees; /* children whose receipt contradicts the log */
+};
+struct receipts_node {
+    uint64_t code;
+    uint64_t size;    /* what it holds */
+    int64_t heard_ms; /* of it, wall clock of its parent */
+    uint64_t nodes;   /* it and those below that hold as much */
+    bool child;       /* of this node */
+    bool here;        /* a child that is connected now */
+    bool disagrees;   /* a child: `size` is 0 as what it says is not so */
+};
+typedef void receipts_node_fn(void *ctx, const struct receipts_node *node);
+/* Who holds entry `number` of `log`, and, told to `fn`, who does not: of the
+ * subtree of each child the first hundred. ERR_NOT_FOUND: no such log here. */
+MUST_USE enum err receipts_judge(struct receipts *receipts,
+                                 const struct log_id *log, uint64_t number,
+                                 receipts_node_fn *fn, void *ctx,
+                                 struct receipts_sum *out);
+/* Children whose receipts contradict this node's logs. */
+uint64_t receipts_disagree(struct receipts *receipts);
 
 /* Follows the parent's feed. */
 struct follow;

@@ -598,6 +598,7 @@ static void dispatch(struct conn *conn, const struct wire_message *m)
         on_root(conn, &m->root);
         break;
     case WIRE_OTHER:
+    case WIRE_RECEIPT:
     case WIRE_SEGMENT:
     case WIRE_EVIDENCE:
         break;

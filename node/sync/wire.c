@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/str.h"
+#include "sync/receipt.h"
 
 /* ---- reading ---- */
 
@@ -127,6 +128,13 @@ static const struct rule evidence_rules[] = {
 };
 static const struct shape evidence_shape =
     SHAPE("Evidence", evidence_rules, struct wire_evidence);
+
+static const struct rule receipt_rules[] = {
+    SIZED(1, FORM_BYTES, struct wire_receipt, text, 1, RECEIPT_MAX),
+    SIZED(2, FORM_BYTES, struct wire_receipt, chain, 1, CERT_CHAIN_MAX),
+};
+static const struct shape receipt_shape =
+    SHAPE("Receipt", receipt_rules, struct wire_receipt);
 
 static const struct rule have_rules[] = {
     LIST(1, struct wire_have, logs, 1, 256, WIRE_LOGS_MAX, &log_have_shape),
@@ -344,7 +352,12 @@ static enum err get_shape(struct slice body, const struct shape *shape,
 }
 
 /* Fields of several messages, with other numbers. */
-enum { CHILD_ROOT = 4, PARENT_ROOT = 6, FOLLOWER_EVIDENCE = 5 };
+enum {
+    CHILD_ROOT = 4,
+    PARENT_ROOT = 6,
+    FOLLOWER_EVIDENCE = 5,
+    FOLLOWER_RECEIPT = 6
+};
 
 /* One row a kind of message: its field number in ChildMessage or
  * ParentMessage. */
@@ -375,6 +388,7 @@ static const struct outer follower_messages[] = {
     {3, WIRE_ACK, &ack_shape},
     {4, WIRE_STOP, &stop_shape},
     {FOLLOWER_EVIDENCE, WIRE_EVIDENCE, &evidence_shape},
+    {FOLLOWER_RECEIPT, WIRE_RECEIPT, &receipt_shape},
     {0, WIRE_OTHER, NULL},
 };
 static const struct outer feed_messages[] = {
@@ -590,6 +604,14 @@ void wire_put_follower_evidence(struct buf *out,
                                 const struct wire_evidence *evidence)
 {
     put_evidence(out, FOLLOWER_EVIDENCE, evidence);
+}
+
+void wire_put_receipt(struct buf *out, const struct wire_receipt *receipt)
+{
+    size_t mark = pb_begin(out, FOLLOWER_RECEIPT);
+    pb_put_bytes(out, 1, receipt->text);
+    pb_put_bytes(out, 2, receipt->chain);
+    pb_end(out, mark);
 }
 
 void wire_put_have(struct buf *out, const struct wire_log_have *logs, size_t n,

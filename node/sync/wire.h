@@ -34,6 +34,7 @@ enum wire_kind {
     WIRE_STOP,
     WIRE_WANT,
     WIRE_ROOT,
+    WIRE_RECEIPT,
 };
 
 /* A repeated field, checked and counted, walked with wire_next(). */
@@ -75,6 +76,10 @@ struct wire_segment {
 struct wire_evidence {
     struct log_id log;
     struct slice note;
+    struct slice chain;
+};
+struct wire_receipt {
+    struct slice text; /* with its signature */
     struct slice chain;
 };
 struct wire_have {
@@ -134,6 +139,7 @@ struct wire_message {
         struct wire_stop stop;
         struct wire_range want;
         struct wire_root_document root;
+        struct wire_receipt receipt;
     };
 };
 
@@ -185,6 +191,7 @@ void wire_put_evidence(struct buf *out, const struct wire_evidence *evidence);
 /* A follower's; a feed's Head is wire_put_evidence(). */
 void wire_put_follower_evidence(struct buf *out,
                                 const struct wire_evidence *evidence);
+void wire_put_receipt(struct buf *out, const struct wire_receipt *receipt);
 void wire_put_have(struct buf *out, const struct wire_log_have *logs, size_t n,
                    bool last);
 void wire_put_ack(struct buf *out, const struct wire_log_ack *logs, size_t n);

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
-allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK SYNC-FORKED SYNC-DIFFERS
+allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK RECEIPT-FORK SYNC-FORKED SYNC-DIFFERS
 make_small
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$code" replication.renew="400 ms"
@@ -84,6 +84,9 @@ start "$TOWN"
 within "$PATIENCE" "the township sees two heads" is_state "$TOWN" forked
 within "$PATIENCE" "an alarm" reason "$TOWN" log-forked
 within "$PATIENCE" "the issuer knows too" is_state "$COUNTY" forked
+within "$PATIENCE" "by the receipt as well" reason "$COUNTY" lists-forked-below
+directive "$COUNTY" status --json | jq -e '.reached == 1 and .nodes == 3 and .missing[0].disagrees' >/dev/null ||
+    fail "nodes of another history are counted: $(directive "$COUNTY" status --json)"
 for subject in "$A" "$B" "$C"; do
     listed "$VILLAGE" "$subject" 1 || fail "the village lost $subject"
 done

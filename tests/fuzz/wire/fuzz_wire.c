@@ -2,6 +2,7 @@
  * walked, and what can be encoded again decodes to the same. */
 #include "base/mem.h"
 #include "fuzz/fuzz.h"
+#include "sync/receipt.h"
 #include "sync/wire.h"
 
 enum { KINDS = 8 };
@@ -59,6 +60,10 @@ static void check(const struct wire_message *m)
         break;
     case WIRE_ROOT:
         FUZZ_CHECK(m->root.text.len <= ROOTDOC_FILE_MAX);
+        break;
+    case WIRE_RECEIPT:
+        FUZZ_CHECK(m->receipt.text.len <= RECEIPT_MAX);
+        FUZZ_CHECK(m->receipt.chain.len <= CERT_CHAIN_MAX);
         break;
     case WIRE_WANT:
     case WIRE_OTHER:

@@ -82,6 +82,9 @@ static void lists_are_judged(void **state)
     f = good();
     f.parent_offers_older = true;
     expect(&f, HEALTH_ALARM, "lists-rolled-back");
+    f.parent_offers_older = false;
+    f.other_histories = 1;
+    expect(&f, HEALTH_ALARM, "lists-forked-below");
 }
 
 static void a_store_that_awaits_its_parent_warns(void **state)

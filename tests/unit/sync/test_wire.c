@@ -20,6 +20,24 @@ static bool same(struct slice a, const char *b)
     return slice_eq(a, slice_str(b));
 }
 
+static void a_receipt_goes_up_and_only_up(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct wire_message m;
+    struct errmsg why;
+    (void)state;
+    wire_put_receipt(&out,
+                     &(struct wire_receipt){slice_str("text\nsignature a b\n"),
+                                            slice_str("chain")});
+    assert_ok(wire_get_follower(buf_slice(&out), &m, &why));
+    assert_int_equal(m.kind, WIRE_RECEIPT);
+    assert_true(same(m.receipt.text, "text\nsignature a b\n"));
+    assert_true(same(m.receipt.chain, "chain"));
+    assert_ok(wire_get_feed(buf_slice(&out), &m, &why));
+    assert_int_equal(m.kind, WIRE_OTHER);
+    buf_fini(&out);
+}
+
 static void a_segment_comes_back_as_it_was(void **state)
 {
     static const struct block_ref refs[] = {
@@ -311,6 +329,7 @@ static void a_server_may_ask_for_a_delay_within_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_receipt_goes_up_and_only_up),
         cmocka_unit_test(a_segment_comes_back_as_it_was),
         cmocka_unit_test(a_hello_comes_back_as_it_was),
         cmocka_unit_test(a_root_document_goes_both_ways),

@@ -1,0 +1,160 @@
+/* directive status: who holds a directive. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/directives.h"
+#include "base/mem.h"
+#include "credit/package.h"
+
+/* ---- which log ---- */
+
+/* The only directives log here, or the names of all. */
+struct choice {
+    struct log_id log;
+    size_t n;
+    struct buf names;
+};
+
+static bool add_log(void *ctx, const struct store_head *head)
+{
+    struct choice *c = ctx;
+    char name[LOG_ID_TEXT_MAX];
+    log_id_format(&head->log, name);
+    c->log = head->log;
+    buf_putf(&c->names, "%s%s", c->n > 0 ? ", " : "", name);
+    c->n++;
+    return true;
+}
+
+static enum err choose_log(struct store *store, json_t *args,
+                           struct log_id *out, struct errmsg *why)
+{
+    const char *name = json_string_value(json_object_get(args, "log"));
+    struct choice c = {.names = BUF_INIT};
+    enum err err = ERR_OK;
+    if (name != NULL) {
+        return log_id_parse(name, out) && out->kind == LOG_DIRECTIVES
+                   ? ERR_OK
+                   : err_set(why, ERR_INVALID,
+                             "'%.60s' is no directives log; see: creditnode "
+                             "directive lists",
+                             name);
+    }
+    if (store_directives_log(store, out) == ERR_OK) {
+        return ERR_OK;
+    }
+    store_directives(store, add_log, &c);
+    if (c.n == 1) {
+        *out = c.log;
+    } else if (c.n == 0) {
+        err = err_set(why, ERR_NOT_FOUND, "no directive has come here yet");
+    } else {
+        err = err_set(why, ERR_INVALID, "say which by --log: %.400s",
+                      buf_cstr(&c.names));
+    }
+    buf_fini(&c.names);
+    return err;
+}
+
+/* ---- which entries ---- */
+
+/* A directive counts where the whole package is. */
+struct span {
+    uint64_t number;
+    uint64_t end;         /* of its package, or itself */
+    int64_t published_ms; /* by the issuer's clock; 0: in no package */
+};
+
+static bool begins_at(struct store *store, const struct log_id *log,
+                      uint64_t number, struct span *span)
+{
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    struct package_head head;
+    bool begins = store_entry(store, log, number, &bytes) == ERR_OK &&
+                  entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+                  package_begin_decode(&e, &head) == ERR_OK;
+    if (begins && number + head.entries + 1 >= span->number) {
+        span->end = number + head.entries + 1;
+        span->published_ms = e.entered_at_ms;
+    }
+    buf_fini(&bytes);
+    return begins;
+}
+
+static struct span span_of(struct store *store, const struct log_id *log,
+                           uint64_t number)
+{
+    struct span span = {.number = number, .end = number};
+    uint64_t at = number;
+    while (at > 1 && number - at <= PACKAGE_ENTRIES_MAX &&
+           !begins_at(store, log, at, &span)) {
+        at--;
+    }
+    return span;
+}
+
+/* ---- the answer ---- */
+
+static void add_missing(void *ctx, const struct receipts_node *node)
+{
+    char code[CODE_LEN + 1];
+    code_format(node->code, code);
+    (void)json_array_append_new(
+        ctx,
+        json_pack("{s:s, s:I, s:I, s:I, s:b, s:b, s:b}", "code", code, "size",
+                  (json_int_t)node->size, "heard_ms",
+                  (json_int_t)node->heard_ms, "nodes", (json_int_t)node->nodes,
+                  "child", node->child ? 1 : 0, "connected", node->here ? 1 : 0,
+                  "disagrees", node->disagrees ? 1 : 0));
+}
+
+static enum err answer(const struct api_env *env, const struct log_id *log,
+                       const struct span *span, json_t **result,
+                       struct errmsg *why)
+{
+    struct receipts_sum sum;
+    char name[LOG_ID_TEXT_MAX];
+    json_t *missing = json_array();
+    enum err err = receipts_judge(env->sync->receipts, log, span->end,
+                                  add_missing, missing, &sum);
+    if (err != ERR_OK) {
+        json_decref(missing);
+        return err_set(why, err, "the log cannot be read");
+    }
+    log_id_format(log, name);
+    *result = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "log", name,
+        "number", (json_int_t)span->number, "end", (json_int_t)span->end,
+        "published_ms", (json_int_t)span->published_ms, "held",
+        (json_int_t)sum.held, "nodes", (json_int_t)sum.nodes, "reached",
+        (json_int_t)sum.reached, "named", (json_int_t)sum.named, "disagree",
+        (json_int_t)sum.disagrees, "missing", missing);
+    return ERR_OK;
+}
+
+enum err directive_status(void *ctx, struct admin_call *call, json_t *args,
+                          json_t **result, struct errmsg *why)
+{
+    struct api_env *env = ctx;
+    struct log_id log;
+    struct store_head *head;
+    json_int_t number = json_integer_value(json_object_get(args, "number"));
+    (void)call;
+    enum err err = choose_log(env->store, args, &log, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    head = MEM_NEW(struct store_head);
+    err = store_head(env->store, &log, head);
+    uint64_t size = err == ERR_OK ? head->frontier.size : 0;
+    mem_free(head);
+    if (err != ERR_OK || number < 0 || (uint64_t)number > size) {
+        return err_set(why, ERR_NOT_FOUND,
+                       "this node holds %" PRIu64 " entries of that log", size);
+    }
+    struct span span =
+        span_of(env->store, &log, number > 0 ? (uint64_t)number : size);
+    return answer(env, &log, &span, result, why);
+}

@@ -1,0 +1,12 @@
+/* cli_receipts.h - directive status (private to node/). */
+#ifndef NODE_CLI_RECEIPTS_H
+#define NODE_CLI_RECEIPTS_H
+
+#include "cli.h"
+
+/* Who holds the directive `number` of `log`; NULL for either: the default that
+ * --help tells. Returns the exit status. */
+int cli_receipts(const struct cli_options *o, const char *log,
+                 const char *number);
+
+#endif

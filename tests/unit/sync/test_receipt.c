@@ -1,0 +1,275 @@
+/* Receipts: how they add up, their one text, and everything a reader must
+ * refuse. */
+#include "fixture.h"
+#include "ident/signature.h"
+#include "sync/receipt.h"
+
+static const struct log_id province_log = {
+    340000000000, UINT64_C(0x9f86d081884c7d65), LOG_DIRECTIVES};
+
+static struct hash root_of(uint64_t size)
+{
+    struct hash h;
+    memset(h.b, (int)(size & 0xff), HASH_LEN);
+    return h;
+}
+
+static void add(struct receipt *r, uint64_t size, uint64_t nodes)
+{
+    receipt_add(r, &(struct receipt_at){size, root_of(size), nodes});
+}
+
+static void miss(struct receipt *r, uint64_t code, uint64_t size,
+                 uint64_t nodes)
+{
+    receipt_add_missing(
+        r, &(struct receipt_missing){code, size, 1767225600000, nodes});
+}
+
+static struct receipt *new_receipt(uint64_t held)
+{
+    struct receipt *r = MEM_NEW(struct receipt);
+    struct hash root = root_of(held);
+    receipt_init(r, TOWNSHIP, &province_log, held, &root);
+    r->at_ms = 1767225601000;
+    return r;
+}
+
+/* A township at 9; one village has all, the other stopped at 7. */
+static struct receipt *sample(void)
+{
+    struct receipt *r = new_receipt(9);
+    add(r, 7, 1);
+    add(r, 9, 1);
+    miss(r, VILLAGE2, 7, 1);
+    return r;
+}
+
+static const char sample_text[] =
+    "creditnode-receipt 1\n"
+    "federation anhui.test\n"
+    "node 341821100000\n"
+    "log 340000000000/directives/9f86d081884c7d65\n"
+    "time 1767225601000\n"
+    "held 9\n"
+    "nodes 3\n"
+    "at 9 "
+    "0909090909090909090909090909090909090909090909090909090909090909 2\n"
+    "at 7 "
+    "0707070707070707070707070707070707070707070707070707070707070707 1\n"
+    "missing 341821100202 7 1767225600000 1\n";
+
+static void sums_are_by_size_and_root(void **state)
+{
+    (void)state;
+    struct receipt *r = sample();
+    assert_int_equal(r->nodes, 3);
+    assert_int_equal(r->at_n, 2);
+    assert_int_equal(r->at[0].nodes, 2);
+    assert_int_equal(receipt_below(r, 9), 1);
+    assert_int_equal(receipt_below(r, 7), 0);
+    assert_int_equal(receipt_below(r, 10), 3);
+    struct receipt_at other = {9, root_of(1), 5}; /* of another history */
+    receipt_add(r, &other);
+    assert_int_equal(r->at_n, 3);
+    mem_free(r);
+}
+
+/* Whoever does not fit into the sizes is said to hold less, never more. */
+static void too_many_sizes_say_too_little(void **state)
+{
+    (void)state;
+    struct receipt *r = new_receipt(1000);
+    for (uint64_t size = 1; size <= 40; size++) {
+        add(r, size * 7 % 41, 1);
+    }
+    assert_int_equal(r->at_n, RECEIPT_SIZES_MAX);
+    assert_int_equal(r->nodes, 41);
+    assert_int_equal(r->at[RECEIPT_SIZES_MAX - 1].size, 1);
+    for (uint64_t size = 1; size <= 40; size++) {
+        assert_true(receipt_below(r, size) >= size - 1);
+    }
+    assert_int_equal(receipt_below(r, 27), 26); /* the 15 largest are exact */
+    mem_free(r);
+}
+
+static void the_least_are_named(void **state)
+{
+    (void)state;
+    struct receipt *r = new_receipt(1000);
+    for (uint64_t i = 0; i < 150; i++) {
+        add(r, 900 - i, 1);
+        miss(r, VILLAGE + i, 900 - i, 1);
+    }
+    assert_int_equal(r->missing_n, RECEIPT_NAMES_MAX);
+    assert_int_equal(r->missing[0].size, 751);
+    assert_int_equal(r->missing[RECEIPT_NAMES_MAX - 1].size, 850);
+    mem_free(r);
+}
+
+struct signing {
+    struct identity id;
+    struct identity other;
+};
+
+static int load_keys(void **state)
+{
+    struct signing *s = MEM_NEW(struct signing);
+    struct node n = {.code = TOWNSHIP};
+    load_identity(&n, "sign", CERT_USE_SIGN, &s->id);
+    n.code = VILLAGE;
+    load_identity(&n, "sign", CERT_USE_SIGN, &s->other);
+    *state = s;
+    return 0;
+}
+
+static int free_keys(void **state)
+{
+    struct signing *s = *state;
+    identity_fini(&s->id);
+    identity_fini(&s->other);
+    mem_free(s);
+    return 0;
+}
+
+static void one_text_both_ways(void **state)
+{
+    struct signing *s = *state;
+    struct receipt *r = sample();
+    struct receipt *again = MEM_NEW(struct receipt);
+    struct buf text = BUF_INIT;
+    struct errmsg why = {""};
+    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
+    assert_memory_equal(text.data, sample_text, sizeof sample_text - 1);
+    assert_ok(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+                             s->id.cert, again, &why));
+    assert_memory_equal(again, r, sizeof *r);
+    buf_fini(&text);
+    mem_free(again);
+    mem_free(r);
+}
+
+static void the_largest_fits(void **state)
+{
+    struct signing *s = *state;
+    struct receipt *r = new_receipt(TREE_SIZE_MAX);
+    struct buf text = BUF_INIT;
+    struct errmsg why = {""};
+    for (uint64_t i = 1; i <= 150; i++) {
+        add(r, TREE_SIZE_MAX - i, 60000);
+        receipt_add_missing(r, &(struct receipt_missing){VILLAGE + i,
+                                                         TREE_SIZE_MAX - i,
+                                                         INT64_MAX, 60000});
+    }
+    r->at_ms = INT64_MAX;
+    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
+    assert_true(text.len <= RECEIPT_MAX);
+    assert_ok(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+                             s->id.cert, r, &why));
+    buf_fini(&text);
+    mem_free(r);
+}
+
+/* The sample with `from` replaced, signed or not as it should be. */
+static enum err read_altered(const struct signing *s, const char *from,
+                             const char *to, bool sign, struct errmsg *why)
+{
+    struct receipt *r = MEM_NEW(struct receipt);
+    struct buf text = BUF_INIT;
+    struct buf line = BUF_INIT;
+    const char *at = strstr(sample_text, from);
+    assert_non_null(at);
+    buf_put(&text, sample_text, (size_t)(at - sample_text));
+    buf_put_str(&text, to);
+    buf_put_str(&text, at + strlen(from));
+    assert_ok(signature_put(s->id.key, SUITE_INTL,
+                            sign ? buf_slice(&text) : slice_str(sample_text),
+                            &line));
+    buf_put_slice(&text, buf_slice(&line));
+    enum err err = receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+                                  s->id.cert, r, why);
+    buf_fini(&line);
+    buf_fini(&text);
+    mem_free(r);
+    return err;
+}
+
+static void what_breaks_a_rule_is_refused(void **state)
+{
+    static const struct {
+        const char *from;
+        const char *to;
+        const char *says;
+    } cases[] = {
+        {"receipt 1", "receipt 2", "line 1: creditnode-receipt"},
+        {"anhui.test", "other", "line 2: federation"},
+        {"node 341821100000", "node 34182110000", "line 3: node"},
+        {"/directives/", "/records/", "line 4: log"},
+        {"time 1767225601000", "time -1", "line 5: time"},
+        {"time 1767225601000", "time 01767225601000", "the one way"},
+        {"held 9\n", "", "line 6: must be `held`"},
+        {"nodes 3", "nodes 0", "line 7: nodes"},
+        {"nodes 3", "nodes 4", "not the sum"},
+        {" 2\n", " 0\n", "line 8: at"},
+        {"at 7", "at 10", "line 9: at"},
+        {"at 9 09", "at 9 9", "line 8: at"},
+        {"202 7", "202 9", "line 10: missing"},
+        {"1767225600000 1", "1767225600000 2", "names more nodes"},
+        {"missing", "absent", "signature"},
+        {"held 9", "held 9 9", "line 6: held"},
+        {"held 9", "held 18446744073709551615", "line 6: held"},
+    };
+    struct signing *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct errmsg why = {""};
+        enum err err = read_altered(s, cases[i].from, cases[i].to, true, &why);
+        if (err != ERR_INVALID || strstr(why.text, cases[i].says) == NULL) {
+            fail_msg("%s -> %s: %s: %s", cases[i].from, cases[i].to,
+                     err_name(err), why.text);
+        }
+    }
+}
+
+static void only_the_node_itself_signs(void **state)
+{
+    struct signing *s = *state;
+    struct receipt *r = sample();
+    struct receipt *out = MEM_NEW(struct receipt);
+    struct buf text = BUF_INIT;
+    struct errmsg why = {""};
+    assert_int_equal(read_altered(s, "held 9", "held 8", false, &why),
+                     ERR_BAD_SIGNATURE);
+    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->other.key, &text));
+    assert_int_equal(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+                                    s->id.cert, out, &why),
+                     ERR_DENIED);
+    assert_int_equal(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+                                    s->other.cert, out, &why),
+                     ERR_DENIED);
+    for (size_t cut = 0; cut < text.len; cut++) {
+        assert_int_not_equal(receipt_verify(slice_of(text.data, cut),
+                                            FEDERATION, SUITE_INTL,
+                                            s->other.cert, out, &why),
+                             ERR_OK);
+    }
+    buf_fini(&text);
+    mem_free(out);
+    mem_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_are_by_size_and_root),
+        cmocka_unit_test(too_many_sizes_say_too_little),
+        cmocka_unit_test(the_least_are_named),
+        cmocka_unit_test_setup_teardown(one_text_both_ways, load_keys,
+                                        free_keys),
+        cmocka_unit_test_setup_teardown(the_largest_fits, load_keys, free_keys),
+        cmocka_unit_test_setup_teardown(what_breaks_a_rule_is_refused,
+                                        load_keys, free_keys),
+        cmocka_unit_test_setup_teardown(only_the_node_itself_signs, load_keys,
+                                        free_keys),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}
