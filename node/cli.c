@@ -385,6 +385,25 @@ void cli_progress_end(struct cli_progress *p)
     }
 }
 
+bool cli_send_file(struct admin_client *client, json_t *request,
+                   struct slice file)
+{
+    enum { PIECE = 64 << 10 };
+    enum err err = admin_write_json(client, request);
+    for (size_t at = 0; err == ERR_OK && at < file.len; at += PIECE) {
+        size_t left = file.len - at;
+        err = admin_write(
+            client, slice_of(file.data + at, left < PIECE ? left : PIECE));
+    }
+    return err == ERR_OK && admin_write(client, slice_of(NULL, 0)) == ERR_OK;
+}
+
+const char *cli_text(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
 int cli_print_json(json_t *object)
 {
     (void)json_dumpf(object, stdout, JSON_INDENT(2));

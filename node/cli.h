@@ -64,6 +64,11 @@ struct admin_client;
 int cli_open(const struct cli_options *o, struct admin_client **client);
 json_t *cli_read_result(struct admin_client *client, cli_row_fn *row,
                         void *ctx);
+/* Takes `request`; sends it and the file behind it, in pieces. */
+bool cli_send_file(struct admin_client *client, json_t *request,
+                   struct slice file);
+/* A member that is text; "" if there is none. */
+const char *cli_text(json_t *object, const char *key);
 
 /* A table with columns as wide as their content; CJK counts double. */
 struct cli_table;

@@ -1,5 +1,5 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
- * lists, status */
+ * lists, status, node-revoke, node-restore, node-move, nodes */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,19 +11,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_lists.h"
+#include "cli_package.h"
 #include "cli_receipts.h"
-#include "credit/date.h"
-#include "credit/listing.h"
-#include "credit/package.h"
 #include "credit/rules.h"
 #include "ident/ident.h"
 
-enum {
-    CHUNK = 64 * 1024,
-    FILE_MODE = 0644,
-    EXIT_ROWS_REFUSED = 3,
-    SHOWN = 50, /* entries of a package on a terminal */
-};
+enum { EXIT_ROWS_REFUSED = 3 };
 
 enum option_id {
     OPT_KEY = 1,
@@ -31,7 +25,9 @@ enum option_id {
     OPT_RECEIPT,
     OPT_CORRECT,
     OPT_PUBLISH,
-    OPT_LOG
+    OPT_LOG,
+    OPT_REASON,
+    OPT_TO
 };
 
 static const struct option longs[] = {
@@ -43,6 +39,8 @@ static const struct option longs[] = {
     {"correct", no_argument, NULL, OPT_CORRECT},
     {"publish", no_argument, NULL, OPT_PUBLISH},
     {"log", required_argument, NULL, OPT_LOG},
+    {"reason", required_argument, NULL, OPT_REASON},
+    {"to", required_argument, NULL, OPT_TO},
     {NULL, 0, NULL, 0},
 };
 
@@ -52,6 +50,8 @@ struct directive {
     const char *output;
     const char *receipt_path;
     const char *log;
+    const char *reason;
+    const char *to;
     FILE *receipt;
     bool dry_run;
     bool correct;
@@ -61,169 +61,10 @@ struct directive {
     uint64_t refused;
 };
 
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-/* ---- files ---- */
-
-static int load(const char *path, struct package **out)
-{
-    struct buf bytes = BUF_INIT;
-    struct errmsg why;
-    enum err err = file_read(path, PACKAGE_FILE_MAX, &bytes, &why);
-    if (err == ERR_OK) {
-        err = package_parse(out, buf_slice(&bytes), path, &why);
-    }
-    buf_fini(&bytes);
-    return err == ERR_OK ? EXIT_OK : cli_fail("%s", why.text);
-}
-
-static int store_file(const char *path, const struct package *package)
-{
-    struct buf bytes = BUF_INIT;
-    struct errmsg why;
-    package_put(package, &bytes);
-    enum err err = file_replace(path, buf_slice(&bytes), FILE_MODE, &why);
-    buf_fini(&bytes);
-    return err == ERR_OK ? EXIT_OK : cli_fail("%s", why.text);
-}
-
 static bool exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
-}
-
-/* ---- showing ---- */
-
-static const char *what(uint8_t type, bool english)
-{
-    static const char *const names[][2] = {
-        {"列入", "goes on"}, {"更正", "corrected"}, {"移出", "comes off"}};
-    return listing_is_type(type) ? names[type - ENTRY_LISTING][english] : "?";
-}
-
-static void add_entry(struct cli_table *t, struct slice bytes, bool english)
-{
-    struct entry e;
-    struct record r;
-    struct listing_facts f;
-    char from[11];
-    char until[11];
-    char document[520];
-    if (entry_decode(bytes, &e) != ERR_OK ||
-        listing_facts(&e, 0, &f) != ERR_OK ||
-        listing_values(&e, &r) != ERR_OK) {
-        const char *cells[] = {"?", "", "", "", "", ""};
-        cli_table_row(t, cells);
-        return;
-    }
-    const struct catalogue_list *list = catalogue_list(f.list);
-    struct slice no = record_get(&r, FIELD_DOCUMENT_NO);
-    (void)snprintf(document, sizeof document, "%.*s", (int)no.len,
-                   (const char *)no.data);
-    date_format(e.type == ENTRY_REMOVAL ? f.decided : f.from, from);
-    date_format(f.until, until);
-    const char *cells[] = {what(e.type, english),
-                           list == NULL ? "?"
-                           : english    ? list->label_en
-                                        : list->label_zh,
-                           r.subject,
-                           document,
-                           from,
-                           until};
-    cli_table_row(t, cells);
-}
-
-static void print_package(const struct package *p, bool english)
-{
-    static const char *const en[] = {"",         "list", "subject",
-                                     "document", "from", "until"};
-    static const char *const zh[] = {"", "名单", "主体", "文书号", "自", "至"};
-    char id[2 * PACKAGE_ID_LEN + 1];
-    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
-    str_hex(p->head.id, PACKAGE_ID_LEN, id);
-    (void)printf(
-        english ? "Package %s of %012llu: %u entries, %zu signatures, to "
-                  "be published by %u\n"
-                : "包 %s，发布节点 %012llu：%u 条，签名 %zu 个，须于 %u "
-                  "前发布\n",
-        id, (unsigned long long)p->head.issuer, (unsigned)p->head.entries,
-        p->signed_by, (unsigned)p->head.expires);
-    for (size_t i = 0; i < p->head.entries && i < SHOWN; i++) {
-        add_entry(t, p->entries[i], english);
-    }
-    cli_table_print(t);
-    cli_table_free(&t);
-    if (p->head.entries > SHOWN) {
-        (void)printf(english ? "… and %u more\n" : "…… 另有 %u 条\n",
-                     (unsigned)(p->head.entries - SHOWN));
-    }
-}
-
-static json_t *entry_json(struct slice bytes)
-{
-    struct entry e;
-    struct record r;
-    struct listing_facts f;
-    if (entry_decode(bytes, &e) != ERR_OK ||
-        listing_facts(&e, 0, &f) != ERR_OK ||
-        listing_values(&e, &r) != ERR_OK) {
-        return json_pack("{s:s}", "what", "unknown");
-    }
-    json_t *values = json_object();
-    for (size_t i = 0; i < r.item->count; i++) {
-        if (r.values[i].len > 0) {
-            (void)json_object_set_new(
-                values, r.item->fields[i].code,
-                json_stringn((const char *)r.values[i].data, r.values[i].len));
-        }
-    }
-    const struct catalogue_list *list = catalogue_list(f.list);
-    return json_pack("{s:s, s:s, s:s, s:o}", "what", what(e.type, true), "list",
-                     list != NULL ? list->name : "", "subject", r.subject,
-                     "values", values);
-}
-
-static json_t *package_json(const struct package *p)
-{
-    char id[2 * PACKAGE_ID_LEN + 1];
-    char issuer[CODE_LEN + 1];
-    json_t *entries = json_array();
-    str_hex(p->head.id, PACKAGE_ID_LEN, id);
-    code_format(p->head.issuer, issuer);
-    for (size_t i = 0; i < p->head.entries; i++) {
-        (void)json_array_append_new(entries, entry_json(p->entries[i]));
-    }
-    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "id", id, "issuer", issuer,
-                     "expires", (json_int_t)p->head.expires, "signatures",
-                     (json_int_t)p->signed_by, "entries", entries);
-}
-
-static int show_package(const struct directive *d, const struct package *p)
-{
-    if (d->o.json) {
-        return cli_print_json(package_json(p));
-    }
-    print_package(p, d->o.english);
-    return EXIT_OK;
-}
-
-static int show(struct directive *d)
-{
-    struct package *p = NULL;
-    if (d->args_n != 1) {
-        return cli_usage("directive", "name the package: directive show FILE");
-    }
-    int rc = load(d->args[0], &p);
-    if (rc == EXIT_OK && p != NULL) {
-        rc = show_package(d, p);
-    }
-    package_free(&p);
-    return rc;
 }
 
 /* ---- preparing ---- */
@@ -236,16 +77,16 @@ static void put_receipt(struct directive *d, json_t *row)
         (long long)json_integer_value(json_object_get(row, "line"));
     json_array_foreach(json_object_get(row, "faults"), i, fault)
     {
-        const char *rule = text_of(fault, "rule");
+        const char *rule = cli_text(fault, "rule");
         const char *said =
-            d->o.english ? text_of(fault, "text") : rules_text_zh(rule);
+            d->o.english ? cli_text(fault, "text") : rules_text_zh(rule);
         (void)fprintf(stderr,
                       d->o.english ? "  line %lld, %s: %s [%s]\n"
                                    : "  第 %lld 行，%s：%s [%s]\n",
-                      line, text_of(fault, "column"), said, rule);
+                      line, cli_text(fault, "column"), said, rule);
         if (d->receipt != NULL) {
             (void)fprintf(d->receipt, "%lld,refused,%s,%s,\"%s\",\"%s\"\n",
-                          line, text_of(fault, "column"), rule,
+                          line, cli_text(fault, "column"), rule,
                           rules_text(rule), rules_text_zh(rule));
         }
     }
@@ -256,36 +97,24 @@ static void put_receipt(struct directive *d, json_t *row)
 static bool take_object(struct directive *d, json_t *object, struct buf *file,
                         int *rc)
 {
-    const char *type = text_of(object, "type");
+    const char *type = cli_text(object, "type");
     if (strcmp(type, "package") == 0) {
-        buf_put_str(file, text_of(object, "text"));
+        buf_put_str(file, cli_text(object, "text"));
     } else if (strcmp(type, "row") == 0) {
         put_receipt(d, object);
     } else if (strcmp(type, "warning") == 0) {
-        (void)fprintf(stderr, "  note: %s\n", text_of(object, "text"));
+        (void)fprintf(stderr, "  note: %s\n", cli_text(object, "text"));
     } else {
         *rc = strcmp(type, "result") == 0
                   ? EXIT_OK
-                  : cli_fail("%s", text_of(object, "text"));
+                  : cli_fail("%s", cli_text(object, "text"));
         return false;
     }
     return true;
 }
 
-static bool send_all(struct admin_client *client, json_t *request,
-                     struct slice bytes)
-{
-    enum err err = admin_write_json(client, request);
-    for (size_t at = 0; err == ERR_OK && at < bytes.len; at += CHUNK) {
-        size_t left = bytes.len - at;
-        err = admin_write(
-            client, slice_of(bytes.data + at, left < CHUNK ? left : CHUNK));
-    }
-    return err == ERR_OK && admin_write(client, slice_of(NULL, 0)) == ERR_OK;
-}
-
-/* Sends rows, gets a package. */
-static int ask_package(struct directive *d, struct slice csv,
+/* Sends what the package is to be made of. */
+static int ask_package(struct directive *d, json_t *request, struct slice rows,
                        struct package **out)
 {
     struct admin_client *client = NULL;
@@ -294,12 +123,12 @@ static int ask_package(struct directive *d, struct slice csv,
     json_t *object = NULL;
     int rc = cli_open(&d->o, &client);
     if (rc != EXIT_OK) {
+        json_decref(request);
         return rc;
     }
-    json_t *request = json_pack("{s:s, s:b}", "cmd", "directive-prepare",
-                                "correct", d->correct ? 1 : 0);
     rc = EXIT_FAILED;
-    bool more = send_all(client, request, csv);
+    bool more = rows.data != NULL ? cli_send_file(client, request, rows)
+                                  : admin_write_json(client, request) == ERR_OK;
     while (more && admin_read(client, &object, &why) == ERR_OK) {
         more = take_object(d, object, &file, &rc);
         json_decref(object);
@@ -343,8 +172,8 @@ static int publish_package(struct directive *d, const struct package *p)
     }
     package_put(p, &bytes);
     json_t *result = NULL;
-    if (send_all(client, json_pack("{s:s}", "cmd", "directive-publish"),
-                 buf_slice(&bytes))) {
+    if (cli_send_file(client, json_pack("{s:s}", "cmd", "directive-publish"),
+                      buf_slice(&bytes))) {
         result = cli_read_result(client, NULL, NULL);
     }
     buf_fini(&bytes);
@@ -363,7 +192,7 @@ static int publish_package(struct directive *d, const struct package *p)
         (long long)json_integer_value(json_object_get(result, "entries")),
         (long long)json_integer_value(json_object_get(result, "first")),
         (long long)json_integer_value(json_object_get(result, "last")),
-        text_of(result, "log"));
+        cli_text(result, "log"));
     json_decref(result);
     return EXIT_OK;
 }
@@ -377,14 +206,14 @@ static int deliver(struct directive *d, struct package *p)
         return rc;
     }
     if (d->dry_run) {
-        return show_package(d, p);
+        return cli_package_show(&d->o, p);
     }
     if (d->publish) {
         return publish_package(d, p);
     }
-    rc = store_file(d->output, p);
+    rc = cli_package_store(d->output, p);
     if (rc == EXIT_OK && !d->o.json) {
-        print_package(p, d->o.english);
+        cli_package_print(p, d->o.english);
         (void)printf(d->o.english
                          ? "%s: written. Each decider, on a machine of their "
                            "own: creditnode directive sign %s --key KEY\n"
@@ -392,7 +221,7 @@ static int deliver(struct directive *d, struct package *p)
                            "creditnode directive sign %s --key 密钥\n",
                      d->output, d->output);
     }
-    return rc == EXIT_OK && d->o.json ? show_package(d, p) : rc;
+    return rc == EXIT_OK && d->o.json ? cli_package_show(&d->o, p) : rc;
 }
 
 static int check_target(const struct directive *d)
@@ -407,18 +236,29 @@ static int check_target(const struct directive *d)
     return EXIT_OK;
 }
 
-static int prepare(struct directive *d, struct slice csv)
+/* Takes `request`. */
+static int prepare_from(struct directive *d, json_t *request, struct slice rows)
 {
     struct package *p = NULL;
     int rc = check_target(d);
     if (rc == EXIT_OK) {
-        rc = ask_package(d, csv, &p);
+        rc = ask_package(d, request, rows, &p);
+    } else {
+        json_decref(request);
     }
     if (rc == EXIT_OK && p != NULL) {
         rc = deliver(d, p);
     }
     package_free(&p);
     return rc == EXIT_OK && d->refused > 0 ? EXIT_ROWS_REFUSED : rc;
+}
+
+static int prepare(struct directive *d, struct slice csv)
+{
+    return prepare_from(d,
+                        json_pack("{s:s, s:b}", "cmd", "directive-prepare",
+                                  "correct", d->correct ? 1 : 0),
+                        csv);
 }
 
 static void put_cell(struct buf *out, const char *text, size_t len, char end)
@@ -501,6 +341,20 @@ static int import(struct directive *d)
 
 /* ---- signing and publishing ---- */
 
+static int show(struct directive *d)
+{
+    struct package *p = NULL;
+    if (d->args_n != 1) {
+        return cli_usage("directive", "name the package: directive show FILE");
+    }
+    int rc = cli_package_load(d->args[0], &p);
+    if (rc == EXIT_OK && p != NULL) {
+        rc = cli_package_show(&d->o, p);
+    }
+    package_free(&p);
+    return rc;
+}
+
 static void print_signed(const struct directive *d, bool added)
 {
     static const char *const texts[2][2] = {
@@ -515,11 +369,11 @@ static int sign_package(const struct directive *d, struct package *p)
 {
     bool added = false;
     if (!d->o.json) {
-        print_package(p, d->o.english);
+        cli_package_print(p, d->o.english);
     }
     int rc = sign_with(d->key, p, &added);
     if (rc == EXIT_OK && added) {
-        rc = store_file(d->args[0], p);
+        rc = cli_package_store(d->args[0], p);
     }
     if (rc == EXIT_OK && !d->o.json) {
         print_signed(d, added);
@@ -534,7 +388,7 @@ static int sign(struct directive *d)
         return cli_usage("directive", "name the package and the key: directive "
                                       "sign FILE --key KEY");
     }
-    int rc = load(d->args[0], &p);
+    int rc = cli_package_load(d->args[0], &p);
     if (rc == EXIT_OK && p != NULL) {
         rc = sign_package(d, p);
     }
@@ -551,9 +405,9 @@ static int publish(struct directive *d)
         return cli_usage("directive", "name the package: directive publish "
                                       "FILE...");
     }
-    int rc = load(d->args[0], &p);
+    int rc = cli_package_load(d->args[0], &p);
     for (int i = 1; rc == EXIT_OK && i < d->args_n; i++) {
-        rc = load(d->args[i], &other);
+        rc = cli_package_load(d->args[i], &other);
         if (rc == EXIT_OK && package_merge(p, other) != ERR_OK) {
             rc = cli_fail("%s: is not a copy of the package in %s", d->args[i],
                           d->args[0]);
@@ -565,70 +419,49 @@ static int publish(struct directive *d)
     return rc;
 }
 
+/* ---- about nodes ---- */
+
+static int node_decision(struct directive *d, const char *what)
+{
+    if (d->args_n != 1 || d->reason == NULL ||
+        (d->to != NULL) != (strcmp(what, "parent") == 0)) {
+        return cli_usage("directive", "name the node and why: directive "
+                                      "node-revoke CODE --reason TEXT; "
+                                      "node-move needs --to PARENT as well");
+    }
+    return prepare_from(d,
+                        json_pack("{s:s, s:s, s:s, s:s, s:s}", "cmd",
+                                  "directive-node", "what", what, "code",
+                                  d->args[0], "reason", d->reason, "parent",
+                                  d->to != NULL ? d->to : ""),
+                        slice_of(NULL, 0));
+}
+
+static int node_revoke(struct directive *d)
+{
+    return node_decision(d, "revoked");
+}
+
+static int node_restore(struct directive *d)
+{
+    return node_decision(d, "restored");
+}
+
+static int node_move(struct directive *d)
+{
+    return node_decision(d, "parent");
+}
+
+static int nodes(struct directive *d)
+{
+    return cli_nodes(&d->o);
+}
+
 /* ---- what the node has ---- */
-
-static const char *freshness(const char *state, bool english)
-{
-    static const struct {
-        const char *state;
-        const char *zh;
-        const char *en;
-    } words[] = {{"fresh", "最新", "fresh"},
-                 {"stale", "陈旧", "stale"},
-                 {"clock", "时钟不符", "clock: unproven"}};
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (strcmp(words[i].state, state) == 0) {
-            return english ? words[i].en : words[i].zh;
-        }
-    }
-    return state;
-}
-
-static void print_lists(json_t *lists, bool english)
-{
-    static const char *const en[] = {"issuer", "log", "position", "freshness",
-                                     "age"};
-    static const char *const zh[] = {"发布节点", "日志", "位置", "时效",
-                                     "距今"};
-    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
-    size_t i;
-    json_t *row;
-    json_array_foreach(lists, i, row)
-    {
-        char position[24];
-        char age[32] = "-";
-        (void)snprintf(
-            position, sizeof position, "%lld",
-            (long long)json_integer_value(json_object_get(row, "position")));
-        if (json_integer_value(json_object_get(row, "signed_ms")) != 0) {
-            (void)snprintf(
-                age, sizeof age, "%.1f s",
-                (double)json_integer_value(json_object_get(row, "age_ms")) /
-                    1000.0);
-        }
-        const char *cells[] = {
-            text_of(row, "issuer"), text_of(row, "log"), position,
-            freshness(text_of(row, "freshness"), english), age};
-        cli_table_row(t, cells);
-    }
-    cli_table_print(t);
-    cli_table_free(&t);
-}
 
 static int lists(struct directive *d)
 {
-    json_t *result = cli_call(
-        &d->o, json_pack("{s:s}", "cmd", "directive-lists"), NULL, NULL);
-    if (result == NULL) {
-        return EXIT_FAILED;
-    }
-    if (d->o.json) {
-        (void)json_object_del(result, "type");
-        return cli_print_json(result);
-    }
-    print_lists(json_object_get(result, "lists"), d->o.english);
-    json_decref(result);
-    return EXIT_OK;
+    return cli_lists(&d->o);
 }
 
 static int status(struct directive *d)
@@ -663,6 +496,12 @@ static bool take_option(struct directive *d, int opt)
     case OPT_LOG:
         d->log = optarg;
         return true;
+    case OPT_REASON:
+        d->reason = optarg;
+        return true;
+    case OPT_TO:
+        d->to = optarg;
+        return true;
     case 'o':
         d->output = optarg;
         return true;
@@ -684,7 +523,11 @@ int cmd_directive(int argc, char **argv)
                    {"sign", sign},
                    {"publish", publish},
                    {"lists", lists},
-                   {"status", status}};
+                   {"status", status},
+                   {"node-revoke", node_revoke},
+                   {"node-restore", node_restore},
+                   {"node-move", node_move},
+                   {"nodes", nodes}};
     struct directive d = {.o = {.english = cli_english()}};
     int opt;
     while ((opt = getopt_long(argc, argv, CLI_SHORT "o:", longs, NULL)) != -1) {
@@ -701,102 +544,7 @@ int cmd_directive(int argc, char **argv)
         }
     }
     return cli_usage("directive", "say what: list-add, list-correct, "
-                                  "list-remove, import, show, sign, publish, "
-                                  "lists or status");
-}
-
-/* ---- check ---- */
-
-static bool print_hit(void *ctx, json_t *row)
-{
-    const struct directive *d = ctx;
-    size_t i;
-    json_t *l;
-    if (json_object_get(row, "error") != NULL) {
-        (void)fprintf(
-            stderr,
-            d->o.english ? "  line %lld: %s: %s\n" : "  第 %lld 行：%s：%s\n",
-            (long long)json_integer_value(json_object_get(row, "line")),
-            text_of(row, "subject"), text_of(row, "error"));
-        return true;
-    }
-    json_array_foreach(json_object_get(row, "listings"), i, l)
-    {
-        (void)printf(
-            "%s  %s  %s  %s#%lld\n", text_of(row, "subject"),
-            text_of(l, "colour"),
-            text_of(l, d->o.english ? "label_en" : "label"), text_of(l, "log"),
-            (long long)json_integer_value(json_object_get(l, "number")));
-    }
-    return true;
-}
-
-static bool keep_hit(void *ctx, json_t *row)
-{
-    (void)json_array_append(ctx, row);
-    return true;
-}
-
-static int print_check(const struct directive *d, json_t *result, json_t *hits)
-{
-    json_int_t listed = json_integer_value(json_object_get(result, "listed"));
-    json_int_t invalid = json_integer_value(json_object_get(result, "invalid"));
-    if (d->o.json) {
-        (void)json_object_del(result, "type");
-        (void)json_object_set_new(result, "hits", hits);
-        (void)cli_print_json(result);
-    } else {
-        (void)printf(
-            d->o.english ? "%lld lines: %lld listed, %lld no credit code\n"
-                         : "%lld 行：%lld 个在名单上，%lld 行不是信用代码\n",
-            (long long)json_integer_value(json_object_get(result, "lines")),
-            (long long)listed, (long long)invalid);
-        print_lists(json_object_get(result, "lists"), d->o.english);
-        json_decref(result);
-        json_decref(hits);
-    }
-    return listed > 0 ? EXIT_ROWS_REFUSED : EXIT_OK;
-}
-
-static int check_file(struct directive *d, struct slice subjects)
-{
-    struct admin_client *client = NULL;
-    json_t *result = NULL;
-    int rc = cli_open(&d->o, &client);
-    if (rc != EXIT_OK) {
-        return rc;
-    }
-    json_t *hits = json_array();
-    if (send_all(client, json_pack("{s:s}", "cmd", "check"), subjects)) {
-        result = d->o.json ? cli_read_result(client, keep_hit, hits)
-                           : cli_read_result(client, print_hit, d);
-    }
-    admin_disconnect(&client);
-    if (result == NULL) {
-        json_decref(hits);
-        return EXIT_FAILED;
-    }
-    return print_check(d, result, hits);
-}
-
-int cmd_check(int argc, char **argv)
-{
-    struct directive d = {.o = {.english = cli_english()}};
-    struct buf subjects = BUF_INIT;
-    struct errmsg why;
-    int opt;
-    while ((opt = getopt_long(argc, argv, CLI_SHORT, longs, NULL)) != -1) {
-        if (!cli_common(opt, &d.o)) {
-            return cli_usage("check", "wrong option or value");
-        }
-    }
-    if (optind + 1 != argc) {
-        return cli_usage("check", "name one file with a credit code a line");
-    }
-    if (file_read(argv[optind], 4 << 20, &subjects, &why) != ERR_OK) {
-        return cli_fail("%s", why.text);
-    }
-    int rc = check_file(&d, buf_slice(&subjects));
-    buf_fini(&subjects);
-    return rc;
+                                  "list-remove, import, node-revoke, "
+                                  "node-restore, node-move, show, sign, "
+                                  "publish, lists, nodes or status");
 }

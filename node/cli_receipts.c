@@ -56,8 +56,8 @@ static void print_missing(json_t *missing, bool english)
         (void)snprintf(holds, sizeof holds, "%lld", int_of(row, "size"));
         (void)snprintf(nodes, sizeof nodes, "%lld", int_of(row, "nodes"));
         when(int_of(row, "heard_ms"), heard);
-        const char *cells[] = {json_string_value(json_object_get(row, "code")),
-                               holds, nodes, heard, remark(row, english)};
+        const char *cells[] = {cli_text(row, "code"), holds, nodes, heard,
+                               remark(row, english)};
         cli_table_row(t, cells);
     }
     cli_table_print(t);
@@ -75,8 +75,7 @@ static void print_status(json_t *result, bool english)
                            "that are known here.\n"
                          : "指令 %1$lld（日志 %2$s）：本节点所知 %4$lld "
                            "个节点中，%3$lld 个已持有。\n",
-                 int_of(result, "number"),
-                 json_string_value(json_object_get(result, "log")),
+                 int_of(result, "number"), cli_text(result, "log"),
                  int_of(result, "reached"), nodes);
     if (missing == 0) {
         return;

@@ -90,7 +90,7 @@ const char *node_version(void)
 
 /* ---- who is whose child ---- */
 
-static uint64_t parent_of(const struct conf *conf, uint64_t code)
+static uint64_t configured_parent_of(const struct conf *conf, uint64_t code)
 {
     for (size_t i = 0; i < conf->children.count; i++) {
         if (conf->children.items[i].code == code) {
@@ -100,12 +100,21 @@ static uint64_t parent_of(const struct conf *conf, uint64_t code)
     return division_default_parent(code);
 }
 
+/* A directive, else the configuration, else the digits. */
+static uint64_t parent_of(const struct node *node, uint64_t code)
+{
+    uint64_t parent;
+    return roster_parent(node->sync.roster, code, &parent)
+               ? parent
+               : configured_parent_of(node->conf, code);
+}
+
 static bool is_child(void *ctx, const struct principal *peer)
 {
     const struct node *node = ctx;
     return peer->kind == PRINCIPAL_NODE &&
            peer->code != node->conf->node.code &&
-           parent_of(node->conf, peer->code) == node->conf->node.code;
+           parent_of(node, peer->code) == node->conf->node.code;
 }
 
 /* The peer itself or below it, by the chain of parents. */
@@ -119,7 +128,7 @@ static bool entitled(void *ctx, uint64_t origin, uint64_t peer)
         if (origin == 0) {
             return false;
         }
-        origin = parent_of(node->conf, origin);
+        origin = parent_of(node, origin);
     }
     return false;
 }
@@ -140,10 +149,22 @@ static void verified(void *ctx, const struct segment *segment)
     }
 }
 
-static uint64_t configured_parent(const struct conf *conf)
+static uint64_t own_parent(const struct node *node)
 {
+    const struct conf *conf = node->conf;
     return conf->parent.code != 0 ? conf->parent.code
-                                  : parent_of(conf, conf->node.code);
+                                  : parent_of(node, conf->node.code);
+}
+
+/* Who may call is another question now, also of calls that are open. */
+static void recheck(void *ctx)
+{
+    struct node *node = ctx;
+    downlink_recheck(node->downlink);
+    feed_recheck(node->feed);
+    if (node->uplink != NULL) {
+        uplink_recheck(node->uplink);
+    }
 }
 
 /* ---- certificates ---- */
@@ -424,11 +445,7 @@ static void reload(struct node *node)
         trust_reload(node->trust, &why) != ERR_OK) {
         log_error(&node->log, "RELOAD-TRUST", "reason=\"%s\"", why.text);
     }
-    downlink_recheck(node->downlink);
-    feed_recheck(node->feed);
-    if (node->uplink != NULL) {
-        uplink_recheck(node->uplink);
-    }
+    recheck(node);
     bool renewed = renew(node, CERT_USE_SIGN);
     renewed = renew(node, CERT_USE_SEAL) || renewed;
     bool dial = node_tls_refresh(node->tls);
@@ -584,6 +601,7 @@ static void fill_sync_env(struct node *node)
                           .is_child = is_child,
                           .above_changed = above_changed,
                           .verified = verified,
+                          .roster_changed = recheck,
                           .ctx = node};
 }
 
@@ -599,6 +617,7 @@ static enum err up_sync(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
+    node->sync.roster = roster_new(&node->sync);
     node->sync.receipts = receipts_new(&node->sync, path);
     err = downlink_new(&node->downlink, &node->sync, &down);
     if (err != ERR_OK) {
@@ -609,7 +628,7 @@ static enum err up_sync(struct node *node, struct errmsg *why)
         return store_settle(node->store, why);
     }
     struct uplink_conf up = {.parent = node->conf->parent.address,
-                             .parent_code = configured_parent(node->conf),
+                             .parent_code = own_parent(node),
                              .segment_bytes = (uint32_t)c->segment_bytes,
                              .backoff_min_ms = c->backoff_min_ms,
                              .backoff_max_ms = c->backoff_max_ms,
@@ -630,6 +649,7 @@ static enum err up_sync(struct node *node, struct errmsg *why)
 static void down_sync(struct node *node)
 {
     store_closing(node->store);
+    roster_stop(node->sync.roster);
     follow_stop(&node->follow);
     /* Its last callbacks still find it. */
     struct uplink *uplink = node->uplink;
@@ -637,6 +657,7 @@ static void down_sync(struct node *node)
     node->uplink = NULL;
     feed_free(&node->feed);
     receipts_free(&node->sync.receipts);
+    roster_free(&node->sync.roster);
     downlink_free(&node->downlink);
     ancestry_free(&node->ancestry);
     fresh_free(&node->sync.fresh);

@@ -852,6 +852,8 @@ const struct admin_command api_commands[] = {
     {"directive-publish", directive_publish},
     {"directive-lists", directive_lists},
     {"directive-status", directive_status},
+    {"directive-node", directive_node},
+    {"directive-nodes", directive_nodes},
     {"check", directive_check},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

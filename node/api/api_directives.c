@@ -59,7 +59,7 @@ static void send_note(void *ctx, const char *text)
 }
 
 /* A frame holds a piece; base64 and plain text, so bytes are characters. */
-static void send_file(struct admin_call *call, struct slice file)
+void directive_send_file(struct admin_call *call, struct slice file)
 {
     for (size_t at = 0; at < file.len; at += FRAME_PIECE) {
         size_t left = file.len - at;
@@ -92,7 +92,7 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
     }
     if (err == ERR_OK) {
         prepare_counts(p, &rows, &refused);
-        send_file(call, buf_slice(&file));
+        directive_send_file(call, buf_slice(&file));
         *result = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "refused",
                             (json_int_t)refused);
     }

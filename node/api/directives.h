@@ -9,6 +9,8 @@
 #include "credit/listing.h"
 #include "ingest/rows.h"
 
+struct package;
+
 enum { FRAME_PIECE = 256 << 10 };
 
 /* ---- preparing (prepare.c) ---- */
@@ -28,6 +30,10 @@ MUST_USE enum err prepare_finish(struct prepare *p, struct buf *file,
 /* Rows met, and those refused. */
 void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused);
 void prepare_free(struct prepare **p);
+/* A package of encoded entries, not signed. ERR_TOO_LARGE. */
+MUST_USE enum err prepare_package(const struct api_env *env, int64_t now_ms,
+                                  const struct slice *entries, size_t n,
+                                  struct package **out);
 
 /* ---- answers (listed.c) ---- */
 
@@ -57,5 +63,9 @@ admin_fn directive_publish;
 admin_fn directive_lists;
 admin_fn directive_check;
 admin_fn directive_status; /* api_receipts.c */
+admin_fn directive_node;   /* api_nodes.c */
+admin_fn directive_nodes;
+/* A package's file, in pieces. */
+void directive_send_file(struct admin_call *call, struct slice file);
 
 #endif

@@ -207,19 +207,26 @@ enum err prepare_feed(struct prepare *p, struct slice bytes, struct errmsg *why)
     return say(rows_feed(p->rows, bytes, why), why);
 }
 
+enum err prepare_package(const struct api_env *env, int64_t now_ms,
+                         const struct slice *entries, size_t n,
+                         struct package **out)
+{
+    const struct trust *trust = env->sync->trust;
+    struct package_head head = {.suite = trust_suite(trust),
+                                .issuer = env->self.code,
+                                .prepared_ms = now_ms};
+    (void)snprintf(head.federation, sizeof head.federation, "%s",
+                   trust_federation(trust));
+    return package_new(out, &head, entries, n);
+}
+
 static enum err make(struct prepare *p, struct package **out)
 {
-    const struct sync_env *sync = p->env->sync;
-    struct package_head head = {.suite = trust_suite(sync->trust),
-                                .issuer = p->env->self.code,
-                                .prepared_ms = p->now_ms};
-    (void)snprintf(head.federation, sizeof head.federation, "%s",
-                   trust_federation(sync->trust));
     struct slice *entries = mem_alloc((p->n + 1) * sizeof *entries);
     for (size_t i = 0, at = 0; i < p->n; at += p->lens[i++]) {
         entries[i] = slice_of(p->bytes.data + at, p->lens[i]);
     }
-    enum err err = package_new(out, &head, entries, p->n);
+    enum err err = prepare_package(p->env, p->now_ms, entries, p->n, out);
     mem_free(entries);
     return err;
 }

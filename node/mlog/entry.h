@@ -45,6 +45,7 @@ enum entry_type {
     ENTRY_LISTING = 18,     /* a subject goes on a list */
     ENTRY_CORRECTION = 19,  /* a listing reads otherwise */
     ENTRY_REMOVAL = 20,     /* a listing ends */
+    ENTRY_NODE = 21,        /* about a node (credit/registry.h) */
 };
 
 enum {
@@ -73,6 +74,7 @@ enum subject_kind {
     SUBJECT_USCC = 1,   /* 18-character unified social credit code */
     SUBJECT_ORG = 2,    /* an organisation known by an older code only */
     SUBJECT_PERSON = 3, /* always sealed */
+    SUBJECT_NODE = 5,   /* 12-digit node code */
 };
 
 /* Slices borrow from the bytes given to entry_decode(). */

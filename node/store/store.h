@@ -228,6 +228,22 @@ MUST_USE enum err store_listings(struct store *store,
                                  const struct listing_query *query,
                                  store_listing_fn *fn, void *ctx, bool *met);
 
+/* A decision about a node (credit/registry.h) of a package that took effect. */
+struct store_node {
+    struct log_id log;
+    uint64_t number;
+    uint8_t what; /* enum registry_what */
+    uint64_t code;
+    uint64_t parent;
+    uint32_t decided; /* yyyymmdd */
+    int64_t at_ms;
+};
+typedef bool store_node_fn(void *ctx, const struct store_node *node);
+/* All there ever were in the logs of `view`, in order of log and number. */
+MUST_USE enum err store_nodes(struct store *store,
+                              const struct lists_view *view, store_node_fn *fn,
+                              void *ctx);
+
 /* ---- other nodes' logs ---- */
 
 /* A verified run of entries; made by sync, consumed by store_append(). */

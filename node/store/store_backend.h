@@ -75,7 +75,9 @@ struct list_row {
     uint32_t decided;
     uint32_t from;
     uint32_t until;
-    /* Of a correction or removal: the listing it is about. */
+    /* Of a correction or removal: the listing it is about. Of a decision about
+     * a node, whose subject is that of all (lists_nodes_key()): new parent,
+     * time and node; `list` is what is decided. */
     uint64_t target_origin;
     uint64_t target_incarnation;
     uint64_t target_number;

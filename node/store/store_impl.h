@@ -143,6 +143,7 @@ enum reason {
     REASON_REPLAYED = 23,
     REASON_LATE = 24,
     REASON_LISTING = 25,
+    REASON_NODE = 26,
     REASON_COUNT
 };
 enum entry_effect reason_effect(enum reason reason);
@@ -342,6 +343,8 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
 /* What an entry says about lists, as a row; number 0: nothing. */
 void lists_row(const struct log_slot *slot, uint64_t number,
                const struct slot *entry, struct list_row *out);
+/* Of the rows of decisions about nodes. */
+void lists_nodes_key(struct subject_key *out);
 /* Works the log's state into the batch, if it changed. */
 void lists_put(struct group *g, const struct touched *t);
 /* Makes it visible. heads.lock held. */

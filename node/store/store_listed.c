@@ -168,26 +168,26 @@ static void give(const struct gathered *g, store_listing_fn *fn, void *ctx)
     }
 }
 
+/* The rows about `q->subject`, into g. */
+static enum err read_rows(struct store *store, struct gathered *g)
+{
+    const struct listing_query *q = g->q;
+    struct errmsg why;
+    enum err err = q->now ? db_enter_now(store) : db_enter(store);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = store->backend->list_rows(store->db, atomic_load(&store->generation),
+                                    q->subject, q->now, gather, g, &why);
+    db_leave(store);
+    return read_failed(store, err == ERR_OK ? g->err : err, &why);
+}
+
 enum err store_listings(struct store *store, const struct listing_query *query,
                         store_listing_fn *fn, void *ctx, bool *met)
 {
     struct gathered g = {.q = query, .err = ERR_OK};
-    struct errmsg why;
-    if (met != NULL) {
-        *met = false;
-    }
-    if (query->view->n == 0) {
-        return ERR_OK;
-    }
-    enum err err = query->now ? db_enter_now(store) : db_enter(store);
-    if (err != ERR_OK) {
-        return err;
-    }
-    err =
-        store->backend->list_rows(store->db, atomic_load(&store->generation),
-                                  query->subject, query->now, gather, &g, &why);
-    db_leave(store);
-    err = err == ERR_OK ? g.err : err;
+    enum err err = query->view->n > 0 ? read_rows(store, &g) : ERR_OK;
     if (err == ERR_OK) {
         give(&g, fn, ctx);
     }
@@ -195,5 +195,32 @@ enum err store_listings(struct store *store, const struct listing_query *query,
         *met = g.met;
     }
     mem_free(g.rows);
-    return read_failed(store, err, &why);
+    return err;
+}
+
+/* ---- what is decided about nodes ---- */
+
+enum err store_nodes(struct store *store, const struct lists_view *view,
+                     store_node_fn *fn, void *ctx)
+{
+    struct subject_key key;
+    lists_nodes_key(&key);
+    const struct listing_query q = {.view = view, .subject = &key};
+    struct gathered g = {.q = &q, .err = ERR_OK};
+    enum err err = view->n > 0 ? read_rows(store, &g) : ERR_OK;
+    bool more = err == ERR_OK;
+    for (size_t i = 0; more && i < g.n; i++) {
+        const struct list_row *row = &g.rows[i].row;
+        more = fn(ctx, &(struct store_node){
+                           .log = g.rows[i].log->log,
+                           .number = row->number,
+                           .what = (uint8_t)row->list,
+                           .code = row->target_number,
+                           .parent = row->target_origin,
+                           .decided = row->decided,
+                           .at_ms = (int64_t)row->target_incarnation,
+                       });
+    }
+    mem_free(g.rows);
+    return err;
 }

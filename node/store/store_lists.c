@@ -6,6 +6,7 @@
 #include "credit/date.h"
 #include "credit/listing.h"
 #include "credit/package.h"
+#include "credit/registry.h"
 #include "ident/rootchain.h"
 #include "store/store_impl.h"
 
@@ -134,11 +135,38 @@ static void package_key(struct subject_key *out, const uint8_t *id)
     subject_key_org(out, SUBJECT_NONE, slice_of(id, PACKAGE_ID_LEN));
 }
 
+void lists_nodes_key(struct subject_key *out)
+{
+    subject_key_org(out, SUBJECT_NODE, slice_of(NULL, 0));
+}
+
+/* All nodes under one key: their state is read as a whole. */
+static void node_row(const struct log_slot *slot, uint64_t number,
+                     const struct entry *e, struct list_row *out)
+{
+    struct registry_decision d;
+    if (registry_take(e, slot->log.origin, &d) == ERR_OK) {
+        *out = (struct list_row){.log = slot->id,
+                                 .number = number,
+                                 .type = e->type,
+                                 .list = e->item,
+                                 .decided = d.decided,
+                                 .target_origin = d.parent,
+                                 .target_incarnation = (uint64_t)d.at_ms,
+                                 .target_number = d.code};
+        lists_nodes_key(&out->subject);
+    }
+}
+
 static void row_of(const struct log_slot *slot, uint64_t number,
                    const struct entry *e, struct list_row *out)
 {
     struct listing_facts f;
     *out = (struct list_row){.number = 0};
+    if (e->type == ENTRY_NODE) {
+        node_row(slot, number, e, out);
+        return;
+    }
     if (e->type == ENTRY_PACKAGE_END) {
         *out = (struct list_row){
             .log = slot->id, .number = number, .type = e->type};
@@ -403,8 +431,13 @@ static enum reason judge_content(const struct log_slot *slot,
                                  const struct entry *e, enum err decoded)
 {
     struct listing_facts f;
+    struct registry_decision d;
     if (decoded != ERR_OK) {
         return decoded == ERR_UNSUPPORTED ? REASON_FORMAT : REASON_MALFORMED;
+    }
+    if (e->type == ENTRY_NODE) {
+        return registry_take(e, slot->log.origin, &d) == ERR_OK ? REASON_NONE
+                                                                : REASON_NODE;
     }
     if (!listing_is_type(e->type)) {
         return REASON_TYPE;

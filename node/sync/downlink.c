@@ -72,7 +72,7 @@ static void take_place(struct downlink *down, struct inflow *in)
 static bool still_welcome(struct inflow *in, struct errmsg *why)
 {
     struct downlink *down = in->down;
-    uint64_t generation = trust_generation(down->env->trust);
+    uint64_t generation = admit_generation(down->env);
     if (atomic_load(&in->generation) == generation) {
         return true;
     }
@@ -91,12 +91,13 @@ static void on_open(struct rpc_stream *s, void *user)
     struct downlink *down = user;
     const struct principal *peer = rpc_stream_peer(s);
     struct errmsg why;
-    uint64_t generation = trust_generation(down->env->trust);
+    uint64_t generation = admit_generation(down->env);
     rpc_stream_set_user(s, NULL);
-    if (admit_child(down->env, peer, &why) != ERR_OK) {
+    enum err err = admit_child(down->env, peer, &why);
+    if (err != ERR_OK) {
         log_warn(down->env->log, "SYNC-DENIED", "peer=%s text=\"%s\"",
                  rpc_stream_address(s), why.text);
-        rpc_stream_finish(s, ERR_DENIED, why.text);
+        rpc_stream_finish(s, err, why.text);
         return;
     }
     struct inflow *in = MEM_NEW(struct inflow);
@@ -383,8 +384,7 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
     struct errmsg why;
     (void)s;
     if (in == NULL || !in->greeted || in->refused || in->roots.awaited != 0 ||
-        atomic_load(&in->generation) !=
-            trust_generation(in->down->env->trust) ||
+        atomic_load(&in->generation) != admit_generation(in->down->env) ||
         wire_get_child(message, &m, &why) != ERR_OK || m.kind != WIRE_SEGMENT) {
         return RPC_TAKE_BACK;
     }

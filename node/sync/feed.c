@@ -584,10 +584,11 @@ static void on_open(struct rpc_stream *s, void *user)
     struct errmsg why;
     const struct principal *peer = rpc_stream_peer(s);
     rpc_stream_set_user(s, NULL);
-    if (admit_child(feed->env, peer, &why) != ERR_OK) {
+    enum err err = admit_child(feed->env, peer, &why);
+    if (err != ERR_OK) {
         log_warn(feed->env->log, "FEED-DENIED", "peer=%s text=\"%s\"",
                  rpc_stream_address(s), why.text);
-        rpc_stream_finish(s, ERR_DENIED, why.text);
+        rpc_stream_finish(s, err, why.text);
         return;
     }
     struct reader_conn *conn = MEM_NEW(struct reader_conn);
@@ -740,8 +741,9 @@ void feed_recheck(struct feed *feed)
     struct errmsg why;
     struct reader_conn **list = all_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
-        if (admit_child(feed->env, &list[i]->peer, &why) != ERR_OK) {
-            end_stream(list[i], ERR_DENIED, why.text);
+        enum err err = admit_child(feed->env, &list[i]->peer, &why);
+        if (err != ERR_OK) {
+            end_stream(list[i], err, why.text);
         }
         conn_unref(list[i]);
     }

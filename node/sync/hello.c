@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "ident/rootchain.h"
 #include "sync/ancestry.h"
+#include "sync/roster.h"
 
 enum err admit_node(const struct sync_env *env, const struct principal *peer,
                     struct errmsg *why)
@@ -18,19 +19,31 @@ enum err admit_node(const struct sync_env *env, const struct principal *peer,
                        "the certificate of %012llu was revoked",
                        (unsigned long long)peer->code);
     }
-    return ERR_OK;
+    return roster_check(env->roster, peer->code, why);
 }
 
 enum err admit_child(const struct sync_env *env, const struct principal *peer,
                      struct errmsg *why)
 {
     enum err err = admit_node(env, peer, why);
+    uint64_t parent;
     if (err == ERR_OK && !env->is_child(env->ctx, peer)) {
-        return err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
-                       (unsigned long long)peer->code,
-                       (unsigned long long)env->self.code);
+        return roster_parent(env->roster, peer->code, &parent)
+                   ? err_set(why, ERR_MOVED,
+                             "%012llu moved to %012llu: set parent.address and "
+                             "parent.code there",
+                             (unsigned long long)peer->code,
+                             (unsigned long long)parent)
+                   : err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
+                             (unsigned long long)peer->code,
+                             (unsigned long long)env->self.code);
     }
     return err;
+}
+
+uint64_t admit_generation(const struct sync_env *env)
+{
+    return trust_generation(env->trust) + roster_generation(env->roster);
 }
 
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out)

@@ -11,11 +11,14 @@
 #define SYNC_ROOT "/creditnode.federation.v1.Federation/Root"
 
 /* Is this peer a node that was not revoked, and for the second one a child of
- * this node? ERR_DENIED names the reason. */
+ * this node? ERR_DENIED names the reason; ERR_MOVED: and the parent that it has
+ * now. */
 MUST_USE enum err admit_node(const struct sync_env *env,
                              const struct principal *peer, struct errmsg *why);
 MUST_USE enum err admit_child(const struct sync_env *env,
                               const struct principal *peer, struct errmsg *why);
+/* Another number whenever the answers may have changed. */
+uint64_t admit_generation(const struct sync_env *env);
 /* A child's Hello if `window` is 0, else a parent's with sealing chains: its
  * own and, but for the farthest, those of its ancestors. */
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out);

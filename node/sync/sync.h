@@ -16,6 +16,7 @@
 
 /* What both directions share; all borrowed, all outlive them. */
 struct rootchain;
+struct roster;
 struct sync_env {
     struct store *store;
     struct rpc *rpc;
@@ -29,6 +30,7 @@ struct sync_env {
     struct principal self;
     struct rootchain *roots;
     struct fresh *fresh;       /* how old the lists are */
+    struct roster *roster;     /* who is shut out; NULL: nobody */
     struct receipts *receipts; /* who holds them; NULL: nobody keeps account */
     const char *version;       /* of the program */
     struct ancestry *ancestry;
@@ -38,6 +40,9 @@ struct sync_env {
     bool (*entitled)(void *ctx, uint64_t origin, uint64_t peer);
     /* True if `peer` is a child of this node. */
     bool (*is_child)(void *ctx, const struct principal *peer);
+    /* Directives about nodes changed who may call: open calls are to be looked
+     * at again (…_recheck()). A worker. */
+    void (*roster_changed)(void *ctx);
     /* Told which logs are known to have got further above; may be NULL. Hands
      * them to downlink_above_changed(). Any thread, must not block. */
     void (*above_changed)(void *ctx, const struct log_id *logs, size_t n);
@@ -52,6 +57,18 @@ struct sync_env {
 struct ancestry;
 struct ancestry *ancestry_new(void);
 void ancestry_free(struct ancestry **ancestry);
+
+/* Which nodes are shut out and whose child a node is, by the directives in
+ * force; follows the store. After roster_stop() roster_changed is not called
+ * any more. */
+struct roster *roster_new(const struct sync_env *env);
+void roster_stop(struct roster *roster);
+void roster_free(struct roster **roster);
+/* Has a directive moved the node to another parent? */
+bool roster_parent(struct roster *roster, uint64_t code, uint64_t *parent);
+/* The decisions that hold, by node. `fn` must not block; false ends it. */
+typedef bool roster_fn(void *ctx, const struct store_node *decision);
+void roster_each(struct roster *roster, roster_fn *fn, void *ctx);
 
 /* ---- up ---- */
 
@@ -107,7 +124,8 @@ MUST_USE enum err uplink_start(struct uplink **out, const struct sync_env *env,
 void uplink_stop(struct uplink **uplink);
 /* New certificates or parent address: connect anew. */
 void uplink_reconnect(struct uplink *uplink);
-/* After trust_reload(): lets go of a parent whose certificate was revoked. */
+/* After trust_reload() or roster_changed: lets go of a parent that was
+ * revoked. */
 void uplink_recheck(struct uplink *uplink);
 /* A version of the root document was added: the parent gets it. Any thread,
  * does not block. */
@@ -162,7 +180,8 @@ void downlink_above_changed(struct downlink *downlink,
 void downlink_greet_again(struct downlink *downlink);
 /* A version of the root document was added: the children get it. */
 void downlink_root_changed(struct downlink *downlink);
-/* After trust_reload(): ends the streams of revoked children, by name. */
+/* After trust_reload() or roster_changed: ends the streams of those that are no
+ * children any more, by name. */
 void downlink_recheck(struct downlink *downlink);
 
 struct rpc_channel *uplink_channel(struct uplink *uplink);
@@ -201,7 +220,7 @@ void feed_free(struct feed **feed);
 /* A newer head came from above, without entries: the children get it. Any
  * thread, does not block. */
 void feed_head_came(struct feed *feed);
-/* After trust_reload(): ends the streams of revoked children, by name. */
+/* As downlink_recheck(). */
 void feed_recheck(struct feed *feed);
 /* What one child holds of one log. */
 struct feed_status {

@@ -4,11 +4,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sync/roster.h"
 #include "sync/uplink_impl.h"
 
 enum {
     DIALING_MS = 10000,
     STOPPED_RETRY_MS = 600000,
+    RECHECK_MS = 1000,
     REWRAP_MS = 3600000,
     PACE_MS = 20, /* docs/decisions/0008-forwarding.md */
 };
@@ -457,13 +459,23 @@ void uplink_root_changed(struct uplink *up)
 void uplink_recheck(struct uplink *up)
 {
     (void)pthread_mutex_lock(&up->lock);
-    bool revoked = up->conn != NULL &&
-                   trust_is_revoked(up->env->trust, up->parent_fingerprint);
+    struct errmsg why = {"the parent's certificate was revoked"};
+    bool revoked =
+        up->conn != NULL &&
+        (trust_is_revoked(up->env->trust, up->parent_fingerprint) ||
+         roster_check(up->env->roster, up->conf.parent_code, &why) != ERR_OK);
+    struct send_totals totals;
+    send_totals(&up->send, &totals);
     (void)pthread_mutex_unlock(&up->lock);
+    if (totals.stopped_logs > 0) {
+        /* Their origins may have come back below this node; the parent, which
+         * heard it first, is to have seen to it. */
+        ticker_at(up->retry, clock_mono_ms() + RECHECK_MS);
+    }
     if (revoked) {
-        note_failure(up, "the parent's certificate was revoked");
-        log_warn(up->env->log, "SYNC-DENIED",
-                 "parent=%s text=\"its certificate was revoked\"", up->target);
+        note_failure(up, why.text);
+        log_warn(up->env->log, "SYNC-DENIED", "parent=%s text=\"%s\"",
+                 up->target, why.text);
         uplink_reconnect(up);
     }
 }

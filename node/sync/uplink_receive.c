@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sync/ancestry.h"
+#include "sync/roster.h"
 #include "sync/uplink_impl.h"
 
 enum {
@@ -181,6 +182,9 @@ static enum err check_hello(struct conn *conn, const struct wire_hello *hello,
     const struct sync_env *env = conn->up->env;
     const struct principal *peer = rpc_stream_peer(conn->stream);
     enum err err = hello_check(env, hello, peer, why);
+    if (err == ERR_OK) {
+        err = roster_check(env->roster, peer->code, why);
+    }
     return err != ERR_OK || conn->greeted
                ? err
                : roots_greeted(&conn->roots, env, peer, hello, has, why);

@@ -885,6 +885,67 @@ static void an_issuer_that_lost_commits_signs_no_second_history(void **state)
     shell("rm -rf a.damaged-*");
 }
 
+/* ---- about nodes ---- */
+
+struct decided {
+    size_t n;
+    struct store_node at[8];
+};
+
+static bool on_node(void *ctx, const struct store_node *node)
+{
+    struct decided *d = ctx;
+    assert_true(d->n < ARRAY_LEN(d->at));
+    d->at[d->n++] = *node;
+    return true;
+}
+
+static struct decided decided_at(struct node *n)
+{
+    struct decided d = {.n = 0};
+    struct lists_view view;
+    lists_view_take(n->store, &view);
+    assert_ok(store_nodes(n->store, &view, on_node, &d));
+    lists_view_fini(&view);
+    return d;
+}
+
+static void decisions_about_nodes_are_kept(void **state)
+{
+    const struct registry_decision revoked = {.what = REGISTRY_REVOKED,
+                                              .code = VILLAGE,
+                                              .decided = TODAY,
+                                              .at_ms = 1772000000000,
+                                              .reason = slice_str("示例")};
+    struct registry_decision outside = revoked;
+    struct node n;
+    (void)state;
+    outside.code = TOWNSHIP; /* itself */
+    start(&n, TOWNSHIP, "nodes");
+    const struct decision decisions[] = {{.node = &revoked},
+                                         {.node = &outside}};
+    struct published p = decide(&n, decisions, 2);
+    for (int i = 0; i < 3; i++) {
+        struct decided d = decided_at(&n);
+        assert_int_equal(d.n, 1);
+        assert_int_equal(d.at[0].code, VILLAGE);
+        assert_int_equal(d.at[0].what, REGISTRY_REVOKED);
+        assert_int_equal(d.at[0].number, p.first + 1);
+        assert_int_equal(d.at[0].decided, TODAY);
+        assert_int_equal(d.at[0].at_ms, 1772000000000);
+        assert_int_equal(d.at[0].log.origin, TOWNSHIP);
+        if (i == 0) {
+            node_restart(&n);
+        } else {
+            assert_ok(store_reindex(n.store, NULL, NULL, NULL));
+        }
+    }
+    struct store_stats stats;
+    store_stats(n.store, &stats);
+    assert_int_equal(stats.issues, 1); /* the one about itself */
+    node_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -908,6 +969,7 @@ int main(void)
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
         cmocka_unit_test(a_start_judges_by_the_newest_document),
         cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
+        cmocka_unit_test(decisions_about_nodes_are_kept),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

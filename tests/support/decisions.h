@@ -8,6 +8,7 @@
 #include "credit/date.h"
 #include "credit/listing.h"
 #include "credit/package.h"
+#include "credit/registry.h"
 #include "ident/rootchain.h"
 
 #define SUBJECT_A "91340000000000001X"
@@ -22,6 +23,7 @@ struct decision {
     uint32_t until;
     const char *reason;
     struct listing_place target;
+    const struct registry_decision *node; /* instead of all above */
 };
 
 static inline void decision_put(struct buf *out, const struct decision *d)
@@ -30,6 +32,12 @@ static inline void decision_put(struct buf *out, const struct decision *d)
     struct entry e;
     struct buf room = BUF_INIT;
     uint8_t type = d->type != 0 ? d->type : ENTRY_LISTING;
+    if (d->node != NULL) {
+        registry_to_entry(d->node, &room, &e);
+        entry_encode(&e, out);
+        buf_fini(&room);
+        return;
+    }
     record_init(&r, catalogue_item(type == ENTRY_REMOVAL ? ITEM_REMOVAL
                                                          : ITEM_LISTING));
     record_set(&r, FIELD_USCC, slice_str(d->subject));

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "credit/listing.h"
 #include "credit/package.h"
+#include "credit/registry.h"
 #include "fuzz/fuzz.h"
 
 static void check_entry(struct slice bytes)
@@ -19,6 +20,11 @@ static void check_entry(struct slice bytes)
         FUZZ_CHECK(listing_is_type(f.type) && f.list != 0);
         FUZZ_CHECK((f.type == ENTRY_LISTING) == (f.target.number == 0));
         (void)!(listing_values(&e, &r) == ERR_OK);
+    }
+    struct registry_decision d;
+    if (registry_take(&e, 0, &d) == ERR_OK) {
+        FUZZ_CHECK(d.what >= REGISTRY_REVOKED && d.what <= REGISTRY_PARENT);
+        FUZZ_CHECK(d.reason.len >= 1 && d.reason.len <= REGISTRY_REASON_MAX);
     }
     if (package_begin_decode(&e, &head) == ERR_OK) {
         FUZZ_CHECK(head.entries >= 1 && head.entries <= PACKAGE_ENTRIES_MAX);

@@ -1,0 +1,220 @@
+/* What the node has of directives: its lists, decisions about nodes, and
+ * whether subjects are listed. */
+#include "cli_lists.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/admin.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { EXIT_LISTED = 3, SUBJECTS_MAX = 4 << 20 };
+
+/* ---- lists ---- */
+
+static const char *freshness(const char *state, bool english)
+{
+    static const struct {
+        const char *state;
+        const char *zh;
+        const char *en;
+    } words[] = {{"fresh", "最新", "fresh"},
+                 {"stale", "陈旧", "stale"},
+                 {"clock", "时钟不符", "clock: unproven"}};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(words[i].state, state) == 0) {
+            return english ? words[i].en : words[i].zh;
+        }
+    }
+    return state;
+}
+
+static void print_lists(json_t *lists, bool english)
+{
+    static const char *const en[] = {"issuer", "log", "position", "freshness",
+                                     "age"};
+    static const char *const zh[] = {"发布节点", "日志", "位置", "时效",
+                                     "距今"};
+    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
+    size_t i;
+    json_t *row;
+    json_array_foreach(lists, i, row)
+    {
+        char position[24];
+        char age[32] = "-";
+        (void)snprintf(
+            position, sizeof position, "%lld",
+            (long long)json_integer_value(json_object_get(row, "position")));
+        if (json_integer_value(json_object_get(row, "signed_ms")) != 0) {
+            (void)snprintf(
+                age, sizeof age, "%.1f s",
+                (double)json_integer_value(json_object_get(row, "age_ms")) /
+                    1000.0);
+        }
+        const char *cells[] = {
+            cli_text(row, "issuer"), cli_text(row, "log"), position,
+            freshness(cli_text(row, "freshness"), english), age};
+        cli_table_row(t, cells);
+    }
+    cli_table_print(t);
+    cli_table_free(&t);
+}
+
+int cli_lists(const struct cli_options *o)
+{
+    json_t *result =
+        cli_call(o, json_pack("{s:s}", "cmd", "directive-lists"), NULL, NULL);
+    if (result == NULL) {
+        return EXIT_FAILED;
+    }
+    if (o->json) {
+        (void)json_object_del(result, "type");
+        return cli_print_json(result);
+    }
+    print_lists(json_object_get(result, "lists"), o->english);
+    json_decref(result);
+    return EXIT_OK;
+}
+
+/* ---- decisions about nodes ---- */
+
+static void print_nodes(json_t *rows, bool english)
+{
+    static const char *const en[] = {"node", "", "decided by", "on", "reason"};
+    static const char *const zh[] = {"节点", "", "决定机关", "日期", "理由"};
+    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        char what[48];
+        bool moved = strcmp(cli_text(row, "what"), "parent") == 0;
+        (void)snprintf(what, sizeof what, "%s%s",
+                       moved     ? english ? "moved to " : "改属 "
+                       : english ? "revoked"
+                                 : "撤销",
+                       cli_text(row, "parent"));
+        const char *cells[] = {
+            cli_text(row, "code"), what, cli_text(row, "issuer"),
+            cli_text(row, "decided"), cli_text(row, "reason")};
+        cli_table_row(t, cells);
+    }
+    cli_table_print(t);
+    cli_table_free(&t);
+}
+
+int cli_nodes(const struct cli_options *o)
+{
+    json_t *result =
+        cli_call(o, json_pack("{s:s}", "cmd", "directive-nodes"), NULL, NULL);
+    if (result == NULL) {
+        return EXIT_FAILED;
+    }
+    if (o->json) {
+        (void)json_object_del(result, "type");
+        return cli_print_json(result);
+    }
+    print_nodes(json_object_get(result, "nodes"), o->english);
+    json_decref(result);
+    return EXIT_OK;
+}
+
+/* ---- check ---- */
+
+static bool print_hit(void *ctx, json_t *row)
+{
+    const struct cli_options *o = ctx;
+    size_t i;
+    json_t *l;
+    if (json_object_get(row, "error") != NULL) {
+        (void)fprintf(
+            stderr,
+            o->english ? "  line %lld: %s: %s\n" : "  第 %lld 行：%s：%s\n",
+            (long long)json_integer_value(json_object_get(row, "line")),
+            cli_text(row, "subject"), cli_text(row, "error"));
+        return true;
+    }
+    json_array_foreach(json_object_get(row, "listings"), i, l)
+    {
+        (void)printf(
+            "%s  %s  %s  %s#%lld\n", cli_text(row, "subject"),
+            cli_text(l, "colour"),
+            cli_text(l, o->english ? "label_en" : "label"), cli_text(l, "log"),
+            (long long)json_integer_value(json_object_get(l, "number")));
+    }
+    return true;
+}
+
+static bool keep_hit(void *ctx, json_t *row)
+{
+    (void)json_array_append(ctx, row);
+    return true;
+}
+
+static int print_check(const struct cli_options *o, json_t *result,
+                       json_t *hits)
+{
+    json_int_t listed = json_integer_value(json_object_get(result, "listed"));
+    json_int_t invalid = json_integer_value(json_object_get(result, "invalid"));
+    if (o->json) {
+        (void)json_object_del(result, "type");
+        (void)json_object_set_new(result, "hits", hits);
+        (void)cli_print_json(result);
+    } else {
+        (void)printf(
+            o->english ? "%lld lines: %lld listed, %lld no credit code\n"
+                       : "%lld 行：%lld 个在名单上，%lld 行不是信用代码\n",
+            (long long)json_integer_value(json_object_get(result, "lines")),
+            (long long)listed, (long long)invalid);
+        print_lists(json_object_get(result, "lists"), o->english);
+        json_decref(result);
+        json_decref(hits);
+    }
+    return listed > 0 ? EXIT_LISTED : EXIT_OK;
+}
+
+static int check_file(struct cli_options *o, struct slice subjects)
+{
+    struct admin_client *client = NULL;
+    json_t *result = NULL;
+    int rc = cli_open(o, &client);
+    if (rc != EXIT_OK) {
+        return rc;
+    }
+    json_t *hits = json_array();
+    if (cli_send_file(client, json_pack("{s:s}", "cmd", "check"), subjects)) {
+        result = o->json ? cli_read_result(client, keep_hit, hits)
+                         : cli_read_result(client, print_hit, o);
+    }
+    admin_disconnect(&client);
+    if (result == NULL) {
+        json_decref(hits);
+        return EXIT_FAILED;
+    }
+    return print_check(o, result, hits);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    static const struct option longs[] = {CLI_LONG, {NULL, 0, NULL, 0}};
+    struct cli_options o = {.english = cli_english()};
+    struct buf subjects = BUF_INIT;
+    struct errmsg why;
+    int opt;
+    while ((opt = getopt_long(argc, argv, CLI_SHORT, longs, NULL)) != -1) {
+        if (!cli_common(opt, &o)) {
+            return cli_usage("check", "wrong option or value");
+        }
+    }
+    if (optind + 1 != argc) {
+        return cli_usage("check", "name one file with a credit code a line");
+    }
+    if (file_read(argv[optind], SUBJECTS_MAX, &subjects, &why) != ERR_OK) {
+        return cli_fail("%s", why.text);
+    }
+    int rc = check_file(&o, buf_slice(&subjects));
+    buf_fini(&subjects);
+    return rc;
+}

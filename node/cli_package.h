@@ -1,0 +1,16 @@
+/* cli_package.h - a package of directives as a file and on the terminal
+ * (private to node/). */
+#ifndef NODE_CLI_PACKAGE_H
+#define NODE_CLI_PACKAGE_H
+
+#include "cli.h"
+#include "credit/package.h"
+
+/* Both return an exit status, and say what is wrong. */
+int cli_package_load(const char *path, struct package **out);
+int cli_package_store(const char *path, const struct package *package);
+void cli_package_print(const struct package *p, bool english);
+/* As the options say: for people, or as JSON. */
+int cli_package_show(const struct cli_options *o, const struct package *p);
+
+#endif

@@ -1,0 +1,93 @@
+#include "credit/registry.h"
+
+#include "base/pb.h"
+#include "base/str.h"
+#include "credit/date.h"
+#include "credit/division.h"
+#include "ident/ident.h"
+
+enum { BODY_PARENT = 1, BODY_REASON = 2 };
+
+static const uint64_t code_max = UINT64_C(999999999999);
+
+const char *registry_what_name(enum registry_what what)
+{
+    static const char *const names[] = {"", "revoked", "restored", "parent"};
+    return names[what];
+}
+
+const char *registry_fault(const struct registry_decision *d, uint64_t issuer)
+{
+    if (!division_is_below(d->code, issuer)) {
+        return "the node is not below this one";
+    }
+    if (d->reason.len == 0 || d->reason.len > REGISTRY_REASON_MAX ||
+        !str_utf8_valid(d->reason)) {
+        return "the reason must be 1 to 500 bytes of UTF-8";
+    }
+    if (!date_is_valid(d->decided)) {
+        return "the day of the decision must be a date";
+    }
+    if (d->what != REGISTRY_PARENT) {
+        return d->parent == 0 ? NULL : "a parent is named where none is needed";
+    }
+    if (d->parent == d->code || division_is_below(d->parent, d->code)) {
+        return "a node cannot be the child of itself or of one below it";
+    }
+    return d->parent == issuer || division_is_below(d->parent, issuer)
+               ? NULL
+               : "the new parent is not below this node";
+}
+
+void registry_to_entry(const struct registry_decision *d, struct buf *room,
+                       struct entry *out)
+{
+    char code[CODE_LEN + 1];
+    (void)buf_reserve(room, CODE_LEN + REGISTRY_REASON_MAX + 32);
+    size_t at = room->len;
+    code_format(d->code, code);
+    buf_put(room, code, CODE_LEN);
+    pb_put_u64(room, BODY_PARENT, d->parent);
+    pb_put_bytes(room, BODY_REASON, d->reason);
+    *out = (struct entry){
+        .type = ENTRY_NODE,
+        .disclosure = DISCLOSURE_PUBLIC,
+        .subject_kind = SUBJECT_NODE,
+        .item = (uint16_t)d->what,
+        .entered_at_ms = d->at_ms,
+        .version = 1,
+        .decided = d->decided,
+        .subject = slice_of(room->data + at, CODE_LEN),
+        .body = slice_of(room->data + at + CODE_LEN, room->len - at - CODE_LEN),
+    };
+}
+
+static bool take_body(struct slice body, struct registry_decision *out)
+{
+    struct reader r = reader_of(body);
+    struct pb_field f;
+    while (pb_next(&r, &f)) {
+        if (f.number == BODY_PARENT && f.type == PB_VARINT) {
+            out->parent = f.value;
+        } else if (f.number == BODY_REASON && f.type == PB_BYTES) {
+            out->reason = f.bytes;
+        }
+    }
+    return !r.bad && out->parent <= code_max;
+}
+
+enum err registry_take(const struct entry *e, uint64_t issuer,
+                       struct registry_decision *out)
+{
+    *out = (struct registry_decision){.decided = e->decided,
+                                      .at_ms = e->entered_at_ms};
+    if (e->type != ENTRY_NODE || e->subject_kind != SUBJECT_NODE ||
+        e->flags != 0 || e->subject.len != CODE_LEN ||
+        !str_u64(e->subject, &out->code) || e->item < REGISTRY_REVOKED ||
+        e->item > REGISTRY_PARENT || e->entered_at_ms < 0 ||
+        !take_body(e->body, out)) {
+        return ERR_INVALID;
+    }
+    out->what = (enum registry_what)e->item;
+    return registry_fault(out, issuer) == NULL ? ERR_OK : ERR_INVALID;
+}

@@ -1,0 +1,33 @@
+/* roster.h - which nodes are shut out, and whose child a node is, by the
+ * directives in force here (private to sync but for what sync.h says).
+ *
+ * A revocation holds until the same issuer, or one above it, restores the node
+ * later. Of several parents the one decided last counts. In one log the later
+ * entry is the later decision, between logs the time of preparing tells.
+ *
+ * Threads: any. Every function allows NULL for `roster`. */
+#ifndef SYNC_ROSTER_H
+#define SYNC_ROSTER_H
+
+#include "sync/sync.h"
+
+/* Another number whenever something changed. */
+uint64_t roster_generation(struct roster *roster);
+/* ERR_OK, or ERR_DENIED: it was revoked; by whom, when, by which directive. */
+MUST_USE enum err roster_check(struct roster *roster, uint64_t code,
+                               struct errmsg *why);
+
+/* ---- the judgement; pure ---- */
+
+struct roster_node {
+    uint64_t code;
+    bool is_revoked;
+    bool is_moved;
+    struct store_node revoked; /* the decision that holds */
+    struct store_node moved;
+};
+/* Sorted by code; owned, one for each node of which anything was decided. */
+struct roster_node *roster_judge(const struct store_node *decisions, size_t n,
+                                 size_t *out_n);
+
+#endif

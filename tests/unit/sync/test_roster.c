@@ -1,0 +1,121 @@
+/* Of many decisions about nodes: which ones hold. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "credit/registry.h"
+#include "sync/roster.h"
+
+#define PROVINCE 340000000000ull
+#define COUNTY 341821000000ull
+#define TOWN 341821100000ull
+#define VILLAGE 341821100201ull
+
+static struct store_node decision(uint64_t issuer, uint64_t number,
+                                  enum registry_what what, int64_t at_ms)
+{
+    return (struct store_node){.log = {issuer, 7, LOG_DIRECTIVES},
+                               .number = number,
+                               .what = (uint8_t)what,
+                               .code = VILLAGE,
+                               .at_ms = at_ms};
+}
+
+/* Of one node. */
+static struct roster_node judge(const struct store_node *all, size_t n)
+{
+    size_t nodes_n;
+    struct roster_node *nodes = roster_judge(all, n, &nodes_n);
+    assert_int_equal(nodes_n, 1);
+    struct roster_node node = nodes[0];
+    mem_free(nodes);
+    return node;
+}
+
+static void in_one_log_the_later_entry_counts(void **state)
+{
+    /* The times are wrong; the numbers are not. */
+    const struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_RESTORED, 1000),
+        decision(COUNTY, 9, REGISTRY_REVOKED, 500),
+        decision(COUNTY, 2, REGISTRY_REVOKED, 2000),
+    };
+    (void)state;
+    assert_true(judge(all, 3).is_revoked);
+    assert_int_equal(judge(all, 3).revoked.number, 9);
+    assert_false(judge(&all[0], 1).is_revoked);
+    const struct store_node lifted[] = {all[2], all[0]};
+    assert_false(judge(lifted, 2).is_revoked);
+}
+
+static void one_above_lifts_one_below_does_not(void **state)
+{
+    struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_REVOKED, 1000),
+        decision(PROVINCE, 3, REGISTRY_RESTORED, 2000),
+    };
+    (void)state;
+    assert_false(judge(all, 2).is_revoked);
+    all[1].at_ms = 999; /* it was restored before */
+    assert_true(judge(all, 2).is_revoked);
+    const struct store_node other[] = {
+        decision(PROVINCE, 3, REGISTRY_REVOKED, 1000),
+        decision(COUNTY, 5, REGISTRY_RESTORED, 2000),
+    };
+    assert_true(judge(other, 2).is_revoked);
+    assert_int_equal(judge(other, 2).revoked.log.origin, PROVINCE);
+}
+
+static void the_last_parent_counts(void **state)
+{
+    struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_PARENT, 1000),
+        decision(PROVINCE, 3, REGISTRY_PARENT, 2000),
+        decision(PROVINCE, 2, REGISTRY_PARENT, 3000),
+    };
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        all[i].parent = TOWN + i;
+    }
+    struct roster_node node = judge(all, 3);
+    assert_true(node.is_moved && !node.is_revoked);
+    assert_int_equal(node.moved.parent, TOWN + 1);
+}
+
+static void each_node_for_itself(void **state)
+{
+    struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_REVOKED, 1000),
+        decision(COUNTY, 6, REGISTRY_RESTORED, 2000),
+        decision(COUNTY, 7, REGISTRY_REVOKED, 3000),
+    };
+    size_t n;
+    (void)state;
+    all[0].code = TOWN;
+    all[1].code = VILLAGE;
+    all[2].code = VILLAGE + 1;
+    struct roster_node *nodes = roster_judge(all, 3, &n);
+    assert_int_equal(n, 3);
+    assert_true(nodes[0].code == TOWN && nodes[0].is_revoked);
+    assert_true(nodes[1].code == VILLAGE && !nodes[1].is_revoked);
+    assert_true(nodes[2].code == VILLAGE + 1 && nodes[2].is_revoked);
+    mem_free(nodes);
+    assert_null(roster_judge(NULL, 0, &n));
+    assert_int_equal(n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_one_log_the_later_entry_counts),
+        cmocka_unit_test(one_above_lifts_one_below_does_not),
+        cmocka_unit_test(the_last_parent_counts),
+        cmocka_unit_test(each_node_for_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
