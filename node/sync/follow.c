@@ -10,14 +10,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "credit/listing.h"
-#include "ident/rootchain.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
+#include "sync/intake.h"
 #include "sync/link.h"
-#include "sync/logmap.h"
 #include "sync/receipts.h"
-#include "sync/recv.h"
-#include "sync/source.h"
 #include "sync/ticker.h"
 
 enum {
@@ -26,18 +23,10 @@ enum {
     STALLED_MS = 10000,
 };
 
-/* One log on one connection; callbacks only. */
-struct followed {
-    struct log_id log; /* first: see logmap.h */
-    struct recv_log *recv;
-    bool stopped;
-    bool behind_said;
-};
-
 struct line {
     struct follow *follow;
     bool greeted;              /* callbacks only */
-    struct logmap logs;        /* callbacks only */
+    struct intake *intake;     /* callbacks only */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
     unsigned pending;          /* follow.lock: appends under way */
@@ -48,7 +37,6 @@ struct follow {
     struct follow_conf conf;
     struct rpc_channel *channel;
     struct feed *feed;
-    struct recv *recv; /* callbacks of one line at a time */
     struct ticker *ticker;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t idle;
@@ -169,12 +157,11 @@ static bool send_receipt(void *ctx, struct buf *message)
 
 /* ---- logs ---- */
 
-static void stop_log(struct line *line, struct followed *l, const char *id,
-                     const struct refusal *refusal)
+static void stop_log(struct line *line, const struct log_id *log,
+                     const char *id, const struct refusal *refusal)
 {
     struct follow *f = line->follow;
     struct buf message = BUF_INIT;
-    l->stopped = true;
     log_warn(f->env->log, id, "parent=%012llu text=\"%s\"",
              (unsigned long long)f->conf.parent_code, refusal->text);
     (void)pthread_mutex_lock(&f->lock);
@@ -183,112 +170,21 @@ static void stop_log(struct line *line, struct followed *l, const char *id,
                    "%.255s", refusal->text);
     (void)pthread_mutex_unlock(&f->lock);
     wire_put_stop(&message,
-                  &(struct wire_stop){.log = l->log,
+                  &(struct wire_stop){.log = *log,
                                       .number = refusal->number,
                                       .reason = slice_str(refusal->text)});
     send_or_drop(line, &message);
 }
 
-static void stop_text(struct line *line, struct followed *l, uint64_t number,
-                      const char *text)
-{
-    struct refusal refusal = {.number = number};
-    char log[LOG_ID_TEXT_MAX];
-    log_id_format(&l->log, log);
-    (void)snprintf(refusal.text, sizeof refusal.text, "log %s: %.400s", log,
-                   text);
-    stop_log(line, l, "FOLLOW-REFUSED", &refusal);
-}
-
-/* Does any version of the root document let it issue? */
-static bool is_issuer(const struct sync_env *env, uint64_t code)
-{
-    const struct rootdoc *doc;
-    for (uint64_t v = 1; (doc = rootchain_at(env->roots, v)) != NULL; v++) {
-        if (rootdoc_find_issuer(doc, code) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Why the parent may not send the log; NULL: it may. */
-static const char *not_entitled(const struct sync_env *env,
-                                const struct log_id *log)
-{
-    if (log->kind != LOG_DIRECTIVES) {
-        return "only directives come down";
-    }
-    if (log->origin == env->self.code) {
-        return "it is this node's own";
-    }
-    if (!listing_counts_at(log->origin, env->self.code)) {
-        return "its issuer is no authority above this node";
-    }
-    return is_issuer(env, log->origin)
-               ? NULL
-               : "the root document names no deciders for its issuer";
-}
-
-static enum err load(const struct sync_env *env, struct followed *l,
-                     struct errmsg *why)
-{
-    struct store_head head;
-    struct buf note = BUF_INIT;
-    struct buf chain = BUF_INIT;
-    l->recv = recv_log_new(&l->log);
-    enum err err = source_head(env->store, trust_federation(env->trust),
-                               &l->log, &head, &note, &chain);
-    if (err == ERR_OK && head.state == LOG_FORKED) {
-        err = err_set(why, ERR_FORKED, "forked: it goes no further");
-    } else if (err == ERR_OK) {
-        err = recv_log_load(l->recv, env->trust, &head, buf_slice(&note),
-                            buf_slice(&chain), why);
-    } else if (err != ERR_NOT_FOUND) {
-        err = err_set(why, err, "its head cannot be read");
-    }
-    buf_fini(&note);
-    buf_fini(&chain);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
 /* The log, ready to take what comes; NULL: refused, now or before. */
-static struct followed *log_of(struct line *line, const struct log_id *log)
+static struct intake_log *log_of(struct line *line, const struct log_id *log)
 {
-    const struct sync_env *env = line->follow->env;
-    struct followed *l = logmap_find(&line->logs, log);
-    if (l != NULL) {
-        return l->stopped ? NULL : l;
-    }
-    if (line->logs.count >= LISTS_LOGS_MAX) {
-        give_up(line, ERR_TOO_LARGE, "more directives logs than are taken");
-        return NULL;
-    }
-    l = MEM_NEW(struct followed);
-    l->log = *log;
-    logmap_insert(&line->logs, l);
-    struct errmsg why;
-    const char *denied = not_entitled(env, log);
-    if (denied == NULL && load(env, l, &why) != ERR_OK) {
-        denied = why.text;
-    }
-    if (denied != NULL) {
-        stop_text(line, l, 0, denied);
-        return NULL;
+    struct refusal refusal;
+    struct intake_log *l = intake_log(line->intake, log, &refusal);
+    if (l == NULL && refusal.text[0] != 0) {
+        stop_log(line, log, "FOLLOW-REFUSED", &refusal);
     }
     return l;
-}
-
-static void fork_log(struct line *line, struct followed *l, struct slice note,
-                     const struct refusal *refusal)
-{
-    const struct sync_env *env = line->follow->env;
-    enum err err = store_mark_forked(env->store, &l->log, note, refusal->text);
-    if (err != ERR_OK) {
-        log_error(env->log, "FOLLOW-FORK", "err=%s text=\"%s\"", err_name(err),
-                  refusal->text);
-    }
-    stop_log(line, l, "FOLLOW-FORKED", refusal);
 }
 
 /* ---- segments ---- */
@@ -362,37 +258,29 @@ static void append(struct line *line, struct segment *seg)
 
 static void on_segment(struct line *line, const struct wire_segment *m)
 {
-    struct follow *f = line->follow;
-    struct followed *l = log_of(line, &m->log);
-    struct store_head head;
-    struct tree_view view;
-    struct segment *seg = NULL;
+    struct intake_log *l = log_of(line, &m->log);
+    struct segment *seg;
     struct refusal refusal;
+    uint64_t held;
     if (l == NULL) {
         return;
     }
-    bool there = store_head(f->env->store, &l->log, &head) == ERR_OK;
-    if (there) {
-        view = store_view(f->env->store, &head);
-    }
-    enum err err = recv_segment(f->recv, l->recv, m, there ? &view : NULL,
-                                clock_wall_ms(), &seg, &refusal);
-    if (err != ERR_OK && refusal.disagree) {
-        fork_log(line, l, m->note.len > 0 ? m->note : buf_slice(&l->recv->note),
+    enum err err = intake_segment(line->intake, l, m, &seg, &held, &refusal);
+    if (err != ERR_OK) {
+        stop_log(line, &l->log,
+                 refusal.disagree ? "FOLLOW-FORKED" : "FOLLOW-REFUSED",
                  &refusal);
-    } else if (err != ERR_OK) {
-        stop_log(line, l, "FOLLOW-REFUSED", &refusal);
     } else if (seg != NULL) {
         append(line, seg);
     } else {
-        say_held(line, &l->log, there ? head.frontier.size : 0);
+        say_held(line, &l->log, held);
     }
 }
 
 /* ---- heads ---- */
 
 /* The newest head here goes to the parent. */
-static void say_head(struct line *line, const struct followed *l)
+static void say_head(struct line *line, const struct intake_log *l)
 {
     struct buf message = BUF_INIT;
     wire_put_follower_evidence(
@@ -404,15 +292,15 @@ static void say_head(struct line *line, const struct followed *l)
 
 /* The parent's newest head is older than ours: it was put back, or withholds.
  * What is held here stays, and it is told what it lacks. */
-static void parent_is_behind(struct line *line, struct followed *l,
+static void parent_is_behind(struct line *line, struct intake_log *l,
                              uint64_t size)
 {
     struct follow *f = line->follow;
     char log[LOG_ID_TEXT_MAX];
-    if (l->behind_said) {
+    if (l->behind) {
         return;
     }
-    l->behind_said = true;
+    l->behind = true;
     log_id_format(&l->log, log);
     log_warn(f->env->log, "FOLLOW-ROLLBACK",
              "log=%s parent=%012llu offered=%llu held=%llu effect=\"what is "
@@ -426,42 +314,42 @@ static void parent_is_behind(struct line *line, struct followed *l,
     say_head(line, l);
 }
 
-/* The other one is told too, so that it can see for itself. */
-static void heads_differ(struct line *line, struct followed *l,
-                         const struct wire_evidence *m,
-                         const struct refusal *refusal)
+/* Newer than any before, and of what is held. */
+static void head_is_news(struct follow *f)
 {
-    say_head(line, l);
-    fork_log(line, l, m->note, refusal);
+    (void)pthread_mutex_lock(&f->lock);
+    f->status.behind = false;
+    (void)pthread_mutex_unlock(&f->lock);
+    if (f->feed != NULL) {
+        feed_head_came(f->feed);
+    }
 }
 
 static void on_head(struct line *line, const struct wire_evidence *m)
 {
     struct follow *f = line->follow;
-    struct followed *l = log_of(line, &m->log);
-    struct store_head held;
+    struct intake_log *l = log_of(line, &m->log);
     struct checkpoint head;
     struct refusal refusal;
-    if (l == NULL || store_head(f->env->store, &m->log, &held) != ERR_OK) {
+    uint64_t held;
+    if (l == NULL) {
         return;
     }
-    struct tree_view view = store_view(f->env->store, &held);
-    enum err err = recv_note(f->recv, l->recv, m->note, m->chain, &view,
-                             clock_wall_ms(), &head, &refusal);
+    enum err err = intake_head(line->intake, l, m, &head, &held, &refusal);
+    if (err == ERR_NOT_FOUND) {
+        return;
+    }
     if (err != ERR_OK && refusal.disagree) {
-        heads_differ(line, l, m, &refusal);
+        say_head(line, l); /* so that the parent can see for itself */
+        intake_fork(line->intake, l, m->note, &refusal);
+        stop_log(line, &l->log, "FOLLOW-FORKED", &refusal);
     } else if (err != ERR_OK) {
-        stop_log(line, l, "FOLLOW-REFUSED", &refusal);
+        stop_log(line, &l->log, "FOLLOW-REFUSED", &refusal);
     } else if (head.size < l->recv->newest.size) {
         parent_is_behind(line, l, head.size);
-    } else if (head.size == held.frontier.size &&
+    } else if (head.size == held &&
                fresh_came(f->env->fresh, &head, m->note, m->chain)) {
-        (void)pthread_mutex_lock(&f->lock);
-        f->status.behind = false;
-        (void)pthread_mutex_unlock(&f->lock);
-        if (f->feed != NULL) {
-            feed_head_came(f->feed);
-        }
+        head_is_news(f);
     }
 }
 
@@ -511,11 +399,7 @@ static void on_open(struct rpc_stream *s, void *user)
 
 static void line_free(struct line *line)
 {
-    for (size_t i = 0; i < line->logs.count; i++) {
-        struct followed *l = line->logs.item[i];
-        recv_log_free(&l->recv);
-    }
-    logmap_free_all(&line->logs);
+    intake_free(&line->intake);
     mem_free(line);
 }
 
@@ -558,6 +442,7 @@ static void dial(struct follow *f)
     struct line *line = MEM_NEW(struct line);
     line->follow = f;
     line->dialing = true;
+    line->intake = intake_new(f->env);
     (void)pthread_mutex_lock(&f->lock);
     bool wanted =
         f->link.state == UPLINK_DIALING && f->line == NULL && !f->stopping;
@@ -567,7 +452,7 @@ static void dial(struct follow *f)
     }
     (void)pthread_mutex_unlock(&f->lock);
     if (!wanted) {
-        mem_free(line);
+        line_free(line);
         return;
     }
     struct rpc_stream *stream = NULL;
@@ -681,7 +566,6 @@ struct follow *follow_start(const struct sync_env *env,
     f->conf = *conf;
     f->channel = channel;
     f->feed = feed;
-    f->recv = recv_new(env->trust, LOG_DIRECTIVES);
     f->status.since_ms = clock_wall_ms();
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)pthread_cond_init(&f->idle, NULL);
@@ -714,7 +598,6 @@ void follow_stop(struct follow **follow)
     (void)pthread_mutex_unlock(&f->lock);
     receipts_connect(f->env->receipts, NULL, NULL);
     ticker_free(&f->ticker);
-    recv_free(&f->recv);
     (void)pthread_cond_destroy(&f->idle);
     (void)pthread_mutex_destroy(&f->lock);
     mem_free(f);

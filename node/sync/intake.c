@@ -1,0 +1,190 @@
+#include "sync/intake.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "credit/listing.h"
+#include "ident/rootchain.h"
+#include "sync/logmap.h"
+#include "sync/source.h"
+
+struct intake {
+    const struct sync_env *env;
+    struct recv *recv;
+    struct logmap logs;
+};
+
+struct intake *intake_new(const struct sync_env *env)
+{
+    struct intake *in = MEM_NEW(struct intake);
+    in->env = env;
+    in->recv = recv_new(env->trust, LOG_DIRECTIVES);
+    return in;
+}
+
+void intake_free(struct intake **intake)
+{
+    struct intake *in = *intake;
+    *intake = NULL;
+    if (in == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < in->logs.count; i++) {
+        struct intake_log *l = in->logs.item[i];
+        recv_log_free(&l->recv);
+    }
+    logmap_free_all(&in->logs);
+    recv_free(&in->recv);
+    mem_free(in);
+}
+
+/* ---- which logs ---- */
+
+/* Does any version of the root document let it issue? */
+static bool is_issuer(const struct sync_env *env, uint64_t code)
+{
+    const struct rootdoc *doc;
+    for (uint64_t v = 1; (doc = rootchain_at(env->roots, v)) != NULL; v++) {
+        if (rootdoc_find_issuer(doc, code) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why the log is not taken; NULL: it is. */
+static const char *not_entitled(const struct sync_env *env,
+                                const struct log_id *log)
+{
+    if (log->kind != LOG_DIRECTIVES) {
+        return "only directives come down";
+    }
+    if (log->origin == env->self.code) {
+        return "it is this node's own";
+    }
+    if (!listing_counts_at(log->origin, env->self.code)) {
+        return "its issuer is no authority above this node";
+    }
+    return is_issuer(env, log->origin)
+               ? NULL
+               : "the root document names no deciders for its issuer";
+}
+
+static enum err load(const struct sync_env *env, struct intake_log *l,
+                     struct errmsg *why)
+{
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    l->recv = recv_log_new(&l->log);
+    enum err err = source_head(env->store, trust_federation(env->trust),
+                               &l->log, &head, &note, &chain);
+    if (err == ERR_OK && head.state == LOG_FORKED) {
+        err = err_set(why, ERR_FORKED, "forked: it goes no further");
+    } else if (err == ERR_OK) {
+        err = recv_log_load(l->recv, env->trust, &head, buf_slice(&note),
+                            buf_slice(&chain), why);
+    } else if (err != ERR_NOT_FOUND) {
+        err = err_set(why, err, "its head cannot be read");
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static void refuse(struct refusal *out, const struct log_id *log,
+                   const char *text)
+{
+    char name[LOG_ID_TEXT_MAX];
+    log_id_format(log, name);
+    (void)snprintf(out->text, sizeof out->text, "log %s: %.400s", name, text);
+}
+
+struct intake_log *intake_log(struct intake *intake, const struct log_id *log,
+                              struct refusal *refusal)
+{
+    struct intake_log *l = logmap_find(&intake->logs, log);
+    *refusal = (struct refusal){.number = 0};
+    if (l != NULL) {
+        return l->stopped ? NULL : l;
+    }
+    if (intake->logs.count >= LISTS_LOGS_MAX) {
+        refuse(refusal, log, "more directives logs than are taken");
+        return NULL;
+    }
+    l = MEM_NEW(struct intake_log);
+    l->log = *log;
+    logmap_insert(&intake->logs, l);
+    struct errmsg why;
+    const char *denied = not_entitled(intake->env, log);
+    if (denied == NULL && load(intake->env, l, &why) != ERR_OK) {
+        denied = why.text;
+    }
+    if (denied != NULL) {
+        l->stopped = true;
+        refuse(refusal, log, denied);
+        return NULL;
+    }
+    return l;
+}
+
+void intake_fork(struct intake *intake, struct intake_log *log,
+                 struct slice note, const struct refusal *refusal)
+{
+    const struct sync_env *env = intake->env;
+    enum err err =
+        store_mark_forked(env->store, &log->log, note, refusal->text);
+    log->stopped = true;
+    if (err != ERR_OK) {
+        log_error(env->log, "INTAKE-FORK", "err=%s text=\"%s\"", err_name(err),
+                  refusal->text);
+    }
+}
+
+/* ---- what comes ---- */
+
+enum err intake_segment(struct intake *intake, struct intake_log *log,
+                        const struct wire_segment *in, struct segment **out,
+                        uint64_t *held, struct refusal *refusal)
+{
+    struct store *store = intake->env->store;
+    struct store_head head;
+    struct tree_view view;
+    bool there = store_head(store, &log->log, &head) == ERR_OK;
+    *out = NULL;
+    *held = 0;
+    if (there) {
+        view = store_view(store, &head);
+        *held = head.frontier.size;
+    }
+    enum err err =
+        recv_segment(intake->recv, log->recv, in, there ? &view : NULL,
+                     clock_wall_ms(), out, refusal);
+    log->stopped = err != ERR_OK;
+    if (err != ERR_OK && refusal->disagree) {
+        intake_fork(intake, log,
+                    in->note.len > 0 ? in->note : buf_slice(&log->recv->note),
+                    refusal);
+    }
+    return err;
+}
+
+enum err intake_head(struct intake *intake, struct intake_log *log,
+                     const struct wire_evidence *in, struct checkpoint *out,
+                     uint64_t *held, struct refusal *refusal)
+{
+    struct store *store = intake->env->store;
+    struct store_head head;
+    *refusal = (struct refusal){.number = 0};
+    if (store_head(store, &log->log, &head) != ERR_OK) {
+        return ERR_NOT_FOUND;
+    }
+    struct tree_view view = store_view(store, &head);
+    *held = head.frontier.size;
+    enum err err = recv_note(intake->recv, log->recv, in->note, in->chain,
+                             &view, clock_wall_ms(), out, refusal);
+    log->stopped = err != ERR_OK;
+    return err;
+}

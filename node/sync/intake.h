@@ -1,0 +1,45 @@
+/* intake.h - directives logs of the authorities above this node, verified as
+ * they come, whichever way: from the parent or from a file (private to sync).
+ *
+ * Threads: one at a time, an object. */
+#ifndef SYNC_INTAKE_H
+#define SYNC_INTAKE_H
+
+#include "sync/recv.h"
+#include "sync/sync.h"
+
+struct intake_log {
+    struct log_id log; /* first: see logmap.h */
+    struct recv_log *recv;
+    bool stopped; /* refused: nothing more of it is taken */
+    bool behind;  /* the other side's head was older than what is held */
+};
+
+/* What comes over one line, or in one file. */
+struct intake;
+struct intake *intake_new(const struct sync_env *env);
+void intake_free(struct intake **intake);
+
+/* The log, ready to take what comes. NULL: it is refused, and `refusal` says
+ * why; its text is empty if that was said before. */
+struct intake_log *intake_log(struct intake *intake, const struct log_id *log,
+                              struct refusal *refusal);
+/* ERR_OK: *out is to be appended to the store, or NULL if all of it is held;
+ * `held` is the size here. After an error the log is stopped; if two signed
+ * heads disagree it was marked as forked, with the other one as evidence. */
+MUST_USE enum err intake_segment(struct intake *intake, struct intake_log *log,
+                                 const struct wire_segment *in,
+                                 struct segment **out, uint64_t *held,
+                                 struct refusal *refusal);
+/* A signed head without entries. ERR_OK: it fits; `held` is the size here.
+ * ERR_NOT_FOUND: nothing is held of the log. Other errors as above, but
+ * marking the log is left to intake_fork(). */
+MUST_USE enum err intake_head(struct intake *intake, struct intake_log *log,
+                              const struct wire_evidence *in,
+                              struct checkpoint *out, uint64_t *held,
+                              struct refusal *refusal);
+/* Two signed heads disagree: the log goes no further here. */
+void intake_fork(struct intake *intake, struct intake_log *log,
+                 struct slice note, const struct refusal *refusal);
+
+#endif
