@@ -1,5 +1,5 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
- * lists, status, node-revoke, node-restore, node-move, nodes */
+ * lists, status, export, node-revoke, node-restore, node-move, nodes */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_listfile.h"
 #include "cli_lists.h"
 #include "cli_package.h"
 #include "cli_receipts.h"
@@ -27,7 +28,8 @@ enum option_id {
     OPT_PUBLISH,
     OPT_LOG,
     OPT_REASON,
-    OPT_TO
+    OPT_TO,
+    OPT_FROM
 };
 
 static const struct option longs[] = {
@@ -41,6 +43,7 @@ static const struct option longs[] = {
     {"log", required_argument, NULL, OPT_LOG},
     {"reason", required_argument, NULL, OPT_REASON},
     {"to", required_argument, NULL, OPT_TO},
+    {"from", required_argument, NULL, OPT_FROM},
     {NULL, 0, NULL, 0},
 };
 
@@ -52,6 +55,7 @@ struct directive {
     const char *log;
     const char *reason;
     const char *to;
+    const char *from;
     FILE *receipt;
     bool dry_run;
     bool correct;
@@ -320,6 +324,9 @@ static int import(struct directive *d)
     if (d->args_n != 1) {
         return cli_usage("directive", "name one file: directive import FILE");
     }
+    if (cli_listfile_is(d->args[0])) {
+        return cli_listfile_take(&d->o, d->args[0]);
+    }
     if (file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
         return cli_fail("%s", why.text);
     }
@@ -464,6 +471,15 @@ static int lists(struct directive *d)
     return cli_lists(&d->o);
 }
 
+static int export(struct directive *d)
+{
+    if (d->args_n != 1) {
+        return cli_usage("directive", "name the file to write: directive "
+                                      "export FILE");
+    }
+    return cli_listfile_export(&d->o, d->args[0], d->log, d->from);
+}
+
 static int status(struct directive *d)
 {
     if (d->args_n > 1) {
@@ -502,6 +518,9 @@ static bool take_option(struct directive *d, int opt)
     case OPT_TO:
         d->to = optarg;
         return true;
+    case OPT_FROM:
+        d->from = optarg;
+        return true;
     case 'o':
         d->output = optarg;
         return true;
@@ -524,6 +543,7 @@ int cmd_directive(int argc, char **argv)
                    {"publish", publish},
                    {"lists", lists},
                    {"status", status},
+                   {"export", export},
                    {"node-revoke", node_revoke},
                    {"node-restore", node_restore},
                    {"node-move", node_move},
@@ -544,7 +564,7 @@ int cmd_directive(int argc, char **argv)
         }
     }
     return cli_usage("directive", "say what: list-add, list-correct, "
-                                  "list-remove, import, node-revoke, "
+                                  "list-remove, import, export, node-revoke, "
                                   "node-restore, node-move, show, sign, "
                                   "publish, lists, nodes or status");
 }

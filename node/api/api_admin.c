@@ -854,6 +854,8 @@ const struct admin_command api_commands[] = {
     {"directive-status", directive_status},
     {"directive-node", directive_node},
     {"directive-nodes", directive_nodes},
+    {"directive-export", directive_export},
+    {"directive-take", directive_take},
     {"check", directive_check},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

@@ -27,8 +27,8 @@ static bool add_log(void *ctx, const struct store_head *head)
     return true;
 }
 
-static enum err choose_log(struct store *store, json_t *args,
-                           struct log_id *out, struct errmsg *why)
+enum err directive_log(struct store *store, json_t *args, struct log_id *out,
+                       struct errmsg *why)
 {
     const char *name = json_string_value(json_object_get(args, "log"));
     struct choice c = {.names = BUF_INIT};
@@ -142,7 +142,7 @@ enum err directive_status(void *ctx, struct admin_call *call, json_t *args,
     struct store_head *head;
     json_int_t number = json_integer_value(json_object_get(args, "number"));
     (void)call;
-    enum err err = choose_log(env->store, args, &log, why);
+    enum err err = directive_log(env->store, args, &log, why);
     if (err != ERR_OK) {
         return err;
     }

@@ -65,6 +65,11 @@ admin_fn directive_check;
 admin_fn directive_status; /* api_receipts.c */
 admin_fn directive_node;   /* api_nodes.c */
 admin_fn directive_nodes;
+admin_fn directive_export; /* api_listfile.c */
+admin_fn directive_take;
+/* The log that "log" names, else this node's own, else the only one. */
+MUST_USE enum err directive_log(struct store *store, json_t *args,
+                                struct log_id *out, struct errmsg *why);
 /* A package's file, in pieces. */
 void directive_send_file(struct admin_call *call, struct slice file);
 

@@ -547,7 +547,7 @@ static bool renew_head(void *ctx, const struct store_head *head)
     enum err err = checkpoint_sign(&cp, trust_federation(env->trust),
                                    trust_suite(env->trust), signer, &note);
     if (err == ERR_OK) {
-        (void)fresh_came(env->fresh, &cp, buf_slice(&note),
+        (void)fresh_came(env->fresh, &cp, 0, buf_slice(&note),
                          buf_slice(&signer->chain));
     } else {
         log_error(env->log, "FEED-SIGN", "err=%s", err_name(err));

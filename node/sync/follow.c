@@ -209,7 +209,7 @@ static void note_fresh(struct follow *f, const struct checkpoint *newest,
 {
     struct slice none = slice_of(NULL, 0);
     if (newest->size == size) {
-        (void)fresh_came(f->env->fresh, newest, none, none);
+        (void)fresh_came(f->env->fresh, newest, 0, none, none);
     }
 }
 
@@ -348,7 +348,7 @@ static void on_head(struct line *line, const struct wire_evidence *m)
     } else if (head.size < l->recv->newest.size) {
         parent_is_behind(line, l, head.size);
     } else if (head.size == held &&
-               fresh_came(f->env->fresh, &head, m->note, m->chain)) {
+               fresh_came(f->env->fresh, &head, 0, m->note, m->chain)) {
         head_is_news(f);
     }
 }

@@ -72,7 +72,7 @@ static void replace(struct buf *buf, struct slice bytes)
 }
 
 bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
-                struct slice note, struct slice chain)
+                int64_t age_ms, struct slice note, struct slice chain)
 {
     (void)pthread_mutex_lock(&fresh->lock);
     struct heard *h = find(fresh, &head->log);
@@ -84,7 +84,7 @@ bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
     }
     if (newer) {
         h->head = *head;
-        h->came_ms = clock_mono_ms();
+        h->came_ms = clock_mono_ms() - age_ms;
         replace(&h->note, note);
         replace(&h->chain, chain);
     }

@@ -5,10 +5,10 @@
 
 #include "sync/sync.h"
 
-/* A head came that fits what is held here, and reaches no further. True if it
- * is newer than any before. */
+/* A head came, `age_ms` ago (0: just now), that fits what is held here, and
+ * reaches no further. True if it is newer than any before. */
 bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
-                struct slice note, struct slice chain);
+                int64_t age_ms, struct slice note, struct slice chain);
 /* The newest, if it was signed after `after_ms`; appends its bytes. */
 bool fresh_newer(struct fresh *fresh, const struct log_id *log,
                  int64_t after_ms, struct checkpoint *head, struct buf *note,

@@ -356,7 +356,8 @@ enum {
     CHILD_ROOT = 4,
     PARENT_ROOT = 6,
     FOLLOWER_EVIDENCE = 5,
-    FOLLOWER_RECEIPT = 6
+    FOLLOWER_RECEIPT = 6,
+    FEED_ROOT = 4
 };
 
 /* One row a kind of message: its field number in ChildMessage or
@@ -395,6 +396,7 @@ static const struct outer feed_messages[] = {
     {1, WIRE_HELLO, &hello_shape},
     {2, WIRE_SEGMENT, &segment_shape},
     {3, WIRE_EVIDENCE, &evidence_shape}, /* Head */
+    {FEED_ROOT, WIRE_ROOT, &root_document_shape},
     {0, WIRE_OTHER, NULL},
 };
 static const struct outer fetch_messages[] = {
@@ -554,6 +556,11 @@ void wire_put_child_root(struct buf *out, struct slice text)
 void wire_put_parent_root(struct buf *out, struct slice text)
 {
     put_root(out, PARENT_ROOT, text);
+}
+
+void wire_put_feed_root(struct buf *out, struct slice text)
+{
+    put_root(out, FEED_ROOT, text);
 }
 
 static void put_segment(struct buf *out, uint32_t number,

@@ -184,6 +184,7 @@ void wire_put_hello(struct buf *out, const struct wire_hello *hello,
                     const struct slice *sealing, size_t sealing_count);
 void wire_put_child_root(struct buf *out, struct slice text);
 void wire_put_parent_root(struct buf *out, struct slice text);
+void wire_put_feed_root(struct buf *out, struct slice text);
 void wire_put_segment(struct buf *out, const struct wire_segment_out *segment);
 void wire_put_fetch_reply(struct buf *out,
                           const struct wire_segment_out *segment);
