@@ -111,5 +111,6 @@ int cmd_scrub(int argc, char **argv);
 int cmd_root(int argc, char **argv);
 int cmd_directive(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_feedback(int argc, char **argv);
 
 #endif

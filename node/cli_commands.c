@@ -99,6 +99,22 @@ const struct cli_command cli_commands[] = {
      "force, all of them by one state of the lists, and how old that is. Exit\n"
      "status 3 if any is listed.\n",
      cmd_check},
+    {"feedback", "tell what was done about a listing",
+     "usage: creditnode feedback LOG#NUMBER --outcome applied --measure ID...\n"
+     "       creditnode feedback LOG#NUMBER --outcome not-applicable|refused\n"
+     "                  [--reason TEXT]\n\n"
+     "For offices without an app of their own; apps call Query/Feedback. What "
+     "was\n"
+     "done becomes a record of this node, rises like all others, and is seen "
+     "by\n"
+     "the authority that decided: creditnode directive effects.\n\n"
+     "  --outcome WHAT   applied: measures were; not-applicable; refused: "
+     "nothing\n"
+     "                   was done, and --reason says why\n"
+     "  --measure ID     of those that the listing names; again for more\n"
+     "  --app NAME       who acted; default: office\n"
+     "  --day YYYYMMDD   of the check; default: today\n",
+     cmd_feedback},
     {"directive", "decide: who goes on a list and off it",
      "usage: creditnode directive list-add|list-correct|list-remove\n"
      "                  COLUMN=VALUE... (-o FILE | --dry-run)\n"
@@ -110,6 +126,7 @@ const struct cli_command cli_commands[] = {
      "       creditnode directive publish FILE...\n"
      "       creditnode directive lists\n"
      "       creditnode directive status [NUMBER] [--log LOG]\n"
+     "       creditnode directive effects [LISTING | --last N] [--log LOG]\n"
      "       creditnode directive node-revoke|node-restore CODE --reason TEXT\n"
      "       creditnode directive node-move CODE --to PARENT --reason TEXT\n"
      "       creditnode directive nodes\n\n"
@@ -142,6 +159,10 @@ const struct cli_command cli_commands[] = {
      "  publish    gives it to the running node; several copies of a package\n"
      "             may each carry signatures\n"
      "  lists      how far this node's lists are, and how fresh\n"
+     "  effects    what apps below met of a listing (LOG#NUMBER, or the "
+     "number in\n"
+     "             this node's own log) and did about it; without one: the\n"
+     "             last 20 listings\n"
      "  status     how many of the nodes below hold a directive durably, "
      "which\n"
      "             do not, and when they were last heard of; without a "

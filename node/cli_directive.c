@@ -1,5 +1,6 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
- * lists, status, export, node-revoke, node-restore, node-move, nodes */
+ * lists, status, effects, export, node-revoke, node-restore, node-move, nodes
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_effects.h"
 #include "cli_listfile.h"
 #include "cli_lists.h"
 #include "cli_package.h"
@@ -29,7 +31,8 @@ enum option_id {
     OPT_LOG,
     OPT_REASON,
     OPT_TO,
-    OPT_FROM
+    OPT_FROM,
+    OPT_LAST
 };
 
 static const struct option longs[] = {
@@ -44,6 +47,7 @@ static const struct option longs[] = {
     {"reason", required_argument, NULL, OPT_REASON},
     {"to", required_argument, NULL, OPT_TO},
     {"from", required_argument, NULL, OPT_FROM},
+    {"last", required_argument, NULL, OPT_LAST},
     {NULL, 0, NULL, 0},
 };
 
@@ -56,6 +60,7 @@ struct directive {
     const char *reason;
     const char *to;
     const char *from;
+    const char *last;
     FILE *receipt;
     bool dry_run;
     bool correct;
@@ -471,6 +476,15 @@ static int lists(struct directive *d)
     return cli_lists(&d->o);
 }
 
+static int effects(struct directive *d)
+{
+    if (d->args_n > 1 || (d->args_n == 1 && d->last != NULL)) {
+        return cli_usage("directive", "name one listing, or --last N");
+    }
+    return cli_effects(&d->o, d->args_n == 1 ? d->args[0] : NULL, d->log,
+                       d->last);
+}
+
 static int export(struct directive *d)
 {
     if (d->args_n != 1) {
@@ -521,6 +535,9 @@ static bool take_option(struct directive *d, int opt)
     case OPT_FROM:
         d->from = optarg;
         return true;
+    case OPT_LAST:
+        d->last = optarg;
+        return true;
     case 'o':
         d->output = optarg;
         return true;
@@ -544,6 +561,7 @@ int cmd_directive(int argc, char **argv)
                    {"lists", lists},
                    {"status", status},
                    {"export", export},
+                   {"effects", effects},
                    {"node-revoke", node_revoke},
                    {"node-restore", node_restore},
                    {"node-move", node_move},
@@ -566,5 +584,5 @@ int cmd_directive(int argc, char **argv)
     return cli_usage("directive", "say what: list-add, list-correct, "
                                   "list-remove, import, export, node-revoke, "
                                   "node-restore, node-move, show, sign, "
-                                  "publish, lists, nodes or status");
+                                  "publish, lists, nodes, effects or status");
 }

@@ -47,7 +47,7 @@ struct api_env {
 
 /* creditnode.query.v1.Query and creditnode.ingest.v1.Ingest, for
  * rpc_listen(). `methods` has room for API_METHODS. */
-enum { API_METHODS = 4 };
+enum { API_METHODS = 5 };
 void api_methods(struct api_env *env, struct rpc_method *methods);
 /* Answers of Query/Subject that are given again while they are true, at most
  * `bytes_max` of them; for env->answers. The store outlives them. */

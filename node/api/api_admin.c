@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/directives.h"
+#include "api/effects.h"
 #include "api/query.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -856,6 +857,8 @@ const struct admin_command api_commands[] = {
     {"directive-nodes", directive_nodes},
     {"directive-export", directive_export},
     {"directive-take", directive_take},
+    {"directive-effects", effects_cmd_list},
+    {"feedback", effects_cmd_feedback},
     {"check", directive_check},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

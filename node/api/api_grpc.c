@@ -4,6 +4,7 @@
 
 #include "api/answers.h"
 #include "api/directives.h"
+#include "api/effects.h"
 #include "api/request.h"
 #include "base/mem.h"
 #include "base/pb.h"
@@ -320,7 +321,15 @@ static void on_check(void *ctx, struct rpc_call *call)
 {
     struct access access = access_of_call(ctx, call);
     if (may_read(call, &access)) {
-        lists_check(ctx, call);
+        lists_check(ctx, rpc_call_peer(call)->name, call);
+    }
+}
+
+static void on_feedback(void *ctx, struct rpc_call *call)
+{
+    struct access access = access_of_call(ctx, call);
+    if (may_read(call, &access)) {
+        effects_feedback(ctx, rpc_call_peer(call)->name, call);
     }
 }
 
@@ -446,6 +455,7 @@ void api_methods(struct api_env *env, struct rpc_method *methods)
         {"/creditnode.query.v1.Query/Subject", on_subject, subject_at_once},
         {"/creditnode.query.v1.Query/Record", on_record, NULL},
         {"/creditnode.query.v1.Query/Check", on_check, NULL},
+        {"/creditnode.query.v1.Query/Feedback", on_feedback, NULL},
         {"/creditnode.ingest.v1.Ingest/Submit", on_submit, NULL},
     };
     for (size_t i = 0; i < API_METHODS; i++) {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/directives.h"
+#include "api/effects.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pb.h"
@@ -80,6 +81,8 @@ struct put {
     bool more;
     size_t count;
     enum err err;
+    struct effects *effects; /* NULL: hits are not noted */
+    const char *code;
 };
 
 static bool on_listing(void *ctx, const struct store_listing *l)
@@ -97,6 +100,8 @@ static bool on_listing(void *ctx, const struct store_listing *l)
     if (p->out->len > p->limit) {
         p->out->len = before;
         p->more = true;
+    } else if (p->err == ERR_OK && p->effects != NULL) {
+        effects_add(p->effects, l, p->code);
     }
     buf_fini(&bytes);
     return p->err == ERR_OK && !p->more;
@@ -143,8 +148,10 @@ enum err lists_put_subject(const struct api_env *env, const char *subject,
 /* ---- many ---- */
 
 struct checking {
-    const struct api_env *env;
+    struct api_env *env;
+    struct rpc_call *call;
     struct lists_view view;
+    struct effects *effects;
     struct buf out;
     size_t subjects;
 };
@@ -155,8 +162,12 @@ static enum err check_code(struct checking *c, const char *code,
     size_t before = c->out.len;
     size_t mark = pb_begin(&c->out, 1);
     pb_put_str(&c->out, 1, code);
-    struct put p = {
-        .env = c->env, .out = &c->out, .field = 2, .limit = CHECK_BYTES};
+    struct put p = {.env = c->env,
+                    .out = &c->out,
+                    .field = 2,
+                    .limit = CHECK_BYTES,
+                    .effects = c->effects,
+                    .code = code};
     enum err err = put_listings(&p, &c->view, code);
     if (err == ERR_OK && p.more) {
         err = err_set(why, ERR_TOO_LARGE,
@@ -193,31 +204,53 @@ static enum err check_subject(struct checking *c, struct slice text,
     return ERR_OK;
 }
 
-void lists_check(const struct api_env *env, struct rpc_call *call)
+static enum err check_all(struct checking *c, struct errmsg *why)
 {
-    struct checking c = {.env = env};
-    struct errmsg why = {""};
-    struct reader r = reader_of(rpc_call_request(call));
+    struct reader r = reader_of(rpc_call_request(c->call));
     struct pb_field f;
     enum err err = ERR_OK;
-    lists_view_take(env->store, &c.view);
     while (err == ERR_OK && pb_next(&r, &f)) {
         if (f.number == 1 && f.type == PB_BYTES) {
-            err = check_subject(&c, f.bytes, &why);
+            err = check_subject(c, f.bytes, why);
         }
     }
-    if (err == ERR_OK && r.bad) {
-        err = err_set(&why, ERR_INVALID,
-                      "CheckRequest: not a protobuf "
-                      "message");
-    }
+    return err == ERR_OK && r.bad ? err_set(why, ERR_INVALID,
+                                            "CheckRequest: not a protobuf "
+                                            "message")
+                                  : err;
+}
+
+/* Told once the hits are noted, or cannot be: the answer does not depend on
+ * it. */
+static void answer_check(void *ctx, bool recorded)
+{
+    struct checking *c = ctx;
+    pb_put_u64(&c->out, 5, recorded);
+    rpc_reply(c->call, &c->out);
+    buf_fini(&c->out);
+    mem_free(c);
+}
+
+void lists_check(struct api_env *env, const char *app, struct rpc_call *call)
+{
+    struct checking *c = MEM_NEW(struct checking);
+    struct errmsg why = {""};
+    c->env = env;
+    c->call = call;
+    c->effects = effects_new(env, app);
+    lists_view_take(env->store, &c->view);
+    enum err err = check_all(c, &why);
     if (err == ERR_OK) {
-        put_positions(&c.out, 2, env, &c.view);
-        pb_put_u64(&c.out, 3, env->self.code);
-        rpc_reply(call, &c.out);
-    } else {
-        rpc_fail(call, err, why.text);
+        put_positions(&c->out, 2, env, &c->view);
+        pb_put_u64(&c->out, 3, env->self.code);
     }
-    lists_view_fini(&c.view);
-    buf_fini(&c.out);
+    lists_view_fini(&c->view);
+    if (err == ERR_OK) {
+        effects_note(&c->effects, answer_check, c);
+        return;
+    }
+    rpc_fail(call, err, why.text);
+    effects_free(&c->effects);
+    buf_fini(&c->out);
+    mem_free(c);
 }

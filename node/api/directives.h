@@ -53,8 +53,8 @@ MUST_USE enum err listed_json(const struct api_env *env,
 MUST_USE enum err lists_put_subject(const struct api_env *env,
                                     const char *subject, bool now,
                                     struct buf *out);
-/* Query/Check. */
-void lists_check(const struct api_env *env, struct rpc_call *call);
+/* Query/Check by `app`; what it met is noted. */
+void lists_check(struct api_env *env, const char *app, struct rpc_call *call);
 
 /* ---- commands on the local socket (api_directives.c) ---- */
 

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "credit/citizen.h"
+#include "credit/execution.h"
 #include "credit/uscc.h"
 
 enum {
@@ -139,6 +140,7 @@ static enum err parse_subject(const char *text, struct subject_key *out,
                               struct errmsg *why)
 {
     char code[USCC_LEN + 1];
+    struct listing_place listing;
     enum uscc_result result = uscc_read(slice_str(text), code);
     if (result == USCC_OK) {
         subject_key_org(out, SUBJECT_USCC, slice_str(code));
@@ -147,6 +149,10 @@ static enum err parse_subject(const char *text, struct subject_key *out,
     if (citizen_is_inside(slice_str(text))) {
         return err_set(why, ERR_INVALID,
                        "a natural person's number is no subject to ask about");
+    }
+    if (execution_parse_subject(text, &listing)) {
+        subject_key_org(out, SUBJECT_LISTING, slice_str(text));
+        return ERR_OK;
     }
     if (strchr(text, '/') != NULL && strlen(text) <= RECORD_SUBJECT_MAX) {
         subject_key_org(out, SUBJECT_ORG, slice_str(text));

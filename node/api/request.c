@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/effects.h"
 #include "base/mem.h"
 #include "base/pb.h"
 
@@ -80,6 +81,21 @@ enum err request_subject(struct slice bytes, struct subject_request *out,
     out->limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
     out->brief = brief != 0;
     return err;
+}
+
+enum err request_feedback(struct slice bytes, struct effects_report *out,
+                          struct errmsg *why)
+{
+    *out = (struct effects_report){.number = 0};
+    const struct target targets[] = {
+        {1, PB_BYTES, sizeof out->log, .text = out->log},
+        {2, PB_VARINT, .value = &out->number},
+        {3, PB_BYTES, sizeof out->outcome, .text = out->outcome},
+        {4, PB_BYTES, sizeof out->measures, .text = out->measures},
+        {5, PB_BYTES, sizeof out->reason, .text = out->reason},
+        {6, PB_VARINT, .value = &out->day},
+    };
+    return parse(bytes, targets, ARRAY_LEN(targets), "FeedbackRequest", why);
 }
 
 enum err request_record(struct slice bytes, struct record_request *out,

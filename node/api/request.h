@@ -33,6 +33,11 @@ struct record_request {
 MUST_USE enum err request_record(struct slice bytes, struct record_request *out,
                                  struct errmsg *why);
 
+struct effects_report;
+MUST_USE enum err request_feedback(struct slice bytes,
+                                   struct effects_report *out,
+                                   struct errmsg *why);
+
 /* ERR_TOO_LARGE: over SUBMIT_LINES_MAX lines. */
 MUST_USE enum err request_submit(struct slice bytes, struct slice *csv,
                                  struct errmsg *why);

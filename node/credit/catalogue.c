@@ -457,7 +457,8 @@ static const struct catalogue_item penalty = {ITEM_PENALTY,
                                               penalty_places};
 
 static const struct catalogue_item *const items[] = {
-    &licence, &penalty, &catalogue_listing, &catalogue_removal};
+    &licence, &penalty, &catalogue_listing, &catalogue_removal,
+    &catalogue_execution};
 
 const struct catalogue_item *catalogue_item(uint16_t id)
 {

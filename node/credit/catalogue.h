@@ -11,17 +11,22 @@
 #include "base/buf.h"
 #include "mlog/entry.h"
 
-enum { CATALOGUE_VERSION = 2, CATALOGUE_FIELDS_MAX = 40 };
+enum { CATALOGUE_VERSION = 3, CATALOGUE_FIELDS_MAX = 40 };
 
 enum item_id {
     ITEM_LICENCE = 1,
     ITEM_PENALTY = 2,
-    ITEM_LISTING = 16, /* a subject goes on a list */
-    ITEM_REMOVAL = 17, /* and off it */
+    ITEM_LISTING = 16,   /* a subject goes on a list */
+    ITEM_REMOVAL = 17,   /* and off it */
+    ITEM_EXECUTION = 18, /* execution.h */
 };
 
 /* Items of one family come in one kind of file. */
-enum item_family { FAMILY_RECORDS, FAMILY_DIRECTIVES };
+enum item_family {
+    FAMILY_RECORDS,
+    FAMILY_DIRECTIVES,
+    FAMILY_EXECUTIONS, /* in no file */
+};
 
 enum field_id {
     FIELD_DIGEST = 1, /* reserved: record.h */
@@ -72,6 +77,9 @@ enum field_id {
     FIELD_MEASURES = 46,
     FIELD_REMOVAL_TERMS = 47,
     FIELD_LISTED_NO = 48, /* document number of the listing that ends */
+    FIELD_LISTING = 49,   /* LOG#NUMBER */
+    FIELD_APP = 50,
+    FIELD_OUTCOME = 51,
     FIELD_ID_END,
 };
 
@@ -160,6 +168,13 @@ enum domain {
     DOMAIN_MARKET = 3,
     DOMAIN_LEGAL_DUTY = 4,
     DOMAIN_DEFENCE = 5,
+};
+/* FIELD_OUTCOME */
+enum outcome {
+    OUTCOME_HIT = 1, /* met on a list; what was done is not known yet */
+    OUTCOME_APPLIED = 2,
+    OUTCOME_NOT_APPLICABLE = 3,
+    OUTCOME_REFUSED = 4,
 };
 /* What a list is, by the value of FIELD_LIST. */
 struct catalogue_list {

@@ -63,6 +63,18 @@ static const struct enum_word domain_values_words[] = {
 };
 LIST(domain_values);
 
+static const struct enum_word outcome_values_words[] = {
+    {"命中", "命中", OUTCOME_HIT},
+    {"hit", "命中", OUTCOME_HIT},
+    {"已实施", "已实施", OUTCOME_APPLIED},
+    {"applied", "已实施", OUTCOME_APPLIED},
+    {"不适用", "不适用", OUTCOME_NOT_APPLICABLE},
+    {"not-applicable", "不适用", OUTCOME_NOT_APPLICABLE},
+    {"未实施", "未实施", OUTCOME_REFUSED},
+    {"refused", "未实施", OUTCOME_REFUSED},
+};
+LIST(outcome_values);
+
 /* Rows: id, column, names of 2016 (none), Chinese label, further headers,
  * English label, type, most characters, need, 0, personal, disclosure, values,
  * NULL. Lists that go to every node name organisations only. */
@@ -142,6 +154,26 @@ static const struct catalogue_field removal_fields[] = {
         PERSONAL_NO, NULL),
 };
 
+static const struct catalogue_field execution_fields[] = {
+    ROW(FIELD_USCC, "ZX_ZT_SHXYM", "主体统一社会信用代码", NULL,
+        "unified social credit code", TYPE_USCC, 18, NEED_ALWAYS, PERSONAL_NO,
+        NULL),
+    ROW(FIELD_FACTS, "ZX_SY", "理由", NULL, "reason", TYPE_TEXT, 500, NEED_NONE,
+        PERSONAL_NO, NULL),
+    ROW(FIELD_DECIDED, "ZX_RQ", "日期", NULL, "day", TYPE_DATE, 32, NEED_ALWAYS,
+        PERSONAL_NO, NULL),
+    ROW(FIELD_LIST, "ZX_MDLX", "名单类型", NULL, "list", TYPE_ENUM, 64,
+        NEED_NONE, PERSONAL_NO, &list_values),
+    ROW(FIELD_MEASURES, "ZX_CS", "措施编号", NULL, "measures", TYPE_TEXT, 512,
+        NEED_NONE, PERSONAL_NO, NULL),
+    ROW(FIELD_LISTING, "ZX_MD", "名单条目", NULL, "listing", TYPE_TEXT, 64,
+        NEED_ALWAYS, PERSONAL_NO, NULL),
+    ROW(FIELD_APP, "ZX_YY", "应用", NULL, "app", TYPE_TEXT, 64, NEED_ALWAYS,
+        PERSONAL_NO, NULL),
+    ROW(FIELD_OUTCOME, "ZX_JG", "执行结果", NULL, "outcome", TYPE_ENUM, 16,
+        NEED_ALWAYS, PERSONAL_NO, &outcome_values),
+};
+
 _Static_assert(ARRAY_LEN(listing_fields) <= CATALOGUE_FIELDS_MAX &&
                    ARRAY_LEN(removal_fields) <= CATALOGUE_FIELDS_MAX,
                "a record has room for every field");
@@ -162,6 +194,10 @@ static const uint8_t removal_places[FIELD_ID_END] = {
     [FIELD_BASIS] = 4,          [FIELD_DECIDED] = 5,     [FIELD_AUTHORITY] = 6,
     [FIELD_AUTHORITY_CODE] = 7, [FIELD_REMARK] = 8,      [FIELD_LIST] = 9,
     [FIELD_LISTED_NO] = 10};
+static const uint8_t execution_places[FIELD_ID_END] = {
+    [FIELD_USCC] = 1, [FIELD_FACTS] = 2,    [FIELD_DECIDED] = 3,
+    [FIELD_LIST] = 4, [FIELD_MEASURES] = 5, [FIELD_LISTING] = 6,
+    [FIELD_APP] = 7,  [FIELD_OUTCOME] = 8};
 
 const struct catalogue_item catalogue_listing = {ITEM_LISTING,
                                                  "listing",
@@ -179,6 +215,15 @@ const struct catalogue_item catalogue_removal = {ITEM_REMOVAL,
                                                  removal_fields,
                                                  ARRAY_LEN(removal_fields),
                                                  removal_places};
+
+const struct catalogue_item catalogue_execution = {ITEM_EXECUTION,
+                                                   "execution",
+                                                   "名单执行",
+                                                   "execution",
+                                                   FAMILY_EXECUTIONS,
+                                                   execution_fields,
+                                                   ARRAY_LEN(execution_fields),
+                                                   execution_places};
 
 const struct catalogue_list *catalogue_list(uint16_t id)
 {

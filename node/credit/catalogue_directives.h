@@ -7,5 +7,6 @@
 
 extern const struct catalogue_item catalogue_listing;
 extern const struct catalogue_item catalogue_removal;
+extern const struct catalogue_item catalogue_execution;
 
 #endif

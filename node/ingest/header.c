@@ -98,7 +98,7 @@ enum { IN_2018 = 1, IN_2016 = 2 };
 
 /* An app sends a header with every record, so names are looked up, not
  * searched for. Made once, never freed. */
-enum { ITEMS_MAX = 4, KNOWN_SLOTS = 2048 };
+enum { ITEMS_MAX = 5, KNOWN_SLOTS = 2048 };
 
 struct known {
     size_t at; /* in index.texts */

@@ -70,11 +70,12 @@ enum disclosure {
 };
 
 enum subject_kind {
-    SUBJECT_NONE = 0,   /* not about a subject */
-    SUBJECT_USCC = 1,   /* 18-character unified social credit code */
-    SUBJECT_ORG = 2,    /* an organisation known by an older code only */
-    SUBJECT_PERSON = 3, /* always sealed */
-    SUBJECT_NODE = 5,   /* 12-digit node code */
+    SUBJECT_NONE = 0,    /* not about a subject */
+    SUBJECT_USCC = 1,    /* 18-character unified social credit code */
+    SUBJECT_ORG = 2,     /* an organisation known by an older code only */
+    SUBJECT_PERSON = 3,  /* always sealed */
+    SUBJECT_LISTING = 4, /* LOG#NUMBER of a listing (credit/execution.h) */
+    SUBJECT_NODE = 5,    /* 12-digit node code */
 };
 
 /* Slices borrow from the bytes given to entry_decode(). */

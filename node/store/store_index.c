@@ -135,6 +135,7 @@ static enum reason judge_subject(struct store *s, uint64_t origin,
         return sealed ? judge_person(s, origin, e, out) : REASON_CLEAR_PERSON;
     case SUBJECT_USCC:
     case SUBJECT_ORG:
+    case SUBJECT_LISTING:
         if (sealed || e->subject.len == 0 ||
             e->subject.len > SUBJECT_KEY_MAX - 1) {
             return REASON_SUBJECT;

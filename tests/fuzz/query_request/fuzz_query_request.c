@@ -1,5 +1,6 @@
 /* Any bytes as a request of an app. What is taken is within its bounds and can
  * be read to its end. */
+#include "api/effects.h"
 #include "api/request.h"
 
 #include <string.h>
@@ -32,6 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         FUZZ_CHECK(strnlen(record.log, LOG_TEXT_MAX) < LOG_TEXT_MAX);
         FUZZ_CHECK(record.key.len == RECORD_KEY_LEN || record.number != 0);
         check_inside(data, len, record.key);
+    }
+    static struct effects_report report;
+    if (request_feedback(bytes, &report, &why) == ERR_OK) {
+        FUZZ_CHECK(strnlen(report.log, sizeof report.log) < sizeof report.log);
+        FUZZ_CHECK(strnlen(report.reason, sizeof report.reason) <
+                   sizeof report.reason);
     }
     if (request_submit(bytes, &csv, &why) == ERR_OK) {
         FUZZ_CHECK(csv.len > 0);

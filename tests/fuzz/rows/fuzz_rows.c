@@ -16,7 +16,7 @@ static const struct record_keys keys = {
     .digest = {(const uint8_t *)"digest", 6},
 };
 
-struct outcome {
+struct tally {
     size_t good;
     size_t refused;
     size_t faults;
@@ -36,7 +36,7 @@ static enum err seal(void *ctx, struct slice aad, struct slice plain,
 
 static enum err on_record(void *ctx, uint64_t line, const struct record *record)
 {
-    struct outcome *o = ctx;
+    struct tally *o = ctx;
     const struct sealer sealer = {seal, NULL};
     struct buf room = BUF_INIT;
     struct entry e;
@@ -58,7 +58,7 @@ static enum err on_record(void *ctx, uint64_t line, const struct record *record)
 static enum err on_refused(void *ctx, uint64_t line,
                            const struct rows_fault *faults, size_t count)
 {
-    struct outcome *o = ctx;
+    struct tally *o = ctx;
     o->refused++;
     o->faults += count;
     o->lines += line;
@@ -69,7 +69,7 @@ static enum err on_refused(void *ctx, uint64_t line,
     return ERR_OK;
 }
 
-static void run(const uint8_t *data, size_t len, size_t step, struct outcome *o)
+static void run(const uint8_t *data, size_t len, size_t step, struct tally *o)
 {
     const struct rows_options options = {.keys = &keys, .today = 20261231};
     const struct rows_sink sink = {on_record, on_refused, NULL, o};
@@ -89,8 +89,8 @@ static void run(const uint8_t *data, size_t len, size_t step, struct outcome *o)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct outcome whole = {.good = 0};
-    struct outcome cut = {.good = 0};
+    struct tally whole = {.good = 0};
+    struct tally cut = {.good = 0};
     if (len == 0 || len > LEN_MAX) {
         return 0;
     }
