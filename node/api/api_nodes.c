@@ -140,6 +140,7 @@ enum err directive_nodes(void *ctx, struct admin_call *call, json_t *args,
         (void)json_array_append_new(rows, node_json(env, &l.all[i]));
     }
     mem_free(l.all);
-    *result = json_pack("{s:o}", "nodes", rows);
+    *result = json_pack("{s:o, s:I}", "nodes", rows, "refused",
+                        (json_int_t)roster_refused(env->sync->roster));
     return ERR_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "base/pb.h"
 #include "base/str.h"
+#include "credit/citizen.h"
 #include "credit/date.h"
 #include "credit/division.h"
 #include "ident/ident.h"
@@ -16,14 +17,32 @@ const char *registry_what_name(enum registry_what what)
     return names[what];
 }
 
+/* It stands in refusals and log lines, and goes to every node below. */
+static const char *reason_fault(struct slice reason)
+{
+    bool control = false;
+    if (reason.len == 0 || reason.len > REGISTRY_REASON_MAX ||
+        !str_utf8_valid(reason)) {
+        return "the reason must be 1 to 500 bytes of UTF-8";
+    }
+    for (size_t i = 0; i < reason.len; i++) {
+        control |= reason.data[i] < 0x20 || reason.data[i] == 0x7f;
+    }
+    if (control) {
+        return "the reason holds a control character";
+    }
+    return citizen_is_inside(reason) ? "a citizen number stands in the reason"
+                                     : NULL;
+}
+
 const char *registry_fault(const struct registry_decision *d, uint64_t issuer)
 {
     if (!division_is_below(d->code, issuer)) {
         return "the node is not below this one";
     }
-    if (d->reason.len == 0 || d->reason.len > REGISTRY_REASON_MAX ||
-        !str_utf8_valid(d->reason)) {
-        return "the reason must be 1 to 500 bytes of UTF-8";
+    const char *fault = reason_fault(d->reason);
+    if (fault != NULL) {
+        return fault;
     }
     if (!date_is_valid(d->decided)) {
         return "the day of the decision must be a date";

@@ -4,8 +4,9 @@
  * ENTRY_NODE: item is what is decided (enum registry_what), subject the node's
  * 12-digit code (SUBJECT_NODE), `decided` the day. Body: protobuf field 1 the
  * new parent's code (u64), field 2 the reason (1 to REGISTRY_REASON_MAX bytes
- * of UTF-8). It counts only if its issuer is above the node, and, where it
- * names a parent, is that parent or above it.
+ * of UTF-8, without control characters and without a citizen's number). It
+ * counts only if its issuer is above the node, and, where it names a parent, is
+ * that parent or above it.
  *
  * Pure; any thread. */
 #ifndef CREDIT_REGISTRY_H

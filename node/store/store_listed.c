@@ -79,14 +79,23 @@ static const struct lists_log *log_of(const struct lists_view *view,
     return NULL;
 }
 
+/* NULL: the row has no effect. */
+static const struct lists_log *counting_log(const struct lists_view *view,
+                                            const struct list_row *row)
+{
+    const struct lists_log *log = log_of(view, row->log);
+    bool counts =
+        log != NULL && row->number <= log->visible &&
+        !lists_is_void(view->voids + log->voids_at, log->voids_n, row->number);
+    return counts ? log : NULL;
+}
+
 static bool gather(void *ctx, const struct list_row *row)
 {
     struct gathered *g = ctx;
-    const struct lists_view *view = g->q->view;
-    const struct lists_log *log = log_of(view, row->log);
+    const struct lists_log *log = counting_log(g->q->view, row);
     g->met = true;
-    if (log == NULL || row->number > log->visible ||
-        lists_is_void(view->voids + log->voids_at, log->voids_n, row->number)) {
+    if (log == NULL) {
         return true;
     }
     if (g->n == ROWS_MAX) {
@@ -168,26 +177,28 @@ static void give(const struct gathered *g, store_listing_fn *fn, void *ctx)
     }
 }
 
-/* The rows about `q->subject`, into g. */
-static enum err read_rows(struct store *store, struct gathered *g)
+/* The rows about `q->subject`. */
+static enum err read_rows(struct store *store, const struct listing_query *q,
+                          backend_list_row_fn *fn, void *ctx)
 {
-    const struct listing_query *q = g->q;
     struct errmsg why;
     enum err err = q->now ? db_enter_now(store) : db_enter(store);
     if (err != ERR_OK) {
         return err;
     }
     err = store->backend->list_rows(store->db, atomic_load(&store->generation),
-                                    q->subject, q->now, gather, g, &why);
+                                    q->subject, q->now, fn, ctx, &why);
     db_leave(store);
-    return read_failed(store, err == ERR_OK ? g->err : err, &why);
+    return read_failed(store, err, &why);
 }
 
 enum err store_listings(struct store *store, const struct listing_query *query,
                         store_listing_fn *fn, void *ctx, bool *met)
 {
     struct gathered g = {.q = query, .err = ERR_OK};
-    enum err err = query->view->n > 0 ? read_rows(store, &g) : ERR_OK;
+    enum err err =
+        query->view->n > 0 ? read_rows(store, query, gather, &g) : ERR_OK;
+    err = err == ERR_OK ? g.err : err;
     if (err == ERR_OK) {
         give(&g, fn, ctx);
     }
@@ -200,27 +211,38 @@ enum err store_listings(struct store *store, const struct listing_query *query,
 
 /* ---- what is decided about nodes ---- */
 
+struct telling {
+    const struct lists_view *view;
+    store_node_fn *fn;
+    void *ctx;
+};
+
+/* As they are read: there is no bound to how many there are. */
+static bool tell_node(void *ctx, const struct list_row *row)
+{
+    const struct telling *t = ctx;
+    const struct lists_log *log = counting_log(t->view, row);
+    if (log == NULL) {
+        return true;
+    }
+    const struct store_node node = {
+        .log = log->log,
+        .number = row->number,
+        .what = (uint8_t)row->list,
+        .code = row->target_number,
+        .parent = row->target_origin,
+        .decided = row->decided,
+        .at_ms = (int64_t)row->target_incarnation,
+    };
+    return t->fn(t->ctx, &node);
+}
+
 enum err store_nodes(struct store *store, const struct lists_view *view,
                      store_node_fn *fn, void *ctx)
 {
     struct subject_key key;
+    struct telling t = {view, fn, ctx};
     lists_nodes_key(&key);
     const struct listing_query q = {.view = view, .subject = &key};
-    struct gathered g = {.q = &q, .err = ERR_OK};
-    enum err err = view->n > 0 ? read_rows(store, &g) : ERR_OK;
-    bool more = err == ERR_OK;
-    for (size_t i = 0; more && i < g.n; i++) {
-        const struct list_row *row = &g.rows[i].row;
-        more = fn(ctx, &(struct store_node){
-                           .log = g.rows[i].log->log,
-                           .number = row->number,
-                           .what = (uint8_t)row->list,
-                           .code = row->target_number,
-                           .parent = row->target_origin,
-                           .decided = row->decided,
-                           .at_ms = (int64_t)row->target_incarnation,
-                       });
-    }
-    mem_free(g.rows);
-    return err;
+    return view->n > 0 ? read_rows(store, &q, tell_node, &t) : ERR_OK;
 }

@@ -568,6 +568,9 @@ enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
         g.issues = 0; /* counted anew by the caller */
         err = group_commit(&g, why);
     }
+    if (err == ERR_OK) {
+        writer_tell(s, &g);
+    }
     group_fini(&g);
     return err;
 }

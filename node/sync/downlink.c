@@ -569,6 +569,7 @@ static void recheck(struct inflow *in, void *ctx)
 void downlink_recheck(struct downlink *down)
 {
     each_inflow(down, recheck, NULL);
+    serve_fetch_recheck(down);
 }
 
 static void hang_up(struct inflow *in, void *ctx)

@@ -81,6 +81,8 @@ struct inflow {
     struct in_log *stop_log; /* forked by a commit: to be said */
 };
 
+struct fetch; /* serve.c */
+
 /* A child as it was seen since start. */
 struct child {
     struct child *next;
@@ -97,6 +99,7 @@ struct downlink {
     pthread_cond_t gone;
     struct child *children; /* lock; never removed */
     unsigned inflows;       /* lock */
+    struct fetch *fetches;  /* lock; the open Fetch calls */
 };
 
 /* downlink.c */
@@ -127,5 +130,7 @@ void inflow_fini(struct inflow *in);
 /* serve.c */
 void serve_root(void *ctx, struct rpc_call *call);
 extern const struct rpc_stream_ops serve_fetch_ops;
+/* Ends the Fetch calls of those that are no children any more. */
+void serve_fetch_recheck(struct downlink *down);
 
 #endif

@@ -2,8 +2,14 @@
  * directives in force here (private to sync but for what sync.h says).
  *
  * A revocation holds until the same issuer, or one above it, restores the node
- * later. Of several parents the one decided last counts. In one log the later
- * entry is the later decision, between logs the time of preparing tells.
+ * later. Of several parents the one decided last counts, but what an authority
+ * has moved out of the area of one below it, that one cannot take back. In one
+ * log the later entry is the later decision. Between logs the time of preparing
+ * tells, taken as no earlier than that of the entries before it; at the same
+ * time the higher authority is the later one.
+ *
+ * Until the store was read once nobody is admitted: what cannot be read must
+ * not let a revoked node in.
  *
  * Threads: any. Every function allows NULL for `roster`. */
 #ifndef SYNC_ROSTER_H
@@ -13,7 +19,8 @@
 
 /* Another number whenever something changed. */
 uint64_t roster_generation(struct roster *roster);
-/* ERR_OK, or ERR_DENIED: it was revoked; by whom, when, by which directive. */
+/* ERR_OK, or ERR_DENIED: it was revoked; by whom, when, by which directive, and
+ * why. ERR_UNAVAILABLE: not known yet. */
 MUST_USE enum err roster_check(struct roster *roster, uint64_t code,
                                struct errmsg *why);
 
@@ -25,6 +32,7 @@ struct roster_node {
     bool is_moved;
     struct store_node revoked; /* the decision that holds */
     struct store_node moved;
+    char *reason; /* of the revocation; owned, NULL from roster_judge() */
 };
 /* Sorted by code; owned, one for each node of which anything was decided. */
 struct roster_node *roster_judge(const struct store_node *decisions, size_t n,

@@ -107,6 +107,9 @@ void serve_root(void *ctx, struct rpc_call *call)
 
 struct fetch {
     struct downlink *down;
+    struct rpc_stream *stream;
+    struct fetch *next; /* downlink.lock, as `back` */
+    struct fetch **back;
     bool asked;
     struct wire_range range; /* what is still to be sent */
     struct source source;
@@ -115,10 +118,33 @@ struct fetch {
 
 static void on_open(struct rpc_stream *s, void *user)
 {
+    struct downlink *down = user;
     struct fetch *f = MEM_NEW(struct fetch);
-    f->down = user;
-    source_init(&f->source, trust_federation(f->down->env->trust));
+    f->down = down;
+    f->stream = s;
+    source_init(&f->source, trust_federation(down->env->trust));
+    (void)pthread_mutex_lock(&down->lock);
+    f->next = down->fetches;
+    f->back = &down->fetches;
+    if (f->next != NULL) {
+        f->next->back = &f->next;
+    }
+    down->fetches = f;
+    (void)pthread_mutex_unlock(&down->lock);
     rpc_stream_set_user(s, f);
+}
+
+void serve_fetch_recheck(struct downlink *down)
+{
+    struct errmsg why;
+    (void)pthread_mutex_lock(&down->lock);
+    for (struct fetch *f = down->fetches; f != NULL; f = f->next) {
+        enum err err = admit_child(down->env, rpc_stream_peer(f->stream), &why);
+        if (err != ERR_OK) {
+            rpc_stream_finish(f->stream, err, why.text);
+        }
+    }
+    (void)pthread_mutex_unlock(&down->lock);
 }
 
 static enum err next_reply(struct fetch *f, bool first)
@@ -205,9 +231,16 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
                       const char *text)
 {
     struct fetch *f = user;
+    struct downlink *down = f->down;
     (void)s;
     (void)err;
     (void)text;
+    (void)pthread_mutex_lock(&down->lock);
+    *f->back = f->next;
+    if (f->next != NULL) {
+        f->next->back = f->back;
+    }
+    (void)pthread_mutex_unlock(&down->lock);
     source_fini(&f->source);
     buf_fini(&f->parked);
     mem_free(f);

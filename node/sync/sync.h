@@ -41,7 +41,8 @@ struct sync_env {
     /* True if `peer` is a child of this node. */
     bool (*is_child)(void *ctx, const struct principal *peer);
     /* Directives about nodes changed who may call: open calls are to be looked
-     * at again (…_recheck()). A worker. */
+     * at again (…_recheck()). Once more two seconds later, for those whose
+     * other side does not read how they ended. A worker. */
     void (*roster_changed)(void *ctx);
     /* Told which logs are known to have got further above; may be NULL. Hands
      * them to downlink_above_changed(). Any thread, must not block. */
@@ -66,6 +67,9 @@ void roster_stop(struct roster *roster);
 void roster_free(struct roster **roster);
 /* Has a directive moved the node to another parent? */
 bool roster_parent(struct roster *roster, uint64_t code, uint64_t *parent);
+/* Calls of revoked nodes, or to them, that were refused or ended since start.
+ */
+uint64_t roster_refused(struct roster *roster);
 /* The decisions that hold, by node. `fn` must not block; false ends it. */
 typedef bool roster_fn(void *ctx, const struct store_node *decision);
 void roster_each(struct roster *roster, roster_fn *fn, void *ctx);

@@ -113,6 +113,10 @@ static void what_is_missing_is_refused(void **state)
     assert_non_null(registry_fault(&d, CITY));
     d.reason = slice_of("\xff", 1);
     assert_non_null(registry_fault(&d, CITY));
+    d.reason = slice_str("x\nSYNC-OK");
+    assert_non_null(registry_fault(&d, CITY));
+    d.reason = slice_str("号码99990019000101003x（样例）");
+    assert_non_null(registry_fault(&d, CITY));
     d = usual(REGISTRY_REVOKED);
     d.decided = 20261301;
     assert_non_null(registry_fault(&d, CITY));

@@ -13,6 +13,7 @@
 
 #define PROVINCE 340000000000ull
 #define COUNTY 341821000000ull
+#define COUNTY2 341822000000ull
 #define TOWN 341821100000ull
 #define VILLAGE 341821100201ull
 
@@ -71,6 +72,56 @@ static void one_above_lifts_one_below_does_not(void **state)
     assert_int_equal(judge(other, 2).revoked.log.origin, PROVINCE);
 }
 
+/* Whatever the clocks say and in whatever order the store tells it: all nodes
+ * judge alike. By time alone each of the three would be later than another. */
+static void the_order_of_telling_does_not_matter(void **state)
+{
+    const struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_REVOKED, 1000),
+        decision(COUNTY, 6, REGISTRY_REVOKED, 500),
+        decision(PROVINCE, 3, REGISTRY_RESTORED, 750),
+    };
+    static const uint8_t orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                        {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        const struct store_node told[] = {all[orders[i][0]], all[orders[i][1]],
+                                          all[orders[i][2]]};
+        struct roster_node node = judge(told, 3);
+        assert_true(node.is_revoked);
+        assert_int_equal(node.revoked.number, 6);
+        assert_int_equal(node.revoked.at_ms, 1000);
+    }
+}
+
+static void at_the_same_time_the_higher_one_is_later(void **state)
+{
+    const struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_REVOKED, INT64_MAX),
+        decision(PROVINCE, 3, REGISTRY_RESTORED, INT64_MAX),
+    };
+    const struct store_node turned[] = {all[1], all[0]};
+    (void)state;
+    assert_false(judge(all, 2).is_revoked);
+    assert_false(judge(turned, 2).is_revoked);
+}
+
+static void what_was_moved_out_of_an_area_is_not_taken_back(void **state)
+{
+    struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_PARENT, 1000),
+        decision(PROVINCE, 3, REGISTRY_PARENT, 2000),
+        decision(COUNTY, 6, REGISTRY_PARENT, 3000),
+    };
+    (void)state;
+    all[0].parent = TOWN;
+    all[1].parent = COUNTY2;
+    all[2].parent = TOWN;
+    assert_int_equal(judge(all, 3).moved.parent, COUNTY2);
+    all[1].parent = TOWN + 100000; /* within it: the county may go on */
+    assert_int_equal(judge(all, 3).moved.number, 6);
+}
+
 static void the_last_parent_counts(void **state)
 {
     struct store_node all[] = {
@@ -114,6 +165,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_one_log_the_later_entry_counts),
         cmocka_unit_test(one_above_lifts_one_below_does_not),
+        cmocka_unit_test(the_order_of_telling_does_not_matter),
+        cmocka_unit_test(at_the_same_time_the_higher_one_is_later),
+        cmocka_unit_test(what_was_moved_out_of_an_area_is_not_taken_back),
         cmocka_unit_test(the_last_parent_counts),
         cmocka_unit_test(each_node_for_itself),
     };
