@@ -9,14 +9,15 @@ make_small "${1:-intl}"
 start_all
 keys=$TREE/fed/deciders
 directive() { node_cmd "$1" directive "${@:2}"; }
-decide() { # WHAT CODE: by two of the county's three deciders
+by_two() { # COMMAND...: makes a package; signed by two of the county's three deciders
     rm -f "$WORK/package"
-    check "prepare" directive "$COUNTY" "$1" "$2" --reason "示例：设备被盗" -o "$WORK/package" >"$WORK/out" &&
+    check "prepare" directive "$COUNTY" "$@" -o "$WORK/package" >"$WORK/out" &&
         check "first" "$CREDITNODE" directive sign "$WORK/package" --key "$keys/$COUNTY-1.key" --lang en >"$WORK/shown" &&
         check "second" "$CREDITNODE" directive sign "$WORK/package" --key "$keys/$COUNTY-3.key" >/dev/null &&
         check "publish" directive "$COUNTY" publish "$WORK/package" >/dev/null
 }
-is_refused() { status "$1" .uplink.error | grep -q "$1 was revoked by $COUNTY on"; }
+decide() { by_two "$1" "$2" --reason "示例：设备被盗"; } # WHAT CODE
+is_refused() { status "$1" .uplink.error | grep -q "$1 was revoked by $COUNTY on.*示例：设备被盗"; }
 known() { directive "$1" nodes --json | jq -e ".nodes | map(select(.what == \"revoked\") | .code) == [$2]" >/dev/null; }
 records_of() { size_at "$1" "$(own_log "$2")"; } # HOLDER ORIGIN
 same_records() { [ "$(records_of "$1" "$2")" = "$(own_size "$2")" ]; }
@@ -58,6 +59,34 @@ decide node-restore "$VILLAGE"
 within "$PATIENCE" "all of it is there" same_records "$TOWN" "$VILLAGE"
 within "$PATIENCE" "the village knows both" known "$VILLAGE" ""
 check "equal" equal
+
+note "a revoked node that does not read"
+calls_of() { # HOLDER CHILD: both of them
+    local n
+    n=$(directive "$1" lists --json | jq "[.children[] | select(.code == \"$2\")] | length")
+    echo "$(status "$1" ".children[] | select(.code == \"$2\") | .connected") $((n > 0))"
+}
+has_calls() { [ "$(calls_of "$TOWN" "$VILLAGE")" = "$1" ]; }
+{
+    echo "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+    for ((i = 0; i < 1500; i++)); do
+        printf '示例商贸有限公司,913400001000000167,示例认〔2026〕%s号,%s,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
+            "$i" "$(head -c 300 /dev/urandom | base64 -w0)" "${COUNTY:0:6}"
+    done
+} >"$WORK/many.csv"
+within "$PATIENCE" "both calls are open" has_calls "true 1"
+kill -STOP "$(tree_pid "$VILLAGE")"
+by_two import "$WORK/many.csv"
+held() { [ "$(directive "$1" lists --json | jq "[.lists[].position] | max")" -gt 1500 ]; }
+within "$PATIENCE" "the township has the list" held "$TOWN"
+decide node-revoke "$VILLAGE"
+within "$PATIENCE" "its calls are gone, though it reads nothing" has_calls "false 0"
+kill -CONT "$(tree_pid "$VILLAGE")"
+within "$PATIENCE" "refused" is_refused "$VILLAGE"
+[ "$(directive "$TOWN" nodes --json | jq .refused)" -gt 0 ] || fail "nobody counted it"
+decide node-restore "$VILLAGE"
+within "$PATIENCE" "the village has the list" held "$VILLAGE"
+within "$PATIENCE" "the village knows it is back" known "$VILLAGE" ""
 
 note "a revoked parent gets nothing, and brings the news of its return"
 decide node-revoke "$TOWN"
