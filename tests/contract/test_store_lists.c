@@ -788,6 +788,15 @@ static void replace_third(struct rootchain *chain, const struct log_id *log,
     rootdraft_free(&draft);
 }
 
+/* store_watch() calls it. */
+static void count_told(void *ctx, const struct log_id *logs, size_t n)
+{
+    _Atomic unsigned *told = ctx;
+    for (size_t i = 0; i < n; i++) {
+        *told += logs[i].kind == LOG_DIRECTIVES;
+    }
+}
+
 static void
 what_a_replaced_key_signed_counts_as_far_as_the_keepers_say(void **state)
 {
@@ -812,7 +821,11 @@ what_a_replaced_key_signed_counts_as_far_as_the_keepers_say(void **state)
         assert_ok(publish(&t, p, NULL));
         package_free(&p);
         replace_third(roots, &first.log, named ? first.last : 0);
+        _Atomic unsigned told = 0;
+        store_watch(t.store, count_told, &told);
         assert_ok(store_judge_again(t.store, &why));
+        store_unwatch(t.store, count_told, &told);
+        assert_int_equal(told, 1);
         assert_int_equal(look(&t, SUBJECT_A, NULL), named);
         assert_int_equal(look(&t, SUBJECT_B, NULL), 0);
         assert_issue(&t, first.last + 3, "not signed by enough");
@@ -946,6 +959,43 @@ static void decisions_about_nodes_are_kept(void **state)
     node_fini(&n);
 }
 
+static bool count_node(void *ctx, const struct store_node *node)
+{
+    size_t *n = ctx;
+    *n += node->what == REGISTRY_RESTORED;
+    return true;
+}
+
+/* No revocation hides behind a number of others. */
+static void of_decisions_about_nodes_there_may_be_any_number(void **state)
+{
+    enum { PACKAGES = 7, BOUND_ABOUT_A_SUBJECT = 65536 };
+    const struct registry_decision restored = {.what = REGISTRY_RESTORED,
+                                               .code = VILLAGE,
+                                               .decided = TODAY,
+                                               .at_ms = 1772000000000,
+                                               .reason = slice_str("示例")};
+    struct decision *many = mem_zalloc(PACKAGE_ENTRIES_MAX, sizeof *many);
+    struct lists_view view;
+    struct node n;
+    size_t met = 0;
+    (void)state;
+    for (size_t i = 0; i < PACKAGE_ENTRIES_MAX; i++) {
+        many[i].node = &restored;
+    }
+    start(&n, TOWNSHIP, "many-nodes");
+    for (int i = 0; i < PACKAGES; i++) {
+        (void)decide(&n, many, PACKAGE_ENTRIES_MAX);
+    }
+    lists_view_take(n.store, &view);
+    assert_ok(store_nodes(n.store, &view, count_node, &met));
+    lists_view_fini(&view);
+    assert_int_equal(met, PACKAGES * PACKAGE_ENTRIES_MAX);
+    assert_true(met > BOUND_ABOUT_A_SUBJECT);
+    node_fini(&n);
+    mem_free(many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -970,6 +1020,7 @@ int main(void)
         cmocka_unit_test(a_start_judges_by_the_newest_document),
         cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
         cmocka_unit_test(decisions_about_nodes_are_kept),
+        cmocka_unit_test(of_decisions_about_nodes_there_may_be_any_number),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }
