@@ -2,6 +2,7 @@
 # A node is shut out by a directive of an authority above it: its open calls end
 # at its parent, it is refused by name from then on, also after a start, and
 # comes back when it is restored. What is below a revoked node sends it nothing.
+# An authority that is not above it has no say.
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
@@ -98,3 +99,34 @@ for code in "$VILLAGE" "$TOWN"; do start "$code"; done
 within "$PATIENCE" "nobody is revoked" known "$VILLAGE" ""
 check "rows" enter "$VILLAGE" 200 5
 check "equal" equal
+
+note "a township over its county, by a package made by hand"
+digest=sha256
+[ "${1:-intl}" = gm ] && digest=sm3
+hex() { printf "$(sed 's/../\\x&/g' <<<"$1")"; } # DIGITS: as bytes
+{
+    # Format, type, subject kind, item; entered at; version; decided; lengths.
+    hex 0115000000050001000001a21a4d4000
+    hex "$(printf '%032d' 0)00000001$(printf '%032d' 0)"
+    hex "01352907$(printf '%024d' 0)0c00000000000003"
+    printf '%s' "$COUNTY"
+    hex 120178
+} >"$WORK/entry"
+{
+    printf 'creditnode-package 1\nfederation %s\nsuite %s\nissuer %s\n' \
+        "$(sed -n 's/^federation //p' "$WORK/one" | head -1)" "${1:-intl}" "$TOWN"
+    printf 'id 0123456789abcdef0123456789abcdef\nprepared %s000\n' "$(date +%s)"
+    printf 'expires %s\nentries 1\n' "$(TZ=Asia/Shanghai date -d '+30 days' +%Y%m%d)"
+    printf 'root %s\n' "$({ printf '\0'; cat "$WORK/entry"; } | openssl dgst -r "-$digest" | cut -d' ' -f1)"
+    printf 'entry %s\n' "$(base64 -w0 "$WORK/entry")"
+} >"$WORK/byhand"
+check "sign it" "$CREDITNODE" directive sign "$WORK/byhand" --key "$keys/$TOWN-1.key" >/dev/null
+check "publish it" directive "$TOWN" publish "$WORK/byhand" >/dev/null
+outside() { node_cmd "$1" issues --lang en | grep -q "$TOWN/directives/.*outside its issuer's area"; }
+for code in "$TOWN" "$VILLAGE"; do
+    within "$PATIENCE" "$code says that it is outside its area" outside "$code"
+    check "$code counts nobody as revoked" known "$code" ""
+done
+within "$PATIENCE" "the state says so" is "$TOWN" .health.state warn
+check "rows" enter "$VILLAGE" 300 5
+within "$PATIENCE" "the county, which they would have revoked, has them" same_records "$COUNTY" "$VILLAGE"
