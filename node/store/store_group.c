@@ -657,7 +657,9 @@ static void publish_log(struct store *s, struct touched *t, struct buf *coded)
     if (t->chain.len > 0) {
         t->slot->chain_hash = t->chain_hash;
     }
+    uint64_t before = lists_visible(t->slot->lists);
     heads_publish(&s->heads, t, coded);
+    lists_say(s, t->slot, before);
     if (t->slot->own && t->slot->log.kind == LOG_DIRECTIVES &&
         t->slot->state == LOG_ACTIVE) {
         own_log_is(s, t->slot); /* opened by its first publication */

@@ -349,6 +349,11 @@ void lists_nodes_key(struct subject_key *out);
 void lists_put(struct group *g, const struct touched *t);
 /* Makes it visible. heads.lock held. */
 void lists_publish(struct touched *t);
+/* Everything up to this entry counts; `l` may be NULL. */
+uint64_t lists_visible(const struct lists *l);
+/* Logs that readers see more than `before`. */
+void lists_say(const struct store *s, const struct log_slot *slot,
+               uint64_t before);
 /* The log was cut to `size`: takes back what lay behind. */
 MUST_USE enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
                             struct errmsg *why);

@@ -392,10 +392,6 @@ static void takes_effect(struct group *g, struct touched *t, uint64_t number,
     g->packages =
         mem_realloc(g->packages, (g->packages_n + 1) * sizeof *g->packages);
     memcpy(g->packages[g->packages_n++], id, PACKAGE_ID_LEN);
-    char log[LOG_ID_TEXT_MAX];
-    log_id_format(&t->slot->log, log);
-    log_debug(&g->s->log, "LISTS-PACKAGE", "log=%s first=%llu last=%llu", log,
-              (unsigned long long)t->lists->begin, (unsigned long long)number);
 }
 
 static void on_end(struct group *g, struct touched *t, uint64_t number,
@@ -480,6 +476,24 @@ void lists_put(struct group *g, const struct touched *t)
         g->s->backend->put_part(g->batch, t->slot->id, PART_LISTS,
                                 buf_slice(&value));
         buf_fini(&value);
+    }
+}
+
+uint64_t lists_visible(const struct lists *l)
+{
+    return l != NULL ? l->visible : 0;
+}
+
+void lists_say(const struct store *s, const struct log_slot *slot,
+               uint64_t before)
+{
+    char log[LOG_ID_TEXT_MAX];
+    uint64_t now = lists_visible(slot->lists);
+    if (now > before) {
+        log_id_format(&slot->log, log);
+        log_info(&s->log, "LISTS-IN-FORCE", "log=%s last=%llu entries=%llu",
+                 log, (unsigned long long)now,
+                 (unsigned long long)(now - before));
     }
 }
 

@@ -48,7 +48,7 @@ static void on_drained(struct rpc_stream *s, void *user)
 static void note_failure(struct uplink *up, const char *text)
 {
     (void)pthread_mutex_lock(&up->lock);
-    (void)snprintf(up->status.error, sizeof up->status.error, "%s", text);
+    (void)snprintf(up->status.error, sizeof up->status.error, "%.255s", text);
     (void)pthread_mutex_unlock(&up->lock);
 }
 

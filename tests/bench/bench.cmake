@@ -15,6 +15,8 @@ endfunction()
 
 bench_program(bench_gen ${BENCH_DIR}/gen.c)
 bench_program(bench_disk ${BENCH_DIR}/disk.c)
+bench_program(bench_publish ${BENCH_DIR}/publish.c)
+target_link_libraries(bench_publish PRIVATE cn_api)
 
 file(GLOB own_sources CONFIGURE_DEPENDS ${BENCH_DIR}/own/*.c)
 bench_program(bench_client ${own_sources})

@@ -2,7 +2,8 @@
 # peer/peer.sh.
 #
 # Groups share their processes: chain (batches, singles, latency), copy
-# (full_copy), fan (fan_in), point (point_query), idle (idle_memory). A group
+# (full_copy), fan (fan_in), point (point_query), idle (idle_memory); those of
+# own_lists.sh. A group
 # is brought up once, then each bench of it runs once a repeat, in turn with
 # the peer's. Nothing is emptied between repeats, because a log cannot be: each
 # repeat writes other rows, bench_gen --first $(((REPEAT - 1) * ROWS + 1)).
@@ -312,6 +313,9 @@ own_run_idle_memory() {
         printf "{\"bench\":\"idle_memory\",\"peer\":\"own\"," \
             "\"pss_mib\":%.1f}\n", kib / 1024 }'
 }
+
+# shellcheck source-path=SCRIPTDIR source=own_lists.sh
+. "$BENCH_SOURCE/own_lists.sh"
 
 own_up() { "own_up_$1" "$2"; }
 own_run() { "own_run_$1" "$2" "$3"; }

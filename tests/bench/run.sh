@@ -15,6 +15,11 @@ full_copy   copy  5
 fan_in      fan   1
 point_query point 5
 idle_memory idle  0
+directive      tree    0.0005
+directives_bulk tree   0.01
+directive_2of3 tree2of3 0.0005
+list_memory    lists   5
+list_check     lists   5
 "
 
 usage() {

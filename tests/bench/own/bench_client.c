@@ -10,19 +10,20 @@
 #include "client.h"
 
 static const char usage[] =
-    "usage: bench_client singles|import|latency|point|arrival OPTIONS\n"
+    "usage: bench_client singles|import|latency|point|check|arrival OPTIONS\n"
     "  --bench NAME      the name to print\n"
     "  --certs DIR       app.pem, app.key, ca.pem of an operator\n"
     "  --server ADDRESS  HOST:PORT of the node to write to or ask\n"
     "  --sink ADDRESS    HOST:PORT of the node where the rows must arrive\n"
     "  --node PATH       import: the creditnode program\n"
     "  --conf FILE       import: configuration of a node; up to 16\n"
-    "  --file FILE       import: what that node takes in\n"
+    "  --file FILE       import: what that node takes in; check: codes\n"
     "  --goal LOG#N      an entry that the sink must hold; up to 16\n"
     "  --pid N           a node whose CPU time counts; up to 32\n"
     "  --rows N          rows (latency: isolated rows)\n"
     "  --first N         number of the first row\n"
-    "  --subjects N      organisations; a quarter of the rows if not given\n"
+    "  --subjects N      organisations; a quarter of the rows if not given;\n"
+    "                    check: how many of them are listed\n"
     "  --threads N       clients, or calls in flight, at most 64\n"
     "  --seconds N       point: how long each part\n";
 
@@ -134,7 +135,7 @@ static void take_option(struct options *opt, int c)
     opt->cpu.pids[opt->cpu.pid_count++] = (pid_t)value;
 }
 
-enum { SERVER = 1, SINK = 2, FILES = 4, GOALS = 8 };
+enum { SERVER = 1, SINK = 2, FILES = 4, GOALS = 8, CODES = 16 };
 
 static void check_options(const struct options *opt, unsigned needs)
 {
@@ -142,7 +143,8 @@ static void check_options(const struct options *opt, unsigned needs)
     if (opt->bench == NULL || opt->certs == NULL ||
         ((needs & SERVER) != 0 && opt->server == NULL) ||
         ((needs & SINK) != 0 && opt->sink == NULL) ||
-        ((needs & GOALS) != 0 && opt->goal_count == 0)) {
+        ((needs & GOALS) != 0 && opt->goal_count == 0) ||
+        ((needs & CODES) != 0 && opt->file_count == 0)) {
         refuse("an option that this command needs is missing");
     }
     if ((needs & FILES) != 0 && (opt->node == NULL || opt->conf_count == 0 ||
@@ -169,6 +171,7 @@ int main(int argc, char **argv)
         {"import", own_import, FILES | SINK | GOALS},
         {"latency", own_latency, SERVER | SINK},
         {"point", own_point, SERVER},
+        {"check", own_check, SERVER | CODES},
         {"arrival", own_arrival, SINK | GOALS},
     };
     struct options opt = {.rows = 1, .first = 1, .threads = 1, .seconds = 5};
@@ -187,5 +190,5 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    refuse("one of singles, import, latency, point, arrival");
+    refuse("one of singles, import, latency, point, check, arrival");
 }

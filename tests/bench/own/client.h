@@ -85,6 +85,9 @@ void own_import(struct options *opt);
 void own_latency(struct options *opt);
 /* Empty calls and queries by subject over one connection. */
 void own_point(struct options *opt);
+/* Query/Check of the subjects in a file, `rows` times; `subjects` of them are
+ * listed. */
+void own_check(struct options *opt);
 /* Until the goals are found at a sink that may not run yet. */
 void own_arrival(struct options *opt);
 
