@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -17,6 +18,7 @@ enum {
     POINT_LEN = 65, /* uncompressed: 04 || x || y */
     SPKI_PREFIX_LEN = 26,
     SPKI_LEN = SPKI_PREFIX_LEN + POINT_LEN,
+    KEYS_KEPT = 64,
     WRAP_INTL_LEN = POINT_LEN + SEAL_NONCE_LEN + SEAL_KEY_LEN + 16,
 };
 
@@ -58,6 +60,67 @@ static bool spki_suite(struct slice der, enum suite *out)
     return false;
 }
 
+/* Keys decoded last. Decoding takes OpenSSL as long as checking a signature
+ * does, and a node meets few keys, again and again: those of its neighbours
+ * and of the deciders above. A slot is found by the point. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        EVP_PKEY *pkey; /* NULL: none; holds a reference */
+        uint8_t spki[SPKI_LEN];
+    } slot[KEYS_KEPT];
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t kept_slot(const uint8_t *spki)
+{
+    return be_get32(spki + SPKI_PREFIX_LEN + 1) % KEYS_KEPT;
+}
+
+/* A reference, or NULL. */
+static EVP_PKEY *kept_find(const uint8_t *spki)
+{
+    size_t i = kept_slot(spki);
+    (void)pthread_mutex_lock(&kept.lock);
+    EVP_PKEY *pkey = kept.slot[i].pkey;
+    if (pkey != NULL && (memcmp(kept.slot[i].spki, spki, SPKI_LEN) != 0 ||
+                         EVP_PKEY_up_ref(pkey) != 1)) {
+        pkey = NULL;
+    }
+    (void)pthread_mutex_unlock(&kept.lock);
+    return pkey;
+}
+
+static void kept_put(const uint8_t *spki, EVP_PKEY *pkey)
+{
+    size_t i = kept_slot(spki);
+    if (EVP_PKEY_up_ref(pkey) != 1) {
+        return;
+    }
+    (void)pthread_mutex_lock(&kept.lock);
+    EVP_PKEY *old = kept.slot[i].pkey;
+    kept.slot[i].pkey = pkey;
+    memcpy(kept.slot[i].spki, spki, SPKI_LEN);
+    (void)pthread_mutex_unlock(&kept.lock);
+    EVP_PKEY_free(old);
+}
+
+/* Owned; NULL: the point is not on the curve. */
+static EVP_PKEY *decode(struct slice der)
+{
+    const unsigned char *at = der.data;
+    EVP_PKEY *pkey = kept_find(der.data);
+    if (pkey != NULL) {
+        return pkey;
+    }
+    pkey = d2i_PUBKEY(NULL, &at, (long)der.len);
+    if (pkey != NULL) {
+        kept_put(der.data, pkey);
+    } else {
+        ERR_clear_error();
+    }
+    return pkey;
+}
+
 enum err pubkey_from_spki(struct pubkey **out, struct slice der)
 {
     enum suite suite = SUITE_INTL;
@@ -65,10 +128,8 @@ enum err pubkey_from_spki(struct pubkey **out, struct slice der)
     if (!spki_suite(der, &suite)) {
         return ERR_INVALID;
     }
-    const unsigned char *at = der.data;
-    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)der.len);
-    if (pkey == NULL) { /* the point is not on the curve */
-        ERR_clear_error();
+    EVP_PKEY *pkey = decode(der);
+    if (pkey == NULL) {
         return ERR_INVALID;
     }
     struct pubkey *key = MEM_NEW(struct pubkey);

@@ -45,6 +45,9 @@ struct child {
     unsigned streams;
     int64_t heard_ms;
     struct buf chain; /* that of its newest receipt */
+    /* Of the chain, as it was checked last; NULL: not yet, or in use. */
+    struct cert *cert;
+    uint64_t generation; /* trust_generation() then */
     struct item *items;
 };
 
@@ -69,6 +72,15 @@ struct receipts {
 };
 
 /* ---- children; lock held ---- */
+
+static struct child *find_child(struct receipts *rs, uint64_t code)
+{
+    struct child *c = rs->children;
+    while (c != NULL && c->who.code < code) {
+        c = c->next;
+    }
+    return c != NULL && c->who.code == code ? c : NULL;
+}
 
 /* NULL: there are too many. */
 static struct child *child_of(struct receipts *rs, const struct principal *who)
@@ -121,6 +133,7 @@ static void child_free(struct child *c)
         mem_free(it);
     }
     buf_fini(&c->chain);
+    cert_free(&c->cert);
     mem_free(c);
 }
 
@@ -188,20 +201,62 @@ static void compare(struct receipts *rs, struct item *it, const struct own *own)
 
 /* ---- taking receipts ---- */
 
+/* The certificate of the chain if it was checked for this child already and
+ * would be found good again; the caller owns it. */
+static struct cert *borrow_cert(struct receipts *rs, uint64_t code,
+                                struct slice chain, int64_t now_ms)
+{
+    struct cert *cert = NULL;
+    (void)pthread_mutex_lock(&rs->lock);
+    struct child *c = find_child(rs, code);
+    if (c != NULL && c->cert != NULL &&
+        c->generation == trust_generation(rs->env->trust) &&
+        now_ms < cert_principal(c->cert)->not_after_ms &&
+        slice_eq(buf_slice(&c->chain), chain)) {
+        cert = c->cert;
+        c->cert = NULL;
+    }
+    (void)pthread_mutex_unlock(&rs->lock);
+    return cert;
+}
+
+static void return_cert(struct receipts *rs, uint64_t code, uint64_t generation,
+                        struct cert *cert)
+{
+    (void)pthread_mutex_lock(&rs->lock);
+    struct child *c = find_child(rs, code);
+    if (c != NULL) {
+        cert_free(&c->cert);
+        c->cert = cert;
+        c->generation = generation;
+        cert = NULL;
+    }
+    (void)pthread_mutex_unlock(&rs->lock);
+    cert_free(&cert);
+}
+
+/* `at_ms` 0: an old signature will do; then the certificate is not kept. */
 static enum err verify(struct receipts *rs, const struct principal *child,
                        struct slice text, struct slice chain, int64_t at_ms,
                        struct receipt *out, struct errmsg *why)
 {
     struct trust *trust = rs->env->trust;
-    struct cert *cert = NULL;
+    uint64_t generation = trust_generation(trust);
+    struct cert *cert =
+        at_ms != 0 ? borrow_cert(rs, child->code, chain, at_ms) : NULL;
     struct errmsg what;
-    enum err err =
-        trust_check(trust, chain, CERT_USE_SIGN, at_ms, &cert, &what);
+    enum err err = cert != NULL ? ERR_OK
+                                : trust_check(trust, chain, CERT_USE_SIGN,
+                                              at_ms, &cert, &what);
     if (err == ERR_OK) {
         err = receipt_verify(text, trust_federation(trust), trust_suite(trust),
                              cert, out, &what);
     }
-    cert_free(&cert);
+    if (err == ERR_OK && at_ms != 0) {
+        return_cert(rs, child->code, generation, cert);
+    } else {
+        cert_free(&cert);
+    }
     if (err == ERR_OK && out->node != child->code) {
         err = err_set(&what, ERR_DENIED, "is of another node");
     }
@@ -226,6 +281,7 @@ static struct item *keep(struct child *c, const struct receipt *r,
     buf_clear(&it->text);
     buf_put_slice(&it->text, text);
     if (!slice_eq(buf_slice(&c->chain), chain)) {
+        cert_free(&c->cert);
         buf_clear(&c->chain);
         buf_put_slice(&c->chain, chain);
     }
