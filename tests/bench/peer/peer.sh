@@ -227,10 +227,44 @@ peer_run_idle_memory() {
             "\"pss_mib\":%.1f}\n", kib / 1024 }'
 }
 
+# ---- lists: NATS JetStream, if it is installed (Debian: nats-server) ----
+
+peer_nats() { # whether it is
+    PATH=$PATH:/usr/sbin command -v nats-server >/dev/null && command -v node >/dev/null
+}
+
+peer_up_tree() {
+    peer_nats || { echo "nats-server or node is not installed: no peer" >&2; return 0; }
+    mkdir -p "$PEER_DIR/nats"
+    PATH=$PATH:/usr/sbin node "$BENCH_SOURCE/peer/nats.js" up "$PEER_DIR/nats" 20000 "${BENCH_LEAVES:-10}"
+}
+
+peer_run_directive() { peer_run_nats directive "$1"; }
+peer_run_directives_bulk() { peer_run_nats directives_bulk $((($1 + 99) / 100 * 100)); }
+peer_run_nats() {
+    [ ! -e "$PEER_DIR/nats/plan.json" ] || node "$BENCH_SOURCE/peer/nats.js" "$1" "$PEER_DIR/nats" "$2"
+}
+
+peer_down_nats() {
+    [ -e "$PEER_DIR/nats/pids" ] || return 0
+    # shellcheck disable=SC2046 # one word a process
+    kill $(cat "$PEER_DIR/nats/pids") 2>/dev/null || true
+    sleep 1
+    rm -rf "$PEER_DIR/nats"
+}
+
+# These have none.
+peer_up_tree2of3() { :; }
+peer_up_lists() { :; }
+peer_run_directive_2of3() { :; }
+peer_run_list_memory() { :; }
+peer_run_list_check() { :; }
+
 peer_up() { "peer_up_$1" "$2"; }
 peer_run() { "peer_run_$1" "$2" "$3"; }
 
 peer_down() {
     local name
+    peer_down_nats
     for name in "${!PEER_PORT[@]}"; do peer_stop "$name"; done
 }
