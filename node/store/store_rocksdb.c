@@ -53,6 +53,9 @@ struct rdb {
     rocksdb_readoptions_t *point;
     rocksdb_readoptions_t *bulk;
     rocksdb_readoptions_t *now; /* never touches the disk */
+    /* Of one subject's list rows; `now` as above. */
+    rocksdb_readoptions_t *subject;
+    rocksdb_readoptions_t *subject_now;
     rocksdb_writeoptions_t *synced;
 };
 
@@ -251,6 +254,44 @@ static struct key list_prefix(uint8_t generation,
     return k;
 }
 
+/* ---- which subjects have list rows at all ---- */
+
+/* Almost every subject that is asked about is on no list. The prefix of each
+ * list row is in the filters of the files, so that asking for one that is
+ * nowhere reads no page. The name stands in the files. */
+static const char *subject_name(void *state)
+{
+    (void)state;
+    return "creditnode.list-subject.1";
+}
+
+static unsigned char subject_is_there(void *state, const char *key, size_t len)
+{
+    (void)state;
+    return len >= 2 && ((uint8_t)key[1] & LIST_ROW) != 0 &&
+           len >= 2u + ((uint8_t)key[1] & (LIST_ROW - 1));
+}
+
+static char *subject_of(void *state, const char *key, size_t len, size_t *out)
+{
+    (void)state;
+    (void)len;
+    *out = 2u + ((uint8_t)key[1] & (LIST_ROW - 1));
+    return (char *)(uintptr_t)key; /* borrowed, not changed */
+}
+
+static void subject_end(void *state)
+{
+    (void)state;
+}
+
+static rocksdb_slicetransform_t *list_subjects(void)
+{
+    return rocksdb_slicetransform_create(NULL, subject_end, subject_of,
+                                         subject_is_there, subject_is_there,
+                                         subject_name);
+}
+
 static struct key list_key(uint8_t generation, const struct list_row *row)
 {
     struct key k = list_prefix(generation, &row->subject);
@@ -398,6 +439,7 @@ static void options_family(struct rdb *r, const struct store_conf *conf,
         rocksdb_block_based_options_set_whole_key_filtering(t, 1);
         rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
         rocksdb_options_set_memtable_whole_key_filtering(o, 1);
+        rocksdb_options_set_prefix_extractor(o, list_subjects());
     }
     rocksdb_options_set_block_based_table_factory(o, t);
     rocksdb_block_based_options_destroy(t);
@@ -421,10 +463,27 @@ static void rdb_close(void *db)
     rocksdb_readoptions_destroy(r->point);
     rocksdb_readoptions_destroy(r->bulk);
     rocksdb_readoptions_destroy(r->now);
+    rocksdb_readoptions_destroy(r->subject);
+    rocksdb_readoptions_destroy(r->subject_now);
     rocksdb_writeoptions_destroy(r->synced);
     rocksdb_options_destroy(r->options);
     rocksdb_cache_destroy(r->cache);
     mem_free(r);
+}
+
+static rocksdb_readoptions_t *read_options(bool now)
+{
+    rocksdb_readoptions_t *o = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_total_order_seek(o, 1);
+    if (now) {
+        rocksdb_readoptions_set_read_tier(o, TIER_MEMORY);
+        /* The last reader of an old version would delete its files. */
+        rocksdb_readoptions_set_background_purge_on_iterator_cleanup(o, 1);
+        rocksdb_readoptions_set_max_skippable_internal_keys(o, SKIP_NOW_MAX);
+    } else {
+        rocksdb_readoptions_set_verify_checksums(o, 1);
+    }
+    return o;
 }
 
 static struct rdb *rdb_new(const struct store_conf *conf)
@@ -436,16 +495,17 @@ static struct rdb *rdb_new(const struct store_conf *conf)
     for (size_t i = 0; i < FAMILIES; i++) {
         options_family(r, conf, (enum family)i);
     }
-    r->point = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(r->point, 1);
-    r->bulk = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(r->bulk, 1);
+    r->point = read_options(false);
+    r->bulk = read_options(false);
     rocksdb_readoptions_set_fill_cache(r->bulk, 0);
-    r->now = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_read_tier(r->now, TIER_MEMORY);
-    /* The last reader of an old version would delete its files. */
-    rocksdb_readoptions_set_background_purge_on_iterator_cleanup(r->now, 1);
-    rocksdb_readoptions_set_max_skippable_internal_keys(r->now, SKIP_NOW_MAX);
+    r->now = read_options(true);
+    r->subject = read_options(false);
+    r->subject_now = read_options(true);
+    /* All others go on past what a filter knows of. */
+    rocksdb_readoptions_set_total_order_seek(r->subject, 0);
+    rocksdb_readoptions_set_total_order_seek(r->subject_now, 0);
+    rocksdb_readoptions_set_prefix_same_as_start(r->subject, 1);
+    rocksdb_readoptions_set_prefix_same_as_start(r->subject_now, 1);
     r->synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->synced, 1);
     return r;
@@ -917,8 +977,9 @@ static enum err rdb_list_rows(void *db, uint8_t generation,
                               backend_list_row_fn *fn, void *ctx,
                               struct errmsg *why)
 {
-    rocksdb_iterator_t *it = now ? iter_new_now(db, FAMILY_INDEX)
-                                 : iter_new(db, FAMILY_INDEX, false);
+    struct rdb *r = db;
+    rocksdb_iterator_t *it = rocksdb_create_iterator_cf(
+        r->db, now ? r->subject_now : r->subject, r->family[FAMILY_INDEX]);
     struct key prefix = list_prefix(generation, subject);
     struct list_row row = {.subject = *subject};
     enum err err = ERR_OK;
