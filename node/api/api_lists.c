@@ -1,4 +1,5 @@
 /* What lists say, over gRPC: proto/query.proto. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/directives.h"
@@ -147,23 +148,34 @@ enum err lists_put_subject(const struct api_env *env, const char *subject,
 
 /* ---- many ---- */
 
+struct asked {
+    size_t place; /* in the request */
+    char code[USCC_LEN + 1];
+    size_t at; /* what it is listed for, in `found` */
+    size_t len;
+};
+
 struct checking {
     struct api_env *env;
     struct rpc_call *call;
     struct lists_view view;
     struct effects *effects;
+    struct asked *asked; /* CHECK_SUBJECTS */
+    size_t asked_n;
+    struct buf found; /* in the order of codes */
     struct buf out;
     size_t subjects;
 };
 
+/* Appends the subject with what it is listed for, if it is. */
 static enum err check_code(struct checking *c, const char *code,
                            struct errmsg *why)
 {
-    size_t before = c->out.len;
-    size_t mark = pb_begin(&c->out, 1);
-    pb_put_str(&c->out, 1, code);
+    size_t before = c->found.len;
+    size_t mark = pb_begin(&c->found, 1);
+    pb_put_str(&c->found, 1, code);
     struct put p = {.env = c->env,
-                    .out = &c->out,
+                    .out = &c->found,
                     .field = 2,
                     .limit = CHECK_BYTES,
                     .effects = c->effects,
@@ -177,24 +189,25 @@ static enum err check_code(struct checking *c, const char *code,
         err = err_set(why, err, "reading the store: %s", err_text(err));
     }
     if (err == ERR_OK && p.count > 0) {
-        pb_end(&c->out, mark);
+        pb_end(&c->found, mark);
     } else {
-        c->out.len = before;
+        c->found.len = before;
     }
     return err;
 }
 
-static enum err check_subject(struct checking *c, struct slice text,
-                              struct errmsg *why)
+static enum err take_subject(struct checking *c, struct slice text,
+                             struct errmsg *why)
 {
-    char code[USCC_LEN + 1];
     if (++c->subjects > CHECK_SUBJECTS || text.len > SUBJECT_TEXT) {
         return err_set(why, ERR_TOO_LARGE,
                        "CheckRequest: at most %d subjects of %d bytes",
                        (int)CHECK_SUBJECTS, (int)SUBJECT_TEXT);
     }
-    if (uscc_read(text, code) == USCC_OK) {
-        return check_code(c, code, why);
+    struct asked *asked = &c->asked[c->asked_n];
+    if (uscc_read(text, asked->code) == USCC_OK) {
+        asked->place = c->asked_n++;
+        return ERR_OK;
     }
     if (!str_utf8_valid(text)) {
         return err_set(why, ERR_INVALID, "CheckRequest: subject %zu: no text",
@@ -204,20 +217,74 @@ static enum err check_subject(struct checking *c, struct slice text,
     return ERR_OK;
 }
 
-static enum err check_all(struct checking *c, struct errmsg *why)
+static enum err take_subjects(struct checking *c, struct errmsg *why)
 {
     struct reader r = reader_of(rpc_call_request(c->call));
     struct pb_field f;
     enum err err = ERR_OK;
     while (err == ERR_OK && pb_next(&r, &f)) {
         if (f.number == 1 && f.type == PB_BYTES) {
-            err = check_subject(c, f.bytes, why);
+            err = take_subject(c, f.bytes, why);
         }
     }
     return err == ERR_OK && r.bad ? err_set(why, ERR_INVALID,
                                             "CheckRequest: not a protobuf "
                                             "message")
                                   : err;
+}
+
+static int by_code(const void *a, const void *b)
+{
+    const struct asked *x = a;
+    const struct asked *y = b;
+    return strcmp(x->code, y->code);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct asked *x = a;
+    const struct asked *y = b;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* In the order in which the store has them: neighbours share a page. The answer
+ * has them as they were asked. */
+static enum err check_all(struct checking *c, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    qsort(c->asked, c->asked_n, sizeof *c->asked, by_code);
+    for (size_t i = 0; err == ERR_OK && i < c->asked_n; i++) {
+        struct asked *asked = &c->asked[i];
+        asked->at = c->found.len;
+        err = check_code(c, asked->code, why);
+        asked->len = c->found.len - asked->at;
+    }
+    qsort(c->asked, c->asked_n, sizeof *c->asked, by_place);
+    for (size_t i = 0; err == ERR_OK && i < c->asked_n; i++) {
+        buf_put_slice(
+            &c->out, slice_of(c->found.data + c->asked[i].at, c->asked[i].len));
+    }
+    return err;
+}
+
+static struct checking *checking_new(struct api_env *env, const char *app,
+                                     struct rpc_call *call)
+{
+    struct checking *c = MEM_NEW(struct checking);
+    c->env = env;
+    c->call = call;
+    c->effects = effects_new(env, app);
+    c->asked = mem_alloc(CHECK_SUBJECTS * sizeof *c->asked);
+    return c;
+}
+
+static void checking_free(struct checking *c)
+{
+    effects_free(&c->effects);
+    mem_free(c->asked);
+    buf_fini(&c->found);
+    buf_fini(&c->out);
+    mem_free(c);
 }
 
 /* Told once the hits are noted, or cannot be: the answer does not depend on
@@ -227,19 +294,18 @@ static void answer_check(void *ctx, bool recorded)
     struct checking *c = ctx;
     pb_put_u64(&c->out, 5, recorded);
     rpc_reply(c->call, &c->out);
-    buf_fini(&c->out);
-    mem_free(c);
+    checking_free(c);
 }
 
 void lists_check(struct api_env *env, const char *app, struct rpc_call *call)
 {
-    struct checking *c = MEM_NEW(struct checking);
+    struct checking *c = checking_new(env, app, call);
     struct errmsg why = {""};
-    c->env = env;
-    c->call = call;
-    c->effects = effects_new(env, app);
     lists_view_take(env->store, &c->view);
-    enum err err = check_all(c, &why);
+    enum err err = take_subjects(c, &why);
+    if (err == ERR_OK) {
+        err = check_all(c, &why);
+    }
     if (err == ERR_OK) {
         put_positions(&c->out, 2, env, &c->view);
         pb_put_u64(&c->out, 3, env->self.code);
@@ -250,7 +316,5 @@ void lists_check(struct api_env *env, const char *app, struct rpc_call *call)
         return;
     }
     rpc_fail(call, err, why.text);
-    effects_free(&c->effects);
-    buf_fini(&c->out);
-    mem_free(c);
+    checking_free(c);
 }
