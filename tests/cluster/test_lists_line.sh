@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# A package on a slow line that is cut in its middle: half of it is there and
+# nothing of it counts; after that it comes as a whole. A child whose
+# certificate is revoked hears nothing more.
+. "$(dirname "$0")/lib.sh"
+
+TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
+make_small
+for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$code" replication.renew="400 ms"
+done
+make_relay "$TOWN"
+start_all
+key=$TREE/fed/deciders/$COUNTY-1.key
+directive() { node_cmd "$1" directive "${@:2}"; }
+header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+# Reasons that do not pack, so that it is more than one message.
+listings() { # FIRST LAST
+    echo "$header"
+    "$BENCH_GEN" --rows 4000 --subjects 4000 --codes | sed -n "$1,$2p" |
+        awk '{ print $0, NR }' | while read -r code n; do
+        printf '示例商贸有限公司,%s,示例认〔2026〕%d号,%s,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
+            "$code" "$n" "$(head -c 120 /dev/urandom | base64 -w 0)" \
+            "${COUNTY:0:6}"
+    done
+}
+first=$("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | head -n 1)
+last=$("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | tail -n 1)
+listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length')" = "$3" ]; } # CODE SUBJECT COUNT
+# FIELD: of the county's log at the township.
+at_town() { directive "$TOWN" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .$1"; }
+half_there() { [ "$(at_town size)" -gt 10 ] && [ "$(at_town position)" -lt 10 ]; }
+position_of() { directive "$1" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .position"; }
+all_there() { [ "$(position_of "$1")" = "$(position_of "$COUNTY")" ]; }
+has_log() { [ "$(at_town position)" = 4 ]; }
+
+listings 4000 4000 >"$WORK/one.csv"
+check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --publish >/dev/null
+within "$PATIENCE" "the township has it" has_log
+listings 1 3999 >"$WORK/many.csv"
+
+note "slow, and cut in the middle"
+line "$TOWN" rate 60000
+check "a large package" directive "$COUNTY" import "$WORK/many.csv" --key "$key" --publish >/dev/null
+within "$PATIENCE" "a part of it is there" half_there
+note "$(at_town size) entries of it are held"
+listed "$TOWN" "$first" 0 || fail "half a package counts"
+listed "$VILLAGE" "$first" 0 || fail "half a package counts in the village"
+line "$TOWN" cut
+kill_node "$TOWN"
+start "$TOWN"
+listed "$TOWN" "$first" 0 || fail "half a package counts after a start"
+half_there || fail "what was there is gone, or all of it is: $(at_town size)"
+
+note "and joined"
+line "$TOWN" join
+line "$TOWN" rate 0
+for code in "$TOWN" "$VILLAGE"; do
+    within "$PATIENCE" "$code has it whole" all_there "$code"
+    listed "$code" "$first" 1 || fail "$code does not list the first"
+done
+[ "$(logs_of "$TOWN" "select(.log | startswith(\"$COUNTY/directives/\")) | .root")" = \
+    "$(logs_of "$COUNTY" "select(.log | startswith(\"$COUNTY/directives/\")) | .root")" ] || fail "another root"
+
+note "a certificate is revoked"
+from=$(($(log_end "$COUNTY") + 1))
+"$ROOT/certs/revoke.sh" "$TREE/$COUNTY/revoked" "$TREE/$TOWN/certs/tls.pem" --reason stolen >/dev/null
+kill -HUP "$(tree_pid "$COUNTY")"
+within "$PATIENCE" "the feed is denied, too" says "$COUNTY" "FEED-DENIED.*the certificate of $TOWN was revoked" "$from"
+check "the township's stream was ended" says "$TOWN" "FOLLOW-LOST.*the certificate of $TOWN was revoked"
+listings 4000 4000 | sed "s/$last/91340000100000032W/" >"$WORK/late.csv"
+check "a later decision" directive "$COUNTY" import "$WORK/late.csv" --key "$key" --publish >/dev/null
+is_stale() { [ "$(at_town freshness)" = stale ]; }
+within "$PATIENCE" "without news the lists are stale" is_stale
+listed "$TOWN" 91340000100000032W 0 || fail "it was given to a revoked one"
+listed "$TOWN" "$first" 1 || fail "what it held is gone"
