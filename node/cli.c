@@ -404,6 +404,11 @@ const char *cli_text(json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
+long long cli_int(json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
 int cli_print_json(json_t *object)
 {
     (void)json_dumpf(object, stdout, JSON_INDENT(2));

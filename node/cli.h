@@ -69,6 +69,8 @@ bool cli_send_file(struct admin_client *client, json_t *request,
                    struct slice file);
 /* A member that is text; "" if there is none. */
 const char *cli_text(json_t *object, const char *key);
+/* A member that is a number; 0 if there is none. */
+long long cli_int(json_t *object, const char *key);
 
 /* A table with columns as wide as their content; CJK counts double. */
 struct cli_table;

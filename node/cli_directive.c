@@ -82,8 +82,7 @@ static void put_receipt(struct directive *d, json_t *row)
 {
     size_t i;
     json_t *fault;
-    long long line =
-        (long long)json_integer_value(json_object_get(row, "line"));
+    long long line = cli_int(row, "line");
     json_array_foreach(json_object_get(row, "faults"), i, fault)
     {
         const char *rule = cli_text(fault, "rule");
@@ -194,14 +193,12 @@ static int publish_package(struct directive *d, const struct package *p)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
-    (void)printf(
-        d->o.english ? "Published: %lld entries are in force, numbers %lld to "
+    (void)printf(d->o.english
+                     ? "Published: %lld entries are in force, numbers %lld to "
                        "%lld of %s.\n"
                      : "已发布：%lld 条生效，编号 %lld 至 %lld，日志 %s。\n",
-        (long long)json_integer_value(json_object_get(result, "entries")),
-        (long long)json_integer_value(json_object_get(result, "first")),
-        (long long)json_integer_value(json_object_get(result, "last")),
-        cli_text(result, "log"));
+                 cli_int(result, "entries"), cli_int(result, "first"),
+                 cli_int(result, "last"), cli_text(result, "log"));
     json_decref(result);
     return EXIT_OK;
 }

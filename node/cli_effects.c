@@ -11,11 +11,6 @@
 
 enum { LAST_DEFAULT = 20, NUMBER_MAX = 24 };
 
-static long long int_of(json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 /* ---- effects ---- */
 
 static void print_listings(json_t *listings, bool english)
@@ -35,7 +30,7 @@ static void print_listings(json_t *listings, bool english)
         char numbers[ARRAY_LEN(keys)][NUMBER_MAX];
         for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
             (void)snprintf(numbers[k], NUMBER_MAX, "%lld",
-                           int_of(row, keys[k]));
+                           cli_int(row, keys[k]));
         }
         const char *cells[] = {cli_text(row, "listing"),
                                cli_text(row, "subject"),
@@ -173,7 +168,7 @@ static int send_feedback(struct feedback *f, const char *listing)
     }
     (void)printf(f->o.english ? "Noted as entry %lld of %s.\n"
                               : "已记录：第 %lld 条，日志 %s。\n",
-                 int_of(result, "number"), cli_text(result, "log"));
+                 cli_int(result, "number"), cli_text(result, "log"));
     json_decref(result);
     return EXIT_OK;
 }

@@ -17,11 +17,6 @@
 
 enum { CHUNK = 64 << 10, PATH_LEN = 4096 };
 
-static long long int_of(json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 /* ---- export ---- */
 
 struct writing {
@@ -70,7 +65,7 @@ static int write_out(const struct cli_options *o, struct writing *w,
     if (rc == EXIT_OK) {
         (void)printf(o->english ? "%s: entries %lld to %lld of %s\n"
                                 : "%1$s：日志 %4$s 的第 %2$lld 至 %3$lld 条\n",
-                     w->path, int_of(result, "from"), int_of(result, "size"),
+                     w->path, cli_int(result, "from"), cli_int(result, "size"),
                      cli_text(result, "log"));
     }
     json_decref(result);
@@ -173,11 +168,11 @@ static json_t *take(const struct cli_options *o, const char *path, int fd)
 
 static void print_taken(const char *path, json_t *result, bool english)
 {
-    long long before = int_of(result, "before");
-    long long now = int_of(result, "now");
-    long long roots = int_of(result, "roots");
+    long long before = cli_int(result, "before");
+    long long now = cli_int(result, "now");
+    long long roots = cli_int(result, "roots");
     char when[32] = "-";
-    time_t seconds = (time_t)(int_of(result, "signed_ms") / 1000);
+    time_t seconds = (time_t)(cli_int(result, "signed_ms") / 1000);
     struct tm tm;
     if (localtime_r(&seconds, &tm) != NULL) {
         (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);

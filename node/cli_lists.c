@@ -44,9 +44,8 @@ static void print_lists(json_t *lists, bool english)
     {
         char position[24];
         char age[32] = "-";
-        (void)snprintf(
-            position, sizeof position, "%lld",
-            (long long)json_integer_value(json_object_get(row, "position")));
+        (void)snprintf(position, sizeof position, "%lld",
+                       cli_int(row, "position"));
         if (json_integer_value(json_object_get(row, "signed_ms")) != 0) {
             (void)snprintf(
                 age, sizeof age, "%.1f s",
@@ -129,20 +128,19 @@ static bool print_hit(void *ctx, json_t *row)
     size_t i;
     json_t *l;
     if (json_object_get(row, "error") != NULL) {
-        (void)fprintf(
-            stderr,
-            o->english ? "  line %lld: %s: %s\n" : "  第 %lld 行：%s：%s\n",
-            (long long)json_integer_value(json_object_get(row, "line")),
-            cli_text(row, "subject"), cli_text(row, "error"));
+        (void)fprintf(stderr,
+                      o->english ? "  line %lld: %s: %s\n"
+                                 : "  第 %lld 行：%s：%s\n",
+                      cli_int(row, "line"), cli_text(row, "subject"),
+                      cli_text(row, "error"));
         return true;
     }
     json_array_foreach(json_object_get(row, "listings"), i, l)
     {
-        (void)printf(
-            "%s  %s  %s  %s#%lld\n", cli_text(row, "subject"),
-            cli_text(l, "colour"),
-            cli_text(l, o->english ? "label_en" : "label"), cli_text(l, "log"),
-            (long long)json_integer_value(json_object_get(l, "number")));
+        (void)printf("%s  %s  %s  %s#%lld\n", cli_text(row, "subject"),
+                     cli_text(l, "colour"),
+                     cli_text(l, o->english ? "label_en" : "label"),
+                     cli_text(l, "log"), cli_int(l, "number"));
     }
     return true;
 }
@@ -166,8 +164,7 @@ static int print_check(const struct cli_options *o, json_t *result,
         (void)printf(
             o->english ? "%lld lines: %lld listed, %lld no credit code\n"
                        : "%lld 行：%lld 个在名单上，%lld 行不是信用代码\n",
-            (long long)json_integer_value(json_object_get(result, "lines")),
-            (long long)listed, (long long)invalid);
+            cli_int(result, "lines"), (long long)listed, (long long)invalid);
         print_lists(json_object_get(result, "lists"), o->english);
         json_decref(result);
         json_decref(hits);

@@ -10,11 +10,6 @@
 
 enum { WHEN_MAX = 32, NUMBER_MAX = 24 };
 
-static long long int_of(json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 static void when(long long ms, char out[WHEN_MAX])
 {
     time_t seconds = (time_t)(ms / 1000);
@@ -53,9 +48,9 @@ static void print_missing(json_t *missing, bool english)
         char holds[NUMBER_MAX];
         char nodes[NUMBER_MAX];
         char heard[WHEN_MAX];
-        (void)snprintf(holds, sizeof holds, "%lld", int_of(row, "size"));
-        (void)snprintf(nodes, sizeof nodes, "%lld", int_of(row, "nodes"));
-        when(int_of(row, "heard_ms"), heard);
+        (void)snprintf(holds, sizeof holds, "%lld", cli_int(row, "size"));
+        (void)snprintf(nodes, sizeof nodes, "%lld", cli_int(row, "nodes"));
+        when(cli_int(row, "heard_ms"), heard);
         const char *cells[] = {cli_text(row, "code"), holds, nodes, heard,
                                remark(row, english)};
         cli_table_row(t, cells);
@@ -67,16 +62,16 @@ static void print_missing(json_t *missing, bool english)
 static void print_status(json_t *result, bool english)
 {
     char since[WHEN_MAX];
-    long long nodes = int_of(result, "nodes");
-    long long missing = nodes - int_of(result, "reached");
-    long long unnamed = missing - int_of(result, "named");
-    when(int_of(result, "published_ms"), since);
+    long long nodes = cli_int(result, "nodes");
+    long long missing = nodes - cli_int(result, "reached");
+    long long unnamed = missing - cli_int(result, "named");
+    when(cli_int(result, "published_ms"), since);
     (void)printf(english ? "Directive %lld of %s: held by %lld of %lld nodes "
                            "that are known here.\n"
                          : "指令 %1$lld（日志 %2$s）：本节点所知 %4$lld "
                            "个节点中，%3$lld 个已持有。\n",
-                 int_of(result, "number"), cli_text(result, "log"),
-                 int_of(result, "reached"), nodes);
+                 cli_int(result, "number"), cli_text(result, "log"),
+                 cli_int(result, "reached"), nodes);
     if (missing == 0) {
         return;
     }
