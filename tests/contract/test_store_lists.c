@@ -1,124 +1,9 @@
 /* What a store makes of directives: packages count as a whole, once, and by
- * the signatures of those who decide. */
-#include <stdatomic.h>
-
-#define FED_ISSUERS                                                            \
-    "--issuer 341821100000:2:3 --issuer 341821100201:1:1 --issuer "            \
-    "340000000000:1:1"
-#include "contract/store_fixture.h"
-#include "support/decisions.h"
+ * the signatures of those who decide. What readers see meanwhile:
+ * test_store_readers.c. */
+#include "contract/lists_fixture.h"
 
 #include "ident/rootdraft.h"
-
-enum { TODAY = 20260601 };
-
-static struct rootchain *roots;
-
-static void open_roots(void)
-{
-    char path[128];
-    char folder[128];
-    char hash[2 * HASH_LEN + 1];
-    struct rootdoc *doc = NULL;
-    struct errmsg why;
-    (void)snprintf(path, sizeof path, "%s/fed/root-document", fed_dir);
-    (void)snprintf(folder, sizeof folder, "%s/roots", fed_dir);
-    assert_ok(rootdoc_load(&doc, path, &why));
-    (void)snprintf(hash, sizeof hash, "%s", rootdoc_hash(doc));
-    rootdoc_free(&doc);
-    assert_ok(rootchain_open(&roots, path, hash, folder, &why));
-}
-
-static int lists_setup(void **state)
-{
-    int rc = fed_setup(state);
-    open_roots();
-    return rc;
-}
-
-static int lists_teardown(void **state)
-{
-    rootchain_free(&roots);
-    return fed_teardown(state);
-}
-
-/* ---- nodes and packages ---- */
-
-static void start(struct node *n, uint64_t code, const char *name)
-{
-    node_init(n, &store_rocksdb, code, name);
-    n->roots = roots;
-    node_restart(n);
-}
-
-static const char *key_path(uint64_t issuer, unsigned i)
-{
-    static char paths[4][128];
-    static unsigned next;
-    char *out = paths[next++ % 4];
-    (void)snprintf(out, sizeof paths[0], "%s/fed/deciders/%012llu-%u.key",
-                   fed_dir, (unsigned long long)issuer, i);
-    return out;
-}
-
-/* Signed by the first `signers` deciders of the issuer. */
-static struct package *signed_package(uint64_t issuer, unsigned signers,
-                                      const struct decision *decisions,
-                                      size_t n)
-{
-    const char *keys[3];
-    for (unsigned i = 0; i < signers; i++) {
-        keys[i] = key_path(issuer, i + 1);
-    }
-    const struct making m = {.federation = FEDERATION,
-                             .issuer = issuer,
-                             .keys = keys,
-                             .keys_n = signers};
-    return package_of(&m, decisions, n);
-}
-
-struct published {
-    struct waiter *w;
-    struct log_id log;
-    uint64_t first;
-    uint64_t last;
-};
-
-static void on_published(void *ctx, enum err err, const char *why,
-                         const struct log_id *log, uint64_t first,
-                         uint64_t last)
-{
-    struct published *p = ctx;
-    p->log = *log;
-    p->first = first;
-    p->last = last;
-    waiter_done(p->w, err, why);
-}
-
-static enum err publish(struct node *n, const struct package *package,
-                        struct published *out)
-{
-    struct published p = {.w = waiter_new()};
-    enum err err = store_publish(n->store, package, on_published, &p);
-    err = err == ERR_OK ? waiter_wait(p.w) : err;
-    waiter_free(p.w);
-    p.w = NULL;
-    if (out != NULL) {
-        *out = p;
-    }
-    return err;
-}
-
-/* Publishes decisions of the township, two of three signing. */
-static struct published decide(struct node *township,
-                               const struct decision *decisions, size_t n)
-{
-    struct published p;
-    struct package *package = signed_package(TOWNSHIP, 2, decisions, n);
-    assert_ok(publish(township, package, &p));
-    package_free(&package);
-    return p;
-}
 
 /* ---- looking ---- */
 
@@ -690,63 +575,6 @@ static void a_view_stays_as_it_was_taken(void **state)
     node_fini(&t);
 }
 
-struct reading {
-    struct node *n;
-    _Atomic bool stop;
-    _Atomic unsigned torn;
-    _Atomic unsigned looks;
-};
-
-/* A and B are always listed together or not at all. */
-static void *read_pairs(void *arg)
-{
-    struct reading *r = arg;
-    struct listings a;
-    struct listings b;
-    while (!atomic_load(&r->stop)) {
-        struct lists_view view;
-        lists_view_take(r->n->store, &view);
-        look_in(r->n, &view, SUBJECT_A, &a);
-        look_in(r->n, &view, SUBJECT_B, &b);
-        lists_view_fini(&view);
-        (void)atomic_fetch_add(&r->torn, a.n != b.n);
-        (void)atomic_fetch_add(&r->looks, 1);
-    }
-    return NULL;
-}
-
-static void readers_see_no_half_of_a_package(void **state)
-{
-    enum { READERS = 4, ROUNDS = 30 };
-    struct node t;
-    struct reading r = {.n = &t};
-    pthread_t threads[READERS];
-    (void)state;
-    start(&t, TOWNSHIP, "a");
-    for (size_t i = 0; i < READERS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, read_pairs, &r), 0);
-    }
-    for (size_t i = 0; i < ROUNDS; i++) {
-        const struct decision on[] = {{.subject = SUBJECT_A, .from = 20260301},
-                                      {.subject = SUBJECT_B, .from = 20260301}};
-        struct published p = decide(&t, on, 2);
-        const struct decision off[] = {{.type = ENTRY_REMOVAL,
-                                        .subject = SUBJECT_A,
-                                        .target = {p.log, p.first + 1}},
-                                       {.type = ENTRY_REMOVAL,
-                                        .subject = SUBJECT_B,
-                                        .target = {p.log, p.first + 2}}};
-        decide(&t, off, 2);
-    }
-    atomic_store(&r.stop, true);
-    for (size_t i = 0; i < READERS; i++) {
-        (void)pthread_join(threads[i], NULL);
-    }
-    assert_int_equal(atomic_load(&r.torn), 0);
-    assert_true(atomic_load(&r.looks) > READERS);
-    node_fini(&t);
-}
-
 /* ---- another root document ---- */
 
 /* Decider 3 of the township makes room for the village's; what was signed
@@ -1014,7 +842,6 @@ int main(void)
         cmocka_unit_test(what_has_no_begin_or_no_end_has_no_effect),
         cmocka_unit_test(directives_from_elsewhere_do_not_count),
         cmocka_unit_test(a_view_stays_as_it_was_taken),
-        cmocka_unit_test(readers_see_no_half_of_a_package),
         cmocka_unit_test(
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
         cmocka_unit_test(a_start_judges_by_the_newest_document),

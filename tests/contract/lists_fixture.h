@@ -1,0 +1,122 @@
+/* lists_fixture.h - nodes of a federation with deciders, and packages that
+ * these signed, for the contract tests of lists. */
+#ifndef TESTS_LISTS_FIXTURE_H
+#define TESTS_LISTS_FIXTURE_H
+
+#define FED_ISSUERS                                                            \
+    "--issuer 341821100000:2:3 --issuer 341821100201:1:1 --issuer "            \
+    "340000000000:1:1"
+#include "contract/store_fixture.h"
+#include "support/decisions.h"
+
+enum { TODAY = 20260601 };
+
+static struct rootchain *roots;
+
+static inline void open_roots(void)
+{
+    char path[128];
+    char folder[128];
+    char hash[2 * HASH_LEN + 1];
+    struct rootdoc *doc = NULL;
+    struct errmsg why;
+    (void)snprintf(path, sizeof path, "%s/fed/root-document", fed_dir);
+    (void)snprintf(folder, sizeof folder, "%s/roots", fed_dir);
+    assert_ok(rootdoc_load(&doc, path, &why));
+    (void)snprintf(hash, sizeof hash, "%s", rootdoc_hash(doc));
+    rootdoc_free(&doc);
+    assert_ok(rootchain_open(&roots, path, hash, folder, &why));
+}
+
+static inline int lists_setup(void **state)
+{
+    int rc = fed_setup(state);
+    open_roots();
+    return rc;
+}
+
+static inline int lists_teardown(void **state)
+{
+    rootchain_free(&roots);
+    return fed_teardown(state);
+}
+
+/* ---- nodes and packages ---- */
+
+static inline void start(struct node *n, uint64_t code, const char *name)
+{
+    node_init(n, &store_rocksdb, code, name);
+    n->roots = roots;
+    node_restart(n);
+}
+
+static inline const char *key_path(uint64_t issuer, unsigned i)
+{
+    static char paths[4][128];
+    static unsigned next;
+    char *out = paths[next++ % 4];
+    (void)snprintf(out, sizeof paths[0], "%s/fed/deciders/%012llu-%u.key",
+                   fed_dir, (unsigned long long)issuer, i);
+    return out;
+}
+
+/* Signed by the first `signers` deciders of the issuer. */
+static inline struct package *signed_package(uint64_t issuer, unsigned signers,
+                                             const struct decision *decisions,
+                                             size_t n)
+{
+    const char *keys[3];
+    for (unsigned i = 0; i < signers; i++) {
+        keys[i] = key_path(issuer, i + 1);
+    }
+    const struct making m = {.federation = FEDERATION,
+                             .issuer = issuer,
+                             .keys = keys,
+                             .keys_n = signers};
+    return package_of(&m, decisions, n);
+}
+
+struct published {
+    struct waiter *w;
+    struct log_id log;
+    uint64_t first;
+    uint64_t last;
+};
+
+static inline void on_published(void *ctx, enum err err, const char *why,
+                                const struct log_id *log, uint64_t first,
+                                uint64_t last)
+{
+    struct published *p = ctx;
+    p->log = *log;
+    p->first = first;
+    p->last = last;
+    waiter_done(p->w, err, why);
+}
+
+static inline enum err publish(struct node *n, const struct package *package,
+                               struct published *out)
+{
+    struct published p = {.w = waiter_new()};
+    enum err err = store_publish(n->store, package, on_published, &p);
+    err = err == ERR_OK ? waiter_wait(p.w) : err;
+    waiter_free(p.w);
+    p.w = NULL;
+    if (out != NULL) {
+        *out = p;
+    }
+    return err;
+}
+
+/* Publishes decisions of the township, two of three signing. */
+static inline struct published
+decide(struct node *township, const struct decision *decisions, size_t n)
+{
+    struct published p;
+    struct package *package = signed_package(TOWNSHIP, 2, decisions, n);
+    assert_ok(publish(township, package, &p));
+    package_free(&package);
+    return p;
+}
+
+#endif
