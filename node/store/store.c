@@ -8,6 +8,18 @@
 #include "base/mem.h"
 #include "store/store_impl.h"
 
+/* The writer needs it seldom and goes first: as long as reads overlap, it
+ * would never come in otherwise, and with it no commit. */
+static void db_lock_init(struct store *s)
+{
+    pthread_rwlockattr_t attr;
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(
+        &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&s->db_lock, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
+}
+
 static struct store *store_new(const struct backend *backend,
                                const struct store_conf *conf,
                                const struct store_env *env)
@@ -24,7 +36,7 @@ static struct store *store_new(const struct backend *backend,
     if (env->log != NULL) {
         s->log = *env->log;
     }
-    (void)pthread_rwlock_init(&s->db_lock, NULL);
+    db_lock_init(s);
     (void)pthread_mutex_init(&s->state_lock, NULL);
     (void)pthread_mutex_init(&s->watch_lock, NULL);
     heads_init(&s->heads);

@@ -354,7 +354,7 @@ MUST_USE enum err subject_key_person(struct keyring *keyring,
                                      struct subject_key *out);
 typedef bool store_row_fn(void *ctx, const struct store_row *row);
 /* Current rows of a subject, from one snapshot, in order of record key and
- * owner; stops if `fn` returns false. */
+ * owner; stops if `fn` returns false. `fn` calls no store. */
 MUST_USE enum err store_subject(struct store *store,
                                 const struct subject_key *subject,
                                 store_row_fn *fn, void *ctx);
@@ -379,6 +379,7 @@ struct store_issue {
     char reason[96];
 };
 typedef bool store_issue_fn(void *ctx, const struct store_issue *issue);
+/* All of them, in order of log and number; `fn` calls no store. */
 MUST_USE enum err store_issues(struct store *store, store_issue_fn *fn,
                                void *ctx);
 

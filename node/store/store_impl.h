@@ -552,7 +552,7 @@ struct block_codec *codec_take(struct block_cache *cache);
 void codec_give(struct block_cache *cache, struct block_codec *codec);
 
 /* Locks the database for reading; ERR_UNAVAILABLE, unlocked, while there is
- * none. */
+ * none. Not twice on one thread: what is called in between reads no store. */
 MUST_USE enum err db_enter(struct store *s);
 /* The same without waiting; ERR_BUSY. */
 MUST_USE enum err db_enter_now(struct store *s);

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,30 +26,37 @@ struct unpacked {
 
 /* ---- the database may be away ---- */
 
-enum err db_enter(struct store *s)
+/* The store that this thread reads. Entering twice would end in a deadlock
+ * with a writer that waits in between. */
+static _Thread_local const struct store *inside;
+
+static bool entered(struct store *s)
 {
-    (void)pthread_rwlock_rdlock(&s->db_lock);
     if (s->db == NULL) {
         (void)pthread_rwlock_unlock(&s->db_lock);
-        return ERR_UNAVAILABLE;
+        return false;
     }
-    return ERR_OK;
+    inside = s;
+    return true;
+}
+
+enum err db_enter(struct store *s)
+{
+    assert(inside != s);
+    (void)pthread_rwlock_rdlock(&s->db_lock);
+    return entered(s) ? ERR_OK : ERR_UNAVAILABLE;
 }
 
 enum err db_enter_now(struct store *s)
 {
-    if (pthread_rwlock_tryrdlock(&s->db_lock) != 0) {
-        return ERR_BUSY;
-    }
-    if (s->db == NULL) {
-        (void)pthread_rwlock_unlock(&s->db_lock);
-        return ERR_BUSY;
-    }
-    return ERR_OK;
+    assert(inside != s);
+    return pthread_rwlock_tryrdlock(&s->db_lock) == 0 && entered(s) ? ERR_OK
+                                                                    : ERR_BUSY;
 }
 
 void db_leave(struct store *s)
 {
+    inside = NULL;
     (void)pthread_rwlock_unlock(&s->db_lock);
 }
 

@@ -473,6 +473,11 @@ struct scrub {
     uint64_t size; /* of the log at work */
     struct frontier sixteen;
     bool whole; /* every leaf of this sixteen was seen */
+    struct sixteen {
+        uint64_t index;
+        struct hash hash;
+    } * sixteens; /* of one run */
+    size_t n;
     const _Atomic bool *stop;
 };
 
@@ -537,9 +542,19 @@ static void on_scrub_entry(struct walk *w, uint64_t number,
     frontier_append(&c->sixteen, c->s->env.suite, &hash, NULL, NULL);
     if (number % GROUP16 == 0 && c->whole) {
         frontier_root(&c->sixteen, c->s->env.suite, &hash);
-        check_node(c, w->slot, TREE_STRIDE, (number - 1) / GROUP16, &hash);
+        c->sixteens[c->n++] = (struct sixteen){(number - 1) / GROUP16, hash};
     }
     c->done++;
+}
+
+/* After the run, in which the database is locked. */
+static void check_sixteens(struct scrub *c, struct log_slot *slot)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        check_node(c, slot, TREE_STRIDE, c->sixteens[i].index,
+                   &c->sixteens[i].hash);
+    }
+    c->n = 0;
 }
 
 /* A node above level 4 from the sixteen below it. */
@@ -592,9 +607,12 @@ static void scrub_log(struct scrub *c, struct log_slot *slot,
                      .entry = on_scrub_entry,
                      .ctx = c};
     c->size = w.size;
+    c->sixteens = mem_zalloc(WALK_BLOCKS * BLOCK_ENTRIES_MAX / GROUP16 + 1,
+                             sizeof *c->sixteens);
     w.codec = codec_take(&c->s->cache);
     while (w.next <= w.size && !stopped(c)) {
         enum err err = walk_run(&w, &why);
+        check_sixteens(c, slot);
         if (err != ERR_OK) {
             fault(c, slot, w.next, why.text);
             c->whole = false;
@@ -607,6 +625,7 @@ static void scrub_log(struct scrub *c, struct log_slot *slot,
         }
     }
     codec_give(&c->s->cache, w.codec);
+    mem_free(c->sixteens);
     scrub_nodes(c, slot, w.size);
     scrub_root(c, slot, head);
 }

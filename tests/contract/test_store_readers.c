@@ -361,10 +361,65 @@ static void readers_see_whole_packages_while_they_come(void **state)
     node_fini(&issuer);
 }
 
+/* ---- without a pause ---- */
+
+struct asking {
+    struct store *store;
+    _Atomic bool over;
+    _Atomic unsigned faults;
+};
+
+static void *ask_on(void *arg)
+{
+    struct asking *a = arg;
+    struct lists_view view;
+    lists_view_take(a->store, &view);
+    struct subject_key key;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(subjects[0][0]));
+    const struct listing_query q = {
+        .view = &view, .subject = &key, .today = TODAY};
+    while (!atomic_load(&a->over)) {
+        struct said is = {.n = 0};
+        enum err err = store_listings(a->store, &q, on_said, &is, NULL);
+        (void)atomic_fetch_add(&a->faults, err != ERR_OK || is.n != 1);
+    }
+    lists_view_fini(&view);
+    return NULL;
+}
+
+/* It changes the index under them and lets commits through: a writer that
+ * waits for a moment without readers never gets one. Hangs if that is so. */
+static void an_index_is_made_anew_while_reads_overlap(void **state)
+{
+    enum { ASKING = 32, TIMES = 5 };
+    struct node issuer;
+    struct log_id log = {.origin = 0};
+    pthread_t threads[ASKING];
+    (void)state;
+    name_subjects();
+    start(&issuer, TOWNSHIP, "issuer");
+    decide_next(&issuer, 0, &log);
+    struct asking a = {.store = issuer.store};
+    for (size_t i = 0; i < ASKING; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_on, &a), 0);
+    }
+    for (unsigned i = 1; i <= TIMES; i++) {
+        assert_ok(store_reindex(issuer.store, NULL, NULL, NULL));
+        decide_next(&issuer, i, &log);
+    }
+    atomic_store(&a.over, true);
+    for (size_t i = 0; i < ASKING; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(atomic_load(&a.faults), 0);
+    node_fini(&issuer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_see_whole_packages_while_they_come),
+        cmocka_unit_test(an_index_is_made_anew_while_reads_overlap),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }
