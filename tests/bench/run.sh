@@ -42,7 +42,8 @@ $(awk 'NF { print "                    " $1 }' <<<"$BENCHES")
 In the environment, BENCH_POOL=SIZE sets MariaDB's buffer pool for small
 machines and trials (1G a server of the chain, 3G for full copies if not set),
 BENCH_QUIET_S=N how long to wait at most for servers and disk to come to rest
-before each measurement (60 if not set).
+before each measurement (60 if not set), BENCH_LEAVES=N the leaves of each of
+the ten middles in trees (10 if not set: what the targets are about).
 HELP
 }
 
