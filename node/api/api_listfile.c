@@ -95,9 +95,10 @@ enum err directive_take(void *ctx, struct admin_call *call, json_t *args,
     listfile_sum(t.file, &sum);
     listfile_free(&t.file);
     log_id_format(&sum.log, name);
-    log_info(env->log, "DIRECTIVES-FILE",
-             "log=%s before=%" PRIu64 " now=%" PRIu64 " result=%s", name,
-             sum.before, sum.now, err_name(err));
+    log_line(err == ERR_OK ? LOG_INFO : LOG_WARN, env->log, "DIRECTIVES-FILE",
+             "log=%s before=%" PRIu64 " now=%" PRIu64 " result=%s text=\"%s\"",
+             name, sum.before, sum.now, err_name(err),
+             err == ERR_OK ? "" : why->text);
     if (err == ERR_OK) {
         *result =
             json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "log", name, "before",

@@ -20,6 +20,7 @@ enum {
     FRAME_MAX = RPC_MESSAGE_MAX, /* as on a line */
     STORE_WAIT_NS = 20000000,
     STALLED_MS = 10000,
+    ROUNDS_MAX = 1000, /* of an export that commits overtake */
     MAGIC_LEN = sizeof LISTFILE_MAGIC - 1,
 };
 
@@ -91,10 +92,12 @@ static enum err put_segments(struct writing *w, struct source *src,
     return err;
 }
 
-/* The newest there is: an issuer signs it anew every few seconds. */
+/* The newest there is: an issuer signs it anew every few seconds. If entries
+ * came meanwhile nothing is written, and *size tells how many there are. */
 static enum err put_head(struct writing *w, const struct log_id *log,
                          uint64_t *size)
 {
+    uint64_t written = *size;
     const struct sync_env *env = w->env;
     struct store_head *held = MEM_NEW(struct store_head);
     struct checkpoint head;
@@ -121,7 +124,7 @@ static enum err put_head(struct writing *w, const struct log_id *log,
                           &(struct wire_evidence){.log = *log,
                                                   .note = buf_slice(&note),
                                                   .chain = buf_slice(&chain)});
-        err = put_frame(w, &message);
+        err = *size == written ? put_frame(w, &message) : ERR_OK;
     }
     buf_fini(&message);
     buf_fini(&note);
@@ -151,19 +154,14 @@ static enum err put_all(struct writing *w, const struct log_id *log,
     source_init(&src, trust_federation(w->env->trust));
     enum err err = put_begin(w);
     /* Until the head is that of the last entry: commits may come meanwhile. */
-    for (uint64_t end = 0; err == ERR_OK && end != *size;) {
+    uint64_t end = 0;
+    for (unsigned i = 0; err == ERR_OK && end != *size; i++) {
         end = *size;
-        err = put_segments(w, &src, log, from, end);
+        err = i < ROUNDS_MAX ? put_segments(w, &src, log, from, end) : ERR_BUSY;
         from = src.end >= from ? src.end + 1 : from;
         if (err == ERR_OK) {
-            struct store_head *head = MEM_NEW(struct store_head);
-            err = store_head(w->env->store, log, head);
-            *size = err == ERR_OK ? head->frontier.size : *size;
-            mem_free(head);
+            err = put_head(w, log, size);
         }
-    }
-    if (err == ERR_OK) {
-        err = put_head(w, log, size);
     }
     source_fini(&src);
     return err == ERR_OK ? put_frame(w, &nothing) : err;
@@ -454,14 +452,17 @@ static bool take_next(struct listfile *f, struct slice *rest, enum err *err,
                    : err_set(why, ERR_INVALID, "is no export of directives");
     } else {
         size_t len = be_get32(rest->data);
-        need += len;
         f->ended = len == 0;
         if (len > FRAME_MAX) {
             *err = err_set(why, ERR_INVALID, "a part is larger than %d bytes",
                            FRAME_MAX);
-        } else if (rest->len < need) {
             return false;
-        } else if (len > 0) {
+        }
+        need += len;
+        if (rest->len < need) {
+            return false;
+        }
+        if (len > 0) {
             *err = on_message(f, slice_of(rest->data + 4, len), why);
         }
     }
