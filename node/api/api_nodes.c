@@ -1,10 +1,12 @@
 /* Decisions about nodes: preparing one, and those in force. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "api/directives.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "credit/date.h"
+#include "credit/division.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 
@@ -50,6 +52,64 @@ static enum err take_decision(const struct api_env *env, json_t *args,
     return fault == NULL ? ERR_OK : err_set(why, ERR_INVALID, "%s", fault);
 }
 
+/* What authorities above this one said last of a node, log by log. */
+struct above {
+    uint64_t self;
+    uint64_t code;
+    struct store_node last; /* of the log at hand; code 0: nothing */
+    struct store_node restored;
+};
+
+static void end_log(struct above *a)
+{
+    if (a->last.code != 0 && a->last.what == REGISTRY_RESTORED) {
+        a->restored = a->last;
+    }
+    a->last.code = 0;
+}
+
+static bool on_decision(void *ctx, const struct store_node *d)
+{
+    struct above *a = ctx;
+    if (!log_id_eq(&d->log, &a->last.log)) {
+        end_log(a);
+    }
+    if (d->code == a->code && d->what != REGISTRY_PARENT &&
+        division_is_below(a->self, d->log.origin)) {
+        a->last = *d;
+    }
+    return true;
+}
+
+/* A revocation that a higher authority's word makes void from the start must
+ * not look like one that shuts the node out. */
+static enum err check_above(const struct api_env *env,
+                            const struct registry_decision *d,
+                            struct errmsg *why)
+{
+    struct above a = {.self = env->self.code, .code = d->code};
+    struct lists_view view;
+    char log[LOG_ID_TEXT_MAX];
+    if (d->what != REGISTRY_REVOKED) {
+        return ERR_OK;
+    }
+    lists_view_take(env->store, &view);
+    enum err err = store_nodes(env->store, &view, on_decision, &a);
+    lists_view_fini(&view);
+    end_log(&a);
+    if (err != ERR_OK) {
+        return err_set(why, err, "decisions about nodes cannot be read");
+    }
+    log_id_format(&a.restored.log, log);
+    return a.restored.code == 0
+               ? ERR_OK
+               : err_set(why, ERR_DENIED,
+                         "%012" PRIu64 " restored this node, directive %" PRIu64
+                         " of %s: only it, or one above it, can revoke the "
+                         "node now",
+                         a.restored.log.origin, a.restored.number, log);
+}
+
 enum err directive_node(void *ctx, struct admin_call *call, json_t *args,
                         json_t **result, struct errmsg *why)
 {
@@ -60,6 +120,9 @@ enum err directive_node(void *ctx, struct admin_call *call, json_t *args,
     struct buf bytes = BUF_INIT;
     struct buf file = BUF_INIT;
     enum err err = take_decision(env, args, &d, why);
+    if (err == ERR_OK) {
+        err = check_above(env, &d, why);
+    }
     if (err == ERR_OK) {
         struct entry e;
         registry_to_entry(&d, &room, &e);

@@ -200,3 +200,11 @@ enum err execution_take(const struct entry *e, struct execution *out,
     mem_free(r);
     return ok ? ERR_OK : ERR_INVALID;
 }
+
+bool execution_is_hit(const struct entry *e)
+{
+    struct execution x;
+    struct slice app;
+    return e->item == ITEM_EXECUTION && execution_take(e, &x, &app) == ERR_OK &&
+           x.outcome == OUTCOME_HIT;
+}

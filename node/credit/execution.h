@@ -51,6 +51,9 @@ MUST_USE enum err execution_to_entry(const struct execution *x,
                                      enum suite suite, int64_t now_ms,
                                      struct buf *room, struct entry *out,
                                      struct errmsg *why);
+/* Is it an execution that says `hit`? It makes no new version of one that says
+ * anything: what was done is not to be said anew as a hit. */
+bool execution_is_hit(const struct entry *e);
 /* Borrows from the entry; `app` is not set, but *app. ERR_INVALID: none. */
 MUST_USE enum err execution_take(const struct entry *e, struct execution *out,
                                  struct slice *app);

@@ -146,7 +146,8 @@ typedef void store_submitted_fn(void *ctx, enum err err, const char *why,
                                 const struct draft_result *results, size_t n);
 /* Appends encoded entries (version and predecessor left 0: the store fills
  * them in) to the own records log, all or none. Copies them. Whether a draft
- * is unchanged is told by the content digest in its body (record.h). ERR_BUSY:
+ * is unchanged is told by the content digest in its body (record.h); an
+ * execution that says `hit` is unchanged whatever is stored of it. ERR_BUSY:
  * queue full, try again; ERR_NO_SPACE; ERR_TOO_LARGE. */
 MUST_USE enum err store_submit(struct store *store, const struct slice *drafts,
                                size_t n, store_submitted_fn *done, void *ctx);
@@ -243,6 +244,9 @@ typedef bool store_node_fn(void *ctx, const struct store_node *node);
 MUST_USE enum err store_nodes(struct store *store,
                               const struct lists_view *view, store_node_fn *fn,
                               void *ctx);
+/* Another number after each commit by which store_nodes() may tell something
+ * else; it is so before watchers are told of the commit. */
+uint64_t store_nodes_changes(struct store *store);
 
 /* ---- other nodes' logs ---- */
 

@@ -183,8 +183,8 @@ static void append_record(struct group *g, struct touched *t, uint8_t *bytes,
                           struct draft_result *result)
 {
     const struct row *cur = current_row(g, j);
-    if (cur != NULL && !cur->moved && !j->has_prev &&
-        same_content(cur, &j->row)) {
+    if (cur != NULL && (j->only_new || (!cur->moved && !j->has_prev &&
+                                        same_content(cur, &j->row)))) {
         set_result(g, result, DRAFT_UNCHANGED, cur);
         return;
     }
@@ -675,6 +675,7 @@ static void publish(struct group *g, struct buf *coded)
         }
     }
     (void)atomic_fetch_add(&s->issues, g->issues);
+    (void)atomic_fetch_add(&s->nodes_changes, g->nodes_move);
     s->salvaged += (uint64_t)g->salvaged;
     s->salvage_seq = g->salvage_next;
     if (g->rejudge_origin != 0) {

@@ -158,6 +158,7 @@ struct judged {
     bool indexed;   /* row is set */
     bool has_prev;  /* the subject changed; prev is set */
     bool learned;   /* a seal key that was not known before */
+    bool only_new;  /* a draft: makes no later version of a record */
     struct row row; /* key, version, status, … */
     struct row_key prev;
 };
@@ -291,6 +292,7 @@ struct group {
     uint8_t (*packages)[RECORD_KEY_LEN];
     size_t packages_n;
     bool lists_move; /* readers will see other lists */
+    bool nodes_move; /* decisions about nodes may be among what changes */
     bool judge_only; /* rows are there: only what counts is found anew */
 };
 
@@ -329,6 +331,7 @@ struct lists {
     uint64_t begin;   /* of the package that is open; 0: none */
     struct buf text;  /* its signed text */
     struct frontier packed; /* over its entries so far */
+    bool nodes;             /* a decision about a node may be among them */
     struct lists_void *voids;
     size_t voids_n;
 };
@@ -589,6 +592,7 @@ struct store {
     struct block_codec *codec;      /* writer */
     _Atomic uint32_t own_id;        /* the log that store_submit() appends to */
     _Atomic uint32_t directives_id; /* and store_publish(); 0: none yet */
+    _Atomic uint64_t nodes_changes; /* store_nodes_changes() */
     size_t pulling;                 /* writer: own logs that come back */
     _Atomic bool awaits_parent;
     uint64_t salvaged;      /* writer: drafts set aside */

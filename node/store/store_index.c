@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "credit/execution.h"
 #include "credit/record.h"
 #include "store/store_impl.h"
 
@@ -182,6 +183,7 @@ static enum reason judge_record(struct store *s, const struct log_id *log,
     row->publish_until = e->publish_until;
     row->has_digest =
         log->origin == s->env.self && record_digest(e->body, row->digest);
+    out->only_new = log->origin == s->env.self && execution_is_hit(e);
     out->indexed = true;
     return REASON_NONE;
 }

@@ -246,3 +246,8 @@ enum err store_nodes(struct store *store, const struct lists_view *view,
     const struct listing_query q = {.view = view, .subject = &key};
     return view->n > 0 ? read_rows(store, &q, tell_node, &t) : ERR_OK;
 }
+
+uint64_t store_nodes_changes(struct store *store)
+{
+    return atomic_load(&store->nodes_changes);
+}

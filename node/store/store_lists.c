@@ -91,6 +91,7 @@ static struct lists *lists_decode(struct slice value)
             add_void(l, first, last);
         }
     }
+    l->nodes = l->begin != 0; /* not kept */
     if (r.bad) {
         lists_free(&l);
     }
@@ -352,6 +353,7 @@ static void set_issue(struct group *g, const struct touched *t, uint64_t number,
 static void close_open(struct lists *l)
 {
     l->begin = 0;
+    l->nodes = false;
     buf_clear(&l->text);
     l->packed.size = 0;
 }
@@ -389,6 +391,7 @@ static void takes_effect(struct group *g, struct touched *t, uint64_t number,
 {
     t->lists->visible = number;
     g->lists_move = true;
+    g->nodes_move = g->nodes_move || t->lists->nodes;
     g->packages =
         mem_realloc(g->packages, (g->packages_n + 1) * sizeof *g->packages);
     memcpy(g->packages[g->packages_n++], id, PACKAGE_ID_LEN);
@@ -456,6 +459,8 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
     if (err == ERR_OK && !g->judge_only) {
         row_of(t->slot, number, &e, &row);
     }
+    t->lists->nodes =
+        t->lists->nodes || (err == ERR_OK && e.type == ENTRY_NODE);
     if (row.number != 0) {
         g->s->backend->put_list_row(g->batch, g->rows.generation, &row);
     }
@@ -579,6 +584,7 @@ enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
         note_change(&g, t);
         t->dirty = true;
         g.lists_move = true;
+        g.nodes_move = true;
         g.issues = 0; /* counted anew by the caller */
         err = group_commit(&g, why);
     }
@@ -669,6 +675,7 @@ enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
                        (unsigned long long)size);
     }
     g->lists_move = true;
+    g->nodes_move = true;
     return judge_prefix(g, t, size, why);
 }
 

@@ -15,11 +15,11 @@
 #include <stdatomic.h>
 
 #include "base/log.h"
+#include "base/ticker.h"
 #include "sync/hello.h"
 #include "sync/logmap.h"
 #include "sync/recv.h"
 #include "sync/roots.h"
-#include "sync/ticker.h"
 
 /* One log of one stream. */
 struct in_log {

@@ -7,13 +7,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ticker.h"
 #include "credit/listing.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/receipts.h"
 #include "sync/recv.h"
 #include "sync/source.h"
-#include "sync/ticker.h"
 
 enum {
     SEGMENT_BYTES = 256 << 10,

@@ -9,13 +9,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ticker.h"
 #include "credit/listing.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/intake.h"
 #include "sync/link.h"
 #include "sync/receipts.h"
-#include "sync/ticker.h"
 
 enum {
     DIALING_MS = 10000,

@@ -10,9 +10,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ticker.h"
 #include "credit/listing.h"
 #include "sync/receipt.h"
-#include "sync/ticker.h"
 #include "sync/wire.h"
 
 enum {

@@ -10,10 +10,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/ticker.h"
 #include "credit/date.h"
 #include "credit/listing.h"
 #include "credit/registry.h"
-#include "sync/ticker.h"
 
 enum {
     RETRY_MS = 1000,
@@ -26,6 +26,7 @@ struct roster {
     struct strand *strand;
     struct ticker *ticker;
     int64_t look_again_ms; /* strand; monotonic clock, 0: not due */
+    uint64_t changes;      /* writer; store_nodes_changes() */
     pthread_mutex_t lock;  /* all below */
     pthread_cond_t idle;
     struct roster_node *nodes;
@@ -104,12 +105,16 @@ static int by_time(const void *a, const void *b)
     return is_later(x, y) ? 1 : is_later(y, x) ? -1 : 0;
 }
 
-/* By one that may; `all` is in order of time. */
+/* By the last word of an authority above the issuer, whatever the clocks say: a
+ * lower authority's clock must not hold off a higher one. Or by another log of
+ * the same issuer, later; `all` is in order of time. */
 static bool is_lifted(const struct store_node *all, size_t n, size_t revoked)
 {
-    for (size_t i = revoked + 1; i < n; i++) {
+    uint64_t issuer = all[revoked].log.origin;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t by = all[i].log.origin;
         if (all[i].what == REGISTRY_RESTORED &&
-            listing_may_end(all[i].log.origin, all[revoked].log.origin)) {
+            (by == issuer ? i > revoked : listing_may_end(by, issuer))) {
             return true;
         }
     }
@@ -340,15 +345,15 @@ static void on_tick(void *ctx)
     job_later(ctx);
 }
 
-/* store_watch() calls it: writer thread. */
+/* store_watch() calls it: writer thread. Most directives are about no node. */
 static void on_commit(void *ctx, const struct log_id *logs, size_t n)
 {
     struct roster *r = ctx;
-    bool directives = false;
-    for (size_t i = 0; i < n && !directives; i++) {
-        directives = logs[i].kind == LOG_DIRECTIVES;
-    }
-    if (directives) {
+    uint64_t changes = store_nodes_changes(r->env->store);
+    (void)logs;
+    (void)n;
+    if (changes != r->changes) {
+        r->changes = changes;
         job_later(r);
     }
 }
@@ -364,6 +369,7 @@ struct roster *roster_new(const struct sync_env *env)
     r->strand = strand_new(rpc_pool(env->rpc));
     r->ticker = ticker_new(env->loop, on_tick, r);
     bool changed;
+    r->changes = store_nodes_changes(env->store);
     if (refresh(r, &changed) != ERR_OK) {
         ticker_at(r->ticker, clock_mono_ms() + RETRY_MS);
     }

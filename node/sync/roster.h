@@ -1,12 +1,14 @@
 /* roster.h - which nodes are shut out, and whose child a node is, by the
  * directives in force here (private to sync but for what sync.h says).
  *
- * A revocation holds until the same issuer, or one above it, restores the node
- * later. Of several parents the one decided last counts, but what an authority
- * has moved out of the area of one below it, that one cannot take back. In one
- * log the later entry is the later decision. Between logs the time of preparing
- * tells, taken as no earlier than that of the entries before it; at the same
- * time the higher authority is the later one.
+ * A revocation holds until the same issuer restores the node later, or one
+ * above it at any time: what a higher authority said last of a node ends what
+ * lower ones say, so that no clock below holds it off. Who is below it revokes
+ * such a node by asking it. Of several parents the one decided last counts, but
+ * what an authority has moved out of the area of one below it, that one cannot
+ * take back. In one log the later entry is the later decision. Between logs the
+ * time of preparing tells, taken as no earlier than that of the entries before
+ * it; at the same time the higher authority is the later one.
  *
  * Until the store was read once nobody is admitted: what cannot be read must
  * not let a revoked node in.

@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #include "base/log.h"
+#include "base/ticker.h"
 #include "sync/hello.h"
 #include "sync/link.h"
 #include "sync/recv.h"
@@ -23,7 +24,6 @@
 #include "sync/roots.h"
 #include "sync/send.h"
 #include "sync/source.h"
-#include "sync/ticker.h"
 
 /* One stream; lives until its closed callback and, if that comes while the
  * pump sends, until the pump has let go of it. */

@@ -787,6 +787,35 @@ static void decisions_about_nodes_are_kept(void **state)
     node_fini(&n);
 }
 
+/* So that who follows them reads them again then only, and always then. */
+static void only_what_is_about_nodes_changes_them(void **state)
+{
+    const struct registry_decision revoked = {.what = REGISTRY_REVOKED,
+                                              .code = VILLAGE,
+                                              .decided = TODAY,
+                                              .at_ms = 1772000000000,
+                                              .reason = slice_str("示例")};
+    const struct decision list = {.subject = SUBJECT_A};
+    const struct decision node = {.node = &revoked};
+    struct errmsg why;
+    struct node n;
+    (void)state;
+    start(&n, TOWNSHIP, "changes");
+    (void)decide(&n, &list, 1);
+    uint64_t before = store_nodes_changes(n.store);
+    (void)decide(&n, &list, 1);
+    submit_many(n.store, 0, 3);
+    assert_int_equal(store_nodes_changes(n.store), before);
+    (void)decide(&n, &node, 1);
+    assert_int_not_equal(store_nodes_changes(n.store), before);
+    before = store_nodes_changes(n.store);
+    (void)decide(&n, &list, 1);
+    assert_int_equal(store_nodes_changes(n.store), before);
+    assert_ok(store_judge_again(n.store, &why));
+    assert_int_equal(decided_at(&n).n, 1);
+    node_fini(&n);
+}
+
 static bool count_node(void *ctx, const struct store_node *node)
 {
     size_t *n = ctx;
@@ -847,6 +876,7 @@ int main(void)
         cmocka_unit_test(a_start_judges_by_the_newest_document),
         cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
         cmocka_unit_test(decisions_about_nodes_are_kept),
+        cmocka_unit_test(only_what_is_about_nodes_changes_them),
         cmocka_unit_test(of_decisions_about_nodes_there_may_be_any_number),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);

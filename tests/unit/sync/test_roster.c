@@ -62,8 +62,8 @@ static void one_above_lifts_one_below_does_not(void **state)
     };
     (void)state;
     assert_false(judge(all, 2).is_revoked);
-    all[1].at_ms = 999; /* it was restored before */
-    assert_true(judge(all, 2).is_revoked);
+    all[1].at_ms = 999; /* by its clock, before: the clocks do not matter */
+    assert_false(judge(all, 2).is_revoked);
     const struct store_node other[] = {
         decision(PROVINCE, 3, REGISTRY_REVOKED, 1000),
         decision(COUNTY, 5, REGISTRY_RESTORED, 2000),
@@ -72,18 +72,53 @@ static void one_above_lifts_one_below_does_not(void **state)
     assert_int_equal(judge(other, 2).revoked.log.origin, PROVINCE);
 }
 
+static void no_clock_below_holds_off_a_higher_one(void **state)
+{
+    struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_REVOKED, INT64_MAX),
+        decision(PROVINCE, 3, REGISTRY_RESTORED, 1000),
+        decision(PROVINCE, 4, REGISTRY_REVOKED, 1001),
+        decision(PROVINCE, 6, REGISTRY_RESTORED, 1002),
+    };
+    const struct store_node turned[] = {all[3], all[2], all[1], all[0]};
+    (void)state;
+    assert_false(judge(all, 2).is_revoked);
+    assert_false(judge(turned + 2, 2).is_revoked);
+    assert_true(judge(all, 3).is_revoked);
+    assert_false(judge(all, 4).is_revoked);
+    assert_false(judge(turned, 4).is_revoked);
+    /* Nor does one below lift, at whatever time. */
+    all[0].what = REGISTRY_RESTORED;
+    assert_true(judge(all, 3).is_revoked);
+}
+
+/* Another incarnation of the issuer's log: the later decision counts. */
+static void the_same_issuer_lifts_later_only(void **state)
+{
+    struct store_node all[] = {
+        decision(COUNTY, 5, REGISTRY_REVOKED, 1000),
+        decision(COUNTY, 3, REGISTRY_RESTORED, 2000),
+    };
+    (void)state;
+    all[1].log.incarnation = 8;
+    assert_false(judge(all, 2).is_revoked);
+    all[1].at_ms = 999;
+    assert_true(judge(all, 2).is_revoked);
+}
+
 /* Whatever the clocks say and in whatever order the store tells it: all nodes
  * judge alike. By time alone each of the three would be later than another. */
 static void the_order_of_telling_does_not_matter(void **state)
 {
-    const struct store_node all[] = {
+    struct store_node all[] = {
         decision(COUNTY, 5, REGISTRY_REVOKED, 1000),
         decision(COUNTY, 6, REGISTRY_REVOKED, 500),
-        decision(PROVINCE, 3, REGISTRY_RESTORED, 750),
+        decision(COUNTY, 3, REGISTRY_RESTORED, 750),
     };
     static const uint8_t orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     (void)state;
+    all[2].log.incarnation = 8;
     for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
         const struct store_node told[] = {all[orders[i][0]], all[orders[i][1]],
                                           all[orders[i][2]]};
@@ -165,6 +200,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_one_log_the_later_entry_counts),
         cmocka_unit_test(one_above_lifts_one_below_does_not),
+        cmocka_unit_test(no_clock_below_holds_off_a_higher_one),
+        cmocka_unit_test(the_same_issuer_lifts_later_only),
         cmocka_unit_test(the_order_of_telling_does_not_matter),
         cmocka_unit_test(at_the_same_time_the_higher_one_is_later),
         cmocka_unit_test(what_was_moved_out_of_an_area_is_not_taken_back),

@@ -1,4 +1,4 @@
-#include "sync/ticker.h"
+#include "base/ticker.h"
 
 #include <pthread.h>
 

@@ -1,8 +1,8 @@
-/* ticker.h - one timer on the loop that any thread may set (private to sync).
+/* ticker.h - one timer on the loop that any thread may set.
  *
  * Setting it costs a post only when it must fire earlier than it would. */
-#ifndef SYNC_TICKER_H
-#define SYNC_TICKER_H
+#ifndef BASE_TICKER_H
+#define BASE_TICKER_H
 
 #include "base/loop.h"
 
