@@ -24,6 +24,7 @@
 
 enum {
     GRACE_MS = 2000,
+    EFFECTS_WAIT_MS = 2000, /* a Check waits so long for the disk */
     CODE_STEPS_MAX = 8,
     METHODS_MAX = 16,
     PATH_LEN = 4096,
@@ -649,6 +650,9 @@ static enum err up_sync(struct node *node, struct errmsg *why)
 static void down_sync(struct node *node)
 {
     store_closing(node->store);
+    effects_desk_free(&node->api.effects);
+    strand_free(node->api.receipts);
+    node->api.receipts = NULL;
     roster_stop(node->sync.roster);
     follow_stop(&node->follow);
     /* Its last callbacks still find it. */
@@ -697,6 +701,7 @@ static void fill_api_env(struct node *node)
         .version = node_version(),
         .log = &node->log,
     };
+    node->api.effects = effects_desk_new(&node->api, EFFECTS_WAIT_MS);
 }
 
 static enum err up_server(struct node *node, struct errmsg *why)
@@ -728,8 +733,6 @@ static void down_server(struct node *node)
     }
     rpc_server_close(&node->server, GRACE_MS);
     answers_free(&node->api.answers);
-    strand_free(node->api.receipts);
-    node->api.receipts = NULL;
 }
 
 static enum err up_admin(struct node *node, struct errmsg *why)

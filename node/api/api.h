@@ -17,6 +17,7 @@
 #include "sync/sync.h"
 
 struct answers;
+struct effects_desk;
 
 /* Borrowed, outlive the services. */
 struct api_env {
@@ -37,6 +38,7 @@ struct api_env {
     /* Answers of Submit: those of one commit are given by one worker, instead
      * of one being woken for each. */
     struct strand *receipts;
+    struct effects_desk *effects; /* uses `receipts` */
     struct principal self;
     int64_t started_ms;                /* wall clock */
     _Atomic int64_t sign_not_after_ms; /* of the certificates in use */
@@ -54,6 +56,13 @@ void api_methods(struct api_env *env, struct rpc_method *methods);
 struct answers *answers_new(struct store *store, size_t bytes_max);
 /* After the server was closed. NULL is allowed. */
 void answers_free(struct answers **answers);
+
+/* Checks that wait for the commit of their hits: each is answered within
+ * `wait_ms`. For env->effects; `env` outlives it. */
+struct effects_desk *effects_desk_new(struct api_env *env, uint32_t wait_ms);
+/* Loop thread, after the server was closed: waits for the commits under way,
+ * which the store answers, also while it closes. NULL is allowed. */
+void effects_desk_free(struct effects_desk **desk);
 
 /* Commands for admin_open(); ctx is the struct api_env. */
 extern const struct admin_command api_commands[];

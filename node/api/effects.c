@@ -1,6 +1,7 @@
 #include "api/effects.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,10 +9,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pb.h"
+#include "base/ticker.h"
 #include "credit/date.h"
 
 enum {
-    HITS_MAX = 1000, /* of one check that are new: one commit */
+    HITS_MAX = 1000,   /* of one check that are new: one commit */
+    FEEDBACK_DAYS = 7, /* a report without its day is about a check in these */
+    DAY_MS = 86400 * 1000,
 };
 
 /* ---- hits ---- */
@@ -23,6 +27,9 @@ struct hit {
 };
 
 struct effects {
+    struct effects *next; /* strand, as `listed` and `until_ms` */
+    bool listed;
+    int64_t until_ms; /* monotonic: answered by then */
     struct api_env *env;
     char app[sizeof((struct principal *)0)->name];
     uint32_t day;
@@ -122,11 +129,134 @@ static size_t make_drafts(struct effects *e, struct buf *bytes, size_t *lens)
     return n;
 }
 
+/* ---- those on their way to the disk ---- */
+
+/* All of it is on the strand of `env->receipts`, but what the lock says. */
+struct effects_desk {
+    struct api_env *env;
+    struct ticker *ticker;
+    uint32_t wait_ms;
+    struct effects *waiting; /* not answered yet */
+    pthread_mutex_t lock;    /* all below */
+    pthread_cond_t idle;
+    size_t under_way; /* checks until their commit, and ticks */
+    bool stopping;
+};
+
+static bool begin(struct effects_desk *desk)
+{
+    (void)pthread_mutex_lock(&desk->lock);
+    bool go = !desk->stopping;
+    desk->under_way += go;
+    (void)pthread_mutex_unlock(&desk->lock);
+    return go;
+}
+
+static void end(struct effects_desk *desk)
+{
+    (void)pthread_mutex_lock(&desk->lock);
+    desk->under_way--;
+    (void)pthread_cond_broadcast(&desk->idle);
+    (void)pthread_mutex_unlock(&desk->lock);
+}
+
+static void enlist(void *ctx)
+{
+    struct effects *e = ctx;
+    struct effects_desk *desk = e->env->effects;
+    e->next = desk->waiting;
+    e->listed = true;
+    desk->waiting = e;
+    ticker_at(desk->ticker, e->until_ms);
+}
+
+static void delist(struct effects *e)
+{
+    struct effects **at = &e->env->effects->waiting;
+    while (*at != e) {
+        at = &(*at)->next;
+    }
+    *at = e->next;
+    e->listed = false;
+}
+
+/* The answers go out; the commits go on. */
+static void expire(void *ctx)
+{
+    struct effects_desk *desk = ctx;
+    int64_t now_ms = clock_mono_ms();
+    int64_t next_ms = INT64_MAX;
+    struct effects *next;
+    for (struct effects *e = desk->waiting; e != NULL; e = next) {
+        next = e->next;
+        if (e->until_ms > now_ms) {
+            next_ms = e->until_ms < next_ms ? e->until_ms : next_ms;
+            continue;
+        }
+        delist(e);
+        log_warn(desk->env->log, "EFFECTS",
+                 "app=%s hits=%zu waited_ms=%u effect=\"answered, not noted "
+                 "yet\"",
+                 e->app, e->n, (unsigned)desk->wait_ms);
+        e->done(e->ctx, false);
+    }
+    if (next_ms != INT64_MAX) {
+        ticker_at(desk->ticker, next_ms);
+    }
+    end(desk);
+}
+
+static void on_tick(void *ctx)
+{
+    struct effects_desk *desk = ctx;
+    if (begin(desk)) {
+        strand_run(desk->env->receipts, expire, desk);
+    }
+}
+
+struct effects_desk *effects_desk_new(struct api_env *env, uint32_t wait_ms)
+{
+    struct effects_desk *desk = MEM_NEW(struct effects_desk);
+    desk->env = env;
+    desk->wait_ms = wait_ms;
+    (void)pthread_mutex_init(&desk->lock, NULL);
+    (void)pthread_cond_init(&desk->idle, NULL);
+    desk->ticker = ticker_new(env->sync->loop, on_tick, desk);
+    return desk;
+}
+
+void effects_desk_free(struct effects_desk **pdesk)
+{
+    struct effects_desk *desk = *pdesk;
+    if (desk == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&desk->lock);
+    desk->stopping = true;
+    while (desk->under_way > 0) {
+        (void)pthread_cond_wait(&desk->idle, &desk->lock);
+    }
+    (void)pthread_mutex_unlock(&desk->lock);
+    *pdesk = NULL; /* what was under way has used it */
+    ticker_free(&desk->ticker);
+    (void)pthread_cond_destroy(&desk->idle);
+    (void)pthread_mutex_destroy(&desk->lock);
+    mem_free(desk);
+}
+
 static void finish(void *ctx)
 {
     struct effects *e = ctx;
-    e->done(e->ctx, e->recorded);
+    struct effects_desk *desk = e->env->effects;
+    if (e->listed) {
+        delist(e);
+        e->done(e->ctx, e->recorded);
+    } else {
+        log_info(desk->env->log, "EFFECTS-LATE", "app=%s hits=%zu noted=%d",
+                 e->app, e->n, e->recorded);
+    }
     effects_free(&e);
+    end(desk);
 }
 
 static void on_submitted(void *ctx, enum err err, const char *why,
@@ -143,14 +273,16 @@ static void on_submitted(void *ctx, enum err err, const char *why,
     strand_run(e->env->receipts, finish, e);
 }
 
-/* True: on_submitted() follows. */
-static bool submit(struct effects *e, const struct buf *bytes,
+/* finish() follows. */
+static void submit(struct effects *e, const struct buf *bytes,
                    const size_t *lens, size_t n)
 {
     struct slice *drafts = mem_alloc(n * sizeof *drafts);
     for (size_t i = 0, at = 0; i < n; at += lens[i++]) {
         drafts[i] = slice_of(bytes->data + at, lens[i]);
     }
+    e->until_ms = clock_mono_ms() + e->env->effects->wait_ms;
+    strand_run(e->env->receipts, enlist, e);
     enum err err = store_submit(e->env->store, drafts, n, on_submitted, e);
     mem_free(drafts);
     if (err != ERR_OK) {
@@ -158,8 +290,8 @@ static bool submit(struct effects *e, const struct buf *bytes,
                  "app=%s hits=%zu err=%s effect=\"answered, not noted\"",
                  e->app, n, err_name(err));
         e->recorded = false;
+        strand_run(e->env->receipts, finish, e);
     }
-    return err == ERR_OK;
 }
 
 void effects_note(struct effects **effects, effects_done_fn *done, void *ctx)
@@ -171,12 +303,15 @@ void effects_note(struct effects **effects, effects_done_fn *done, void *ctx)
     e->done = done;
     e->ctx = ctx;
     size_t n = make_drafts(e, &bytes, lens);
-    bool under_way = n > 0 && submit(e, &bytes, lens, n);
+    bool may = n > 0 && begin(e->env->effects);
+    if (may) {
+        submit(e, &bytes, lens, n);
+    } else {
+        done(ctx, e->recorded && n == 0);
+        effects_free(&e);
+    }
     buf_fini(&bytes);
     mem_free(lens);
-    if (!under_way) {
-        finish(e);
-    }
 }
 
 /* ---- feedback ---- */
@@ -212,6 +347,34 @@ static enum err find_listing(const struct api_env *env,
                            report->number, report->log);
 }
 
+/* The day of the app's last check that met the listing, within a week: who
+ * answers just after midnight means the check of yesterday. Else today. */
+static enum err find_day(const struct api_env *env, struct execution *x,
+                         struct errmsg *why)
+{
+    int64_t now_ms = clock_wall_ms();
+    char subject[EXECUTION_SUBJECT_MAX];
+    struct subject_key key;
+    struct store_row row;
+    enum err err = ERR_NOT_FOUND;
+    execution_subject(&x->listing, subject);
+    subject_key_org(&key, SUBJECT_LISTING, slice_str(subject));
+    for (int64_t back = 0; err == ERR_NOT_FOUND && back < FEEDBACK_DAYS;
+         back++) {
+        uint8_t record_key[RECORD_KEY_LEN];
+        x->day = date_from_ms(now_ms - back * DAY_MS);
+        execution_key(trust_suite(env->sync->trust), x, record_key);
+        err = store_row(env->store, &key, record_key, x->node, &row);
+    }
+    if (err == ERR_NOT_FOUND) {
+        x->day = date_from_ms(now_ms);
+        err = ERR_OK;
+    }
+    return err == ERR_OK
+               ? ERR_OK
+               : err_set(why, err, "reading the store: %s", err_text(err));
+}
+
 static enum err take_report(const struct api_env *env, const char *app,
                             const struct effects_report *report,
                             struct execution *out, struct errmsg *why)
@@ -231,7 +394,8 @@ static enum err take_report(const struct api_env *env, const char *app,
         return err_set(why, ERR_INVALID,
                        "day: of the check, yyyymmdd, not after today");
     }
-    return find_listing(env, report, out, why);
+    enum err err = find_listing(env, report, out, why);
+    return err == ERR_OK && report->day == 0 ? find_day(env, out, why) : err;
 }
 
 static void on_reported(void *ctx, enum err err, const char *why,

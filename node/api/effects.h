@@ -18,8 +18,10 @@ void effects_add(struct effects *effects, const struct store_listing *listing,
                  const char *subject);
 typedef void effects_done_fn(void *ctx, bool recorded);
 /* Notes those of today that are not noted yet; then `done` is called, once: at
- * once if nothing is to be written or the store takes nothing, else by a worker
- * when they are durable. `recorded`: all of them are. Takes the object. */
+ * once if nothing is to be written, else by a worker when they are durable or
+ * the wait of env->effects is over; what is not durable by then is committed
+ * all the same, or a log line says that it is not. `recorded`: all of them are.
+ * Takes the object. */
 void effects_note(struct effects **effects, effects_done_fn *done, void *ctx);
 
 /* ---- feedback ---- */
@@ -30,7 +32,8 @@ struct effects_report {
     char outcome[24];
     char measures[1024];
     char reason[2048];
-    uint64_t day; /* 0: today */
+    uint64_t day; /* of the check; 0: of the last one that met the listing
+                     within a week, or today */
 };
 struct effects_answer {
     uint8_t record_key[RECORD_KEY_LEN];
