@@ -170,6 +170,27 @@ static int sign_with(const char *path, struct package *p, bool *added)
                           suite_name(p->head.suite));
 }
 
+static void print_published(json_t *result, bool english)
+{
+    json_t *voids = json_object_get(result, "void");
+    long long entries = cli_int(result, "entries");
+    size_t i;
+    json_t *row;
+    (void)printf(english ? "Published: %lld entries are in force, numbers %lld "
+                           "to %lld of %s.\n"
+                         : "已发布：%lld 条生效，编号 %lld 至 %lld，日志 "
+                           "%s。\n",
+                 entries - (long long)json_array_size(voids),
+                 cli_int(result, "first"), cli_int(result, "last"),
+                 cli_text(result, "log"));
+    json_array_foreach(voids, i, row)
+    {
+        (void)printf(english ? "  number %lld has no effect: %s\n"
+                             : "  编号 %lld 无效：%s\n",
+                     cli_int(row, "number"), cli_text(row, "reason"));
+    }
+}
+
 static int publish_package(struct directive *d, const struct package *p)
 {
     struct admin_client *client = NULL;
@@ -193,12 +214,7 @@ static int publish_package(struct directive *d, const struct package *p)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
-    (void)printf(d->o.english
-                     ? "Published: %lld entries are in force, numbers %lld to "
-                       "%lld of %s.\n"
-                     : "已发布：%lld 条生效，编号 %lld 至 %lld，日志 %s。\n",
-                 cli_int(result, "entries"), cli_int(result, "first"),
-                 cli_int(result, "last"), cli_text(result, "log"));
+    print_published(result, d->o.english);
     json_decref(result);
     return EXIT_OK;
 }

@@ -50,8 +50,8 @@ static const char *what(uint8_t type, bool english)
     return listing_is_type(type) ? names[type - ENTRY_LISTING][english] : "?";
 }
 
-/* False: it is none about a node. */
-static bool add_node_entry(struct cli_table *t, const struct entry *e,
+/* Nothing is added if it is none about a node. */
+static void add_node_entry(struct cli_table *t, const struct entry *e,
                            bool english)
 {
     static const char *const names[][2] = {{"", ""},
@@ -65,21 +65,17 @@ static bool add_node_entry(struct cli_table *t, const struct entry *e,
     char reason[REGISTRY_REASON_MAX + 1];
     /* Who prepared it is checked by the node; any issuer will do here. */
     if (registry_take(e, 0, &d) != ERR_OK) {
-        return false;
+        return;
     }
     code_format(d.code, code);
     code_format(d.parent, parent);
     date_format(d.decided, day);
     (void)snprintf(reason, sizeof reason, "%.*s", (int)d.reason.len,
                    (const char *)d.reason.data);
-    const char *cells[] = {names[d.what][english],
-                           d.what == REGISTRY_PARENT ? parent : "",
-                           code,
-                           reason,
-                           day,
-                           ""};
+    const char *cells[] = {names[d.what][english], code,
+                           d.what == REGISTRY_PARENT ? parent : "", day,
+                           reason};
     cli_table_row(t, cells);
-    return true;
 }
 
 static void add_entry(struct cli_table *t, struct slice bytes, bool english)
@@ -91,9 +87,6 @@ static void add_entry(struct cli_table *t, struct slice bytes, bool english)
     char until[11];
     char document[520];
     bool decoded = entry_decode(bytes, &e) == ERR_OK;
-    if (decoded && add_node_entry(t, &e, english)) {
-        return;
-    }
     if (!decoded || listing_facts(&e, 0, &f) != ERR_OK ||
         listing_values(&e, &r) != ERR_OK) {
         const char *cells[] = {"?", "", "", "", "", ""};
@@ -117,13 +110,61 @@ static void add_entry(struct cli_table *t, struct slice bytes, bool english)
     cli_table_row(t, cells);
 }
 
-void cli_package_print(const struct package *p, bool english)
+static void print_lists(const struct package *p, size_t from, size_t to,
+                        bool english)
 {
     static const char *const en[] = {"",         "list", "subject",
                                      "document", "from", "until"};
     static const char *const zh[] = {"", "名单", "主体", "文书号", "自", "至"};
-    char id[2 * PACKAGE_ID_LEN + 1];
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
+    for (size_t i = from; i < to; i++) {
+        add_entry(t, p->entries[i], english);
+    }
+    cli_table_print(t);
+    cli_table_free(&t);
+}
+
+static void print_nodes(const struct package *p, size_t from, size_t to,
+                        bool english)
+{
+    static const char *const en[] = {"", "node", "new parent", "decided",
+                                     "reason"};
+    static const char *const zh[] = {"", "节点", "新上级", "决定日期", "理由"};
+    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
+    for (size_t i = from; i < to; i++) {
+        struct entry e;
+        if (entry_decode(p->entries[i], &e) == ERR_OK) {
+            add_node_entry(t, &e, english);
+        }
+    }
+    cli_table_print(t);
+    cli_table_free(&t);
+}
+
+static bool is_about_node(struct slice bytes)
+{
+    struct entry e;
+    struct registry_decision d;
+    return entry_decode(bytes, &e) == ERR_OK &&
+           registry_take(&e, 0, &d) == ERR_OK;
+}
+
+/* In order; what is about nodes has columns of its own. */
+static void print_entries(const struct package *p, size_t n, bool english)
+{
+    for (size_t i = 0, end; i < n; i = end) {
+        bool nodes = is_about_node(p->entries[i]);
+        for (end = i + 1; end < n && is_about_node(p->entries[end]) == nodes;) {
+            end++;
+        }
+        (nodes ? print_nodes : print_lists)(p, i, end, english);
+    }
+}
+
+void cli_package_print(const struct package *p, bool english)
+{
+    char id[2 * PACKAGE_ID_LEN + 1];
+    size_t shown = p->head.entries < SHOWN ? p->head.entries : SHOWN;
     str_hex(p->head.id, PACKAGE_ID_LEN, id);
     (void)printf(
         english ? "Package %s of %012llu: %u entries, %zu signatures, to "
@@ -132,11 +173,7 @@ void cli_package_print(const struct package *p, bool english)
                   "前发布\n",
         id, (unsigned long long)p->head.issuer, (unsigned)p->head.entries,
         p->signed_by, (unsigned)p->head.expires);
-    for (size_t i = 0; i < p->head.entries && i < SHOWN; i++) {
-        add_entry(t, p->entries[i], english);
-    }
-    cli_table_print(t);
-    cli_table_free(&t);
+    print_entries(p, shown, english);
     if (p->head.entries > SHOWN) {
         (void)printf(english ? "… and %u more\n" : "…… 另有 %u 条\n",
                      (unsigned)(p->head.entries - SHOWN));

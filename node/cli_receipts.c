@@ -25,6 +25,9 @@ static const char *remark(json_t *row, bool english)
     if (json_is_true(json_object_get(row, "disagrees"))) {
         return english ? "another history" : "历史不符";
     }
+    if (json_is_true(json_object_get(row, "revoked"))) {
+        return english ? "revoked; those below it" : "已撤销；指其下级节点";
+    }
     if (!json_is_true(json_object_get(row, "child"))) {
         return "";
     }
@@ -59,11 +62,29 @@ static void print_missing(json_t *missing, bool english)
     cli_table_free(&t);
 }
 
+/* They are not expected to hold it. */
+static void print_revoked(json_t *revoked, bool english)
+{
+    size_t i;
+    json_t *code;
+    if (json_array_size(revoked) > 0) {
+        (void)printf(english ? "Revoked, %zu:" : "已撤销 %zu 个：",
+                     json_array_size(revoked));
+        json_array_foreach(revoked, i, code)
+        {
+            (void)printf(" %s", json_string_value(code));
+        }
+        (void)putchar('\n');
+    }
+}
+
 static void print_status(json_t *result, bool english)
 {
     char since[WHEN_MAX];
     long long nodes = cli_int(result, "nodes");
-    long long missing = nodes - cli_int(result, "reached");
+    json_t *revoked = json_object_get(result, "revoked");
+    long long missing = nodes - cli_int(result, "reached") -
+                        (long long)json_array_size(revoked);
     long long unnamed = missing - cli_int(result, "named");
     when(cli_int(result, "published_ms"), since);
     (void)printf(english ? "Directive %lld of %s: held by %lld of %lld nodes "
@@ -72,6 +93,7 @@ static void print_status(json_t *result, bool english)
                            "个节点中，%3$lld 个已持有。\n",
                  cli_int(result, "number"), cli_text(result, "log"),
                  cli_int(result, "reached"), nodes);
+    print_revoked(revoked, english);
     if (missing == 0) {
         return;
     }

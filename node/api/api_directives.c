@@ -7,6 +7,7 @@
 #include "api/directives.h"
 #include "base/mem.h"
 #include "credit/package.h"
+#include "credit/registry.h"
 
 static bool keep_open(struct admin_call *call, struct buf *file,
                       size_t max_bytes, enum err *err, struct errmsg *why)
@@ -154,6 +155,60 @@ static enum err publish(struct api_env *env, const struct package *package,
     return err;
 }
 
+/* Which of what was published has no effect, and why. */
+struct voids {
+    const struct publishing *p;
+    json_t *rows;
+};
+
+static void add_void(json_t *rows, uint64_t number, const char *reason)
+{
+    (void)json_array_append_new(rows, json_pack("{s:I, s:s}", "number",
+                                                (json_int_t)number, "reason",
+                                                reason));
+}
+
+static bool on_issue(void *ctx, const struct store_issue *issue)
+{
+    const struct voids *v = ctx;
+    if (log_id_eq(&issue->log, &v->p->log) && issue->number >= v->p->first &&
+        issue->number <= v->p->last) {
+        add_void(v->rows, issue->number, issue->reason);
+    }
+    return true;
+}
+
+static void add_outranked(const struct api_env *env,
+                          const struct package *package, struct voids *v)
+{
+    for (size_t i = 0; i < package->head.entries; i++) {
+        struct entry e;
+        struct registry_decision d;
+        struct errmsg why;
+        if (entry_decode(package->entries[i], &e) == ERR_OK &&
+            registry_take(&e, env->self.code, &d) == ERR_OK &&
+            directive_check_above(env, &d, &why) == ERR_DENIED) {
+            add_void(v->rows, v->p->first + 1 + i, why.text);
+        }
+    }
+}
+
+static json_t *voids_json(const struct api_env *env,
+                          const struct package *package,
+                          const struct publishing *p)
+{
+    struct voids v = {p, json_array()};
+    enum err err = store_issues(env->store, on_issue, &v);
+    if (err != ERR_OK) {
+        log_warn(env->log, "DIRECTIVES",
+                 "err=%s effect=\"which entries have "
+                 "no effect is not told\"",
+                 err_name(err));
+    }
+    add_outranked(env, package, &v);
+    return v.rows;
+}
+
 enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -175,9 +230,10 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
         log_info(env->log, "DIRECTIVES",
                  "log=%s first=%" PRIu64 " last=%" PRIu64 " entries=%u", log,
                  p.first, p.last, (unsigned)package->head.entries);
-        *result = json_pack("{s:s, s:I, s:I, s:I}", "log", log, "first",
+        *result = json_pack("{s:s, s:I, s:I, s:I, s:o}", "log", log, "first",
                             (json_int_t)p.first, "last", (json_int_t)p.last,
-                            "entries", (json_int_t)package->head.entries);
+                            "entries", (json_int_t)package->head.entries,
+                            "void", voids_json(env, package, &p));
     }
     package_free(&package);
     buf_fini(&file);

@@ -81,11 +81,9 @@ static bool on_decision(void *ctx, const struct store_node *d)
     return true;
 }
 
-/* A revocation that a higher authority's word makes void from the start must
- * not look like one that shuts the node out. */
-static enum err check_above(const struct api_env *env,
-                            const struct registry_decision *d,
-                            struct errmsg *why)
+enum err directive_check_above(const struct api_env *env,
+                               const struct registry_decision *d,
+                               struct errmsg *why)
 {
     struct above a = {.self = env->self.code, .code = d->code};
     struct lists_view view;
@@ -121,7 +119,7 @@ enum err directive_node(void *ctx, struct admin_call *call, json_t *args,
     struct buf file = BUF_INIT;
     enum err err = take_decision(env, args, &d, why);
     if (err == ERR_OK) {
-        err = check_above(env, &d, why);
+        err = directive_check_above(env, &d, why);
     }
     if (err == ERR_OK) {
         struct entry e;

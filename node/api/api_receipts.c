@@ -97,17 +97,31 @@ static struct span span_of(struct store *store, const struct log_id *log,
 
 /* ---- the answer ---- */
 
-static void add_missing(void *ctx, const struct receipts_node *node)
+struct behind {
+    json_t *missing;
+    json_t *revoked;
+};
+
+/* Who is shut out is not expected to hold anything; those below it are. */
+static void add_behind(void *ctx, const struct receipts_node *node)
 {
+    const struct behind *b = ctx;
+    uint64_t nodes = node->nodes - (node->revoked ? 1 : 0);
     char code[CODE_LEN + 1];
     code_format(node->code, code);
-    (void)json_array_append_new(
-        ctx,
-        json_pack("{s:s, s:I, s:I, s:I, s:b, s:b, s:b}", "code", code, "size",
-                  (json_int_t)node->size, "heard_ms",
-                  (json_int_t)node->heard_ms, "nodes", (json_int_t)node->nodes,
-                  "child", node->child ? 1 : 0, "connected", node->here ? 1 : 0,
-                  "disagrees", node->disagrees ? 1 : 0));
+    json_t *row = json_pack(
+        "{s:s, s:I, s:I, s:I, s:b, s:b, s:b, s:b}", "code", code, "size",
+        (json_int_t)node->size, "heard_ms", (json_int_t)node->heard_ms, "nodes",
+        (json_int_t)nodes, "child", node->child ? 1 : 0, "connected",
+        node->here ? 1 : 0, "disagrees", node->disagrees ? 1 : 0, "revoked",
+        node->revoked ? 1 : 0);
+    if (nodes > 0) {
+        (void)json_array_append(b->missing, row);
+    }
+    if (node->revoked) {
+        (void)json_array_append_new(b->revoked, json_string(code));
+    }
+    json_decref(row);
 }
 
 static enum err answer(const struct api_env *env, const struct log_id *log,
@@ -116,21 +130,23 @@ static enum err answer(const struct api_env *env, const struct log_id *log,
 {
     struct receipts_sum sum;
     char name[LOG_ID_TEXT_MAX];
-    json_t *missing = json_array();
+    struct behind b = {json_array(), json_array()};
     enum err err = receipts_judge(env->sync->receipts, log, span->end,
-                                  add_missing, missing, &sum);
+                                  add_behind, &b, &sum);
     if (err != ERR_OK) {
-        json_decref(missing);
+        json_decref(b.missing);
+        json_decref(b.revoked);
         return err_set(why, err, "the log cannot be read");
     }
     log_id_format(log, name);
     *result = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "log", name,
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "log", name,
         "number", (json_int_t)span->number, "end", (json_int_t)span->end,
         "published_ms", (json_int_t)span->published_ms, "held",
         (json_int_t)sum.held, "nodes", (json_int_t)sum.nodes, "reached",
-        (json_int_t)sum.reached, "named", (json_int_t)sum.named, "disagree",
-        (json_int_t)sum.disagrees, "missing", missing);
+        (json_int_t)sum.reached, "named", (json_int_t)(sum.named - sum.revoked),
+        "disagree", (json_int_t)sum.disagrees, "missing", b.missing, "revoked",
+        b.revoked);
     return ERR_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "ingest/rows.h"
 
 struct package;
+struct registry_decision;
 
 enum { FRAME_PIECE = 256 << 10 };
 
@@ -67,6 +68,12 @@ admin_fn directive_node;   /* api_nodes.c */
 admin_fn directive_nodes;
 admin_fn directive_export; /* api_listfile.c */
 admin_fn directive_take;
+/* ERR_DENIED: a revocation that has no effect, as an authority above this node
+ * has restored that node; so that it does not look like one that shuts it out.
+ */
+MUST_USE enum err directive_check_above(const struct api_env *env,
+                                        const struct registry_decision *d,
+                                        struct errmsg *why);
 /* The log that "log" names, else this node's own, else the only one. */
 MUST_USE enum err directive_log(struct store *store, json_t *args,
                                 struct log_id *out, struct errmsg *why);

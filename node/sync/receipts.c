@@ -13,6 +13,7 @@
 #include "base/ticker.h"
 #include "credit/listing.h"
 #include "sync/receipt.h"
+#include "sync/roster.h"
 #include "sync/wire.h"
 
 enum {
@@ -474,6 +475,7 @@ static void add_up(struct receipts *rs, const struct own *own,
 }
 
 struct judging {
+    struct roster *roster;
     receipts_node_fn *fn;
     void *ctx;
     struct receipts_sum *sum;
@@ -482,8 +484,11 @@ struct judging {
 static void tell_node(void *ctx, const struct receipts_node *node)
 {
     struct judging *j = ctx;
-    j->sum->named += node->nodes;
-    j->fn(j->ctx, node);
+    struct receipts_node told = *node;
+    told.revoked = roster_is_revoked(j->roster, node->code);
+    j->sum->named += told.nodes;
+    j->sum->revoked += told.revoked;
+    j->fn(j->ctx, &told);
 }
 
 enum err receipts_judge(struct receipts *rs, const struct log_id *log,
@@ -491,7 +496,7 @@ enum err receipts_judge(struct receipts *rs, const struct log_id *log,
                         struct receipts_sum *out)
 {
     struct own *own = MEM_NEW(struct own);
-    struct judging j = {fn, ctx, out};
+    struct judging j = {rs->env->roster, fn, ctx, out};
     *out = (struct receipts_sum){.nodes = 1};
     enum err err = own_of(rs, log, own);
     out->held = err == ERR_OK ? own->head.frontier.size : 0;

@@ -460,6 +460,18 @@ enum err roster_check(struct roster *roster, uint64_t code, struct errmsg *why)
     return err;
 }
 
+bool roster_is_revoked(struct roster *roster, uint64_t code)
+{
+    if (roster == NULL) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&roster->lock);
+    const struct roster_node *node = find(roster, code);
+    bool revoked = node != NULL && node->is_revoked;
+    (void)pthread_mutex_unlock(&roster->lock);
+    return revoked;
+}
+
 bool roster_parent(struct roster *roster, uint64_t code, uint64_t *parent)
 {
     if (roster == NULL) {

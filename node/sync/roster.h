@@ -26,6 +26,9 @@ uint64_t roster_generation(struct roster *roster);
 MUST_USE enum err roster_check(struct roster *roster, uint64_t code,
                                struct errmsg *why);
 
+/* The same without a refusal that counts. */
+bool roster_is_revoked(struct roster *roster, uint64_t code);
+
 /* ---- the judgement; pure ---- */
 
 struct roster_node {

@@ -252,6 +252,7 @@ struct receipts_sum {
     uint64_t nodes;     /* heard of in this node's subtree, this one counted */
     uint64_t reached;   /* of these hold the entry */
     uint64_t named;     /* of those that do not, were named */
+    uint64_t revoked;   /* of the named are shut out, and not expected to */
     uint64_t disagrees; /* children whose receipt contradicts the log */
 };
 struct receipts_node {
@@ -262,6 +263,7 @@ struct receipts_node {
     bool child;       /* of this node */
     bool here;        /* a child that is connected now */
     bool disagrees;   /* a child: `size` is 0 as what it says is not so */
+    bool revoked;     /* itself; those below it are not */
 };
 typedef void receipts_node_fn(void *ctx, const struct receipts_node *node);
 /* Who holds entry `number` of `log`, and, told to `fn`, who does not: of the

@@ -39,6 +39,10 @@ note "revoked"
 from=$(date +%s%3N)
 decide node-revoke "$VILLAGE"
 grep -q "revoked.*$VILLAGE" "$WORK/shown" || fail "the deciders do not see what they sign: $(cat "$WORK/shown")"
+grep -qE 'node +new parent +decided +reason' "$WORK/shown" && ! grep -q document "$WORK/shown" ||
+    fail "the reason has no label of its own: $(cat "$WORK/shown")"
+"$CREDITNODE" directive show "$WORK/package" --lang zh | grep -qE '节点 +新上级 +决定日期 +理由' ||
+    fail "in Chinese: $("$CREDITNODE" directive show "$WORK/package" --lang zh)"
 within "$PATIENCE" "its parent refuses it by name" is_refused "$VILLAGE"
 note "after $(($(date +%s%3N) - from)) ms"
 check "the township names the reason" says "$TOWN" "SYNC-DENIED.*$VILLAGE was revoked by $COUNTY"
@@ -46,6 +50,12 @@ check "both streams are gone" says "$VILLAGE" "FOLLOW-LOST.*was revoked by"
 for code in "$COUNTY" "$TOWN"; do
     check "$code knows" known "$code" "\"$VILLAGE\""
 done
+is_counted() { # NODES REACHED REVOKED MISSING, at the county of its newest directive
+    [ "$(directive "$COUNTY" status --json 2>/dev/null | jq -c '[.nodes, .reached, .revoked, [.missing[].code]]')" = "$1" ]
+}
+within "$PATIENCE" "it is counted apart, not as missing" is_counted "[3,2,[\"$VILLAGE\"],[]]"
+directive "$COUNTY" status >"$WORK/out"
+grep -q "Revoked, 1: $VILLAGE" "$WORK/out" && ! grep -q Missing "$WORK/out" || fail "for people: $(cat "$WORK/out")"
 check "the village goes on for itself" enter "$VILLAGE" 100 5
 [ "$(records_of "$TOWN" "$VILLAGE")" = $(($(own_size "$VILLAGE") - 5)) ] || fail "the township took from it"
 
@@ -60,6 +70,10 @@ decide node-restore "$VILLAGE"
 within "$PATIENCE" "all of it is there" same_records "$TOWN" "$VILLAGE"
 within "$PATIENCE" "the village knows both" known "$VILLAGE" ""
 check "equal" equal
+
+note "what one above has restored, one below does not revoke"
+! directive "$TOWN" node-revoke "$VILLAGE" --reason x -o "$WORK/no" >"$WORK/out" 2>&1 &&
+    grep -q "$COUNTY restored this node" "$WORK/out" || fail "a revocation without effect: $(cat "$WORK/out")"
 
 note "a revoked node that does not read"
 calls_of() { # HOLDER CHILD: both of them
@@ -121,7 +135,9 @@ hex() { printf "$(sed 's/../\\x&/g' <<<"$1")"; } # DIGITS: as bytes
     printf 'entry %s\n' "$(base64 -w0 "$WORK/entry")"
 } >"$WORK/byhand"
 check "sign it" "$CREDITNODE" directive sign "$WORK/byhand" --key "$keys/$TOWN-1.key" >/dev/null
-check "publish it" directive "$TOWN" publish "$WORK/byhand" >/dev/null
+check "publish it" directive "$TOWN" publish "$WORK/byhand" >"$WORK/out"
+grep -q 'Published: 0 entries are in force' "$WORK/out" && grep -q "no effect: .*outside its issuer's area" "$WORK/out" ||
+    fail "said to be in force: $(cat "$WORK/out")"
 outside() { node_cmd "$1" issues --lang en | grep -q "$TOWN/directives/.*outside its issuer's area"; }
 for code in "$TOWN" "$VILLAGE"; do
     within "$PATIENCE" "$code says that it is outside its area" outside "$code"

@@ -25,8 +25,9 @@ static struct {
     _Atomic int open;        /* enum script_open, until changed */
     _Atomic bool full;
     _Atomic bool slow;
-    _Atomic bool held;       /* commits wait until it is cleared */
-    _Atomic bool unreadable; /* parts of logs: too many open files, say */
+    _Atomic bool held;            /* commits wait until it is cleared */
+    _Atomic bool unreadable;      /* parts of logs: too many open files, say */
+    _Atomic bool rows_unreadable; /* of lists */
     /* Called when a commit is on disk and the store does not know yet. */
     void (*_Atomic committed)(void);
 } script;
@@ -85,6 +86,17 @@ static inline enum err scripted_part(void *db, uint32_t log, enum log_part part,
                : script.real->part(db, log, part, out, why);
 }
 
+static inline enum err scripted_list_rows(void *db, uint8_t generation,
+                                          const struct subject_key *subject_key,
+                                          bool now, backend_list_row_fn *fn,
+                                          void *ctx, struct errmsg *why)
+{
+    return atomic_load(&script.rows_unreadable)
+               ? err_set(why, ERR_IO, "scripted: cannot be read")
+               : script.real->list_rows(db, generation, subject_key, now, fn,
+                                        ctx, why);
+}
+
 static inline struct backend scripted(const struct backend *real)
 {
     script.real = real;
@@ -94,12 +106,14 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.slow, false);
     atomic_store(&script.held, false);
     atomic_store(&script.unreadable, false);
+    atomic_store(&script.rows_unreadable, false);
     atomic_store(&script.committed, NULL);
     struct backend b = *real;
     b.commit = scripted_commit;
     b.open = scripted_open;
     b.space = scripted_space;
     b.part = scripted_part;
+    b.list_rows = scripted_list_rows;
     return b;
 }
 

@@ -1,0 +1,145 @@
+/* Which nodes are shut out, as a real store tells it, or cannot. */
+#include "contract/lists_fixture.h"
+
+#include "contract/store_scripted.h"
+
+#include "base/loop.h"
+#include "sync/hello.h"
+#include "sync/roster.h"
+
+static struct backend backend;
+static struct node township;
+static struct loop *loop;
+static pthread_t loop_thread;
+static struct sync_env env;
+
+/* How often open calls were looked at again. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    unsigned n;
+} looks = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+
+static void on_changed(void *ctx)
+{
+    (void)ctx;
+    (void)pthread_mutex_lock(&looks.lock);
+    looks.n++;
+    (void)pthread_cond_broadcast(&looks.wake);
+    (void)pthread_mutex_unlock(&looks.lock);
+}
+
+static void await_looks(unsigned n)
+{
+    (void)pthread_mutex_lock(&looks.lock);
+    while (looks.n < n) {
+        (void)pthread_cond_wait(&looks.wake, &looks.lock);
+    }
+    (void)pthread_mutex_unlock(&looks.lock);
+}
+
+static void *run_loop(void *ctx)
+{
+    loop_run(ctx);
+    return NULL;
+}
+
+static int setup(void **state)
+{
+    struct rpc_conf conf = rpc_conf_default();
+    struct errmsg why;
+    (void)state;
+    looks.n = 0;
+    backend = scripted(&store_rocksdb);
+    start(&township, TOWNSHIP, "roster");
+    township.backend = &backend;
+    node_restart(&township);
+    assert_ok(loop_new(&loop, &why));
+    assert_int_equal(pthread_create(&loop_thread, NULL, run_loop, loop), 0);
+    conf.workers = 2;
+    env = (struct sync_env){.store = township.store,
+                            .loop = loop,
+                            .trust = fed_trust,
+                            .self = {.code = TOWNSHIP},
+                            .roster_changed = on_changed};
+    assert_ok(rpc_open(&env.rpc, &conf, &why));
+    return 0;
+}
+
+/* Loop thread. */
+static void free_roster(void *ctx)
+{
+    roster_free(&env.roster);
+    waiter_done(ctx, ERR_OK, "");
+}
+
+static int teardown(void **state)
+{
+    struct waiter *w = waiter_new();
+    (void)state;
+    roster_stop(env.roster);
+    loop_post(loop, free_roster, w);
+    assert_ok(waiter_wait(w));
+    waiter_free(w);
+    rpc_close(&env.rpc);
+    loop_stop(loop);
+    (void)pthread_join(loop_thread, NULL);
+    assert_ok(loop_close(&loop));
+    node_fini(&township);
+    return 0;
+}
+
+static void shut_out(uint64_t code)
+{
+    const struct registry_decision revoked = {.what = REGISTRY_REVOKED,
+                                              .code = code,
+                                              .decided = TODAY,
+                                              .at_ms = 1772000000000,
+                                              .reason = slice_str("示例")};
+    const struct decision one = {.node = &revoked};
+    (void)decide(&township, &one, 1);
+}
+
+static const struct principal village = {
+    .kind = PRINCIPAL_NODE, .tier = TIER_VILLAGE, .code = VILLAGE};
+static const struct principal other = {
+    .kind = PRINCIPAL_NODE, .tier = TIER_VILLAGE, .code = VILLAGE + 1};
+
+static void nobody_is_admitted_before_the_decisions_were_read(void **state)
+{
+    struct errmsg why;
+    (void)state;
+    shut_out(VILLAGE);
+    atomic_store(&script.rows_unreadable, true);
+    env.roster = roster_new(&env);
+    assert_int_equal(admit_node(&env, &village, &why), ERR_UNAVAILABLE);
+    assert_int_equal(admit_node(&env, &other, &why), ERR_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "cannot be read yet"));
+    assert_int_equal(looks.n, 0);
+    /* It tries again by itself. */
+    atomic_store(&script.rows_unreadable, false);
+    await_looks(1);
+    assert_int_equal(admit_node(&env, &village, &why), ERR_DENIED);
+    assert_ok(admit_node(&env, &other, &why));
+}
+
+/* The first look ends a stream in order, which a child that does not read
+ * never takes; the second one cuts it off (test_shut_out.c). */
+static void open_calls_are_looked_at_twice(void **state)
+{
+    (void)state;
+    env.roster = roster_new(&env);
+    shut_out(VILLAGE);
+    await_looks(2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            nobody_is_admitted_before_the_decisions_were_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(open_calls_are_looked_at_twice, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
+}
