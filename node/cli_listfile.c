@@ -168,8 +168,6 @@ static json_t *take(const struct cli_options *o, const char *path, int fd)
 
 static void print_taken(const char *path, json_t *result, bool english)
 {
-    long long before = cli_int(result, "before");
-    long long now = cli_int(result, "now");
     long long roots = cli_int(result, "roots");
     char when[32] = "-";
     time_t seconds = (time_t)(cli_int(result, "signed_ms") / 1000);
@@ -181,7 +179,8 @@ static void print_taken(const char *path, json_t *result, bool english)
                            "issuer signed this on %s\n"
                          : "%1$s：新增 %2$lld 条，日志 %4$s 共持有 %3$lld "
                            "条，发布节点签名时间 %5$s\n",
-                 path, now - before, now, cli_text(result, "log"), when);
+                 path, cli_int(result, "added"), cli_int(result, "held"),
+                 cli_text(result, "log"), when);
     if (roots > 0) {
         (void)printf(english ? "%lld new versions of the root document\n"
                              : "根文件新版本 %lld 个\n",

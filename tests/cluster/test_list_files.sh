@@ -39,7 +39,7 @@ listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings |
 hub_log() { logs_of "$1" "select(.log | startswith(\"$HUB/directives/\")) | $2"; }                     # CODE FILTER
 taken() { # CODE FILE NEW HELD
     check "take $2" directive "$1" import "$2" --json >taken
-    [ "$(jq -c '[.now - .before, .now]' taken)" = "[$3,$4]" ] || fail "took otherwise: $(cat taken)"
+    [ "$(jq -c '[.added, .held]' taken)" = "[$3,$4]" ] || fail "took otherwise: $(cat taken)"
 }
 refused() { # CODE FILE PATTERN
     ! directive "$1" import "$2" >out 2>&1 || fail "taken: $2: $(cat out)"
