@@ -49,7 +49,7 @@ enum err listframe_feed(struct listframe *f, struct slice bytes,
                         listframe_fn *fn, void *ctx, struct errmsg *why)
 {
     enum err err = ERR_OK;
-    size_t len;
+    size_t len = 0;
     buf_put_slice(&f->bytes, bytes);
     struct slice rest = buf_slice(&f->bytes);
     while (rest.len > 0 && (err = measure(f, rest, &len, why)) == ERR_OK &&
