@@ -39,11 +39,34 @@ static bool on_piece(void *ctx, json_t *object)
     return !w->failed;
 }
 
+/* Made new: where others may write, too, a link of that name could lead
+ * elsewhere, and two exports would write into one file. */
+static FILE *make_new(const char *path)
+{
+    int fd =
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (fd >= 0 && file == NULL) {
+        (void)close(fd);
+    }
+    return file;
+}
+
+/* Over nothing that came meanwhile. Not all file systems can tell that in one
+ * step. */
+static bool rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    return errno == EINVAL && access(to, F_OK) != 0 && rename(from, to) == 0;
+}
+
 /* Until it is whole it has another name. */
 static int finish(const struct writing *w, const char *temporary)
 {
     bool ok = fflush(w->to) == 0 && fsync(fileno(w->to)) == 0 &&
-              rename(temporary, w->path) == 0 && file_sync_folder_of(w->path);
+              rename_new(temporary, w->path) && file_sync_folder_of(w->path);
     return ok ? EXIT_OK : cli_fail("%s: %s", w->path, strerror(errno));
 }
 
@@ -86,8 +109,15 @@ int cli_listfile_export(const struct cli_options *o, const char *path,
         return cli_fail("%s: is there already; name another file", path);
     }
     int n = snprintf(temporary, sizeof temporary, "%s.part", path);
-    if (n >= PATH_LEN || (w.to = fopen(temporary, "we")) == NULL) {
-        return cli_fail("%s: %s", path, strerror(errno));
+    if (n >= PATH_LEN) {
+        return cli_fail("%s: %s", path, strerror(ENAMETOOLONG));
+    }
+    if ((w.to = make_new(temporary)) == NULL) {
+        return errno == EEXIST
+                   ? cli_fail("%s: is there already: another export writes it, "
+                              "or one was broken off; delete it then",
+                              temporary)
+                   : cli_fail("%s: %s", temporary, strerror(errno));
     }
     json_t *request = json_pack("{s:s, s:I}", "cmd", "directive-export", "from",
                                 (json_int_t)first);
@@ -168,8 +198,6 @@ static json_t *take(const struct cli_options *o, const char *path, int fd)
 
 static void print_taken(const char *path, json_t *result, bool english)
 {
-    long long before = cli_int(result, "before");
-    long long now = cli_int(result, "now");
     long long roots = cli_int(result, "roots");
     char when[32] = "-";
     time_t seconds = (time_t)(cli_int(result, "signed_ms") / 1000);
@@ -181,7 +209,8 @@ static void print_taken(const char *path, json_t *result, bool english)
                            "issuer signed this on %s\n"
                          : "%1$s：新增 %2$lld 条，日志 %4$s 共持有 %3$lld "
                            "条，发布节点签名时间 %5$s\n",
-                 path, now - before, now, cli_text(result, "log"), when);
+                 path, cli_int(result, "added"), cli_int(result, "held"),
+                 cli_text(result, "log"), when);
     if (roots > 0) {
         (void)printf(english ? "%lld new versions of the root document\n"
                              : "根文件新版本 %lld 个\n",

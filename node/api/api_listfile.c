@@ -59,7 +59,7 @@ static void say_progress(struct taking *t)
         t->said_ms = now;
         listfile_sum(t->file, &sum);
         (void)admin_send(t->call, json_pack("{s:s, s:I}", "type", "progress",
-                                            "done", (json_int_t)sum.now));
+                                            "done", (json_int_t)sum.held));
     }
 }
 
@@ -96,13 +96,13 @@ enum err directive_take(void *ctx, struct admin_call *call, json_t *args,
     listfile_free(&t.file);
     log_id_format(&sum.log, name);
     log_line(err == ERR_OK ? LOG_INFO : LOG_WARN, env->log, "DIRECTIVES-FILE",
-             "log=%s before=%" PRIu64 " now=%" PRIu64 " result=%s text=\"%s\"",
-             name, sum.before, sum.now, err_name(err),
+             "log=%s added=%" PRIu64 " held=%" PRIu64 " result=%s text=\"%s\"",
+             name, sum.added, sum.held, err_name(err),
              err == ERR_OK ? "" : why->text);
     if (err == ERR_OK) {
         *result =
-            json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "log", name, "before",
-                      (json_int_t)sum.before, "now", (json_int_t)sum.now,
+            json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "log", name, "added",
+                      (json_int_t)sum.added, "held", (json_int_t)sum.held,
                       "signed_ms", (json_int_t)sum.signed_ms, "older",
                       sum.is_older ? 1 : 0, "roots", (json_int_t)sum.roots);
     }

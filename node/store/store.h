@@ -279,13 +279,18 @@ struct block_ref {
 struct segment *segment_new(void);
 void segment_free(struct segment **segment);
 
+/* `size` is that of the log now; `added` of its entries this segment brought.
+ */
 typedef void store_appended_fn(void *ctx, enum err err, const char *why,
-                               const struct log_id *log, uint64_t size);
+                               const struct log_id *log, uint64_t size,
+                               uint64_t added);
 /* Takes the segment (set to NULL) unless it returns an error. Written only if
  * the log's head is still `before`; a run that is there already is compared by
  * root and answered ERR_OK, one that overlaps is trimmed. ERR_GAP (by
  * callback): the head is behind. ERR_CONFLICT (by callback): other bytes under
- * the same numbers. ERR_BUSY: queue full. */
+ * the same numbers. ERR_BUSY: queue full; by callback: a newer signed head than
+ * the segment's is held, whose entries are not all here. ERR_FORKED (by
+ * callback): the segment is of another tree than the head that is held. */
 MUST_USE enum err store_append(struct store *store, struct segment **segment,
                                store_appended_fn *done, void *ctx);
 /* Would store_append() take so many bytes of entries now? */

@@ -288,15 +288,21 @@ static bool checkpoint_newer(const struct checkpoint *a,
     return a->size > b->size || (a->size == b->size && a->at_ms > b->at_ms);
 }
 
+/* The newest head that was signed stays: another way may have brought it while
+ * this run was under way. */
 static void adopt_note(struct touched *t, struct segment *seg)
 {
+    t->dirty = true;
+    if (!t->head.h.own && !checkpoint_newer(&seg->newest, &t->head.h.newest)) {
+        t->head.h.bridge = seg->bridge; /* of the same size: see grow_log() */
+        return;
+    }
     t->head.h.newest = seg->newest;
     t->head.h.bridge = seg->bridge;
     t->note = buf_slice(&seg->note);
     if (seg->chain.len > 0) {
         t->chain = buf_slice(&seg->chain);
     }
-    t->dirty = true;
 }
 
 /* All of the run is here already: by root, without reading entries. */
@@ -446,6 +452,7 @@ static void write_run(struct group *g, struct item *item, struct touched *t,
 {
     struct segment *seg = item->segment;
     struct store_head *h = &t->head.h;
+    item->added = seg->after.size - h->frontier.size;
     if (h->state == LOG_ABSENT) {
         begin_log(t, seg);
     }
@@ -467,18 +474,53 @@ static size_t nodes_max(size_t entries)
     return entries / 15 + TREE_LEVELS / TREE_STRIDE + 1;
 }
 
+/* The head that is held is signed: the run that reaches its size, or comes
+ * under a head of its size, must be of its tree, and one under an older head
+ * cannot be shown to be. Own logs come back as their holder has them. */
+static bool fits_newest(struct group *g, struct item *item, struct touched *t,
+                        bool passes)
+{
+    const struct checkpoint *held = &t->head.h.newest;
+    const struct checkpoint *theirs = &item->segment->newest;
+    if (t->head.h.own || (passes && theirs->size > held->size)) {
+        return true;
+    }
+    if (!passes ||
+        (theirs->size == held->size && !hash_eq(&theirs->root, &held->root))) {
+        group_fork(g, t, buf_slice(&item->segment->note),
+                   "its origin signed two different heads of one size");
+        item_fail(item, ERR_FORKED, "another head of size %llu was signed",
+                  (unsigned long long)held->size);
+        return false;
+    }
+    if (theirs->size < held->size) {
+        item_fail(item, ERR_BUSY,
+                  "a signed head of %llu entries came meanwhile: these come "
+                  "with it",
+                  (unsigned long long)held->size);
+        return false;
+    }
+    return true;
+}
+
 static void grow_log(struct group *g, struct item *item, struct touched *t,
                      uint64_t from)
 {
     const struct segment *seg = item->segment;
     enum suite suite = g->s->env.suite;
+    const struct checkpoint *held = &t->head.h.newest;
     struct hash root;
+    bool passes = true; /* through the head that is held */
     struct frontier *after = mem_dup(&t->head.h.frontier, sizeof(*after));
     struct nodes nodes = {
         mem_alloc(nodes_max(seg->count) * sizeof(struct node)), 0};
     for (uint64_t n = from; n < seg->first + seg->count; n++) {
         frontier_append(after, suite, &seg->leaves[n - seg->first], keep_node,
                         &nodes);
+        if (n == held->size) {
+            frontier_root(after, suite, &root);
+            passes = hash_eq(&root, &held->root);
+        }
     }
     if (!frontier_eq(after, &seg->after)) {
         item_fail(item, ERR_INVALID, "%s", "run does not add up to its end");
@@ -486,7 +528,7 @@ static void grow_log(struct group *g, struct item *item, struct touched *t,
                !hash_eq(&root, &seg->newest.root)) {
         item_fail(item, ERR_BAD_PROOF, "%s",
                   "run does not lead to its checkpoint");
-    } else if (may_grow(g, item, t, after)) {
+    } else if (fits_newest(g, item, t, passes) && may_grow(g, item, t, after)) {
         write_run(g, item, t, from, &nodes);
     }
     mem_free(nodes.at);

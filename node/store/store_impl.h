@@ -234,7 +234,8 @@ struct item {
     store_submitted_fn *submitted;
 
     struct segment *segment;
-    uint64_t size; /* of the log, after the commit */
+    uint64_t size;  /* of the log, after the commit */
+    uint64_t added; /* entries that were not here before */
     store_appended_fn *appended;
 
     struct buf text; /* a publication's: signed text and signatures */

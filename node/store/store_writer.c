@@ -51,7 +51,7 @@ static void item_done(struct store *s, struct item *item)
                         ok ? item->results : NULL, ok ? item->entries : 0);
     } else if (item->kind == ITEM_APPEND) {
         item->appended(item->ctx, item->err, item->why, &item->segment->log,
-                       item->size);
+                       item->size, item->added);
     } else if (item->kind == ITEM_PUBLISH) {
         item->published(item->ctx, item->err, item->why, &item->log,
                         item->first, item->last);

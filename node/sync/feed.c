@@ -560,7 +560,8 @@ static void renew_job(void *ctx)
 {
     struct feed *feed = ctx;
     store_directives(feed->env->store, renew_head, feed);
-    pump_job(feed); /* counts itself off */
+    feed_recheck(feed); /* a certificate may have expired */
+    pump_job(feed);     /* counts itself off */
 }
 
 static void on_tick(void *ctx)

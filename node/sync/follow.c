@@ -214,11 +214,12 @@ static void note_fresh(struct follow *f, const struct checkpoint *newest,
 }
 
 static void on_appended(void *ctx, enum err err, const char *why,
-                        const struct log_id *log, uint64_t size)
+                        const struct log_id *log, uint64_t size, uint64_t added)
 {
     struct appending *a = ctx;
     struct line *line = a->line;
     struct follow *f = line->follow;
+    (void)added;
     if (err == ERR_OK) {
         note_fresh(f, &a->newest, size);
         say_held(line, log, size);
@@ -252,7 +253,7 @@ static void append(struct line *line, struct segment *seg)
     }
     if (err != ERR_OK) {
         segment_free(&seg);
-        on_appended(a, err, err_text(err), &log, 0);
+        on_appended(a, err, err_text(err), &log, 0, 0);
     }
 }
 
@@ -266,7 +267,9 @@ static void on_segment(struct line *line, const struct wire_segment *m)
         return;
     }
     enum err err = intake_segment(line->intake, l, m, &seg, &held, &refusal);
-    if (err != ERR_OK) {
+    if (err == ERR_BUSY) {
+        give_up(line, err, refusal.text); /* and tries again */
+    } else if (err != ERR_OK) {
         stop_log(line, &l->log,
                  refusal.disagree ? "FOLLOW-FORKED" : "FOLLOW-REFUSED",
                  &refusal);

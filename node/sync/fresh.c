@@ -12,7 +12,8 @@ struct heard {
     struct checkpoint head;
     struct buf note;
     struct buf chain;
-    int64_t came_ms; /* monotonic */
+    int64_t came_ms;   /* monotonic */
+    int64_t steady_ms; /* monotonic: since then they came on cadence */
 };
 
 struct fresh {
@@ -71,6 +72,25 @@ static void replace(struct buf *buf, struct slice bytes)
     buf_put_slice(buf, bytes);
 }
 
+static int64_t limit_ms(const struct fresh *fresh)
+{
+    return (int64_t)fresh->period_ms * PERIODS;
+}
+
+/* Lock held. A parent that was fed from a file gives what it has at once, and
+ * then nothing: that says nothing about a clock. */
+static void note_arrival(const struct fresh *fresh, struct heard *h,
+                         const struct checkpoint *head, int64_t came_ms)
+{
+    bool on_cadence = h->head.at_ms != 0 &&
+                      came_ms - h->came_ms <= limit_ms(fresh) &&
+                      head->at_ms - h->head.at_ms <= limit_ms(fresh);
+    /* One by file may be older than how long the line is silent. */
+    h->came_ms =
+        came_ms > h->came_ms || h->head.at_ms == 0 ? came_ms : h->came_ms;
+    h->steady_ms = on_cadence ? h->steady_ms : h->came_ms;
+}
+
 bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
                 int64_t age_ms, struct slice note, struct slice chain)
 {
@@ -83,8 +103,8 @@ bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
         fresh->first = h;
     }
     if (newer) {
+        note_arrival(fresh, h, head, clock_mono_ms() - age_ms);
         h->head = *head;
-        h->came_ms = clock_mono_ms() - age_ms;
         replace(&h->note, note);
         replace(&h->chain, chain);
     }
@@ -112,7 +132,8 @@ void fresh_judge(struct fresh *fresh, const struct log_id *log,
                  struct freshness *out)
 {
     bool own = log->origin == fresh->self;
-    int64_t limit = (int64_t)fresh->period_ms * PERIODS;
+    bool steady = false;
+    int64_t limit = limit_ms(fresh);
     int64_t now_ms = clock_mono_ms();
     *out = (struct freshness){.state = own ? FRESH_YES : FRESH_STALE};
     (void)pthread_mutex_lock(&fresh->lock);
@@ -120,11 +141,13 @@ void fresh_judge(struct fresh *fresh, const struct log_id *log,
     if (h != NULL) {
         out->signed_ms = h->head.at_ms;
         out->age_ms = now_ms - h->came_ms;
+        steady = h->came_ms - h->steady_ms >= fresh->period_ms;
     }
     (void)pthread_mutex_unlock(&fresh->lock);
     if (own || out->signed_ms == 0 || out->age_ms > limit) {
         return;
     }
     int64_t off = clock_wall_ms() - out->signed_ms;
-    out->state = off > limit || off < -limit ? FRESH_CLOCK : FRESH_YES;
+    bool apart = off > limit || off < -limit;
+    out->state = !apart ? FRESH_YES : steady ? FRESH_CLOCK : FRESH_STALE;
 }

@@ -19,6 +19,12 @@ enum err admit_node(const struct sync_env *env, const struct principal *peer,
                        "the certificate of %012llu was revoked",
                        (unsigned long long)peer->code);
     }
+    /* TLS looked when the connection was made; calls on it come later. */
+    if (peer->not_after_ms <= clock_wall_ms()) {
+        return err_set(why, ERR_DENIED,
+                       "the certificate of %012llu has expired",
+                       (unsigned long long)peer->code);
+    }
     return roster_check(env->roster, peer->code, why);
 }
 

@@ -280,12 +280,13 @@ static void commit_failed(struct inflow *in, struct in_log *il, enum err err,
 }
 
 static void on_appended(void *ctx, enum err err, const char *why,
-                        const struct log_id *log, uint64_t size)
+                        const struct log_id *log, uint64_t size, uint64_t added)
 {
     struct appending *a = ctx;
     struct inflow *in = a->in;
     struct in_log *il = a->il;
     (void)log;
+    (void)added;
     (void)pthread_mutex_lock(&in->lock);
     in->pending_bytes -= a->bytes;
     il->pending--;
@@ -384,7 +385,7 @@ static void appending_failed(struct appending *a, struct segment *seg,
                              enum err err)
 {
     segment_free(&seg);
-    on_appended(a, err, err_text(err), &a->il->log, 0);
+    on_appended(a, err, err_text(err), &a->il->log, 0, 0);
 }
 
 static void append(struct inflow *in, struct in_log *il, struct segment *seg,

@@ -34,6 +34,7 @@ void intake_free(struct intake **intake)
     for (size_t i = 0; i < in->logs.count; i++) {
         struct intake_log *l = in->logs.item[i];
         recv_log_free(&l->recv);
+        buf_fini(&l->chain);
     }
     logmap_free_all(&in->logs);
     recv_free(&in->recv);
@@ -145,24 +146,100 @@ void intake_fork(struct intake *intake, struct intake_log *log,
 
 /* ---- what comes ---- */
 
+/* What came another way meanwhile is known from now on. */
+static enum err catch_up(struct intake *intake, struct intake_log *log,
+                         const struct store_head *head, struct refusal *refusal)
+{
+    struct errmsg why;
+    struct recv_log *before = log->recv;
+    if (head->state != LOG_FORKED &&
+        head->frontier.size <= before->verified.size &&
+        head->newest.size <= before->newest.size) {
+        return ERR_OK;
+    }
+    enum err err = load(intake->env, log, &why);
+    if (err != ERR_OK) {
+        refuse(refusal, &log->log, why.text);
+    } else if (log->recv->verified.size < before->verified.size) {
+        log->recv->verified = before->verified; /* not yet committed */
+    }
+    recv_log_free(&before);
+    return err;
+}
+
+static bool is_older(const struct intake *intake, const struct intake_log *log,
+                     struct slice note, uint64_t *size)
+{
+    struct checkpoint head;
+    if (note.len == 0 ||
+        checkpoint_parse(note, trust_federation(intake->env->trust), &head) !=
+            ERR_OK) {
+        return false;
+    }
+    *size = head.size;
+    return head.size < log->recv->newest.size;
+}
+
+static enum err compare_older(struct intake *intake, struct intake_log *log,
+                              const struct wire_segment *in, uint64_t size,
+                              const struct tree_view *held,
+                              struct refusal *refusal)
+{
+    struct checkpoint head;
+    char text[160];
+    if (held != NULL && size <= held->size) {
+        return recv_note(intake->recv, log->recv, in->note,
+                         buf_slice(&log->chain), held, clock_wall_ms(), &head,
+                         refusal);
+    }
+    (void)snprintf(text, sizeof text,
+                   "its signed head of %llu entries is older than one of %llu "
+                   "that is known; the entries up to that are still to come",
+                   (unsigned long long)size,
+                   (unsigned long long)log->recv->newest.size);
+    refuse(refusal, &log->log, text);
+    return ERR_BUSY;
+}
+
+static enum err judge_segment(struct intake *intake, struct intake_log *log,
+                              const struct wire_segment *in,
+                              const struct store_head *head,
+                              struct segment **out, struct refusal *refusal)
+{
+    struct tree_view view;
+    const struct tree_view *held = NULL;
+    uint64_t size;
+    enum err err = ERR_OK;
+    if (head != NULL) {
+        view = store_view(intake->env->store, head);
+        held = &view;
+        err = catch_up(intake, log, head, refusal);
+    }
+    if (in->chain.len > 0) {
+        buf_clear(&log->chain);
+        buf_put_slice(&log->chain, in->chain);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    return is_older(intake, log, in->note, &size)
+               ? compare_older(intake, log, in, size, held, refusal)
+               : recv_segment(intake->recv, log->recv, in, held,
+                              clock_wall_ms(), out, refusal);
+}
+
 enum err intake_segment(struct intake *intake, struct intake_log *log,
                         const struct wire_segment *in, struct segment **out,
                         uint64_t *held, struct refusal *refusal)
 {
-    struct store *store = intake->env->store;
     struct store_head head;
-    struct tree_view view;
-    bool there = store_head(store, &log->log, &head) == ERR_OK;
+    bool there = store_head(intake->env->store, &log->log, &head) == ERR_OK;
     *out = NULL;
-    *held = 0;
-    if (there) {
-        view = store_view(store, &head);
-        *held = head.frontier.size;
-    }
+    *held = there ? head.frontier.size : 0;
+    *refusal = (struct refusal){.number = 0};
     enum err err =
-        recv_segment(intake->recv, log->recv, in, there ? &view : NULL,
-                     clock_wall_ms(), out, refusal);
-    log->stopped = err != ERR_OK;
+        judge_segment(intake, log, in, there ? &head : NULL, out, refusal);
+    log->stopped = err != ERR_OK && err != ERR_BUSY;
     if (err != ERR_OK && refusal->disagree) {
         intake_fork(intake, log,
                     in->note.len > 0 ? in->note : buf_slice(&log->recv->note),

@@ -11,8 +11,9 @@
 struct intake_log {
     struct log_id log; /* first: see logmap.h */
     struct recv_log *recv;
-    bool stopped; /* refused: nothing more of it is taken */
-    bool behind;  /* the other side's head was older than what is held */
+    struct buf chain; /* that came last: heads after it may come without one */
+    bool stopped;     /* refused: nothing more of it is taken */
+    bool behind;      /* the other side's head was older than what is held */
 };
 
 /* What comes over one line, or in one file. */
@@ -25,8 +26,12 @@ void intake_free(struct intake **intake);
 struct intake_log *intake_log(struct intake *intake, const struct log_id *log,
                               struct refusal *refusal);
 /* ERR_OK: *out is to be appended to the store, or NULL if all of it is held;
- * `held` is the size here. After an error the log is stopped; if two signed
- * heads disagree it was marked as forked, with the other one as evidence. */
+ * `held` is the size here. A segment under an older head than the newest one
+ * known, whichever way that came, adds nothing: its head is compared with the
+ * tree here, or if it reaches past that, ERR_BUSY: the entries up to the newest
+ * one are to come first. After any other error the log is stopped; if two
+ * signed heads disagree it was marked as forked, with the other one as
+ * evidence. */
 MUST_USE enum err intake_segment(struct intake *intake, struct intake_log *log,
                                  const struct wire_segment *in,
                                  struct segment **out, uint64_t *held,

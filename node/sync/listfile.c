@@ -13,15 +13,14 @@
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/intake.h"
+#include "sync/listframe.h"
 #include "sync/source.h"
 
 enum {
     SEGMENT_BYTES = 128 << 10,
-    FRAME_MAX = RPC_MESSAGE_MAX, /* as on a line */
     STORE_WAIT_NS = 20000000,
     STALLED_MS = 10000,
     ROUNDS_MAX = 1000, /* of an export that commits overtake */
-    MAGIC_LEN = sizeof LISTFILE_MAGIC - 1,
 };
 
 /* ---- writing ---- */
@@ -195,10 +194,8 @@ struct listfile {
     const struct sync_env *env;
     struct feed *feed;
     struct intake *intake;
-    struct buf bytes; /* of the frame at hand */
-    bool begun;       /* the magic was met */
+    struct listframe frames;
     bool greeted;
-    bool ended;
     struct listfile_sum sum;
 };
 
@@ -217,7 +214,7 @@ void listfile_free(struct listfile **file)
     *file = NULL;
     if (f != NULL) {
         intake_free(&f->intake);
-        buf_fini(&f->bytes);
+        listframe_fini(&f->frames);
         mem_free(f);
     }
 }
@@ -260,16 +257,22 @@ static struct intake_log *log_of(struct listfile *f, const struct log_id *log,
     if (l == NULL) {
         *err = err_set(why, ERR_DENIED, "%s", refusal.text);
     } else if (f->sum.log.incarnation == 0) {
-        struct store_head *head = MEM_NEW(struct store_head);
         f->sum.log = *log;
-        if (store_head(f->env->store, log, head) == ERR_OK) {
-            f->sum.before = f->sum.now = head->frontier.size;
-        }
-        mem_free(head);
     } else if (!log_id_eq(&f->sum.log, log)) {
         *err = err_set(why, ERR_INVALID, "the file is of several logs");
     }
     return *err == ERR_OK ? l : NULL;
+}
+
+static void note_held(struct listfile *f, uint64_t size)
+{
+    f->sum.held = size > f->sum.held ? size : f->sum.held;
+}
+
+static enum err not_yet(struct errmsg *why, const char *text)
+{
+    return err_set(why, ERR_BUSY,
+                   "%s: import the newer file, or wait for the line", text);
 }
 
 struct appended {
@@ -279,16 +282,19 @@ struct appended {
     enum err err;
     char why[160];
     uint64_t size;
+    uint64_t added;
 };
 
 static void on_appended(void *ctx, enum err err, const char *why,
-                        const struct log_id *log, uint64_t size)
+                        const struct log_id *log, uint64_t size, uint64_t added)
 {
     struct appended *a = ctx;
+    (void)added;
     (void)log;
     (void)pthread_mutex_lock(&a->lock);
     a->err = err;
     a->size = size;
+    a->added = added;
     a->done = true;
     (void)snprintf(a->why, sizeof a->why, "%s", why);
     (void)pthread_cond_signal(&a->wake);
@@ -320,8 +326,10 @@ static enum err append(struct listfile *f, struct segment **seg,
             (void)pthread_cond_wait(&a.wake, &a.lock);
         }
         (void)pthread_mutex_unlock(&a.lock);
-        err = err_set(why, a.err, "%s", a.why);
-        f->sum.now = err == ERR_OK && a.size > f->sum.now ? a.size : f->sum.now;
+        err = a.err == ERR_BUSY ? not_yet(why, a.why)
+                                : err_set(why, a.err, "%s", a.why);
+        f->sum.added += a.added;
+        note_held(f, a.size);
     }
     (void)pthread_cond_destroy(&a.wake);
     (void)pthread_mutex_destroy(&a.lock);
@@ -334,8 +342,8 @@ static void note_fresh(struct listfile *f, const struct checkpoint *head,
 {
     int64_t age = clock_wall_ms() - head->at_ms;
     f->sum.signed_ms = head->at_ms;
-    f->sum.is_older = head->size < f->sum.now;
-    if (head->size == f->sum.now &&
+    f->sum.is_older = head->size < f->sum.held;
+    if (head->size == f->sum.held &&
         fresh_came(f->env->fresh, head, age > 0 ? age : 0, note, chain) &&
         f->feed != NULL) {
         feed_head_came(f->feed);
@@ -365,19 +373,9 @@ static enum err on_head(struct listfile *f, const struct wire_evidence *m,
     if (err != ERR_OK) {
         return err_set(why, err, "%s", refusal.text);
     }
+    note_held(f, held);
     note_fresh(f, &head, m->note, m->chain);
     return ERR_OK;
-}
-
-/* A file may be older than what came since, which is no fault as it is in a
- * parent: its head is compared, and its entries are here. */
-static bool is_older(const struct listfile *f, const struct intake_log *l,
-                     struct slice note)
-{
-    struct checkpoint head;
-    return checkpoint_parse(note, trust_federation(f->env->trust), &head) ==
-               ERR_OK &&
-           head.size < l->recv->newest.size;
 }
 
 static enum err on_segment(struct listfile *f, const struct wire_segment *m,
@@ -391,13 +389,6 @@ static enum err on_segment(struct listfile *f, const struct wire_segment *m,
     if (l == NULL) {
         return err;
     }
-    if (m->note.len > 0 && is_older(f, l, m->note)) {
-        return f->sum.is_older
-                   ? ERR_OK
-                   : on_head(f,
-                             &(struct wire_evidence){m->log, m->note, m->chain},
-                             why);
-    }
     err = intake_segment(f->intake, l, m, &seg, &held, &refusal);
     if (err == ERR_GAP) {
         return err_set(why, err,
@@ -405,16 +396,19 @@ static enum err on_segment(struct listfile *f, const struct wire_segment *m,
                        "%" PRIu64 ": export it with --from %" PRIu64,
                        m->first, held, held + 1);
     }
+    if (err == ERR_BUSY) {
+        return not_yet(why, refusal.text);
+    }
     if (err != ERR_OK) {
         return err_set(why, err, "%s", refusal.text);
     }
-    f->sum.now = held > f->sum.now ? held : f->sum.now;
+    note_held(f, held);
     return seg != NULL ? append(f, &seg, why) : ERR_OK;
 }
 
-static enum err on_message(struct listfile *f, struct slice bytes,
-                           struct errmsg *why)
+static enum err on_message(void *ctx, struct slice bytes, struct errmsg *why)
 {
+    struct listfile *f = ctx;
     struct wire_message m;
     enum err err = wire_get_feed(bytes, &m, why);
     if (err == ERR_OK && f->greeted == (m.kind == WIRE_HELLO)) {
@@ -437,66 +431,19 @@ static enum err on_message(struct listfile *f, struct slice bytes,
     }
 }
 
-/* Takes what is whole off the front of `rest`. False: more must come. */
-static bool take_next(struct listfile *f, struct slice *rest, enum err *err,
-                      struct errmsg *why)
-{
-    size_t need = f->begun ? 4 : MAGIC_LEN;
-    if (rest->len < need || f->ended) {
-        return false;
-    }
-    if (!f->begun) {
-        f->begun = memcmp(rest->data, LISTFILE_MAGIC, MAGIC_LEN) == 0;
-        *err = f->begun
-                   ? ERR_OK
-                   : err_set(why, ERR_INVALID, "is no export of directives");
-    } else {
-        size_t len = be_get32(rest->data);
-        f->ended = len == 0;
-        if (len > FRAME_MAX) {
-            *err = err_set(why, ERR_INVALID, "a part is larger than %d bytes",
-                           FRAME_MAX);
-            return false;
-        }
-        need += len;
-        if (rest->len < need) {
-            return false;
-        }
-        if (len > 0) {
-            *err = on_message(f, slice_of(rest->data + 4, len), why);
-        }
-    }
-    *rest = slice_of(rest->data + need, *err == ERR_OK ? rest->len - need : 0);
-    return *err == ERR_OK;
-}
-
 enum err listfile_feed(struct listfile *f, struct slice bytes,
                        struct errmsg *why)
 {
-    enum err err = ERR_OK;
-    if (f->ended && bytes.len > 0) {
-        return err_set(why, ERR_INVALID, "something follows the end");
-    }
-    buf_put_slice(&f->bytes, bytes);
-    struct slice rest = buf_slice(&f->bytes);
-    while (take_next(f, &rest, &err, why)) {
-    }
-    if (err == ERR_OK && f->ended && rest.len > 0) {
-        err = err_set(why, ERR_INVALID, "something follows the end");
-    }
-    if (rest.len > 0 && rest.len < f->bytes.len) {
-        memmove(f->bytes.data, rest.data, rest.len);
-    }
-    f->bytes.len = rest.len;
-    return err;
+    return listframe_feed(&f->frames, bytes, on_message, f, why);
 }
 
 enum err listfile_finish(struct listfile *f, struct errmsg *why)
 {
-    return f->ended ? ERR_OK
-                    : err_set(why, ERR_INVALID,
-                              "the file ends in the middle; what came before "
-                              "is kept (%" PRIu64 " entries are held): bring "
-                              "it again",
-                              f->sum.now);
+    return f->frames.ended
+               ? ERR_OK
+               : err_set(why, ERR_INVALID,
+                         "the file ends in the middle; what came before "
+                         "is kept (%" PRIu64 " entries are held): bring "
+                         "it again",
+                         f->sum.held);
 }

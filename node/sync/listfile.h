@@ -47,8 +47,8 @@ MUST_USE enum err listfile_finish(struct listfile *file, struct errmsg *why);
 /* What was taken so far. */
 struct listfile_sum {
     struct log_id log; /* that the file is of; incarnation 0: none came yet */
-    uint64_t before;   /* entries held */
-    uint64_t now;
+    uint64_t added;    /* entries that the file brought */
+    uint64_t held;     /* in all, with what came another way meanwhile */
     int64_t signed_ms; /* of the newest head in it, 0: none */
     bool is_older;     /* that head is older than what is held */
     uint64_t roots;    /* root documents that were new */

@@ -92,11 +92,12 @@ struct appending {
 };
 
 static void on_appended(void *ctx, enum err err, const char *why,
-                        const struct log_id *log, uint64_t size)
+                        const struct log_id *log, uint64_t size, uint64_t added)
 {
     struct appending *a = ctx;
     struct pull *p = a->pull;
     (void)log;
+    (void)added;
     (void)size;
     if (err != ERR_OK) {
         pull_fail(p, err, why);
@@ -124,7 +125,7 @@ static enum err append(struct pull *p, struct segment **seg, uint64_t bytes)
         err = store_append(p->env->store, seg, on_appended, a);
     }
     if (err != ERR_OK) {
-        on_appended(a, err, err_text(err), NULL, 0);
+        on_appended(a, err, err_text(err), NULL, 0, 0);
     }
     return err;
 }

@@ -199,9 +199,11 @@ struct fresh *fresh_new(uint64_t self, uint32_t period_ms);
 void fresh_free(struct fresh **fresh);
 enum fresh_state {
     FRESH_YES,
-    FRESH_STALE, /* none came for three periods, or none since the start */
-    FRESH_CLOCK, /* they come, but by the clock here they are old or of
-                    tomorrow: freshness is unproven */
+    FRESH_STALE, /* none came for three periods, or none since the start; or
+                    what came is signed more than three periods ago */
+    FRESH_CLOCK, /* they keep coming, for a period at least and never more than
+                    three apart on either clock, but by the clock here they are
+                    old or of tomorrow: freshness is unproven */
 };
 const char *fresh_state_name(enum fresh_state state);
 struct freshness {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A package on a slow line that is cut in its middle: half of it is there and
 # nothing of it counts; after that it comes as a whole. A child whose
-# certificate is revoked hears nothing more.
+# certificate is revoked or has expired hears nothing more.
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
@@ -61,6 +61,34 @@ for code in "$TOWN" "$VILLAGE"; do
 done
 [ "$(logs_of "$TOWN" "select(.log | startswith(\"$COUNTY/directives/\")) | .root")" = \
     "$(logs_of "$COUNTY" "select(.log | startswith(\"$COUNTY/directives/\")) | .root")" ] || fail "another root"
+
+note "a certificate expires: the feed ends by name, and no new one begins"
+certs=$TREE/$VILLAGE/certs
+stop "$VILLAGE"
+cp -a "$certs" "$WORK/good"
+"$ROOT/certs/make-node.sh" "$TREE/fed" "$WORK/short" --tier village --code "$VILLAGE" \
+    --not-after '20 seconds' >/dev/null || fail "make-node"
+cp "$WORK/short/tls.pem" "$WORK/short/tls.key" "$certs/"
+start "$VILLAGE"
+at_village() { directive "$VILLAGE" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .freshness"; }
+village_is() { [ "$(at_village)" = "$1" ]; }
+within "$PATIENCE" "it is fed" village_is fresh
+within "$PATIENCE" "its feed ends" says "$VILLAGE" "FOLLOW-LOST.*the certificate of $VILLAGE has expired"
+within "$PATIENCE" "it is denied by name" says "$TOWN" "FEED-DENIED.*the certificate of $VILLAGE has expired"
+E=91340000100000059L
+listings 4000 4000 | sed "s/$last/$E/" >"$WORK/expired.csv"
+check "a decision meanwhile" directive "$COUNTY" import "$WORK/expired.csv" --key "$key" --publish >/dev/null
+within "$PATIENCE" "the township lists it" listed "$TOWN" "$E" 1
+from=$(($(log_end "$TOWN") + 1))
+stop "$TOWN"
+start "$TOWN"
+within "$PATIENCE" "on a new line it fails in TLS" says "$TOWN" "RPC-HANDSHAKE.*verify failed" "$from"
+within "$PATIENCE" "without news the lists are stale" village_is stale
+listed "$VILLAGE" "$E" 0 || fail "it was given to one whose certificate had expired"
+listed "$VILLAGE" "$first" 1 || fail "what it held is gone"
+cp "$WORK/good/tls.pem" "$WORK/good/tls.key" "$certs/"
+kill -HUP "$(tree_pid "$VILLAGE")"
+within "$PATIENCE" "renewed, it has what it missed" listed "$VILLAGE" "$E" 1
 
 note "a certificate is revoked"
 from=$(($(log_end "$COUNTY") + 1))

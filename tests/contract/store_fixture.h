@@ -238,6 +238,7 @@ struct waiter {
     enum err err;
     char why[160];
     uint64_t size;
+    uint64_t added;
     size_t n;
     struct draft_result results[DRAFTS_MAX];
 };
@@ -290,11 +291,13 @@ static inline void on_submitted(void *ctx, enum err err, const char *why,
 }
 
 static inline void on_appended(void *ctx, enum err err, const char *why,
-                               const struct log_id *log, uint64_t size)
+                               const struct log_id *log, uint64_t size,
+                               uint64_t added)
 {
     struct waiter *w = ctx;
     (void)log;
     w->size = size;
+    w->added = added;
     waiter_done(w, err, why);
 }
 
@@ -416,6 +419,16 @@ static inline struct segment *segment_of(struct store *s,
     block_codec_free(&codec);
     mem_free(head);
     return seg;
+}
+
+/* Where segment_of(…, last) ends. */
+static inline uint64_t segment_end(struct store *s, const struct log_id *log,
+                                   uint64_t last)
+{
+    struct segment *seg = segment_of(s, log, 1, last);
+    uint64_t end = seg->after.size;
+    segment_free(&seg);
+    return end;
 }
 
 /* Appends and waits; *size may be NULL. */

@@ -484,6 +484,100 @@ static void segments_in_one_group_are_taken_in_order(void **state)
     assert_same_log(village.store, township.store, &log);
 }
 
+static struct checkpoint newest_of(struct store *s, const struct log_id *log)
+{
+    struct store_head head;
+    assert_ok(store_head(s, log, &head));
+    return head.newest;
+}
+
+/* Two ways bring one log at once: one of them is older than the other. */
+static void a_newer_signed_head_stays(void **state)
+{
+    (void)state;
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, 60);
+    uint64_t part = segment_end(village.store, &log, 10);
+    struct segment *old = segment_of(village.store, &log, part + 1, 61);
+    submit_many(village.store, 60, 20);
+    struct checkpoint head = newest_of(village.store, &log);
+    assert_ok(
+        append(township.store, segment_of(village.store, &log, 1, 10), NULL));
+    assert_int_equal(append(township.store, old, NULL), ERR_BUSY);
+    assert_int_equal(size_of(township.store, &log), part);
+    assert_int_equal(newest_of(township.store, &log).size, head.size);
+
+    /* Of the same size, and signed before it: it leads to the same root. */
+    struct segment *rest = segment_of(village.store, &log, part + 1, head.size);
+    rest->newest.at_ms--;
+    assert_ok(append(township.store, rest, NULL));
+    assert_int_equal(newest_of(township.store, &log).at_ms, head.at_ms);
+    assert_same_log(village.store, township.store, &log);
+}
+
+static void what_a_segment_brought_is_told(void **state)
+{
+    (void)state;
+    static const uint64_t brought[] = {41, 0, 20};
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, 40);
+    for (size_t i = 0; i < ARRAY_LEN(brought); i++) {
+        struct waiter *w = waiter_new();
+        struct segment *seg =
+            segment_of(village.store, &log, 1, size_of(village.store, &log));
+        assert_ok(store_append(township.store, &seg, on_appended, w));
+        assert_ok(waiter_wait(w));
+        assert_int_equal(w->added, brought[i]);
+        waiter_free(w);
+        if (i == 1) {
+            submit_many(village.store, 100, 20);
+        }
+    }
+}
+
+/* The township holds a part of one history, under its head; of another one
+ * comes the rest, `longer` entries longer. */
+static void another_tree_than_the_held_heads_is_a_fork(uint32_t longer)
+{
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, 20);
+    uint64_t part = segment_end(village.store, &log, 10);
+    node_stop(&village);
+    shell("cp -r %s %s.old", village.path, village.path);
+    node_start(&village);
+    submit_many(village.store, 20, 20);
+    assert_ok(
+        append(township.store, segment_of(village.store, &log, 1, 10), NULL));
+    struct checkpoint head = newest_of(village.store, &log);
+    node_stop(&village);
+    shell("rm -rf %s && mv %s.old %s", village.path, village.path,
+          village.path);
+    node_start(&village);
+    submit_many(village.store, 1000, 20 + longer);
+    assert_int_equal(
+        append(township.store,
+               segment_of(village.store, &log, part + 1, head.size + longer),
+               NULL),
+        ERR_FORKED);
+    struct store_head forked;
+    assert_ok(store_head(township.store, &log, &forked));
+    assert_int_equal(forked.state, LOG_FORKED);
+    assert_int_equal(forked.frontier.size, part);
+    assert_memory_equal(forked.newest.root.b, head.root.b, HASH_LEN);
+}
+
+static void another_head_of_the_held_size_is_a_fork(void **state)
+{
+    (void)state;
+    another_tree_than_the_held_heads_is_a_fork(0);
+}
+
+static void a_run_past_the_held_head_must_be_of_its_tree(void **state)
+{
+    (void)state;
+    another_tree_than_the_held_heads_is_a_fork(10);
+}
+
 /* A village restored from an old copy enters something else. */
 static void other_bytes_under_the_same_number_are_a_conflict(void **state)
 {
@@ -650,6 +744,10 @@ int main(void)
         T(a_block_that_begins_before_is_trimmed),
         T(a_gap_is_refused),
         T(segments_in_one_group_are_taken_in_order),
+        T(a_newer_signed_head_stays),
+        T(what_a_segment_brought_is_told),
+        T(another_head_of_the_held_size_is_a_fork),
+        T(a_run_past_the_held_head_must_be_of_its_tree),
         T(other_bytes_under_the_same_number_are_a_conflict),
         T(a_tampered_segment_is_refused),
         T(a_forked_log_stops_for_good),

@@ -27,6 +27,10 @@
 #include "sync/sync.h"
 
 #define FEDERATION "anhui.test"
+/* Arguments of certs/make-federation.sh, for who may issue directives. */
+#ifndef FED_ISSUERS
+#define FED_ISSUERS ""
+#endif
 #define VILLAGE 341821100201ull
 #define VILLAGE2 341821100202ull
 #define TOWNSHIP 341821100000ull
@@ -96,7 +100,8 @@ static inline int fed_setup(void **state)
     FILE *sink = fopen(path, "a");
     log_set_fd(dup(fileno(sink)));
     (void)fclose(sink);
-    shell("$C/make-federation.sh fed --name %s >/dev/null", FEDERATION);
+    shell("$C/make-federation.sh fed --name %s %s >/dev/null", FEDERATION,
+          FED_ISSUERS);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         shell("$C/make-node.sh fed %012llu --tier %s --code %012llu >/dev/null",
               (unsigned long long)places[i].code, places[i].tier,
@@ -286,6 +291,7 @@ static inline void load_tls(struct node *n)
 static inline void node_start(struct node *n)
 {
     struct errmsg why = {""};
+    open_roots(n);
     const struct store_conf conf = {.path = n->path,
                                     .has_parent = n->has_parent,
                                     .cache_bytes = 2 << 20,
@@ -298,6 +304,7 @@ static inline void node_start(struct node *n)
                                   .self = n->code,
                                   .signer = &n->sign,
                                   .keyring = n->keyring,
+                                  .roots = n->roots,
                                   .log = &n->log};
     enum err err = store_open(&n->store, &conf, &env, &why);
     if (err != ERR_OK) {
@@ -307,7 +314,6 @@ static inline void node_start(struct node *n)
     rpc_conf.workers = 2;
     assert_ok(rpc_open(&n->rpc, &rpc_conf, &why));
     n->ancestry = ancestry_new();
-    open_roots(n);
     n->env = (struct sync_env){.store = n->store,
                                .rpc = n->rpc,
                                .loop = fed_loop,

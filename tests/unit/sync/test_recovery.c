@@ -334,9 +334,10 @@ static void a_relay_that_was_put_back_is_no_fault(void **state)
 /* ---- less than what was signed ---- */
 
 static void on_appended(void *ctx, enum err err, const char *why,
-                        const struct log_id *log, uint64_t size)
+                        const struct log_id *log, uint64_t size, uint64_t added)
 {
     struct waiter *w = ctx;
+    (void)added;
     (void)log;
     (void)size;
     on_submitted(w, err, why, NULL, 0);

@@ -71,9 +71,10 @@ struct landing {
 };
 
 static void on_landed(void *ctx, enum err err, const char *why,
-                      const struct log_id *log, uint64_t size)
+                      const struct log_id *log, uint64_t size, uint64_t added)
 {
     struct landing *l = ctx;
+    (void)added;
     (void)why;
     (void)log;
     (void)pthread_mutex_lock(&l->waiter.lock);

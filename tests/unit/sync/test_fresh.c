@@ -1,0 +1,109 @@
+/* How old is a list, by two clocks, neither of which is believed alone? */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "sync/fresh.h"
+
+enum { PERIOD_MS = 100000, HOUR_MS = 3600000 };
+
+static const struct log_id the_log = {341821000000, 7, LOG_DIRECTIVES};
+
+/* A head came `ago_ms` ago; it says it was signed `signed_ms` ago. */
+static bool came(struct fresh *f, int64_t ago_ms, int64_t signed_ms)
+{
+    const struct checkpoint head = {
+        .log = the_log, .size = 1, .at_ms = clock_wall_ms() - signed_ms};
+    const struct slice none = slice_of(NULL, 0);
+    return fresh_came(f, &head, ago_ms, none, none);
+}
+
+static enum fresh_state state_of(struct fresh *f)
+{
+    struct freshness out;
+    fresh_judge(f, &the_log, &out);
+    return out.state;
+}
+
+static void of_now_is_fresh_and_silence_is_stale(void **state)
+{
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    (void)state;
+    assert_int_equal(state_of(f), FRESH_STALE);
+    assert_true(came(f, 4 * PERIOD_MS, 4 * PERIOD_MS));
+    assert_int_equal(state_of(f), FRESH_STALE);
+    assert_true(came(f, 0, 0));
+    assert_int_equal(state_of(f), FRESH_YES);
+    assert_false(came(f, 0, HOUR_MS));
+    fresh_free(&f);
+}
+
+/* As a child of a node that was fed from a file hears it: what there is, at
+ * once. */
+static void old_heads_that_come_once_are_stale(void **state)
+{
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    (void)state;
+    assert_true(came(f, 0, HOUR_MS));
+    assert_int_equal(state_of(f), FRESH_STALE);
+    assert_true(came(f, 0, HOUR_MS - 1000));
+    assert_true(came(f, 0, HOUR_MS - 2000));
+    assert_int_equal(state_of(f), FRESH_STALE);
+    fresh_free(&f);
+}
+
+/* Two files of half an hour apart, imported one behind the other above. */
+static void heads_far_apart_are_no_cadence(void **state)
+{
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    (void)state;
+    assert_true(came(f, PERIOD_MS, 2 * HOUR_MS));
+    assert_true(came(f, 0, HOUR_MS));
+    assert_int_equal(state_of(f), FRESH_STALE);
+    fresh_free(&f);
+}
+
+static void old_heads_on_cadence_are_unproven(void **state)
+{
+    (void)state;
+    for (int64_t off = -HOUR_MS; off <= HOUR_MS; off += 2 * (int64_t)HOUR_MS) {
+        struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+        assert_true(came(f, 2 * PERIOD_MS, off + 2 * PERIOD_MS));
+        assert_int_equal(state_of(f), FRESH_STALE); /* only one */
+        assert_true(came(f, PERIOD_MS, off + PERIOD_MS));
+        assert_int_equal(state_of(f), FRESH_CLOCK);
+        assert_true(came(f, 0, off));
+        assert_int_equal(state_of(f), FRESH_CLOCK);
+        fresh_free(&f);
+    }
+}
+
+/* The issuer fell silent, and then a file came that is newer, but older than
+ * what the line said last. */
+static void a_newer_head_makes_nothing_older(void **state)
+{
+    struct freshness out;
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    (void)state;
+    assert_true(came(f, PERIOD_MS, HOUR_MS));
+    assert_true(came(f, HOUR_MS, HOUR_MS - 1000));
+    fresh_judge(f, &the_log, &out);
+    assert_true(out.age_ms < HOUR_MS);
+    fresh_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_now_is_fresh_and_silence_is_stale),
+        cmocka_unit_test(old_heads_that_come_once_are_stale),
+        cmocka_unit_test(heads_far_apart_are_no_cadence),
+        cmocka_unit_test(old_heads_on_cadence_are_unproven),
+        cmocka_unit_test(a_newer_head_makes_nothing_older),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
