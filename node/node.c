@@ -73,6 +73,7 @@ struct node {
     struct rpc *rpc;
     struct ancestry *ancestry;
     struct sync_env sync;
+    char set_aside[PATH_LEN]; /* sync.set_aside */
     struct downlink *downlink;
     struct uplink *uplink;
     struct feed *feed;
@@ -618,6 +619,11 @@ static enum err up_sync(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
+    err = data_path(node, "set-aside", node->set_aside, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    node->sync.set_aside = node->set_aside;
     node->sync.roster = roster_new(&node->sync);
     node->sync.receipts = receipts_new(&node->sync, path);
     err = downlink_new(&node->downlink, &node->sync, &down);

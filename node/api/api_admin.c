@@ -93,7 +93,8 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
     lists_view_take(env->store, &view);
     for (size_t i = 0; i < view.n; i++) {
         struct freshness f;
-        fresh_judge(env->sync->fresh, &view.logs[i].log, &f);
+        fresh_judge(env->sync->fresh, &view.logs[i].log, view.logs[i].ended,
+                    &f);
         out->stale_lists += f.state == FRESH_STALE;
         out->unproven_lists += f.state == FRESH_CLOCK;
     }

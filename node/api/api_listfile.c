@@ -100,11 +100,12 @@ enum err directive_take(void *ctx, struct admin_call *call, json_t *args,
              name, sum.added, sum.held, err_name(err),
              err == ERR_OK ? "" : why->text);
     if (err == ERR_OK) {
-        *result =
-            json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "log", name, "added",
-                      (json_int_t)sum.added, "held", (json_int_t)sum.held,
-                      "signed_ms", (json_int_t)sum.signed_ms, "older",
-                      sum.is_older ? 1 : 0, "roots", (json_int_t)sum.roots);
+        *result = json_pack(
+            "{s:s, s:I, s:I, s:I, s:b, s:I, s:b, s:I}", "log", name, "added",
+            (json_int_t)sum.added, "held", (json_int_t)sum.held, "signed_ms",
+            (json_int_t)sum.signed_ms, "older", sum.is_older ? 1 : 0, "roots",
+            (json_int_t)sum.roots, "succeeded", sum.succeeded ? 1 : 0,
+            "set_aside", (json_int_t)sum.set_aside);
     }
     return err;
 }

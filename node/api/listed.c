@@ -28,7 +28,7 @@ json_t *lists_json(const struct api_env *env, const struct lists_view *view)
     for (size_t i = 0; i < view->n; i++) {
         const struct lists_log *log = &view->logs[i];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &log->log, &f);
+        fresh_judge(env->sync->fresh, &log->log, log->ended, &f);
         json_t *object =
             json_pack("{s:I, s:I, s:s, s:s, s:I, s:I}", "position",
                       (json_int_t)log->visible, "size", (json_int_t)log->size,

@@ -106,7 +106,8 @@ static size_t count_pulling(const struct store *s)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->heads.n; i++) {
-        n += s->heads.sorted[i]->state == LOG_PULLING;
+        const struct log_slot *slot = s->heads.sorted[i];
+        n += slot->log.kind == LOG_RECORDS && slot->state == LOG_PULLING;
     }
     return n;
 }

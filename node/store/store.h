@@ -184,6 +184,7 @@ enum { LISTS_LOGS_MAX = 64 };
 struct lists_log {
     struct log_id log;
     enum log_state state;
+    bool ended;       /* it has a successor, and all of it is here */
     uint64_t visible; /* everything up to this entry counts */
     uint64_t size;
     uint32_t id; /* the store's own */

@@ -378,6 +378,10 @@ static void limit_predecessor(struct group *g, struct touched *t,
         (size == open.prev_size && !hash_eq(&root, &prev->head.limit_root))) {
         group_fork(g, prev, buf_slice(&seg->note),
                    "its successor names another end");
+    } else if (id.kind == LOG_DIRECTIVES && prev->head.h.state == LOG_FORKED) {
+        /* Of the two histories its issuer says which one was real: this one,
+         * or its beginning. What is to come must lead to that end. */
+        prev->head.h.state = LOG_ACTIVE;
     }
 }
 
@@ -693,8 +697,10 @@ static enum err prepare(struct group *g, struct buf *coded, struct errmsg *why)
 
 static void publish_log(struct store *s, struct touched *t, struct buf *coded)
 {
-    s->pulling += t->head.h.state == LOG_PULLING;
-    s->pulling -= t->slot->state == LOG_PULLING;
+    if (t->slot->log.kind == LOG_RECORDS) {
+        s->pulling += t->head.h.state == LOG_PULLING;
+        s->pulling -= t->slot->state == LOG_PULLING;
+    }
     t->slot->chain_current = t->slot->chain_current || t->sign;
     if (t->chain.len > 0) {
         t->slot->chain_hash = t->chain_hash;

@@ -192,6 +192,7 @@ static void publish_locked(struct heads *heads, struct log_slot *slot,
     slot->state = head->h.state;
     slot->own = head->h.own;
     slot->size = head->h.frontier.size;
+    slot->ended = head->limit != 0 && slot->size >= head->limit;
     buf_fini(&slot->coded);
     slot->coded = *coded;
     *coded = (struct buf)BUF_INIT;

@@ -54,6 +54,7 @@ struct log_slot {
     /* heads.lock; changed by the writer only, which reads without it */
     enum log_state state; /* LOG_ABSENT: known by name only, or not yet */
     bool own;
+    bool ended; /* it has a successor, and all of it is here */
     uint64_t size;
     struct buf coded; /* struct head, packed: there may be very many logs */
     struct store_above above[ABOVE_MAX];
@@ -594,7 +595,7 @@ struct store {
     _Atomic uint32_t own_id;        /* the log that store_submit() appends to */
     _Atomic uint32_t directives_id; /* and store_publish(); 0: none yet */
     _Atomic uint64_t nodes_changes; /* store_nodes_changes() */
-    size_t pulling;                 /* writer: own logs that come back */
+    size_t pulling; /* writer: own records logs that come back */
     _Atomic bool awaits_parent;
     uint64_t salvaged;      /* writer: drafts set aside */
     uint64_t salvage_seq;   /* writer: next free */

@@ -14,6 +14,7 @@ static void view_log(struct lists_view *view, const struct log_slot *slot)
     view->logs[view->n++] = (struct lists_log){
         .log = slot->log,
         .state = slot->state,
+        .ended = slot->ended,
         .visible = l != NULL ? l->visible : 0,
         .size = slot->size,
         .id = slot->id,

@@ -231,7 +231,8 @@ static bool weigh_evidence(struct feed *feed, const struct wire_evidence *e,
     if (forked) {
         const char *reason =
             longer ? "a child holds more of it than this node, which was put "
-                     "back"
+                     "back: bring its log back by file (directive export "
+                     "there, directive import here)"
                    : refusal.text;
         err = store_mark_forked(feed->env->store, &e->log, e->note, reason);
         log_error(feed->env->log, "FEED-FORKED", "err=%s text=\"%s\"",

@@ -128,14 +128,14 @@ bool fresh_newer(struct fresh *fresh, const struct log_id *log,
     return newer;
 }
 
-void fresh_judge(struct fresh *fresh, const struct log_id *log,
+void fresh_judge(struct fresh *fresh, const struct log_id *log, bool ended,
                  struct freshness *out)
 {
-    bool own = log->origin == fresh->self;
+    bool always = ended || log->origin == fresh->self;
     bool steady = false;
     int64_t limit = limit_ms(fresh);
     int64_t now_ms = clock_mono_ms();
-    *out = (struct freshness){.state = own ? FRESH_YES : FRESH_STALE};
+    *out = (struct freshness){.state = always ? FRESH_YES : FRESH_STALE};
     (void)pthread_mutex_lock(&fresh->lock);
     const struct heard *h = find(fresh, log);
     if (h != NULL) {
@@ -144,7 +144,7 @@ void fresh_judge(struct fresh *fresh, const struct log_id *log,
         steady = h->came_ms - h->steady_ms >= fresh->period_ms;
     }
     (void)pthread_mutex_unlock(&fresh->lock);
-    if (own || out->signed_ms == 0 || out->age_ms > limit) {
+    if (always || out->signed_ms == 0 || out->age_ms > limit) {
         return;
     }
     int64_t off = clock_wall_ms() - out->signed_ms;

@@ -14,6 +14,7 @@
 #include "sync/hello.h"
 #include "sync/intake.h"
 #include "sync/listframe.h"
+#include "sync/reclaim.h"
 #include "sync/source.h"
 
 enum {
@@ -194,6 +195,7 @@ struct listfile {
     const struct sync_env *env;
     struct feed *feed;
     struct intake *intake;
+    struct reclaim *reclaim; /* a log of this node itself; or NULL */
     struct listframe frames;
     bool greeted;
     struct listfile_sum sum;
@@ -214,6 +216,7 @@ void listfile_free(struct listfile **file)
     *file = NULL;
     if (f != NULL) {
         intake_free(&f->intake);
+        reclaim_free(&f->reclaim);
         listframe_fini(&f->frames);
         mem_free(f);
     }
@@ -222,6 +225,12 @@ void listfile_free(struct listfile **file)
 void listfile_sum(const struct listfile *file, struct listfile_sum *out)
 {
     *out = file->sum;
+    if (file->reclaim != NULL) {
+        struct reclaim_sum own;
+        reclaim_sum(file->reclaim, &own);
+        out->succeeded = own.succeeded;
+        out->set_aside = own.set_aside;
+    }
 }
 
 static enum err on_hello(struct listfile *f, const struct wire_hello *hello,
@@ -247,20 +256,25 @@ static enum err on_root(struct listfile *f, struct slice text,
     return err;
 }
 
+static enum err one_log(struct listfile *f, const struct log_id *log,
+                        struct errmsg *why)
+{
+    if (f->sum.log.incarnation == 0) {
+        f->sum.log = *log;
+    }
+    return log_id_eq(&f->sum.log, log)
+               ? ERR_OK
+               : err_set(why, ERR_INVALID, "the file is of several logs");
+}
+
 /* The log that the file is of. */
 static struct intake_log *log_of(struct listfile *f, const struct log_id *log,
                                  enum err *err, struct errmsg *why)
 {
     struct refusal refusal;
     struct intake_log *l = intake_log(f->intake, log, &refusal);
-    *err = ERR_OK;
-    if (l == NULL) {
-        *err = err_set(why, ERR_DENIED, "%s", refusal.text);
-    } else if (f->sum.log.incarnation == 0) {
-        f->sum.log = *log;
-    } else if (!log_id_eq(&f->sum.log, log)) {
-        *err = err_set(why, ERR_INVALID, "the file is of several logs");
-    }
+    *err = l != NULL ? one_log(f, log, why)
+                     : err_set(why, ERR_DENIED, "%s", refusal.text);
     return *err == ERR_OK ? l : NULL;
 }
 
@@ -406,6 +420,48 @@ static enum err on_segment(struct listfile *f, const struct wire_segment *m,
     return seg != NULL ? append(f, &seg, why) : ERR_OK;
 }
 
+/* ---- a log of this node itself ---- */
+
+static bool is_own(const struct listfile *f, const struct log_id *log)
+{
+    return log->kind == LOG_DIRECTIVES && log->origin == f->env->self.code;
+}
+
+static enum err on_own_segment(struct listfile *f, const struct wire_segment *m,
+                               struct errmsg *why)
+{
+    struct segment *seg = NULL;
+    enum err err = one_log(f, &m->log, why);
+    if (err == ERR_OK && f->reclaim == NULL) {
+        f->reclaim = reclaim_new(f->env, &m->log);
+    }
+    if (err == ERR_OK) {
+        err = reclaim_segment(f->reclaim, m, &seg, why);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    note_held(f, m->first - 1);
+    return seg != NULL ? append(f, &seg, why) : ERR_OK;
+}
+
+static enum err on_own_head(struct listfile *f, const struct wire_evidence *m,
+                            struct errmsg *why)
+{
+    struct checkpoint head;
+    if (f->reclaim == NULL) {
+        return err_set(why, ERR_GAP,
+                       "a log of this node's own comes back from a file that "
+                       "has its entries: export it without --from");
+    }
+    enum err err = one_log(f, &m->log, why);
+    if (err == ERR_OK) {
+        err = checkpoint_parse(m->note, trust_federation(f->env->trust), &head);
+    }
+    f->sum.signed_ms = err == ERR_OK ? head.at_ms : 0;
+    return err;
+}
+
 static enum err on_message(void *ctx, struct slice bytes, struct errmsg *why)
 {
     struct listfile *f = ctx;
@@ -423,9 +479,11 @@ static enum err on_message(void *ctx, struct slice bytes, struct errmsg *why)
     case WIRE_ROOT:
         return on_root(f, m.root.text, why);
     case WIRE_SEGMENT:
-        return on_segment(f, &m.segment, why);
+        return is_own(f, &m.segment.log) ? on_own_segment(f, &m.segment, why)
+                                         : on_segment(f, &m.segment, why);
     case WIRE_EVIDENCE:
-        return on_head(f, &m.evidence, why);
+        return is_own(f, &m.evidence.log) ? on_own_head(f, &m.evidence, why)
+                                          : on_head(f, &m.evidence, why);
     default:
         return ERR_OK; /* of a later build */
     }

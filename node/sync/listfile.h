@@ -9,6 +9,9 @@
  * newest head. The bytes and signatures are those of the line, and so is what
  * is checked (intake.h).
  *
+ * A file of a log of this node itself brings back what the node lost when it
+ * was put back to an older state (reclaim.h).
+ *
  * Threads: any; an object, one at a time. Both block: not on rpc workers. */
 #ifndef SYNC_LISTFILE_H
 #define SYNC_LISTFILE_H
@@ -46,12 +49,14 @@ MUST_USE enum err listfile_finish(struct listfile *file, struct errmsg *why);
 
 /* What was taken so far. */
 struct listfile_sum {
-    struct log_id log; /* that the file is of; incarnation 0: none came yet */
-    uint64_t added;    /* entries that the file brought */
-    uint64_t held;     /* in all, with what came another way meanwhile */
-    int64_t signed_ms; /* of the newest head in it, 0: none */
-    bool is_older;     /* that head is older than what is held */
-    uint64_t roots;    /* root documents that were new */
+    struct log_id log;  /* that the file is of; incarnation 0: none came yet */
+    uint64_t added;     /* entries that the file brought */
+    uint64_t held;      /* in all, with what came another way meanwhile */
+    int64_t signed_ms;  /* of the newest head in it, 0: none */
+    bool is_older;      /* that head is older than what is held */
+    bool succeeded;     /* a log of this node's own got a successor */
+    uint64_t set_aside; /* of its packages, those that went to files */
+    uint64_t roots;     /* root documents that were new */
 };
 void listfile_sum(const struct listfile *file, struct listfile_sum *out);
 

@@ -33,6 +33,7 @@ struct sync_env {
     struct roster *roster;     /* who is shut out; NULL: nobody */
     struct receipts *receipts; /* who holds them; NULL: nobody keeps account */
     const char *version;       /* of the program */
+    const char *set_aside;     /* folder for packages that a restore undoes */
     struct ancestry *ancestry;
     const struct log_ctx *log;
     /* True if records of `origin` may come from child `peer`: it is the peer
@@ -211,8 +212,9 @@ struct freshness {
     int64_t signed_ms; /* by the issuer's clock; 0: none came */
     int64_t age_ms;    /* since it came, by this node's monotonic clock */
 };
-/* What this node issues itself is always fresh. */
-void fresh_judge(struct fresh *fresh, const struct log_id *log,
+/* What this node issues itself is always fresh, and so is a log that has ended
+ * (its successor is signed instead). */
+void fresh_judge(struct fresh *fresh, const struct log_id *log, bool ended,
                  struct freshness *out);
 
 /* Serves Subscribe to children. */

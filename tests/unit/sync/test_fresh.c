@@ -25,7 +25,7 @@ static bool came(struct fresh *f, int64_t ago_ms, int64_t signed_ms)
 static enum fresh_state state_of(struct fresh *f)
 {
     struct freshness out;
-    fresh_judge(f, &the_log, &out);
+    fresh_judge(f, &the_log, false, &out);
     return out.state;
 }
 
@@ -91,7 +91,7 @@ static void a_newer_head_makes_nothing_older(void **state)
     (void)state;
     assert_true(came(f, PERIOD_MS, HOUR_MS));
     assert_true(came(f, HOUR_MS, HOUR_MS - 1000));
-    fresh_judge(f, &the_log, &out);
+    fresh_judge(f, &the_log, false, &out);
     assert_true(out.age_ms < HOUR_MS);
     fresh_free(&f);
 }

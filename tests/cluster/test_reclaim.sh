@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# An issuer that was put back to an older state gets its own log back from a
+# file that a node below it wrote, opens a successor, and goes on deciding: with
+# nothing decided since, with something decided since, killed on the way, and
+# with nothing left at all.
+#   test_reclaim.sh [SUITE]
+. "$(dirname "$0")/lib.sh"
+
+TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
+allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK RECEIPT-FORK RECLAIM-SET-ASIDE SYNC-FORKED SYNC-DIFFERS
+make_small "${1:-intl}"
+for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$code" replication.renew="400 ms"
+done
+start_all
+key=$TREE/fed/deciders/$COUNTY-1.key
+A=913400001000000167
+B=913400001000000242
+C=91340000100000032W
+D=91340000100000040P
+E=91340000100000059L
+cd "$WORK" || exit 1
+directive() { node_cmd "$1" directive "${@:2}"; }
+header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+row() { # SUBJECT NUMBER
+    printf '示例商贸有限公司,%s,示例认〔2026〕%d号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
+        "$1" "$2" "${COUNTY:0:6}"
+}
+publish() { directive "$COUNTY" import "$1" --key "$key" --publish >out 2>&1; } # CSV
+decide() {                                                                       # SUBJECT
+    { echo "$header" && row "$1" 7; } >one.csv
+    publish one.csv
+}
+listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length')" = "$3" ]; } # CODE SUBJECT COUNT
+reason() { status "$1" '.health.reasons[].id' | grep -qx "$2"; }                                        # CODE ID
+no_reason() { ! reason "$1" "$2"; }
+states() { logs_of "$1" "select(.log | startswith(\"$COUNTY/directives/\")) | .state" | sort | paste -sd ' '; }
+are_states() { [ "$(states "$1")" = "$2" ]; } # CODE STATES
+heads() { logs_of "$1" "select(.log | startswith(\"$COUNTY/directives/\")) | \"\(.log) \(.size) \(.root)\"" | sort; }
+same_heads() { [ "$(heads "$1")" = "$(heads "$COUNTY")" ]; } # CODE
+put_back() {
+    rm -rf "${TREE:?}/$COUNTY/data"
+    cp -a "$WORK/county" "$TREE/$COUNTY/data"
+}
+keep() {
+    stop "$COUNTY"
+    rm -rf county
+    cp -a "$TREE/$COUNTY/data" county
+    start "$COUNTY"
+}
+export_from() { # CODE FILE
+    rm -f "$2"
+    check "export" directive "$1" export "$2" --log "$3" >/dev/null
+}
+newest_log() { logs_of "$COUNTY" "select(.own and .state == \"active\" and (.log | contains(\"/directives/\"))) | .log"; }
+all_fresh() { # CODE
+    node_cmd "$1" query "$A" --json | jq -e '[.lists[].freshness] | all(. == "fresh")' >/dev/null
+}
+
+note "nothing was decided since"
+check "a first decision" decide "$A"
+within "$PATIENCE" "the village lists A" listed "$VILLAGE" "$A" 1
+keep
+check "a second decision" decide "$B"
+within "$PATIENCE" "the village lists B" listed "$VILLAGE" "$B" 1
+first=$(newest_log)
+kill_node "$COUNTY"
+put_back
+start "$COUNTY"
+within "$PATIENCE" "the issuer sees it" are_states "$COUNTY" forked
+! decide "$C" || fail "it signed on"
+export_from "$VILLAGE" copy "$first"
+rm -f tail
+check "export of its end" directive "$VILLAGE" export tail --log "$first" --from 5 >/dev/null
+! directive "$COUNTY" import tail >out 2>&1 || fail "took a part"
+grep -q 'begins at entry 1' out || fail "no reason: $(cat out)"
+check "import" directive "$COUNTY" import copy --json >taken
+jq -e '.succeeded and .set_aside == 0 and .added == 3 and .held == 7' taken >/dev/null || fail "took otherwise: $(cat taken)"
+are_states "$COUNTY" "active closed" || fail "states: $(states "$COUNTY")"
+no_reason "$COUNTY" log-forked || fail "the alarm stays"
+listed "$COUNTY" "$B" 1 || fail "B is not back"
+check "a third decision" decide "$C"
+within "$PATIENCE" "the village lists C" listed "$VILLAGE" "$C" 1
+within "$PATIENCE" "all is equal" same_heads "$VILLAGE"
+for subject in "$A" "$B"; do
+    listed "$VILLAGE" "$subject" 1 || fail "the village lost $subject"
+done
+sleep 1.5 # the log that ended is signed anew no more
+all_fresh "$VILLAGE" || fail "not fresh: $(node_cmd "$VILLAGE" query "$A" --json | jq -c .lists)"
+check "import again" directive "$COUNTY" import copy --json >taken
+jq -e '(.succeeded | not) and .added == 0' taken >/dev/null || fail "again it took: $(cat taken)"
+directive "$COUNTY" status --json | jq -e '.reached == .nodes' >/dev/null ||
+    fail "not all have it: $(directive "$COUNTY" status --json)"
+
+note "another decision was published since, to some"
+keep
+second=$(newest_log)
+check "a fourth decision" decide "$D"
+within "$PATIENCE" "the village lists D" listed "$VILLAGE" "$D" 1
+kill_node "$TOWN"
+kill_node "$COUNTY"
+put_back
+start "$COUNTY"
+check "another fourth decision, while nobody listens" decide "$E"
+start "$TOWN"
+within "$PATIENCE" "the township sees two heads" reason "$TOWN" log-forked
+within "$PATIENCE" "the issuer knows too" reason "$COUNTY" log-forked
+export_from "$VILLAGE" copy "$second"
+check "import" directive "$COUNTY" import copy --json >taken
+jq -e '.succeeded and .set_aside == 1' taken >/dev/null || fail "took otherwise: $(cat taken)"
+listed "$COUNTY" "$D" 1 || fail "D is not back"
+listed "$COUNTY" "$E" 0 || fail "E counts though no copy below has it"
+check "publish it again" directive "$COUNTY" publish "$TREE/$COUNTY/data/set-aside/"package-* >out
+within "$PATIENCE" "the village lists E" listed "$VILLAGE" "$E" 1
+for code in "$TOWN" "$VILLAGE"; do
+    within "$PATIENCE" "$code has no alarm" no_reason "$code" log-forked
+    within "$PATIENCE" "$code is equal" same_heads "$code"
+    for subject in "$A" "$B" "$C" "$D" "$E"; do
+        listed "$code" "$subject" 1 || fail "$code lost $subject"
+    done
+done
+
+note "killed on the way"
+keep
+third=$(newest_log)
+{
+    echo "$header"
+    for i in $(seq 1 3000); do row "$A" "$((100 + i))"; done
+} >many.csv
+check "many decisions" publish many.csv
+within "$PATIENCE" "the village has them" same_heads "$VILLAGE"
+kill_node "$COUNTY"
+put_back
+start "$COUNTY"
+within "$PATIENCE" "the issuer sees it" reason "$COUNTY" log-forked
+export_from "$VILLAGE" copy "$third"
+for after in 0.03 0.06 0.1; do
+    directive "$COUNTY" import copy >out 2>&1 &
+    sleep "$after"
+    kill_node "$COUNTY"
+    wait $! || true
+    start "$COUNTY"
+done
+check "import once more" directive "$COUNTY" import copy >out
+check "and it decides again" decide 91340000100000067F
+within "$PATIENCE" "all is equal" same_heads "$VILLAGE"
+no_reason "$COUNTY" log-forked || fail "the alarm stays"
+
+note "nothing is left of it"
+stop "$COUNTY"
+rm -rf "${TREE:?}/$COUNTY/data"
+start "$COUNTY"
+logs_of "$VILLAGE" "select(.log | startswith(\"$COUNTY/directives/\")) | .log" >logs
+[ "$(wc -l <logs)" = 4 ] || fail "the village has other logs: $(cat logs)"
+while read -r log; do
+    export_from "$VILLAGE" copy "$log"
+    check "import of $log" directive "$COUNTY" import copy >out
+done <logs
+listed "$COUNTY" "$E" 1 || fail "E is not back"
+check "it decides" decide 91340000100000075A
+within "$PATIENCE" "the village lists it" listed "$VILLAGE" 91340000100000075A 1
+within "$PATIENCE" "all is equal" same_heads "$VILLAGE"
