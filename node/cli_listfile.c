@@ -196,6 +196,28 @@ static json_t *take(const struct cli_options *o, const char *path, int fd)
     return result;
 }
 
+/* Of a log of the node itself. */
+static void print_own(json_t *result, bool english)
+{
+    if (json_is_true(json_object_get(result, "succeeded"))) {
+        (void)puts(english ? "This node's own log is back; what is published "
+                             "from now on goes into its successor"
+                           : "本节点自己的名单日志已找回，此后发布的决定写入"
+                             "后继日志");
+    }
+    if (cli_int(result, "set_aside") > 0) {
+        (void)printf(english
+                         ? "%lld packages published since the restore "
+                           "stand in none of the copies below and were "
+                           "written to the folder set-aside of data.dir: "
+                           "read them and publish them again\n"
+                         : "恢复备份后发布的 %lld 个决定包未见于下级副本，已"
+                           "存入数据目录下的 set-aside 文件夹：请核对后重新"
+                           "发布\n",
+                     cli_int(result, "set_aside"));
+    }
+}
+
 static void print_taken(const char *path, json_t *result, bool english)
 {
     long long roots = cli_int(result, "roots");
@@ -216,23 +238,7 @@ static void print_taken(const char *path, json_t *result, bool english)
                              : "根文件新版本 %lld 个\n",
                      roots);
     }
-    if (json_is_true(json_object_get(result, "succeeded"))) {
-        (void)puts(english ? "This node's own log is back; what is published "
-                             "from now on goes into its successor"
-                           : "本节点自己的名单日志已找回，此后发布的决定写入"
-                             "后继日志");
-    }
-    if (cli_int(result, "set_aside") > 0) {
-        (void)printf(english
-                         ? "%lld packages published since the restore "
-                           "stand in none of the copies below and were "
-                           "written to the folder set-aside of data.dir: "
-                           "read them and publish them again\n"
-                         : "恢复备份后发布的 %lld 个决定包未见于下级副本，已"
-                           "存入数据目录下的 set-aside 文件夹：请核对后重新"
-                           "发布\n",
-                     cli_int(result, "set_aside"));
-    }
+    print_own(result, english);
     if (json_is_true(json_object_get(result, "older"))) {
         (void)puts(english ? "The file is older than what is held here: "
                              "nothing was changed by it"

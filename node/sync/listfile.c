@@ -441,7 +441,9 @@ static enum err on_own_segment(struct listfile *f, const struct wire_segment *m,
     if (err != ERR_OK) {
         return err;
     }
-    note_held(f, m->first - 1);
+    struct reclaim_sum sum;
+    reclaim_sum(f->reclaim, &sum);
+    note_held(f, sum.held);
     return seg != NULL ? append(f, &seg, why) : ERR_OK;
 }
 
@@ -458,7 +460,10 @@ static enum err on_own_head(struct listfile *f, const struct wire_evidence *m,
     if (err == ERR_OK) {
         err = checkpoint_parse(m->note, trust_federation(f->env->trust), &head);
     }
-    f->sum.signed_ms = err == ERR_OK ? head.at_ms : 0;
+    if (err == ERR_OK) {
+        f->sum.signed_ms = head.at_ms;
+        f->sum.is_older = head.size < f->sum.held;
+    }
     return err;
 }
 

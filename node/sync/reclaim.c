@@ -188,7 +188,6 @@ static enum err succeed(struct reclaim *r, const struct store_head *head,
                             &seg->newest.root, buf_slice(&seg->note), why);
     }
     r->sum.succeeded = err == ERR_OK;
-    r->sum.common = common;
     return err;
 }
 
@@ -255,8 +254,8 @@ enum err reclaim_segment(struct reclaim *r, const struct wire_segment *in,
     }
     struct store_head *head = MEM_NEW(struct store_head);
     err = known(r, head) ? compare(r, head, seg, why) : ERR_OK;
-    if (err != ERR_OK ||
-        (known(r, head) && seg->after.size <= head->frontier.size)) {
+    r->sum.held = known(r, head) ? head->frontier.size : 0;
+    if (err != ERR_OK || seg->after.size <= r->sum.held) {
         segment_free(&seg);
     }
     mem_free(head);

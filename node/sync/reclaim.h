@@ -34,7 +34,7 @@ MUST_USE enum err reclaim_segment(struct reclaim *reclaim,
 
 struct reclaim_sum {
     bool succeeded;     /* a successor was opened by this file */
-    uint64_t common;    /* entries that both had */
+    uint64_t held;      /* entries here, without what is to be appended */
     uint64_t set_aside; /* packages written to files */
 };
 void reclaim_sum(const struct reclaim *reclaim, struct reclaim_sum *out);

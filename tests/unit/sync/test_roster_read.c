@@ -100,10 +100,14 @@ static void shut_out(uint64_t code)
     (void)decide(&township, &one, 1);
 }
 
-static const struct principal village = {
-    .kind = PRINCIPAL_NODE, .tier = TIER_VILLAGE, .code = VILLAGE};
-static const struct principal other = {
-    .kind = PRINCIPAL_NODE, .tier = TIER_VILLAGE, .code = VILLAGE + 1};
+static const struct principal village = {.kind = PRINCIPAL_NODE,
+                                         .tier = TIER_VILLAGE,
+                                         .code = VILLAGE,
+                                         .not_after_ms = INT64_MAX};
+static const struct principal other = {.kind = PRINCIPAL_NODE,
+                                       .tier = TIER_VILLAGE,
+                                       .code = VILLAGE + 1,
+                                       .not_after_ms = INT64_MAX};
 
 static void nobody_is_admitted_before_the_decisions_were_read(void **state)
 {
