@@ -435,7 +435,7 @@ static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
     if (mdb_run(m->writer, "ROLLBACK", &unused) != ERR_OK) {
         mdb_shut(&m->writer);
     }
-    *again = fault == FAULT_AGAIN && undone;
+    *again = (fault == FAULT_AGAIN || err == ERR_TIMEOUT) && undone;
     bool refused = fault == FAULT_FULL || err == ERR_CONFLICT;
     return refused && undone ? ERR_NO_SPACE : ERR_UNCERTAIN;
 }

@@ -5,7 +5,7 @@
  *   store_mariadb.c         the backend
  *
  * Threads: a connection belongs to one thread at a time; the pool is for all.
- * Waits:   every one ends at connect_ms or timeout_ms.
+ * Waits:   every one ends, at connect_ms or a little after timeout_ms.
  * Errors:  of the server are looked up in one table (store_mariadb_conn.c) by
  *          number; `why` names the server, what it said and what to do. What
  *          is retried follows from mdb_fault(). */

@@ -20,6 +20,7 @@ enum {
     PACKET_MIN = 4 << 20, /* a block of the largest entries, twice */
     PASSWORD_MAX = 256,
     WHERE_MAX = 160,
+    GRACE_S = 5, /* for the server to say itself that a time is over */
 };
 
 /* ---- statements ---- */
@@ -153,9 +154,9 @@ static const struct {
     const char *advice;
 } faults[] = {
     {CR_CONNECTION_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
-     "start the server or correct mariadb.socket"},
+     "start the server, or correct mariadb.socket or mariadb.address"},
     {CR_CONN_HOST_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
-     "start the server or correct mariadb.address"},
+     "start the server, or correct mariadb.socket or mariadb.address"},
     {CR_UNKNOWN_HOST, ERR_UNAVAILABLE, FAULT_LOST,
      "correct the host in mariadb.address"},
     {CR_SERVER_GONE_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
@@ -344,7 +345,7 @@ static enum err connect_to(struct mdb_conn *c,
     unsigned port = 0;
     bool local = conf->socket[0] != 0;
     unsigned connect_s = seconds(conf->connect_ms);
-    unsigned timeout_s = seconds(conf->timeout_ms);
+    unsigned timeout_s = seconds(conf->timeout_ms) + GRACE_S;
     if (conf->database[0] == 0 || conf->user[0] == 0) {
         return err_set(why, ERR_CONF,
                        "store.backend is mariadb: set mariadb.database and "
@@ -399,7 +400,7 @@ static enum err set_session(struct mdb_conn *c,
         "tx_isolation='READ-COMMITTED',max_statement_time=%u,"
         "innodb_lock_wait_timeout=%u,idle_transaction_timeout=%u,"
         "wait_timeout=31536000",
-        timeout_s, timeout_s, timeout_s);
+        timeout_s, (timeout_s + 1) / 2, timeout_s);
     return mdb_run(c, sql, why);
 }
 
