@@ -501,16 +501,38 @@ static void down_loop(struct node *node)
 
 /* ---- store ---- */
 
-/* Any thread. A clean end; the supervisor's new start rebuilds the store. */
+/* Any thread. A clean end; the supervisor's new start rebuilds the store. A
+ * server's database is not rebuilt from here. */
 static void store_is_damaged(void *ctx, const char *what)
 {
     struct node *node = ctx;
     (void)what;
-    if (node->conf->store.repair == CONF_REPAIR_AUTO) {
+    if (node->conf->store.repair == CONF_REPAIR_AUTO &&
+        node->conf->store.backend == CONF_BACKEND_EMBEDDED) {
         log_warn(&node->log, "STOPPING", "reason=\"the store is damaged\"");
         atomic_store(&node->damaged, true);
         loop_stop(node->loop);
     }
+}
+
+/* Strings stay the configuration's. */
+static struct store_mariadb_conf mariadb_of(const struct conf *c)
+{
+    const struct conf_mariadb *m = &c->mariadb;
+    if (c->store.backend != CONF_BACKEND_MARIADB) {
+        return (struct store_mariadb_conf){.database = NULL};
+    }
+    return (struct store_mariadb_conf){.socket = m->socket,
+                                       .address = m->address,
+                                       .database = m->database,
+                                       .user = m->user,
+                                       .password_file = m->password_file,
+                                       .tls_ca = m->tls_ca,
+                                       .tls_cert = m->tls_cert,
+                                       .tls_key = m->tls_key,
+                                       .connections = m->connections,
+                                       .connect_ms = m->connect_ms,
+                                       .timeout_ms = m->timeout_ms};
 }
 
 static enum err up_store(struct node *node, struct errmsg *why)
@@ -536,6 +558,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
     /* What passes through on the way to the store is of that size. */
     mem_keep((size_t)c->store.write_buffer_bytes);
     struct store_conf conf = {.path = path,
+                              .mariadb = mariadb_of(c),
                               .has_parent = c->parent.address[0] != 0,
                               .cache_bytes = c->store.cache_bytes,
                               .write_buffer_bytes = c->store.write_buffer_bytes,

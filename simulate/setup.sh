@@ -5,10 +5,10 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler
     libgrpc-dev libprotobuf-c-dev libssl-dev libuv1-dev libconfig-dev
-    librocksdb-dev libzstd-dev libcsv-dev libjansson-dev)
+    librocksdb-dev libzstd-dev libcsv-dev libjansson-dev libmariadb-dev)
 PACKAGES_RUN=(openssl procps)
 PACKAGES_TEST=(libcmocka-dev clang clang-tidy clang-format libclang-rt-dev jq
-    git nodejs npm)
+    git nodejs npm mariadb-server-core mariadb-client-core)
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -59,7 +59,7 @@ struct conf_trust {
 };
 
 enum conf_repair { CONF_REPAIR_AUTO = 1, CONF_REPAIR_MANUAL = 2 };
-enum conf_backend { CONF_BACKEND_EMBEDDED = 1 };
+enum conf_backend { CONF_BACKEND_EMBEDDED = 1, CONF_BACKEND_MARIADB = 2 };
 
 struct conf_store {
     int backend; /* enum conf_backend */
@@ -70,6 +70,21 @@ struct conf_store {
     uint64_t queue_bytes_max;
     uint32_t scrub_interval_ms; /* 0: never */
     int repair;                 /* enum conf_repair */
+};
+
+/* Of store.backend "mariadb"; "" is nothing. */
+struct conf_mariadb {
+    const char *socket;
+    const char *address; /* host:port */
+    const char *database;
+    const char *user;
+    const char *password_file;
+    const char *tls_ca;
+    const char *tls_cert;
+    const char *tls_key;
+    uint32_t connections;
+    uint32_t connect_ms;
+    uint32_t timeout_ms;
 };
 
 struct conf_replication {
@@ -158,6 +173,7 @@ struct conf {
     struct conf_identity seal;
     struct conf_trust trust;
     struct conf_store store;
+    struct conf_mariadb mariadb;
     struct conf_replication replication;
     struct conf_children children;
     struct conf_inbox inbox;

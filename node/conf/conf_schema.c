@@ -21,6 +21,7 @@ static const struct conf_choice suites[] = {{"intl", 1}, {"gm", 2}, {NULL, 0}};
 
 static const struct conf_choice backends[] = {
     {"embedded", CONF_BACKEND_EMBEDDED},
+    {"mariadb", CONF_BACKEND_MARIADB},
     {NULL, 0},
 };
 
@@ -259,7 +260,8 @@ const struct conf_row conf_rows[] = {
     {.path = "store.backend",
      AT_ENUM(store.backend, backends),
      .def = "embedded",
-     .help = "Database under the store."},
+     .help = "Database under the store: embedded in the node, in data.dir, or "
+             "a MariaDB server's, as mariadb says."},
     {.path = "store.cache",
      AT_SIZE(store.cache_bytes),
      .min = MIB,
@@ -300,9 +302,78 @@ const struct conf_row conf_rows[] = {
     {.path = "store.repair",
      AT_ENUM(store.repair, repairs),
      .def = "auto",
-     .help = "What a node does that finds its store damaged: auto ends it "
+     .help = "What a node does that finds its embedded store damaged: auto "
+             "ends it "
              "with status 5, so that its supervisor starts it anew; manual "
              "goes on with an alarm. Every start rebuilds a damaged store."},
+
+    {.path = "mariadb.socket",
+     AT_PATH(mariadb.socket),
+     .def = "",
+     .max = SOCKET_BYTES_MAX,
+     .help = "Socket of a MariaDB server on this machine; goes before "
+             "mariadb.address."},
+    {.path = "mariadb.address",
+     AT_ADDRESS(mariadb.address),
+     .def = "",
+     .min = 1,
+     .help = "Where the MariaDB server listens; its certificate must name the "
+             "host."},
+    {.path = "mariadb.database",
+     AT_STRING(mariadb.database),
+     .def = "",
+     .max = 64,
+     .help = "Database of this node alone; the node makes and upgrades its "
+             "tables."},
+    {.path = "mariadb.user",
+     AT_STRING(mariadb.user),
+     .def = "",
+     .max = 80,
+     .help = "Account with all rights on mariadb.database."},
+    {.path = "mariadb.password_file",
+     AT_PATH(mariadb.password_file),
+     .def = "",
+     .flags = CONF_EXISTS | CONF_SECRET,
+     .max = PATH_BYTES_MAX,
+     .help = "File with the password of mariadb.user; \"\" for none."},
+    {.path = "mariadb.tls_ca",
+     AT_PATH(mariadb.tls_ca),
+     .def = "",
+     .flags = CONF_EXISTS,
+     .max = PATH_BYTES_MAX,
+     .help = "CA of the server's certificate (PEM); without one the node "
+             "connects to this machine only."},
+    {.path = "mariadb.tls_cert",
+     AT_PATH(mariadb.tls_cert),
+     .def = "",
+     .flags = CONF_EXISTS,
+     .max = PATH_BYTES_MAX,
+     .help = "Certificate with which the node shows itself to the server "
+             "(PEM); \"\" for none."},
+    {.path = "mariadb.tls_key",
+     AT_PATH(mariadb.tls_key),
+     .def = "",
+     .flags = CONF_EXISTS | CONF_SECRET,
+     .max = PATH_BYTES_MAX,
+     .help = "Private key of mariadb.tls_cert (PEM)."},
+    {.path = "mariadb.connections",
+     AT_INT(mariadb.connections),
+     .min = 1,
+     .max = 256,
+     .def = "16",
+     .help = "Connections for reads, opened as needed; one more writes."},
+    {.path = "mariadb.connect_timeout",
+     AT_DURATION(mariadb.connect_ms),
+     .min = SECOND,
+     .max = 10 * MINUTE,
+     .def = "5 s",
+     .help = "Longest wait for a connection to the server."},
+    {.path = "mariadb.timeout",
+     AT_DURATION(mariadb.timeout_ms),
+     .min = SECOND,
+     .max = HOUR,
+     .def = "30 s",
+     .help = "Longest wait for an answer of the server."},
 
     {.path = "replication.segment",
      AT_SIZE(replication.segment_bytes),

@@ -253,7 +253,9 @@ enum err store_open_on(struct store **out, const struct backend *backend,
 enum err store_open(struct store **out, const struct store_conf *conf,
                     const struct store_env *env, struct errmsg *why)
 {
-    return store_open_on(out, &store_rocksdb, conf, env, why);
+    const struct backend *backend =
+        conf->mariadb.database != NULL ? &store_mariadb : &store_rocksdb;
+    return store_open_on(out, backend, conf, env, why);
 }
 
 void store_closing(struct store *store)

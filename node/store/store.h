@@ -8,8 +8,8 @@
  * Callbacks: exactly once, on the writer thread, never before the call that
  *            took them returned, never at all if that call returned an error.
  *            They must not block and not call the store's blocking functions.
- * Backends:  store_rocksdb.c, tests' store_scripted.c; private, held equal by
- *            tests/contract/test_store*.c. */
+ * Backends:  store_rocksdb.c, store_mariadb.c, tests' store_scripted.c;
+ * private, held equal by tests/contract/test_store*.c. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -74,8 +74,26 @@ struct store_row {
     uint32_t publish_until;
 };
 
+/* A MariaDB server (docs/decisions/0011-mariadb-store.md). "" is nothing;
+ * strings outlive the store. */
+struct store_mariadb_conf {
+    const char *socket;  /* or */
+    const char *address; /* host:port */
+    const char *database;
+    const char *user;
+    const char *password_file;
+    const char *tls_ca; /* "": no TLS, to this machine only */
+    const char *tls_cert;
+    const char *tls_key;
+    uint32_t connections; /* for reads; one more writes */
+    uint32_t connect_ms;
+    uint32_t timeout_ms; /* of one statement */
+};
+
 struct store_conf {
-    const char *path;     /* folder, made if missing */
+    const char *path; /* folder, made if missing */
+    /* database NULL: in the folder, by RocksDB. */
+    struct store_mariadb_conf mariadb;
     uint64_t cache_bytes; /* blocks and index pages kept unpacked */
     uint64_t write_buffer_bytes;
     uint64_t reserve_bytes; /* free disk below which writes are refused */

@@ -107,7 +107,8 @@ struct backend {
     /* Reads some pages, those of blocks excepted, from where `cursor` says
      * (empty: the first) and moves it; leaves it empty after the last. */
     enum err (*check)(void *db, struct buf *cursor, struct errmsg *why);
-    /* Free room for new data, and whether the medium takes writes at all. */
+    /* Free room for new data (INT64_MAX: not known), and whether the medium
+     * takes writes at all. `db` NULL: there is none now. */
     enum err (*space)(void *db, const struct store_conf *conf,
                       uint64_t *free_bytes, bool *readonly);
     uint64_t (*disk_bytes)(void *db);
@@ -137,7 +138,9 @@ struct backend {
                       uint64_t number, uint8_t reason);
     void (*del_issue)(void *batch, uint8_t generation, uint32_t log,
                       uint64_t number);
-    /* Rows and issues of one generation, all of them. */
+    /* Rows and issues of one generation that nobody reads or that the next
+     * reindex drops again, all of them; before what else is in the batch, and
+     * not necessarily with it. */
     void (*drop_index)(void *batch, uint8_t generation);
     void (*put_salvage)(void *batch, uint64_t seq, struct slice entry);
     void (*del_salvage)(void *batch, uint64_t seq);
@@ -179,6 +182,7 @@ struct backend {
 };
 
 extern const struct backend store_rocksdb;
+extern const struct backend store_mariadb;
 
 /* Order of index rows: subject, record key, owner. */
 int row_key_cmp(const struct row_key *a, const struct row_key *b);

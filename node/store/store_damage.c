@@ -48,11 +48,14 @@ void store_damaged(struct store *s, const char *what)
     (void)snprintf(s->damage, sizeof s->damage, "%s", what);
     (void)pthread_mutex_unlock(&s->state_lock);
     bool marked = damage_mark(s->conf.path, what, &why) == ERR_OK;
+    const char *todo =
+        s->backend->open_damaged != NULL
+            ? "check the disk and restart: the node then rebuilds the store "
+              "and gets what is lost from its parent and children"
+            : "restore the database from a backup";
     log_error(&s->log, "STORE-DAMAGED",
-              "path=%s cause=\"%s\" marked=%s%s todo=\"check the disk and "
-              "restart: the node then rebuilds the store and gets what is "
-              "lost from its parent and children\"",
-              s->conf.path, what, marked ? "yes" : "no ", why.text);
+              "path=%s cause=\"%s\" marked=%s%s todo=\"%s\"", s->conf.path,
+              what, marked ? "yes" : "no ", why.text, todo);
     if (s->env.damaged != NULL) {
         s->env.damaged(s->env.ctx, what);
     }

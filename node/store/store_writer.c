@@ -230,6 +230,10 @@ static void try_again(struct store *s)
     if (err == ERR_OK && (s->db == NULL || s->db_readonly)) {
         err = reopen(s, &why);
     }
+    uint64_t serial;
+    if (err == ERR_OK) { /* does it answer? */
+        err = read_serial(s, &serial, &why);
+    }
     if (err == ERR_OK) {
         set_writable(s);
         if (s->key_unsaved) {
@@ -332,6 +336,9 @@ static enum err run_group(struct store *s, struct item *items)
     if (err != ERR_OK) {
         fail_all(items, err, why.text);
         (void)read_failed(s, err, &why);
+        if (err == ERR_UNAVAILABLE) { /* a server that is away */
+            set_unwritable(s, err, why.text);
+        }
     }
     count_clients(s, items, begun_ns);
     enum err first = items->err;

@@ -438,6 +438,16 @@ static struct in_log *admit(struct inflow *in, const struct log_id *log,
     return il;
 }
 
+/* Nothing is known against the log: this node cannot read its own store now.
+ * The child comes again. */
+static bool is_store_away(struct inflow *in, enum err err)
+{
+    if (err == ERR_UNAVAILABLE) {
+        rpc_stream_finish(in->stream, err, "this node's store is away");
+    }
+    return err == ERR_UNAVAILABLE;
+}
+
 void inflow_segment(struct inflow *in, const struct wire_segment *segment,
                     size_t bytes)
 {
@@ -449,7 +459,9 @@ void inflow_segment(struct inflow *in, const struct wire_segment *segment,
     struct errmsg why = {""};
     enum err err = load(in, il, &there, &why);
     if (err != ERR_OK) {
-        stop_text(in, il, err, segment->first, why.text);
+        if (!is_store_away(in, err)) {
+            stop_text(in, il, err, segment->first, why.text);
+        }
         return;
     }
     struct tree_view view;
@@ -466,7 +478,9 @@ void inflow_segment(struct inflow *in, const struct wire_segment *segment,
                                        : buf_slice(&il->recv->note),
                  &refusal);
     } else if (err != ERR_OK) {
-        stop_log(in, il, err, &refusal);
+        if (!is_store_away(in, err)) {
+            stop_log(in, il, err, &refusal);
+        }
     } else if (seg == NULL) {
         held_already(in, il);
     } else {

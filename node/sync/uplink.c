@@ -269,6 +269,11 @@ void uplink_retry_later(struct uplink *up)
     ticker_at(up->retry, clock_mono_ms() + (ms != 0 ? ms : STOPPED_RETRY_MS));
 }
 
+void uplink_retry_soon(struct uplink *up)
+{
+    ticker_at(up->retry, clock_mono_ms() + RECHECK_MS);
+}
+
 static void retry_later(void *ctx)
 {
     uplink_retry_later(ctx);

@@ -85,6 +85,8 @@ void uplink_give_up(struct conn *conn, enum err err, const char *text);
 /* A log was stopped: it is offered again in a while, by a new connection,
  * because what stopped it may have been mended. */
 void uplink_retry_later(struct uplink *up);
+/* The same, but it was this node that could not: after RECHECK_MS. */
+void uplink_retry_soon(struct uplink *up);
 /* Runs `fn(ctx)` on the strand; uplink_stop() waits for it. False: stopping. */
 bool uplink_run(struct uplink *up, pool_fn *fn, void *ctx);
 void uplink_job_done(struct uplink *up);

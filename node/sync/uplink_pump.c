@@ -94,6 +94,10 @@ static bool unreadable(struct uplink *up, const struct send_job *job,
     if (!send_unreadable(&up->send, job)) {
         return true;
     }
+    if (err == ERR_UNAVAILABLE) { /* this node's store is away and says so */
+        uplink_retry_soon(up);
+        return true;
+    }
     char log[LOG_ID_TEXT_MAX];
     log_id_format(&job->log, log);
     log_error(up->env->log, "SYNC-UNREADABLE", "log=%s number=%llu err=%s", log,

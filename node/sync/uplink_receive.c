@@ -285,6 +285,10 @@ static enum send_verdict judge(struct conn *conn, const struct store_head *head,
     enum err err = have->size == head->frontier.size
                        ? ERR_OK
                        : tree_root(&view, have->size, &root);
+    if (err == ERR_UNAVAILABLE) { /* this node's store is away */
+        uplink_retry_soon(up);
+        return SEND_REFUSED;
+    }
     if (err != ERR_OK) {
         say_log(up, LOG_ERROR, "SYNC-UNREADABLE", &have->log, err_text(err));
         return SEND_REFUSED;

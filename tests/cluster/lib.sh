@@ -7,7 +7,8 @@
 # left.
 #
 # Given by ctest: CREDITNODE (program), BIN (folder of relay, acked, liar),
-# BENCH_GEN (writes rows). KEEP=1 keeps the folder.
+# BENCH_GEN (writes rows). STORE=mariadb: counties and above keep their stores
+# on a MariaDB server that the test starts. KEEP=1 keeps the folder.
 # shellcheck shell=bash disable=SC2034
 
 set -uo pipefail
@@ -124,6 +125,9 @@ add_node() {
     set_option "$1" rpc.keepalive="2 s"
     set_option "$1" rpc.keepalive_timeout="5 s"
     set_option "$1" replication.silence="10 s"
+    case ${STORE:-},$2 in
+    mariadb,county | mariadb,city | mariadb,province) use_mariadb "$1" ;;
+    esac
 }
 
 set_option() { printf '%s\n' "$2" >>"$TREE/$1/set"; } # CODE KEY=VALUE
@@ -134,7 +138,55 @@ stop() { check "stop of $1" tree_stop "$1"; }
 kill_node() { tree_kill "$1"; }
 
 # The data folder of CODE is lost: keys and store.
-empty_node() { rm -rf "${TREE:?}/$1/data"; }
+empty_node() {
+    rm -rf "${TREE:?}/$1/data"
+    ! grep -qs store.backend=mariadb "$TREE/$1/set" || new_database "$1"
+}
+
+# ---- a database server ----
+
+SERVER=$WORK/mariadb # its socket's path may have 107 bytes
+SERVER_PID=
+
+server_sql() { mariadb --no-defaults -uroot --socket="$SERVER/socket" -Ne "$1"; }
+server_answers() { server_sql 'SELECT 1' >/dev/null 2>&1; }
+
+server_start() {
+    local as=()
+    [ "$(id -u)" -ne 0 ] || as=(--user=root)
+    PATH=$PATH:/usr/sbin mariadbd --no-defaults --datadir="$SERVER/data" \
+        --socket="$SERVER/socket" --pid-file="$SERVER/pid" --skip-networking \
+        --innodb-buffer-pool-size=64M "${as[@]}" >>"$SERVER/log" 2>&1 &
+    SERVER_PID=$!
+    within "$PATIENCE" "database server" server_answers
+}
+
+server_kill() {
+    kill -9 "$SERVER_PID" 2>/dev/null || true
+    wait "$SERVER_PID" 2>/dev/null || true
+}
+
+server_make() {
+    mkdir -p "$SERVER"
+    check "database server" mariadb-install-db --no-defaults \
+        --datadir="$SERVER/data" --auth-root-authentication-method=normal \
+        --skip-test-db --user="$(id -un)" >"$SERVER/install.log" 2>&1
+    server_start
+}
+
+new_database() { # CODE
+    check "database of $1" \
+        server_sql "DROP DATABASE IF EXISTS cn_$1; CREATE DATABASE cn_$1"
+}
+
+use_mariadb() { # CODE
+    [ -d "$SERVER" ] || server_make
+    new_database "$1"
+    set_option "$1" store.backend=mariadb
+    set_option "$1" mariadb.socket="$SERVER/socket"
+    set_option "$1" mariadb.database="cn_$1"
+    set_option "$1" mariadb.user=root
+}
 
 # ---- asking ----
 
@@ -310,6 +362,7 @@ at_end() {
             ! unexpected_errors "$code" >&2 || { note "unexpected error line of $code"; BROKEN=1; }
         done <"$TREE/order"
     fi
+    [ -z "$SERVER_PID" ] || server_kill
     for pid in "${PROCESSES[@]}"; do kill "$pid" 2>/dev/null; done
     ! pgrep -f "serve -c $TREE/" >&2 || { note "a node is left"; BROKEN=1; }
     if [ $BROKEN -ne 0 ]; then

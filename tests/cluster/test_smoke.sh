@@ -25,3 +25,11 @@ check "all of it as its origins signed it" jq -e '.different == 0 and .logs == 5
 check "again changes nothing" enter "$VILLAGE" 1 300
 check "no entry twice" holds_rows "$VILLAGE" 300
 within 30 "state is ok" is "$VILLAGE" .health.state ok
+
+in_database() { # CODE COUNT
+    [ "$(server_sql "SELECT COUNT(*) FROM cn_$1.cn_row")" = "$2" ]
+}
+if [ "${STORE:-}" = mariadb ]; then
+    check "rows in the province's database" in_database "$PROVINCE" 400
+    check "rows in the county's database" in_database "$COUNTY" 400
+fi

@@ -45,7 +45,7 @@ static inline int lists_teardown(void **state)
 
 static inline void start(struct node *n, uint64_t code, const char *name)
 {
-    node_init(n, &store_rocksdb, code, name);
+    node_init(n, fixture_backend(), code, name);
     n->roots = roots;
     node_restart(n);
 }

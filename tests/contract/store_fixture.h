@@ -1,5 +1,6 @@
 /* store_fixture.h - nodes with real certificates and a store each, for the
- * contract tests of the store. */
+ * contract tests of the store. STORE_BACKEND=mariadb in the environment runs
+ * them on a MariaDB server of their own. */
 #ifndef TESTS_STORE_FIXTURE_H
 #define TESTS_STORE_FIXTURE_H
 
@@ -21,6 +22,7 @@
 #include "credit/record.h"
 #include "store/keyring.h"
 #include "store/store_backend.h"
+#include "support/mariadb_server.h"
 
 #define FEDERATION "anhui.test"
 /* Arguments of certs/make-federation.sh, for who may issue directives. */
@@ -48,6 +50,33 @@ static inline void PRINTF_LIKE(1, 2) shell(const char *fmt, ...)
     va_end(ap);
     assert_int_equal(system(buf_cstr(&line)), 0);
     buf_fini(&line);
+}
+
+/* The backend under test, and its server if it needs one. */
+static struct mariadb_server fed_server;
+/* How nodes come to it; tests of faults change that. */
+static struct store_mariadb_conf fed_mariadb = {.socket = NULL,
+                                                .address = "",
+                                                .user = "root",
+                                                .password_file = "",
+                                                .tls_ca = "",
+                                                .tls_cert = "",
+                                                .tls_key = "",
+                                                .connections = 4,
+                                                .connect_ms = 5000,
+                                                .timeout_ms = 20000};
+
+static inline const struct backend *fixture_backend(void)
+{
+    const char *name = getenv("STORE_BACKEND");
+    return name != NULL && strcmp(name, store_mariadb.name) == 0
+               ? &store_mariadb
+               : &store_rocksdb;
+}
+
+static inline bool on_mariadb(void)
+{
+    return fixture_backend() == &store_mariadb;
 }
 
 static inline void fed_read_trust(void)
@@ -78,6 +107,9 @@ static inline int fed_setup(void **state)
           ">/dev/null",
           TOWNSHIP, TOWNSHIP);
     fed_read_trust();
+    if (on_mariadb()) {
+        mariadb_init(&fed_server, fed_dir);
+    }
     return 0;
 }
 
@@ -85,6 +117,7 @@ static inline int fed_teardown(void **state)
 {
     (void)state;
     trust_free(&fed_trust);
+    mariadb_end(&fed_server, SIGKILL);
     shell("rm -rf %s", fed_dir);
     return 0;
 }
@@ -118,9 +151,24 @@ static inline void load_identity(const struct node *n, const char *name,
     assert_ok(identity_load(out, fed_trust, use, cert, key, &why));
 }
 
+/* The database is named as the folder is. */
+static inline const char *node_database(const struct node *n)
+{
+    return strrchr(n->path, '/') + 1;
+}
+
+static inline struct store_mariadb_conf node_mariadb(const struct node *n)
+{
+    struct store_mariadb_conf conf = fed_mariadb;
+    conf.database = node_database(n);
+    conf.socket = conf.socket != NULL ? conf.socket : fed_server.socket;
+    return conf;
+}
+
 static inline enum err node_try_open(struct node *n, struct errmsg *why)
 {
-    const struct store_conf conf = {.path = n->path,
+    const struct store_conf conf = {.mariadb = node_mariadb(n),
+                                    .path = n->path,
                                     .has_parent = n->has_parent,
                                     .cache_bytes = 2 << 20,
                                     .write_buffer_bytes = 2 << 20,
@@ -156,6 +204,10 @@ static inline void node_init(struct node *n, const struct backend *backend,
     load_identity(n, "seal", CERT_USE_SEAL, &n->seal);
     assert_ok(
         keyring_open(&n->keyring, n->keys, SUITE_INTL, code, &n->seal, &why));
+    if (on_mariadb()) {
+        mariadb_sql(&fed_server, "CREATE DATABASE IF NOT EXISTS `%s`",
+                    node_database(n));
+    }
     node_start(n);
 }
 
@@ -170,6 +222,9 @@ static inline void node_fini(struct node *n)
     keyring_free(&n->keyring);
     identity_fini(&n->sign);
     identity_fini(&n->seal);
+    if (on_mariadb()) {
+        mariadb_sql(&fed_server, "DROP DATABASE `%s`", node_database(n));
+    }
     shell("rm -rf %s %s", n->path, n->keys);
 }
 
@@ -177,6 +232,62 @@ static inline void node_restart(struct node *n)
 {
     node_stop(n);
     node_start(n);
+}
+
+/* ---- backups of a stopped store ---- */
+
+/* Copies or moves all tables of a database to another, which is new. */
+static inline void copy_tables(const char *from, const char *to, bool move)
+{
+    static const char *const tables[] = {
+        "cn_schema", "cn_owner", "cn_meta", "cn_part",  "cn_block",
+        "cn_node",   "cn_row",   "cn_list", "cn_issue", "cn_salvage"};
+    mariadb_sql(&fed_server, "CREATE DATABASE `%s`", to);
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        const char *t = tables[i];
+        if (move) {
+            mariadb_sql(&fed_server, "RENAME TABLE `%s`.%s TO `%s`.%s", from, t,
+                        to, t);
+        } else {
+            mariadb_sql(&fed_server, "CREATE TABLE `%s`.%s LIKE `%s`.%s", to, t,
+                        from, t);
+            mariadb_sql(&fed_server,
+                        "INSERT INTO `%s`.%s SELECT * FROM `%s`.%s", to, t,
+                        from, t);
+        }
+    }
+}
+
+static inline void node_backup(const struct node *n)
+{
+    char old[64];
+    (void)snprintf(old, sizeof old, "%.56s_old", node_database(n));
+    shell("cp -r %s %s.old", n->path, n->path);
+    if (on_mariadb()) {
+        copy_tables(node_database(n), old, false);
+    }
+}
+
+/* Everything the store keeps is gone. */
+static inline void node_wipe(const struct node *n)
+{
+    shell("rm -rf %s", n->path);
+    if (on_mariadb()) {
+        mariadb_sql(&fed_server, "DROP DATABASE `%s`", node_database(n));
+        mariadb_sql(&fed_server, "CREATE DATABASE `%s`", node_database(n));
+    }
+}
+
+static inline void node_restore(const struct node *n)
+{
+    char old[64];
+    (void)snprintf(old, sizeof old, "%.56s_old", node_database(n));
+    shell("rm -rf %s && mv %s.old %s", n->path, n->path, n->path);
+    if (on_mariadb()) {
+        mariadb_sql(&fed_server, "DROP DATABASE `%s`", node_database(n));
+        copy_tables(old, node_database(n), true);
+        mariadb_sql(&fed_server, "DROP DATABASE `%s`", old);
+    }
 }
 
 /* ---- drafts ---- */

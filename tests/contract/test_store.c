@@ -585,13 +585,12 @@ static void other_bytes_under_the_same_number_are_a_conflict(void **state)
     struct log_id log = store_own_log(village.store);
     submit_many(village.store, 0, 20);
     node_stop(&village);
-    shell("cp -r %s %s.old", village.path, village.path);
+    node_backup(&village);
     node_start(&village);
     submit_many(village.store, 20, 20);
     copy_log(village.store, township.store, &log);
     node_stop(&village);
-    shell("rm -rf %s && mv %s.old %s", village.path, village.path,
-          village.path);
+    node_restore(&village);
     node_start(&village);
     submit_many(village.store, 1000, 30);
     uint64_t before = size_of(township.store, &log);
@@ -722,7 +721,6 @@ static void a_store_in_use_is_refused(void **state)
 
 int main(void)
 {
-    static const struct backend *const backends[] = {&store_rocksdb};
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         T(a_new_store_opens_its_own_log),
@@ -755,11 +753,7 @@ int main(void)
         T(another_nodes_store_is_refused),
         T(a_store_in_use_is_refused),
     };
-    int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend->name, tests, fed_setup,
-                                              fed_teardown);
-    }
-    return failed;
+    backend = fixture_backend();
+    return cmocka_run_group_tests_name(backend->name, tests, fed_setup,
+                                       fed_teardown);
 }

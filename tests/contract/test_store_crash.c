@@ -40,6 +40,8 @@ static void run_child(const char *dir, int out, uint32_t from)
     log_set_level(LOG_ERROR);
     (void)snprintf(fed_dir, sizeof fed_dir, "%s", dir);
     fed_read_trust();
+    (void)snprintf(fed_server.socket, sizeof fed_server.socket,
+                   "%s/mariadb/socket", dir);
     node_init(&n, backend, VILLAGE, "village");
     for (uint32_t record = from;; record++) {
         struct draft d = {
@@ -162,20 +164,15 @@ static void what_was_acknowledged_survives_kill_9(void **state)
 
 int main(int argc, char **argv)
 {
-    static const struct backend *const backends[] = {&store_rocksdb};
     if (argc == 4) {
-        backend = backends[0];
+        backend = fixture_backend();
         run_child(argv[1], (int)strtol(argv[2], NULL, 10),
                   (uint32_t)strtoul(argv[3], NULL, 10));
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_acknowledged_survives_kill_9),
     };
-    int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend->name, tests, fed_setup,
-                                              fed_teardown);
-    }
-    return failed;
+    backend = fixture_backend();
+    return cmocka_run_group_tests_name(backend->name, tests, fed_setup,
+                                       fed_teardown);
 }

@@ -475,7 +475,6 @@ static void an_end_is_remembered_until_its_log_comes(void **state)
 
 int main(void)
 {
-    static const struct backend *const backends[] = {&store_rocksdb};
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         T(the_highest_version_wins_in_any_order),
@@ -491,11 +490,7 @@ int main(void)
         T(a_predecessor_that_is_too_long_is_forked),
         T(an_end_is_remembered_until_its_log_comes),
     };
-    int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend->name, tests, fed_setup,
-                                              fed_teardown);
-    }
-    return failed;
+    backend = fixture_backend();
+    return cmocka_run_group_tests_name(backend->name, tests, fed_setup,
+                                       fed_teardown);
 }

@@ -173,18 +173,12 @@ static void a_key_that_could_not_be_kept_is_tried_again(void **state)
 
 int main(void)
 {
-    static const struct backend *const backends[] = {&store_rocksdb};
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         T(keys_of_two_origins_in_one_group_both_count),
         T(a_failed_commit_does_not_end_the_judging),
         T(a_key_that_could_not_be_kept_is_tried_again),
     };
-    int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        real = backends[i];
-        failed +=
-            cmocka_run_group_tests_name(real->name, tests, begin, fed_teardown);
-    }
-    return failed;
+    real = fixture_backend();
+    return cmocka_run_group_tests_name(real->name, tests, begin, fed_teardown);
 }

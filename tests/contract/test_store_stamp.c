@@ -12,8 +12,8 @@ static struct node township;
 static int start(void **state)
 {
     (void)state;
-    node_init(&village, &store_rocksdb, VILLAGE, "village");
-    node_init(&township, &store_rocksdb, TOWNSHIP, "township");
+    node_init(&village, fixture_backend(), VILLAGE, "village");
+    node_init(&township, fixture_backend(), TOWNSHIP, "township");
     return 0;
 }
 
@@ -158,6 +158,12 @@ static bool count_row(void *ctx, const struct store_row *row)
     return true;
 }
 
+/* A server is never asked by who may not wait. */
+static enum err from_memory(void)
+{
+    return on_mariadb() ? ERR_BUSY : ERR_OK;
+}
+
 static void what_is_not_in_memory_is_not_read_now(void **state)
 {
     (void)state;
@@ -167,8 +173,9 @@ static void what_is_not_in_memory_is_not_read_now(void **state)
     struct buf entry = BUF_INIT;
     size_t rows = 0;
     put_text(s, FIRM, "a");
-    assert_ok(store_subject_now(s, &key, count_row, &rows));
-    assert_int_equal(rows, 1);
+    assert_int_equal(store_subject_now(s, &key, count_row, &rows),
+                     from_memory());
+    assert_int_equal(rows, on_mariadb() ? 0 : 1);
     assert_int_equal(store_entry_now(s, &log, 99, &entry), ERR_BUSY);
     assert_int_equal(store_entry(s, &log, 99, &entry), ERR_NOT_FOUND);
     assert_int_equal(store_entry_now(s, &log, 2, &entry), ERR_BUSY);
@@ -195,8 +202,9 @@ static void a_page_on_the_disk_is_not_read_now(void **state)
     assert_ok(store_subject(village.store, &key, count_row, &rows));
     assert_int_equal(rows, 1);
     rows = 0;
-    assert_ok(store_subject_now(village.store, &key, count_row, &rows));
-    assert_int_equal(rows, 1);
+    assert_int_equal(store_subject_now(village.store, &key, count_row, &rows),
+                     from_memory());
+    assert_int_equal(rows, on_mariadb() ? 0 : 1);
 }
 
 static void a_subject_of_many_rows_is_not_read_now(void **state)
@@ -207,10 +215,11 @@ static void a_subject_of_many_rows_is_not_read_now(void **state)
         size_t rows = 0;
         struct draft d = {.record = n, .subject = FIRM, .text = "a"};
         assert_ok(submit(village.store, &d, 1, NULL));
-        enum err want = n <= ROWS_NOW_MAX ? ERR_OK : ERR_BUSY;
+        enum err want = n <= ROWS_NOW_MAX ? from_memory() : ERR_BUSY;
         assert_int_equal(
             store_subject_now(village.store, &key, count_row, &rows), want);
-        assert_int_equal(rows, n <= ROWS_NOW_MAX ? n : ROWS_NOW_MAX);
+        size_t given = n <= ROWS_NOW_MAX ? n : ROWS_NOW_MAX;
+        assert_int_equal(rows, on_mariadb() ? 0 : given);
     }
 }
 

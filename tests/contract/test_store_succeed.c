@@ -44,15 +44,14 @@ static uint32_t version_of(struct node *n, uint32_t record)
 static void take_backup(void)
 {
     node_stop(&village);
-    shell("cp -r %s %s.old", village.path, village.path);
+    node_backup(&village);
     node_start(&village);
 }
 
 static void restore_backup(void)
 {
     node_stop(&village);
-    shell("rm -rf %s && mv %s.old %s", village.path, village.path,
-          village.path);
+    node_restore(&village);
     node_start(&village);
 }
 
@@ -257,7 +256,7 @@ static void a_log_lost_with_its_disk_comes_back_read_only(void **state)
     submit_many(village.store, 0, 40);
     copy_log(village.store, township.store, &old);
     node_stop(&village);
-    shell("rm -rf %s", village.path);
+    node_wipe(&village);
     node_start(&village);
     struct log_id new = store_own_log(village.store);
     assert_false(log_id_eq(&old, &new));
@@ -273,7 +272,6 @@ static void a_log_lost_with_its_disk_comes_back_read_only(void **state)
 
 int main(void)
 {
-    static const struct backend *const backends[] = {&store_rocksdb};
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         T(a_rolled_back_log_gets_a_successor),
@@ -283,11 +281,7 @@ int main(void)
         T(a_wrong_claim_is_refused),
         T(a_log_lost_with_its_disk_comes_back_read_only),
     };
-    int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend->name, tests, fed_setup,
-                                              fed_teardown);
-    }
-    return failed;
+    backend = fixture_backend();
+    return cmocka_run_group_tests_name(backend->name, tests, fed_setup,
+                                       fed_teardown);
 }

@@ -26,6 +26,7 @@ BEGIN {
     library("^grpc/", "^node/rpc/")
     library("^openssl/", "^node/ident/")
     library("^rocksdb/", "^node/store/store_rocksdb[.]c$")
+    library("^(mysql|mysqld_error|errmsg)[.]h$", "^node/store/store_mariadb")
     library("^libconfig[.]h$", "^node/conf/")
     library("^(csv|iconv)[.]h$", "^node/ingest/")
     library("^zstd[.]h$", "^node/mlog/")

@@ -174,7 +174,8 @@ static const struct {
      "node.cfg:1: log.level: \"loud\" is not known; write one of error, warn, "
      "info, debug"},
     {"store: { backend = \"oracle\"; };",
-     "node.cfg:1: store.backend: \"oracle\" is not known; write embedded"},
+     "node.cfg:1: store.backend: \"oracle\" is not known; write one of "
+     "embedded, mariadb"},
     {"parent: { code = \"3418\"; };",
      "node.cfg:1: parent.code: \"3418\" is not a division code; write its 12 "
      "digits"},

@@ -1,0 +1,880 @@
+#include <errmsg.h>
+#include <mysql.h>
+#include <mysqld_error.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "store/store_mariadb.h"
+
+enum {
+    COLUMNS_MAX = 16,
+    PARAMS_MAX = 1 + 3 * MDB_ROWS_KEYS,
+    SHORT_MAX = 64, /* bytes of a short column */
+    BLOB_FIRST = 64 << 10,
+    VERSION_MIN = 100500,
+    PACKET_MIN = 4 << 20, /* a block of the largest entries, twice */
+    PASSWORD_MAX = 256,
+    WHERE_MAX = 160,
+    GRACE_S = 5, /* for the server to say itself that a time is over */
+};
+
+/* ---- statements ---- */
+
+#define ROW_COLUMNS                                                            \
+    "subject,record_key,origin,log,number,version,item,status,disclosure,"     \
+    "moved,decided,valid_until,publish_until,digest"
+#define LIST_COLUMNS                                                           \
+    "log,number,type,list,decided,valid_from,valid_until,target_origin,"       \
+    "target_incarnation,target_number"
+/* MDB_ROWS_KEYS of them. */
+#define KEYS_4 "(?,?,?),(?,?,?),(?,?,?),(?,?,?)"
+#define KEYS_16 KEYS_4 "," KEYS_4 "," KEYS_4 "," KEYS_4
+#define KEYS_64 KEYS_16 "," KEYS_16 "," KEYS_16 "," KEYS_16
+#define TYPES_4 "bbnbbnbbnbbn"
+#define TYPES_16 TYPES_4 TYPES_4 TYPES_4 TYPES_4
+
+/* Parameters and columns: n a number, b bytes, of columns b at most SHORT_MAX
+ * and v any, which comes last. */
+static const struct {
+    const char *text;
+    const char *params;
+    const char *columns;
+} statements[SQL_COUNT] = {
+    [SQL_MOVE_SERIAL] = {"UPDATE cn_meta SET v=? WHERE k=? AND v=?", "bnb", ""},
+    [SQL_PUT_META] = {"INSERT INTO cn_meta(k,v) VALUES(?,?) "
+                      "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                      "nb", ""},
+    [SQL_PUT_PART] = {"INSERT INTO cn_part(part,log,v) VALUES(?,?,?) "
+                      "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                      "nnb", ""},
+    [SQL_PUT_BLOCK] = {"INSERT INTO cn_block(log,first,v) VALUES(?,?,?) "
+                       "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                       "nnb", ""},
+    [SQL_PUT_NODE] = {"INSERT INTO cn_node(log,level,idx,hash) "
+                      "VALUES(?,?,?,?) "
+                      "ON DUPLICATE KEY UPDATE hash=VALUES(hash)",
+                      "nnnb", ""},
+    [SQL_PUT_ROW] =
+        {"INSERT INTO cn_row(generation," ROW_COLUMNS
+         ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON DUPLICATE KEY UPDATE "
+         "log=VALUES(log),number=VALUES(number),version=VALUES(version),"
+         "item=VALUES(item),status=VALUES(status),"
+         "disclosure=VALUES(disclosure),moved=VALUES(moved),"
+         "decided=VALUES(decided),valid_until=VALUES(valid_until),"
+         "publish_until=VALUES(publish_until),digest=VALUES(digest)",
+         "nbbnnnnnnnnnnnb", ""},
+    [SQL_PUT_LIST] =
+        {"INSERT INTO cn_list(generation,subject," LIST_COLUMNS
+         ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON DUPLICATE KEY UPDATE "
+         "type=VALUES(type),list=VALUES(list),decided=VALUES(decided),"
+         "valid_from=VALUES(valid_from),valid_until=VALUES(valid_until),"
+         "target_origin=VALUES(target_origin),"
+         "target_incarnation=VALUES(target_incarnation),"
+         "target_number=VALUES(target_number)",
+         "nbnnnnnnnnnn", ""},
+    [SQL_PUT_ISSUE] = {"INSERT INTO cn_issue(generation,log,number,reason) "
+                       "VALUES(?,?,?,?) "
+                       "ON DUPLICATE KEY UPDATE reason=VALUES(reason)",
+                       "nnnn", ""},
+    [SQL_PUT_SALVAGE] = {"INSERT INTO cn_salvage(seq,v) VALUES(?,?) "
+                         "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                         "nb", ""},
+    [SQL_DEL_ROW] = {"DELETE FROM cn_row WHERE generation=? AND subject=? AND "
+                     "record_key=? AND origin=?",
+                     "nbbn", ""},
+    [SQL_DEL_LIST] = {"DELETE FROM cn_list WHERE generation=? AND subject=? "
+                      "AND log=? AND number=?",
+                      "nbnn", ""},
+    [SQL_DEL_ISSUE] = {"DELETE FROM cn_issue WHERE generation=? AND log=? AND "
+                       "number=?",
+                       "nnn", ""},
+    [SQL_DEL_SALVAGE] = {"DELETE FROM cn_salvage WHERE seq=?", "n", ""},
+    [SQL_CUT_BLOCKS] = {"DELETE FROM cn_block WHERE log=? AND first>=?", "nn",
+                        ""},
+    [SQL_CUT_NODES] = {"DELETE FROM cn_node WHERE log=? AND level=? AND "
+                       "idx>=?",
+                       "nnn", ""},
+    [SQL_DROP_ROWS] = {"DELETE FROM cn_row WHERE generation=? LIMIT 5000", "n",
+                       ""},
+    [SQL_DROP_LISTS] = {"DELETE FROM cn_list WHERE generation=? LIMIT 5000",
+                        "n", ""},
+    [SQL_DROP_ISSUES] = {"DELETE FROM cn_issue WHERE generation=? LIMIT 5000",
+                         "n", ""},
+    /* From the last one that begins at or before the number. */
+    [SQL_BLOCKS] = {"SELECT first,v FROM cn_block WHERE log=? AND "
+                    "first>=COALESCE((SELECT MAX(first) FROM cn_block WHERE "
+                    "log=? AND first<=?),0) ORDER BY first LIMIT ?",
+                    "nnnn", "nv"},
+    [SQL_BLOCKS_ON] = {"SELECT first,v FROM cn_block WHERE log=? AND first>=? "
+                       "ORDER BY first LIMIT ?",
+                       "nnn", "nv"},
+    [SQL_NODE] = {"SELECT hash FROM cn_node WHERE log=? AND level=? AND idx=?",
+                  "nnn", "b"},
+    [SQL_ROWS] = {"SELECT " ROW_COLUMNS " FROM cn_row WHERE generation=? AND "
+                  "(subject,record_key,origin) IN (" KEYS_64 ")",
+                  "n" TYPES_16 TYPES_16 TYPES_16 TYPES_16, "bbnnnnnnnnnnnb"},
+    [SQL_ROWS_OF] = {"SELECT " ROW_COLUMNS " FROM cn_row WHERE generation=? "
+                     "AND subject=? ORDER BY record_key,origin",
+                     "nb", "bbnnnnnnnnnnnb"},
+    [SQL_LIST_ROWS] = {"SELECT " LIST_COLUMNS " FROM cn_list WHERE "
+                       "generation=? AND subject=? ORDER BY log,number",
+                       "nb", "nnnnnnnnnn"},
+    [SQL_PART] = {"SELECT v FROM cn_part WHERE part=? AND log=?", "nn", "v"},
+    [SQL_PARTS] = {"SELECT log,v FROM cn_part WHERE part=? ORDER BY log", "n",
+                   "nv"},
+    [SQL_META] = {"SELECT v FROM cn_meta WHERE k=?", "n", "v"},
+    [SQL_ISSUES] = {"SELECT log,number,reason FROM cn_issue WHERE "
+                    "generation=? AND (log>? OR (log=? AND number>=?)) "
+                    "ORDER BY log,number",
+                    "nnnn", "nnn"},
+    [SQL_SALVAGE] = {"SELECT seq,v FROM cn_salvage WHERE seq>=? ORDER BY seq",
+                     "n", "nv"},
+    [SQL_DISK_BYTES] = {"SELECT CAST(COALESCE(SUM(data_length+index_length),0)"
+                        " AS UNSIGNED) FROM information_schema.tables WHERE "
+                        "table_schema=DATABASE() AND table_name LIKE 'cn\\_%'",
+                        "", "n"},
+};
+
+size_t mdb_params(enum mdb_sql sql)
+{
+    return strlen(statements[sql].params);
+}
+
+/* ---- errors ---- */
+
+static const struct {
+    unsigned number;
+    enum err err;
+    enum mdb_fault fault;
+    const char *advice;
+} faults[] = {
+    {CR_CONNECTION_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
+     "start the server, or correct mariadb.socket or mariadb.address"},
+    {CR_CONN_HOST_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
+     "start the server, or correct mariadb.socket or mariadb.address"},
+    {CR_UNKNOWN_HOST, ERR_UNAVAILABLE, FAULT_LOST,
+     "correct the host in mariadb.address"},
+    {CR_SERVER_GONE_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {CR_SERVER_LOST, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {CR_SERVER_LOST_EXTENDED, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {CR_ERR_NET_READ, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {CR_ERR_NET_WRITE, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {CR_COMMANDS_OUT_OF_SYNC, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {CR_SSL_CONNECTION_ERROR, ERR_CONF, FAULT_LOST,
+     "the server's certificate must come from mariadb.tls_ca and name the host "
+     "of mariadb.address"},
+    {ER_CON_COUNT_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
+     "raise max_connections of the server or lower mariadb.connections"},
+    {ER_TOO_MANY_USER_CONNECTIONS, ERR_UNAVAILABLE, FAULT_LOST,
+     "raise max_user_connections of this user or lower mariadb.connections"},
+    {ER_USER_LIMIT_REACHED, ERR_UNAVAILABLE, FAULT_LOST,
+     "raise the limits of this user"},
+    {ER_ACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST,
+     "correct mariadb.user or the password in mariadb.password_file"},
+    {ER_HOST_NOT_PRIVILEGED, ERR_CONF, FAULT_LOST,
+     "let mariadb.user in from this machine"},
+    {ER_DBACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST,
+     "GRANT ALL on the database to this user"},
+    {ER_BAD_DB_ERROR, ERR_CONF, FAULT_LOST,
+     "CREATE DATABASE, GRANT ALL on it to this user, or correct "
+     "mariadb.database"},
+    {ER_TABLEACCESS_DENIED_ERROR, ERR_CONF, FAULT_OTHER,
+     "GRANT ALL on the database to this user: the node makes its tables "
+     "itself"},
+    {ER_SERVER_SHUTDOWN, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {ER_CONNECTION_KILLED, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node connects again by itself"},
+    {ER_QUERY_INTERRUPTED, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
+    {ER_STATEMENT_TIMEOUT, ERR_TIMEOUT, FAULT_OTHER,
+     "look at the load of the server or raise mariadb.timeout"},
+    {ER_LOCK_DEADLOCK, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
+    {ER_LOCK_WAIT_TIMEOUT, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
+    {ER_CHECKREAD, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
+    {ER_DISK_FULL, ERR_NO_SPACE, FAULT_FULL, "free some disk of the server"},
+    {ER_RECORD_FILE_FULL, ERR_NO_SPACE, FAULT_FULL,
+     "free some disk of the server"},
+    {ER_OPTION_PREVENTS_STATEMENT, ERR_NO_SPACE, FAULT_READONLY,
+     "SET GLOBAL read_only=0, or name the server that takes writes"},
+    {ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ERR_NO_SPACE, FAULT_READONLY,
+     "name the server that takes writes"},
+    {ER_INNODB_READ_ONLY, ERR_NO_SPACE, FAULT_READONLY,
+     "start the server without innodb_read_only"},
+    {ER_CRASHED_ON_USAGE, ERR_CORRUPT, FAULT_OTHER,
+     "restore the database from a backup"},
+    {ER_NOT_KEYFILE, ERR_CORRUPT, FAULT_OTHER,
+     "restore the database from a backup"},
+    {ER_TABLE_CORRUPT, ERR_CORRUPT, FAULT_OTHER,
+     "restore the database from a backup"},
+};
+
+struct mdb_conn {
+    MYSQL *mysql;
+    MYSQL_STMT *statements[SQL_COUNT];
+    struct mdb_server server;
+    enum mdb_fault fault;
+    unsigned number;
+    char where[WHERE_MAX];
+    struct buf blob; /* its room is bound to the last column */
+};
+
+const struct mdb_server *mdb_server(const struct mdb_conn *conn)
+{
+    return &conn->server;
+}
+
+enum mdb_fault mdb_fault(const struct mdb_conn *conn)
+{
+    return conn->fault;
+}
+
+unsigned mdb_errno(const struct mdb_conn *conn)
+{
+    return conn->number;
+}
+
+static enum err fail(struct mdb_conn *c, unsigned number, const char *text,
+                     struct errmsg *why)
+{
+    c->number = number;
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+        if (faults[i].number == number) {
+            c->fault = faults[i].fault;
+            return err_set(why, faults[i].err, "MariaDB %s: %s: %s", c->where,
+                           text, faults[i].advice);
+        }
+    }
+    /* 1000 and above up to 2000 are the server's, which still answers. */
+    bool of_server = number >= 1000 && (number < 2000 || number >= 3000);
+    c->fault = of_server && number < 5000 ? FAULT_OTHER : FAULT_LOST;
+    return err_set(why, ERR_IO, "MariaDB %s: %s (%u)", c->where, text, number);
+}
+
+static enum err fail_conn(struct mdb_conn *c, struct errmsg *why)
+{
+    return fail(c, mysql_errno(c->mysql), mysql_error(c->mysql), why);
+}
+
+static enum err fail_stmt(struct mdb_conn *c, MYSQL_STMT *stmt,
+                          struct errmsg *why)
+{
+    return fail(c, mysql_stmt_errno(stmt), mysql_stmt_error(stmt), why);
+}
+
+/* ---- connecting ---- */
+
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+
+static void library_init(void)
+{
+    (void)mysql_server_init(0, NULL, NULL);
+}
+
+static unsigned seconds(uint32_t ms)
+{
+    return (ms + 999) / 1000;
+}
+
+static enum err read_password(const struct store_mariadb_conf *conf,
+                              struct buf *out, struct errmsg *why)
+{
+    if (conf->password_file[0] == 0) {
+        return ERR_OK;
+    }
+    enum err err = file_read(conf->password_file, PASSWORD_MAX, out, why);
+    while (
+        err == ERR_OK && out->len > 0 &&
+        (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r')) {
+        out->len--;
+    }
+    return err;
+}
+
+/* "host:port", "[address]:port". */
+static bool split_address(const char *address, char host[WHERE_MAX],
+                          unsigned *port)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon == address ||
+        (size_t)(colon - address) >= WHERE_MAX) {
+        return false;
+    }
+    size_t skip = address[0] == '[' ? 1 : 0;
+    (void)snprintf(host, WHERE_MAX, "%.*s",
+                   (int)((size_t)(colon - address) - 2 * skip), address + skip);
+    *port = (unsigned)strtoul(colon + 1, NULL, 10);
+    return true;
+}
+
+static bool is_this_machine(const char *host)
+{
+    return strcmp(host, "127.0.0.1") == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+static void set_tls(MYSQL *mysql, const struct store_mariadb_conf *conf)
+{
+    my_bool yes = 1;
+    if (conf->tls_ca[0] == 0) {
+        return;
+    }
+    const char *cert = conf->tls_cert[0] != 0 ? conf->tls_cert : NULL;
+    const char *key = conf->tls_key[0] != 0 ? conf->tls_key : NULL;
+    (void)mysql_ssl_set(mysql, key, cert, conf->tls_ca, NULL, NULL);
+    (void)mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
+    (void)mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    (void)mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+}
+
+static enum err connect_to(struct mdb_conn *c,
+                           const struct store_mariadb_conf *conf,
+                           struct errmsg *why)
+{
+    char host[WHERE_MAX] = "";
+    unsigned port = 0;
+    bool local = conf->socket[0] != 0;
+    unsigned connect_s = seconds(conf->connect_ms);
+    unsigned timeout_s = seconds(conf->timeout_ms) + GRACE_S;
+    if (conf->database[0] == 0 || conf->user[0] == 0) {
+        return err_set(why, ERR_CONF,
+                       "store.backend is mariadb: set mariadb.database and "
+                       "mariadb.user");
+    }
+    if (!local && !split_address(conf->address, host, &port)) {
+        return err_set(why, ERR_CONF,
+                       "store.backend is mariadb: set mariadb.socket or "
+                       "mariadb.address");
+    }
+    if (!local && conf->tls_ca[0] == 0 && !is_this_machine(host)) {
+        return err_set(why, ERR_CONF,
+                       "mariadb.tls_ca is needed for a server on another "
+                       "machine (%s)",
+                       host);
+    }
+    (void)snprintf(c->where, sizeof c->where, "%.80s, database %.64s",
+                   local ? conf->socket : conf->address, conf->database);
+    struct buf password = BUF_INIT;
+    enum err err = read_password(conf, &password, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    (void)mysql_options(c->mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
+    (void)mysql_options(c->mysql, MYSQL_OPT_READ_TIMEOUT, &timeout_s);
+    (void)mysql_options(c->mysql, MYSQL_OPT_WRITE_TIMEOUT, &timeout_s);
+    (void)mysql_options(c->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (!local) {
+        set_tls(c->mysql, conf);
+        unsigned tcp = MYSQL_PROTOCOL_TCP;
+        (void)mysql_options(c->mysql, MYSQL_OPT_PROTOCOL, &tcp);
+    }
+    bool ok = mysql_real_connect(c->mysql, local ? NULL : host, conf->user,
+                                 buf_cstr(&password), conf->database, port,
+                                 local ? conf->socket : NULL, 0) != NULL;
+    mem_wipe(password.data, password.cap);
+    buf_fini(&password);
+    return ok ? ERR_OK : fail_conn(c, why);
+}
+
+/* The server ends what this side does not end: a statement, a transaction of
+ * a node that is gone. */
+static enum err set_session(struct mdb_conn *c,
+                            const struct store_mariadb_conf *conf,
+                            struct errmsg *why)
+{
+    char sql[512];
+    unsigned timeout_s = seconds(conf->timeout_ms);
+    (void)snprintf(
+        sql, sizeof sql,
+        "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+        "tx_isolation='READ-COMMITTED',max_statement_time=%u,"
+        "innodb_lock_wait_timeout=%u,idle_transaction_timeout=%u,"
+        "wait_timeout=31536000",
+        timeout_s, (timeout_s + 1) / 2, timeout_s);
+    return mdb_run(c, sql, why);
+}
+
+static enum err ask_number(struct mdb_conn *c, const char *sql, uint64_t *out,
+                           struct errmsg *why)
+{
+    char text[32];
+    enum err err = mdb_ask(c, sql, text, sizeof text, why);
+    *out = strtoull(text, NULL, 10);
+    return err;
+}
+
+/* What is acknowledged must be on the server's disk. */
+static enum err check_durable(struct mdb_conn *c, struct errmsg *why)
+{
+    uint64_t flush = 0;
+    uint64_t binlog = 0;
+    enum err err =
+        ask_number(c, "SELECT @@innodb_flush_log_at_trx_commit", &flush, why);
+    if (err == ERR_OK) {
+        err = ask_number(c, "SELECT @@log_bin AND @@sync_binlog<>1", &binlog,
+                         why);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (flush != 1 && flush != 3) {
+        return err_set(why, ERR_CONF,
+                       "MariaDB %s: it may forget what it committed: set "
+                       "innodb_flush_log_at_trx_commit = 1 (it is %llu)",
+                       c->where, (unsigned long long)flush);
+    }
+    return binlog == 0 ? ERR_OK
+                       : err_set(why, ERR_CONF,
+                                 "MariaDB %s: it may forget what it committed: "
+                                 "with log_bin set sync_binlog = 1",
+                                 c->where);
+}
+
+static enum err check_server(struct mdb_conn *c,
+                             const struct store_mariadb_conf *conf,
+                             struct errmsg *why)
+{
+    uint64_t readonly = 0;
+    const char *version = mysql_get_server_info(c->mysql);
+    if (!mariadb_connection(c->mysql) ||
+        mysql_get_server_version(c->mysql) < VERSION_MIN) {
+        return err_set(why, ERR_CONF,
+                       "MariaDB %s: the server is %.60s: MariaDB 10.5 or later "
+                       "is needed",
+                       c->where, version);
+    }
+    struct mdb_server *s = &c->server;
+    s->connection = mysql_thread_id(c->mysql);
+    enum err err = check_durable(c, why);
+    if (err == ERR_OK) {
+        err = ask_number(c, "SELECT @@read_only OR @@innodb_read_only",
+                         &readonly, why);
+    }
+    if (err == ERR_OK) {
+        err = ask_number(c, "SELECT @@max_allowed_packet", &s->packet_max, why);
+    }
+    if (err == ERR_OK && conf->socket[0] != 0) {
+        err =
+            mdb_ask(c, "SELECT @@datadir", s->datadir, sizeof s->datadir, why);
+    }
+    s->readonly = readonly != 0;
+    return err == ERR_OK && s->packet_max < PACKET_MIN
+               ? err_set(why, ERR_CONF,
+                         "MariaDB %s: max_allowed_packet is %llu: set it to "
+                         "16M",
+                         c->where, (unsigned long long)s->packet_max)
+               : err;
+}
+
+enum err mdb_open(struct mdb_conn **out, const struct store_mariadb_conf *conf,
+                  struct errmsg *why)
+{
+    (void)pthread_once(&library_once, library_init);
+    struct mdb_conn *c = MEM_NEW(struct mdb_conn);
+    c->mysql = mysql_init(NULL);
+    enum err err = c->mysql != NULL
+                       ? connect_to(c, conf, why)
+                       : err_set(why, ERR_IO, "MariaDB: no connection object");
+    if (err == ERR_OK) {
+        err = check_server(c, conf, why);
+    }
+    if (err == ERR_OK) {
+        err = set_session(c, conf, why);
+    }
+    if (err != ERR_OK) {
+        mdb_shut(&c);
+    }
+    *out = c;
+    return err;
+}
+
+void mdb_shut(struct mdb_conn **conn)
+{
+    struct mdb_conn *c = *conn;
+    *conn = NULL;
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < SQL_COUNT; i++) {
+        if (c->statements[i] != NULL) {
+            (void)mysql_stmt_close(c->statements[i]);
+        }
+    }
+    mysql_close(c->mysql);
+    buf_fini(&c->blob);
+    mem_free(c);
+}
+
+/* ---- plain queries ---- */
+
+enum err mdb_run(struct mdb_conn *c, const char *sql, struct errmsg *why)
+{
+    return mysql_real_query(c->mysql, sql, strlen(sql)) == 0
+               ? ERR_OK
+               : fail_conn(c, why);
+}
+
+enum err mdb_ask(struct mdb_conn *c, const char *sql, char *out, size_t cap,
+                 struct errmsg *why)
+{
+    out[0] = 0;
+    enum err err = mdb_run(c, sql, why);
+    MYSQL_RES *result = err == ERR_OK ? mysql_store_result(c->mysql) : NULL;
+    if (result == NULL) {
+        return err != ERR_OK || mysql_errno(c->mysql) == 0 ? err
+                                                           : fail_conn(c, why);
+    }
+    MYSQL_ROW row = mysql_fetch_row(result);
+    if (row != NULL && row[0] != NULL) {
+        (void)snprintf(out, cap, "%s", row[0]);
+    }
+    mysql_free_result(result);
+    return ERR_OK;
+}
+
+/* ---- statements at work ---- */
+
+static enum err prepared(struct mdb_conn *c, enum mdb_sql sql, MYSQL_STMT **out,
+                         struct errmsg *why)
+{
+    const char *text = statements[sql].text;
+    c->fault = FAULT_NONE;
+    c->number = 0;
+    *out = c->statements[sql];
+    if (*out != NULL) {
+        return ERR_OK;
+    }
+    MYSQL_STMT *stmt = mysql_stmt_init(c->mysql);
+    if (stmt == NULL) {
+        return fail_conn(c, why);
+    }
+    if (mysql_stmt_prepare(stmt, text, strlen(text)) != 0) {
+        enum err err = fail_stmt(c, stmt, why);
+        (void)mysql_stmt_close(stmt);
+        return err;
+    }
+    *out = c->statements[sql] = stmt;
+    return ERR_OK;
+}
+
+/* One column of many rows, as array binding takes it. */
+struct column {
+    uint64_t *numbers;
+    char **bytes;
+    unsigned long *lens;
+};
+
+static void column_fill(struct column *col, MYSQL_BIND *bind, char type,
+                        const struct mdb_cell *cells, size_t step, size_t n)
+{
+    if (type == 'n') {
+        col->numbers = mem_alloc(n * sizeof *col->numbers);
+        for (size_t i = 0; i < n; i++) {
+            col->numbers[i] = cells[i * step].n;
+        }
+        *bind = (MYSQL_BIND){.buffer = col->numbers,
+                             .buffer_type = MYSQL_TYPE_LONGLONG,
+                             .is_unsigned = 1};
+        return;
+    }
+    col->bytes = mem_alloc(n * sizeof *col->bytes);
+    col->lens = mem_alloc(n * sizeof *col->lens);
+    for (size_t i = 0; i < n; i++) {
+        /* The C API takes no const; nobody writes to it. */
+        const union {
+            const uint8_t *in;
+            char *out;
+        } borrowed = {.in = cells[i * step].b.data};
+        static char none[1];
+        col->lens[i] = cells[i * step].b.len;
+        col->bytes[i] = col->lens[i] > 0 ? borrowed.out : none;
+    }
+    *bind = (MYSQL_BIND){.buffer = (void *)col->bytes,
+                         .buffer_type = MYSQL_TYPE_BLOB,
+                         .length = col->lens};
+}
+
+enum err mdb_write(struct mdb_conn *c, enum mdb_sql sql,
+                   const struct mdb_cell *cells, size_t n, uint64_t *affected,
+                   struct errmsg *why)
+{
+    MYSQL_STMT *stmt;
+    MYSQL_BIND bind[COLUMNS_MAX];
+    struct column columns[COLUMNS_MAX];
+    const char *types = statements[sql].params;
+    size_t width = strlen(types);
+    unsigned rows = (unsigned)n;
+    enum err err = prepared(c, sql, &stmt, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    memset(columns, 0, sizeof columns);
+    for (size_t i = 0; i < width; i++) {
+        column_fill(&columns[i], &bind[i], types[i], cells + i, width, n);
+    }
+    bool ok = mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows) == 0 &&
+              mysql_stmt_bind_param(stmt, bind) == 0 &&
+              mysql_stmt_execute(stmt) == 0;
+    if (!ok) {
+        err = fail_stmt(c, stmt, why);
+    } else if (affected != NULL) {
+        *affected = mysql_stmt_affected_rows(stmt);
+    }
+    for (size_t i = 0; i < width; i++) {
+        mem_free(columns[i].numbers);
+        mem_free(columns[i].bytes);
+        mem_free(columns[i].lens);
+    }
+    return err;
+}
+
+/* The row under way. */
+struct result {
+    const char *types;
+    MYSQL_BIND bind[COLUMNS_MAX];
+    struct mdb_cell cells[COLUMNS_MAX];
+    unsigned long lens[COLUMNS_MAX];
+    uint8_t bytes[COLUMNS_MAX][SHORT_MAX];
+};
+
+static bool result_bind(struct mdb_conn *c, MYSQL_STMT *stmt, struct result *r)
+{
+    for (size_t i = 0; r->types[i] != 0; i++) {
+        MYSQL_BIND *b = &r->bind[i];
+        *b =
+            (MYSQL_BIND){.buffer_type = MYSQL_TYPE_BLOB, .length = &r->lens[i]};
+        if (r->types[i] == 'n') {
+            b->buffer_type = MYSQL_TYPE_LONGLONG;
+            b->buffer = &r->cells[i].n;
+            b->is_unsigned = 1;
+        } else if (r->types[i] == 'b') {
+            b->buffer = r->bytes[i];
+            b->buffer_length = SHORT_MAX;
+        } else {
+            buf_clear(&c->blob);
+            b->buffer = buf_reserve(&c->blob, BLOB_FIRST);
+            b->buffer_length = c->blob.cap;
+        }
+    }
+    return mysql_stmt_bind_result(stmt, r->bind) == 0;
+}
+
+/* The rest of a value that had no room; the next rows have it. */
+static bool blob_grow(struct mdb_conn *c, MYSQL_STMT *stmt, struct result *r,
+                      size_t i)
+{
+    MYSQL_BIND *b = &r->bind[i];
+    b->buffer = buf_reserve(&c->blob, r->lens[i]);
+    b->buffer_length = c->blob.cap;
+    return mysql_stmt_fetch_column(stmt, b, (unsigned)i, 0) == 0 &&
+           mysql_stmt_bind_result(stmt, r->bind) == 0;
+}
+
+static enum err result_take(struct mdb_conn *c, MYSQL_STMT *stmt,
+                            struct result *r, struct errmsg *why)
+{
+    for (size_t i = 0; r->types[i] != 0; i++) {
+        if (r->types[i] == 'b' && r->lens[i] > SHORT_MAX) {
+            return err_set(why, ERR_CORRUPT, "MariaDB %s: a value is too long",
+                           c->where);
+        }
+        if (r->types[i] == 'v' && r->lens[i] > c->blob.cap &&
+            !blob_grow(c, stmt, r, i)) {
+            return fail_stmt(c, stmt, why);
+        }
+        r->cells[i].b = r->types[i] == 'v' ? slice_of(c->blob.data, r->lens[i])
+                                           : slice_of(r->bytes[i], r->lens[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err result_rows(struct mdb_conn *c, MYSQL_STMT *stmt,
+                            struct result *r, mdb_row_fn *fn, void *ctx,
+                            size_t *seen, struct errmsg *why)
+{
+    int rc = 0;
+    enum err err = ERR_OK;
+    bool more = true;
+    while (more && err == ERR_OK) {
+        rc = mysql_stmt_fetch(stmt);
+        if (rc == MYSQL_NO_DATA) {
+            break;
+        }
+        /* A value without room is no error here: result_take() gets it. */
+        err = rc == 0 || rc == MYSQL_DATA_TRUNCATED
+                  ? result_take(c, stmt, r, why)
+                  : fail_stmt(c, stmt, why);
+        if (err == ERR_OK) {
+            ++*seen;
+            more = fn(ctx, r->cells);
+        }
+    }
+    return err;
+}
+
+enum err mdb_select(struct mdb_conn *c, enum mdb_sql sql,
+                    const struct mdb_cell *params, mdb_row_fn *fn, void *ctx,
+                    size_t *seen, struct errmsg *why)
+{
+    MYSQL_STMT *stmt;
+    const char *types = statements[sql].params;
+    *seen = 0;
+    enum err err = prepared(c, sql, &stmt, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct result *r = MEM_NEW(struct result);
+    MYSQL_BIND *bind = mem_zalloc(PARAMS_MAX, sizeof *bind);
+    for (size_t i = 0; types[i] != 0; i++) {
+        const union {
+            const void *in;
+            void *out;
+        } at = {.in = types[i] == 'n' ? (const void *)&params[i].n
+                                      : params[i].b.data};
+        bind[i] =
+            (MYSQL_BIND){.buffer = at.out,
+                         .buffer_type = types[i] == 'n' ? MYSQL_TYPE_LONGLONG
+                                                        : MYSQL_TYPE_BLOB,
+                         .buffer_length = params[i].b.len,
+                         .is_unsigned = 1};
+    }
+    r->types = statements[sql].columns;
+    bool ok = (types[0] == 0 || mysql_stmt_bind_param(stmt, bind) == 0) &&
+              mysql_stmt_execute(stmt) == 0 && result_bind(c, stmt, r);
+    err = ok ? result_rows(c, stmt, r, fn, ctx, seen, why)
+             : fail_stmt(c, stmt, why);
+    (void)mysql_stmt_free_result(stmt);
+    mem_free(bind);
+    mem_free(r);
+    return err;
+}
+
+/* ---- the pool ---- */
+
+struct mdb_pool {
+    const struct store_mariadb_conf *conf;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    struct mdb_conn **idle; /* lock */
+    size_t idle_n;          /* lock */
+    size_t open_n;          /* lock: idle and in use */
+};
+
+struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf)
+{
+    struct mdb_pool *p = MEM_NEW(struct mdb_pool);
+    pthread_condattr_t attr;
+    p->conf = conf;
+    p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_cond_init(&p->freed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return p;
+}
+
+void mdb_pool_free(struct mdb_pool **pool)
+{
+    struct mdb_pool *p = *pool;
+    *pool = NULL;
+    if (p == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < p->idle_n; i++) {
+        mdb_shut(&p->idle[i]);
+    }
+    (void)pthread_cond_destroy(&p->freed);
+    (void)pthread_mutex_destroy(&p->lock);
+    mem_free(p->idle);
+    mem_free(p);
+}
+
+/* A free connection, or the right to open one. Locked. */
+static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)seconds(p->conf->timeout_ms);
+    int rc = 0;
+    while (rc == 0 && p->idle_n == 0 && p->open_n == p->conf->connections) {
+        rc = pthread_cond_timedwait(&p->freed, &p->lock, &until);
+    }
+    return rc == 0 ? ERR_OK
+                   : err_set(why, ERR_UNAVAILABLE,
+                             "all %u connections of mariadb.connections are in "
+                             "use",
+                             p->conf->connections);
+}
+
+static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
+                          struct errmsg *why)
+{
+    *out = NULL;
+    (void)pthread_mutex_lock(&p->lock);
+    enum err err = wait_locked(p, why);
+    if (err == ERR_OK && p->idle_n > 0) {
+        *out = p->idle[--p->idle_n];
+    } else if (err == ERR_OK) {
+        p->open_n++;
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    if (err != ERR_OK || *out != NULL) {
+        return err;
+    }
+    err = mdb_open(out, p->conf, why);
+    if (err != ERR_OK) {
+        (void)pthread_mutex_lock(&p->lock);
+        p->open_n--;
+        (void)pthread_cond_signal(&p->freed);
+        (void)pthread_mutex_unlock(&p->lock);
+    }
+    return err;
+}
+
+/* With one connection gone the others that wait are most likely gone too. */
+static void pool_give(struct mdb_pool *p, struct mdb_conn *c)
+{
+    bool lost = mdb_fault(c) == FAULT_LOST;
+    (void)pthread_mutex_lock(&p->lock);
+    p->idle[p->idle_n++] = c;
+    while (lost && p->idle_n > 0) {
+        mdb_shut(&p->idle[--p->idle_n]);
+        p->open_n--;
+    }
+    (void)pthread_cond_signal(&p->freed);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
+                  const struct mdb_cell *params, mdb_row_fn *fn, void *ctx,
+                  struct errmsg *why)
+{
+    enum { ATTEMPTS = 2 };
+    enum err err = ERR_UNAVAILABLE;
+    bool again = true;
+    for (unsigned i = 0; again && i < ATTEMPTS; i++) {
+        struct mdb_conn *c;
+        size_t seen = 0;
+        err = pool_take(pool, &c, why);
+        if (err != ERR_OK) {
+            return err;
+        }
+        err = mdb_select(c, sql, params, fn, ctx, &seen, why);
+        enum mdb_fault fault = mdb_fault(c);
+        again = err != ERR_OK && seen == 0 &&
+                (fault == FAULT_LOST || fault == FAULT_AGAIN);
+        pool_give(pool, c);
+    }
+    return err;
+}

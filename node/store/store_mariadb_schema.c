@@ -1,0 +1,327 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <mysqld_error.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "store/store_mariadb.h"
+
+/* The lock that one connection holds while it writes; names are the server's,
+ * so the database is in it. */
+#define LOCK_NAME "CONCAT('creditnode.',MD5(DATABASE()))"
+
+enum { SQL_MAX = 512, NUMBER_MAX = 32, PATH_MAX_LEN = 4096, HEX_LEN = 33 };
+
+/* ---- tables ---- */
+
+#define TABLE_END ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+
+/* Version N is what the first N groups make. A statement may run twice: what a
+ * stop interrupted is begun again. */
+static const char *const version_1[] = {
+    "CREATE TABLE IF NOT EXISTS cn_owner(id TINYINT UNSIGNED NOT NULL PRIMARY "
+    "KEY, folder BINARY(16) NOT NULL, host VARCHAR(255) NOT NULL, connection "
+    "BIGINT UNSIGNED NOT NULL" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_meta(k TINYINT UNSIGNED NOT NULL PRIMARY "
+    "KEY, v VARBINARY(4096) NOT NULL" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_part(part TINYINT UNSIGNED NOT NULL, log "
+    "INT UNSIGNED NOT NULL, v MEDIUMBLOB NOT NULL, PRIMARY KEY(part, "
+    "log)" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_block(log INT UNSIGNED NOT NULL, first "
+    "BIGINT UNSIGNED NOT NULL, v MEDIUMBLOB NOT NULL, PRIMARY KEY(log, "
+    "first)" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_node(log INT UNSIGNED NOT NULL, level "
+    "TINYINT UNSIGNED NOT NULL, idx BIGINT UNSIGNED NOT NULL, hash BINARY(32) "
+    "NOT NULL, PRIMARY KEY(log, level, idx)" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_row(generation TINYINT UNSIGNED NOT NULL, "
+    "subject VARBINARY(64) NOT NULL, record_key BINARY(16) NOT NULL, origin "
+    "BIGINT UNSIGNED NOT NULL, log INT UNSIGNED NOT NULL, number BIGINT "
+    "UNSIGNED NOT NULL, version INT UNSIGNED NOT NULL, item SMALLINT UNSIGNED "
+    "NOT NULL, status TINYINT UNSIGNED NOT NULL, disclosure TINYINT UNSIGNED "
+    "NOT NULL, moved TINYINT UNSIGNED NOT NULL, decided INT UNSIGNED NOT NULL, "
+    "valid_until INT UNSIGNED NOT NULL, publish_until INT UNSIGNED NOT NULL, "
+    "digest VARBINARY(16) NOT NULL, PRIMARY KEY(generation, subject, "
+    "record_key, origin)" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_list(generation TINYINT UNSIGNED NOT NULL, "
+    "subject VARBINARY(64) NOT NULL, log INT UNSIGNED NOT NULL, number BIGINT "
+    "UNSIGNED NOT NULL, type TINYINT UNSIGNED NOT NULL, list SMALLINT UNSIGNED "
+    "NOT NULL, decided INT UNSIGNED NOT NULL, valid_from INT UNSIGNED NOT "
+    "NULL, valid_until INT UNSIGNED NOT NULL, target_origin BIGINT UNSIGNED "
+    "NOT NULL, target_incarnation BIGINT UNSIGNED NOT NULL, target_number "
+    "BIGINT UNSIGNED NOT NULL, PRIMARY KEY(generation, subject, log, "
+    "number)" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_issue(generation TINYINT UNSIGNED NOT NULL, "
+    "log INT UNSIGNED NOT NULL, number BIGINT UNSIGNED NOT NULL, reason "
+    "TINYINT UNSIGNED NOT NULL, PRIMARY KEY(generation, log, number)" TABLE_END,
+    "CREATE TABLE IF NOT EXISTS cn_salvage(seq BIGINT UNSIGNED NOT NULL "
+    "PRIMARY KEY, v MEDIUMBLOB NOT NULL" TABLE_END,
+    /* META_SERIAL: the first commit, too, is a move from a known number. */
+    "INSERT IGNORE INTO cn_meta(k,v) VALUES(2,REPEAT(CHAR(0),8))",
+    "COMMIT",
+    NULL,
+};
+static const char *const *const versions[] = {version_1};
+
+enum { SCHEMA = ARRAY_LEN(versions) };
+
+/* 0: there are no tables. */
+static enum err read_version(struct mdb_conn *c, unsigned long *out,
+                             struct errmsg *why)
+{
+    char text[NUMBER_MAX];
+    enum err err = mdb_ask(c, "SELECT version FROM cn_schema WHERE id=1", text,
+                           sizeof text, why);
+    *out = strtoul(text, NULL, 10);
+    return err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_TABLE ? ERR_OK : err;
+}
+
+static enum err refuse_newer(unsigned long version, struct errmsg *why)
+{
+    return err_set(why, ERR_CONF,
+                   "the tables in the database are of version %lu, this build "
+                   "knows %d: install the build that made them, or a later one",
+                   version, (int)SCHEMA);
+}
+
+enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why)
+{
+    unsigned long version = 0;
+    enum err err = read_version(c, &version, why);
+    if (err != ERR_OK || version == SCHEMA) {
+        return err;
+    }
+    return version > SCHEMA
+               ? refuse_newer(version, why)
+               : err_set(why, ERR_CONF,
+                         "the tables in the database are of version %lu, not "
+                         "%d: start the node once with the right to write",
+                         version, (int)SCHEMA);
+}
+
+static enum err write_version(struct mdb_conn *c, unsigned long version,
+                              struct errmsg *why)
+{
+    char sql[SQL_MAX];
+    (void)snprintf(sql, sizeof sql,
+                   "REPLACE INTO cn_schema(id,version) VALUES(1,%lu)", version);
+    enum err err = mdb_run(c, sql, why);
+    return err == ERR_OK ? mdb_run(c, "COMMIT", why) : err;
+}
+
+static enum err make_tables(struct mdb_conn *c, struct errmsg *why)
+{
+    unsigned long version = 0;
+    enum err err = read_version(c, &version, why);
+    if (err != ERR_OK || version == SCHEMA) {
+        return err;
+    }
+    if (version > SCHEMA) {
+        return refuse_newer(version, why);
+    }
+    err = mdb_run(c,
+                  "CREATE TABLE IF NOT EXISTS cn_schema(id TINYINT UNSIGNED "
+                  "NOT NULL PRIMARY KEY, version INT UNSIGNED NOT "
+                  "NULL" TABLE_END,
+                  why);
+    for (; err == ERR_OK && version < SCHEMA; version++) {
+        const char *const *step = versions[version];
+        for (; err == ERR_OK && *step != NULL; step++) {
+            err = mdb_run(c, *step, why);
+        }
+        if (err == ERR_OK) {
+            err = write_version(c, version + 1, why);
+        }
+    }
+    return err;
+}
+
+/* ---- the folder ---- */
+
+static void hex_of(const uint8_t id[16], char out[HEX_LEN])
+{
+    for (size_t i = 0; i < 16; i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", id[i]);
+    }
+}
+
+/* Made with the folder, kept as long as it. */
+static enum err folder_id(const char *path, uint8_t id[16], struct errmsg *why)
+{
+    char file[PATH_MAX_LEN];
+    struct buf value = BUF_INIT;
+    (void)snprintf(file, sizeof file, "%s/FOLDER", path);
+    if (access(file, F_OK) != 0) {
+        suite_random(id, 16);
+        return file_replace(file, slice_of(id, 16), 0600, why);
+    }
+    enum err err = file_read(file, 16, &value, why);
+    if (err == ERR_OK && value.len != 16) {
+        err = err_set(why, ERR_CORRUPT, "%s: %zu bytes instead of 16", file,
+                      value.len);
+    } else if (err == ERR_OK) {
+        memcpy(id, value.data, 16);
+    }
+    buf_fini(&value);
+    return err;
+}
+
+enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
+                        struct errmsg *why)
+{
+    char file[PATH_MAX_LEN];
+    *owner = (struct mdb_owner){.fd = -1};
+    enum err err = file_make_dirs(path, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    (void)snprintf(file, sizeof file, "%s/LOCK", path);
+    owner->fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (owner->fd < 0) {
+        return err_set(why, err_from_errno(errno), "%s: %s", file,
+                       strerror(errno));
+    }
+    err = flock(owner->fd, LOCK_EX | LOCK_NB) != 0
+              ? err_set(why, ERR_BUSY,
+                        "store %s is open in another process: stop that one, "
+                        "or give this node a folder of its own",
+                        path)
+              : folder_id(path, owner->folder, why);
+    if (err != ERR_OK) {
+        mdb_owner_drop(owner);
+    }
+    return err;
+}
+
+void mdb_owner_drop(struct mdb_owner *owner)
+{
+    if (owner->fd >= 0) {
+        (void)close(owner->fd);
+        owner->fd = -1;
+    }
+}
+
+/* ---- the right to write ---- */
+
+/* What the database says of who wrote last; "" where there is nothing. */
+struct last_owner {
+    char folder[HEX_LEN];
+    char host[64];
+    char connection[NUMBER_MAX];
+};
+
+static enum err read_owner(struct mdb_conn *c, struct last_owner *out,
+                           struct errmsg *why)
+{
+    *out = (struct last_owner){.folder = ""};
+    enum err err =
+        mdb_ask(c, "SELECT LOWER(HEX(folder)) FROM cn_owner WHERE id=1",
+                out->folder, sizeof out->folder, why);
+    if (err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_TABLE) {
+        return ERR_OK;
+    }
+    if (err == ERR_OK) {
+        err = mdb_ask(c, "SELECT host FROM cn_owner WHERE id=1", out->host,
+                      sizeof out->host, why);
+    }
+    if (err == ERR_OK) {
+        err = mdb_ask(c, "SELECT connection FROM cn_owner WHERE id=1",
+                      out->connection, sizeof out->connection, why);
+    }
+    return err;
+}
+
+/* An older connection of this folder may still be at work, or be lost to this
+ * side only: as long as it lives it may commit. This folder's lock says that
+ * nobody else uses it. */
+static enum err end_older(struct mdb_conn *c, const struct last_owner *last,
+                          struct errmsg *why)
+{
+    char sql[SQL_MAX];
+    char holder[NUMBER_MAX];
+    enum err err = mdb_ask(c, "SELECT IS_USED_LOCK(" LOCK_NAME ")", holder,
+                           sizeof holder, why);
+    if (err != ERR_OK || holder[0] == 0 ||
+        strcmp(holder, last->connection) != 0) {
+        return err;
+    }
+    (void)snprintf(sql, sizeof sql, "KILL CONNECTION %s", holder);
+    err = mdb_run(c, sql, why);
+    return err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_THREAD ? ERR_OK : err;
+}
+
+static enum err take_lock(struct mdb_conn *c,
+                          const struct store_mariadb_conf *conf,
+                          struct errmsg *why)
+{
+    char sql[SQL_MAX];
+    char got[NUMBER_MAX];
+    char holder[NUMBER_MAX];
+    (void)snprintf(sql, sizeof sql, "SELECT GET_LOCK(" LOCK_NAME ",%u)",
+                   (conf->connect_ms + 999) / 1000);
+    enum err err = mdb_ask(c, sql, got, sizeof got, why);
+    if (err != ERR_OK || strcmp(got, "1") == 0) {
+        return err;
+    }
+    err = mdb_ask(c, "SELECT IS_USED_LOCK(" LOCK_NAME ")", holder,
+                  sizeof holder, why);
+    return err != ERR_OK
+               ? err
+               : err_set(why, ERR_BUSY,
+                         "database %s is open in another process (connection "
+                         "%s of the server): stop that one, or KILL the "
+                         "connection",
+                         conf->database, holder);
+}
+
+static enum err write_owner(struct mdb_conn *c, const char *folder,
+                            struct errmsg *why)
+{
+    char sql[SQL_MAX];
+    char host[65] = "";
+    (void)gethostname(host, sizeof host - 1);
+    for (char *p = host; *p != 0; p++) {
+        if (*p == '\'' || *p == '\\') {
+            *p = '_';
+        }
+    }
+    (void)snprintf(sql, sizeof sql,
+                   "REPLACE INTO cn_owner(id,folder,host,connection) "
+                   "VALUES(1,UNHEX('%s'),'%s',CONNECTION_ID())",
+                   folder, host);
+    enum err err = mdb_run(c, sql, why);
+    return err == ERR_OK ? mdb_run(c, "COMMIT", why) : err;
+}
+
+enum err mdb_claim(struct mdb_conn *c, const struct mdb_owner *owner,
+                   const struct store_mariadb_conf *conf, struct errmsg *why)
+{
+    char folder[HEX_LEN];
+    struct last_owner last;
+    hex_of(owner->folder, folder);
+    enum err err = read_owner(c, &last, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (last.folder[0] != 0 && strcmp(last.folder, folder) != 0) {
+        return err_set(why, ERR_BUSY,
+                       "database %s belongs to another process's data folder "
+                       "(on %s): stop that node for good and DELETE FROM "
+                       "cn_owner, or name another database",
+                       conf->database, last.host);
+    }
+    if (last.folder[0] != 0) {
+        err = end_older(c, &last, why);
+    }
+    if (err == ERR_OK) {
+        err = take_lock(c, conf, why);
+    }
+    if (err == ERR_OK) {
+        err = make_tables(c, why);
+    }
+    return err == ERR_OK ? write_owner(c, folder, why) : err;
+}

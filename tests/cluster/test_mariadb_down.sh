@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The database server of county, city and province is killed under load, stays
+# away a while, comes back: the nodes stay up and say what is wrong, a village
+# enters on, nothing acknowledged is missing, nothing is there twice, and every
+# tier equals the origins again without a person.
+#   test_mariadb_down.sh [TIMES]
+. "$(dirname "$0")/lib.sh"
+
+TIMES=${1:-2}
+ROWS=40
+# Each may meet the server's end in the middle of anything.
+allow STORE-FULL STORE-CORRUPT STORE-BACKGROUND
+
+make_line
+for node in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$node" replication.segment="4 KiB"
+done
+start_all
+
+enter_for_ever() {
+    local batch=0
+    while [ ! -e "$WORK/enough" ]; do
+        enter "$VILLAGE" $((batch * ROWS + 1)) $ROWS 2>/dev/null || continue
+        batch=$((batch + 1))
+        echo $batch >"$WORK/batches"
+    done
+}
+enter_for_ever &
+load=$!
+PROCESSES+=("$load")
+
+batches() { cat "$WORK/batches" 2>/dev/null || echo 0; }
+more_than() { [ "$(batches)" -gt "$1" ]; }
+
+# More than it had when its database went.
+takes_in() {
+    [ "$(size_at "$COUNTY" "$log")" -gt $((before * ROWS)) ] 2>/dev/null
+}
+log=$(own_log "$VILLAGE")
+
+for ((i = 1; i <= TIMES; i++)); do
+    within "$PATIENCE" "load" more_than "$(batches)"
+    from=$(log_end "$COUNTY")
+    server_kill
+    # Children wait 30 s where their parent could not write.
+    within "$PATIENCE" "the county says that its database is away" \
+        says "$COUNTY" 'STORE-FULL.*MariaDB|store is away' "$from"
+    before=$(batches)
+    within "$PATIENCE" "the village enters on" more_than "$before"
+    server_start
+    within "$PATIENCE" "the county takes in again" takes_in
+done
+
+: >"$WORK/enough"
+wait "$load"
+check "equal everywhere" equal
+check "everything acknowledged is there" acked "$PROVINCE" "$COUNTY" "$TOWN"
+check "nothing twice" holds_rows "$VILLAGE" $(($(batches) * ROWS))
+for node in "$PROVINCE" "$CITY" "$COUNTY"; do
+    check "scrub at $node" node_cmd "$node" scrub >/dev/null
+done
+check "clean stop and start" tree_stop "$COUNTY"
+start "$COUNTY"
+check "equal at the end" equal

@@ -1,0 +1,573 @@
+/* What only a server can do to a store: go away, refuse, be cut off in the
+ * middle of a commit. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+
+#include "contract/store_fixture.h"
+#include "support/mariadb_proxy.h"
+
+#define SUBJECT "91341821MA2T00001X"
+
+static struct node village;
+static char password_file[128];
+
+/* An account like an office's: everything on its database, nothing else. */
+static int begin(void **state)
+{
+    (void)fed_setup(state);
+    mariadb_sql(&fed_server, "CREATE USER node IDENTIFIED BY 'not a secret'");
+    mariadb_sql(&fed_server, "GRANT ALL ON `village`.* TO node");
+    shell("echo 'not a secret' >password && chmod 600 password");
+    (void)snprintf(password_file, sizeof password_file, "%s/password", fed_dir);
+    fed_mariadb.user = "node";
+    fed_mariadb.password_file = password_file;
+    char path[112];
+    (void)snprintf(path, sizeof path, "%s/proxy", fed_dir);
+    proxy_start(path, fed_server.socket);
+    return 0;
+}
+
+static int end(void **state)
+{
+    proxy_stop();
+    return fed_teardown(state);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    fed_mariadb.socket = proxy.path;
+    atomic_store(&proxy.mode, PROXY_PASS);
+    node_init(&village, &store_mariadb, VILLAGE, "village");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    node_fini(&village);
+    return 0;
+}
+
+static enum err submit_one(uint32_t record)
+{
+    struct draft d = {.record = record, .subject = SUBJECT, .text = "a"};
+    return submit(village.store, &d, 1, NULL);
+}
+
+static bool is_writable(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    return stats.writable;
+}
+
+static void wait_writable(void)
+{
+    for (int i = 0; i < 3000 && !is_writable(); i++) {
+        (void)usleep(10000);
+    }
+    assert_true(is_writable());
+}
+
+static void assert_says(const char *text)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    if (strstr(stats.why, text) == NULL) {
+        fail_msg("\"%s\" instead of \"%s\"", stats.why, text);
+    }
+}
+
+static uint64_t own_size(void)
+{
+    struct log_id own = store_own_log(village.store);
+    return size_of(village.store, &own);
+}
+
+/* `n` records and the entry that opens the log, before and after a start. */
+static void assert_records(size_t n)
+{
+    struct row_list list;
+    assert_int_equal(own_size(), n + 1);
+    node_restart(&village);
+    assert_int_equal(own_size(), n + 1);
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(list.at[i].version, 1);
+    }
+}
+
+/* ---- the server goes ---- */
+
+static void a_restart_of_the_server_is_not_noticed(void **state)
+{
+    (void)state;
+    struct row_list list;
+    assert_ok(submit_one(1));
+    rows_of(village.store, SUBJECT, &list);
+    mariadb_end(&fed_server, SIGKILL);
+    mariadb_start(&fed_server);
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, 1);
+    assert_ok(submit_one(2));
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start(&fed_server);
+    assert_ok(submit_one(3));
+    assert_records(3);
+}
+
+static void without_a_server_the_node_says_so_and_goes_on_later(void **state)
+{
+    (void)state;
+    struct buf note = BUF_INIT;
+    struct log_id own = store_own_log(village.store);
+    assert_ok(submit_one(1));
+    mariadb_end(&fed_server, SIGKILL);
+    assert_int_equal(store_note(village.store, &own, &note, NULL),
+                     ERR_UNAVAILABLE);
+    assert_int_equal(submit_one(2), ERR_UNAVAILABLE);
+    assert_false(is_writable());
+    assert_says("MariaDB");
+    assert_int_equal(submit_one(3), ERR_NO_SPACE);
+    (void)usleep(1500000); /* it has tried again, and still says so */
+    assert_false(is_writable());
+    mariadb_start(&fed_server);
+    wait_writable();
+    assert_ok(store_note(village.store, &own, &note, NULL));
+    assert_ok(submit_one(2));
+    buf_fini(&note);
+    assert_records(2);
+}
+
+enum { LOAD_RECORDS = 40, KILLS = 4 };
+
+/* Each record until it is acknowledged: what was written without saying so is
+ * found unchanged. */
+static void *load(void *arg)
+{
+    _Atomic int *done = arg;
+    for (uint32_t i = 0; i < LOAD_RECORDS; i++) {
+        while (submit_one(i) != ERR_OK) {
+            (void)usleep(1000);
+        }
+        (void)atomic_fetch_add(done, 1);
+    }
+    return NULL;
+}
+
+static void a_server_killed_under_load_loses_and_doubles_nothing(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    _Atomic int done = 0;
+    assert_int_equal(pthread_create(&thread, NULL, load, &done), 0);
+    for (int i = 1; i <= KILLS; i++) {
+        while (atomic_load(&done) < i * LOAD_RECORDS / (KILLS + 1)) {
+            (void)usleep(100);
+        }
+        mariadb_end(&fed_server, SIGKILL);
+        mariadb_start(&fed_server);
+    }
+    (void)pthread_join(thread, NULL);
+    assert_records(LOAD_RECORDS);
+}
+
+/* ---- cut off at a COMMIT ---- */
+
+static void a_cut_before_the_commit_wrote_nothing(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&proxy.mode, PROXY_CUT_BEFORE);
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    wait_writable();
+    assert_records(1);
+    assert_ok(submit_one(2));
+    assert_records(2);
+}
+
+static void a_cut_behind_the_commit_is_found_done(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&proxy.mode, PROXY_CUT_AFTER);
+    assert_ok(submit_one(2));
+    assert_records(2);
+}
+
+/* What was answered "not written" must never be written afterwards. */
+static void a_commit_that_comes_late_comes_to_nothing(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    atomic_store(&proxy.late, 0);
+    atomic_store(&proxy.mode, PROXY_LATE);
+    enum err err = submit_one(2);
+    while (atomic_load(&proxy.late) == 0) {
+        (void)usleep(1000);
+    }
+    assert_int_equal(err, ERR_NO_SPACE);
+    wait_writable();
+    assert_records(1);
+    assert_ok(submit_one(3));
+    assert_records(2);
+}
+
+static void a_slow_server_is_waited_for(void **state)
+{
+    (void)state;
+    atomic_store(&proxy.mode, PROXY_SLOW);
+    assert_ok(submit_one(1));
+    assert_true(is_writable());
+    assert_records(1);
+}
+
+/* ---- the server refuses ---- */
+
+static void a_read_only_server_is_read_and_written_again_later(void **state)
+{
+    (void)state;
+    struct row_list list;
+    assert_ok(submit_one(1));
+    mariadb_sql(&fed_server, "SET GLOBAL read_only=1");
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_false(is_writable());
+    assert_says("read");
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, 1);
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    mariadb_sql(&fed_server, "SET GLOBAL read_only=0");
+    wait_writable();
+    assert_ok(submit_one(2));
+    assert_records(2);
+}
+
+struct held_row {
+    MYSQL *admin;
+    unsigned for_ms;
+};
+
+static void *release_later(void *arg)
+{
+    struct held_row *h = arg;
+    (void)usleep(h->for_ms * 1000);
+    mysql_close(h->admin); /* rolls back */
+    return NULL;
+}
+
+static void a_lock_held_by_others_is_waited_for(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    static struct held_row h;
+    h = (struct held_row){mariadb_admin(&fed_server), 3000};
+    fed_mariadb.timeout_ms = 4000; /* the wait for a lock ends after 2 s */
+    node_restart(&village);
+    fed_mariadb.timeout_ms = 20000;
+    assert_int_equal(mysql_query(h.admin, "BEGIN"), 0);
+    assert_int_equal(
+        mysql_query(h.admin, "UPDATE village.cn_meta SET v=v WHERE k=2"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, release_later, &h), 0);
+    enum err err = submit_one(1);
+    (void)pthread_join(thread, NULL);
+    assert_ok(err);
+    assert_records(1);
+}
+
+/* The number in the database is the only thing that two writers share. */
+static void another_writer_is_noticed_by_the_number(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    mariadb_sql(&fed_server, "UPDATE village.cn_meta SET "
+                             "v=UNHEX('00000000000003E8') WHERE k=2");
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_says("another process wrote");
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_int_equal(own_size(), 2);
+    assert_int_equal(
+        mariadb_number(&fed_server, "SELECT MAX(first) FROM village.cn_block"),
+        2);
+}
+
+static void a_full_server_refuses_and_resumes(void **state)
+{
+    (void)state;
+    enum { LEN = 60000 };
+    char *text = mem_alloc(LEN + 1);
+    uint64_t size = 0;
+    enum err err = ERR_OK;
+    node_stop(&village);
+    mariadb_sql(&fed_server, "DROP DATABASE village");
+    mariadb_sql(&fed_server, "CREATE DATABASE village");
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start_with(
+        &fed_server, "--skip-networking --innodb-file-per-table=0 "
+                     "--innodb-data-file-path=ibdata1:12M:autoextend:max:14M");
+    node_start(&village);
+    /* Random, so that it does not pack. */
+    for (uint32_t i = 0; err == ERR_OK && i < 400; i++) {
+        suite_random(text, LEN);
+        for (size_t k = 0; k < LEN; k++) {
+            text[k] = (char)('!' + (uint8_t)text[k] % 90);
+        }
+        text[LEN] = 0;
+        struct draft d = {.record = i, .subject = SUBJECT, .text = text};
+        size = own_size();
+        err = submit(village.store, &d, 1, NULL);
+    }
+    mem_free(text);
+    assert_int_equal(err, ERR_NO_SPACE);
+    assert_int_equal(own_size(), size);
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start_with(&fed_server,
+                       "--skip-networking --innodb-file-per-table=0 "
+                       "--innodb-data-file-path=ibdata1:12M:autoextend");
+    wait_writable();
+    assert_ok(submit_one(100000));
+    assert_int_equal(own_size(), size + 1);
+    node_restart(&village);
+    assert_int_equal(own_size(), size + 1);
+    node_stop(&village);
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start(&fed_server);
+    node_start(&village);
+}
+
+/* ---- refused at the start ---- */
+
+static void refused(enum err want, const char *text)
+{
+    struct errmsg why = {""};
+    enum err err = node_try_open(&village, &why);
+    if (err == ERR_OK || strstr(why.text, text) == NULL) {
+        fail_msg("%s: \"%s\" instead of \"%s\"", err_name(err), why.text, text);
+    }
+    assert_int_equal(err, want);
+    assert_null(village.store);
+}
+
+static void what_is_wrong_is_said_in_a_sentence(void **state)
+{
+    (void)state;
+    const struct store_mariadb_conf good = fed_mariadb;
+    node_stop(&village);
+    fed_mariadb.password_file = "";
+    refused(ERR_CONF, "mariadb.password_file");
+    fed_mariadb = good;
+    fed_mariadb.socket = "/nowhere/socket";
+    refused(ERR_UNAVAILABLE, "or correct mariadb.socket");
+    fed_mariadb.socket = "";
+    refused(ERR_CONF, "set mariadb.socket or mariadb.address");
+    fed_mariadb.address = "192.0.2.1:3306";
+    refused(ERR_CONF, "mariadb.tls_ca is needed");
+    fed_mariadb.address = "localhost:1";
+    refused(ERR_UNAVAILABLE, "or mariadb.address");
+    fed_mariadb = good;
+    mariadb_sql(&fed_server, "SET GLOBAL innodb_flush_log_at_trx_commit=2");
+    refused(ERR_CONF, "innodb_flush_log_at_trx_commit = 1");
+    mariadb_sql(&fed_server, "SET GLOBAL innodb_flush_log_at_trx_commit=1");
+    mariadb_sql(&fed_server, "SET GLOBAL max_allowed_packet=1048576");
+    refused(ERR_CONF, "max_allowed_packet");
+    mariadb_sql(&fed_server, "SET GLOBAL max_allowed_packet=16777216");
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=99");
+    refused(ERR_CONF, "version 99");
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=1");
+    node_start(&village);
+}
+
+static void rights_that_are_missing_are_named(void **state)
+{
+    (void)state;
+    node_stop(&village);
+    node_wipe(&village);
+    mariadb_sql(&fed_server, "REVOKE ALL ON `village`.* FROM node");
+    refused(ERR_CONF, "GRANT ALL");
+    mariadb_sql(&fed_server, "GRANT SELECT ON `village`.* TO node");
+    refused(ERR_CONF, "GRANT ALL");
+    mariadb_sql(&fed_server, "GRANT ALL ON `village`.* TO node");
+    node_start(&village);
+    assert_ok(submit_one(1));
+}
+
+static void an_old_server_is_refused(void **state)
+{
+    (void)state;
+    node_stop(&village);
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start_with(&fed_server, "--skip-networking "
+                                    "--version=10.4.30-MariaDB");
+    refused(ERR_CONF, "MariaDB 10.5 or later");
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start(&fed_server);
+    node_start(&village);
+}
+
+static void no_free_connection_is_named(void **state)
+{
+    (void)state;
+    enum { HELD = 10 };
+    MYSQL *held[HELD];
+    node_stop(&village);
+    mariadb_sql(&fed_server, "SET GLOBAL max_connections=%d", HELD);
+    for (size_t i = 0; i < HELD; i++) {
+        held[i] = mariadb_admin(&fed_server);
+        assert_non_null(held[i]);
+    }
+    refused(ERR_UNAVAILABLE, "max_connections");
+    for (size_t i = 0; i < HELD; i++) {
+        mysql_close(held[i]);
+    }
+    mariadb_sql(&fed_server, "SET GLOBAL max_connections=151");
+    node_start(&village);
+}
+
+static void connections_refused_later_are_tried_again(void **state)
+{
+    (void)state;
+    struct row_list list;
+    struct log_id own = store_own_log(village.store);
+    struct buf note = BUF_INIT;
+    assert_ok(submit_one(1));
+    mariadb_end(&fed_server, SIGKILL);
+    mariadb_start(&fed_server);
+    /* One only: the writer's or a reader's. */
+    mariadb_sql(&fed_server, "ALTER USER node WITH MAX_USER_CONNECTIONS 1");
+    assert_ok(store_note(village.store, &own, &note, NULL));
+    struct waiter *w = waiter_new();
+    struct buf draft = BUF_INIT;
+    draft_put(&draft,
+              &(struct draft){.record = 2, .subject = SUBJECT, .text = "a"});
+    struct slice s = buf_slice(&draft);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    for (int i = 0; i < 3000 && is_writable(); i++) {
+        (void)usleep(10000);
+    }
+    assert_false(is_writable());
+    mariadb_sql(&fed_server, "ALTER USER node WITH MAX_USER_CONNECTIONS 0");
+    assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
+    wait_writable();
+    assert_ok(submit_one(2));
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, 2);
+    waiter_free(w);
+    buf_fini(&draft);
+    buf_fini(&note);
+    assert_records(2);
+}
+
+/* ---- whose database it is ---- */
+
+static void another_folder_is_refused(void **state)
+{
+    (void)state;
+    struct errmsg why;
+    struct node other = village;
+    assert_ok(submit_one(1));
+    /* Of the same name, elsewhere. */
+    (void)snprintf(other.path, sizeof other.path, "%s/else/village", fed_dir);
+    other.store = NULL;
+    assert_int_equal(node_try_open(&other, &why), ERR_BUSY);
+    assert_non_null(strstr(why.text, "another process"));
+    node_stop(&village);
+    assert_int_equal(node_try_open(&other, &why), ERR_BUSY);
+    assert_non_null(strstr(why.text, "DELETE FROM cn_owner"));
+    mariadb_sql(&fed_server, "DELETE FROM village.cn_owner");
+    node_start(&other);
+    assert_int_equal(node_try_open(&village, &why), ERR_BUSY);
+    node_stop(&other);
+    mariadb_sql(&fed_server, "DELETE FROM village.cn_owner");
+    node_start(&village);
+    shell("rm -rf else");
+}
+
+/* ---- over a network ---- */
+
+static unsigned free_port(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof addr;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    (void)close(fd);
+    return ntohs(addr.sin_port);
+}
+
+static void the_server_must_prove_its_name(void **state)
+{
+    (void)state;
+    char options[640];
+    char by_name[64];
+    char by_number[64];
+    char ca[128];
+    char other[128];
+    const struct store_mariadb_conf good = fed_mariadb;
+    unsigned port = free_port();
+    node_stop(&village);
+    shell("for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt "
+          "ec_paramgen_curve:P-256 -nodes -keyout $ca.key -out $ca.pem -days 2 "
+          "-subj /CN=$ca 2>/dev/null || exit 1; done; openssl req -newkey ec "
+          "-pkeyopt ec_paramgen_curve:P-256 -nodes -keyout db.key -out db.csr "
+          "-subj /CN=localhost 2>/dev/null && "
+          "echo subjectAltName=DNS:localhost >db.ext && openssl x509 -req -in "
+          "db.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile "
+          "db.ext -out db.pem 2>/dev/null");
+    (void)snprintf(ca, sizeof ca, "%s/ca.pem", fed_dir);
+    (void)snprintf(other, sizeof other, "%s/other.pem", fed_dir);
+    (void)snprintf(by_name, sizeof by_name, "localhost:%u", port);
+    (void)snprintf(by_number, sizeof by_number, "127.0.0.1:%u", port);
+    (void)snprintf(options, sizeof options,
+                   "--bind-address=localhost --port=%u --ssl-cert=%s/db.pem "
+                   "--ssl-key=%s/db.key --ssl-ca=%s --require-secure-transport",
+                   port, fed_dir, fed_dir, ca);
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start_with(&fed_server, options);
+    fed_mariadb.socket = "";
+    fed_mariadb.address = by_name;
+    fed_mariadb.tls_ca = other;
+    refused(ERR_CONF, "mariadb.tls_ca");
+    fed_mariadb.tls_ca = ca;
+    fed_mariadb.address = by_number;
+    refused(ERR_CONF, "name the host");
+    fed_mariadb.address = by_name;
+    node_start(&village);
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    fed_mariadb = good;
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start(&fed_server);
+    node_start(&village);
+    assert_records(1);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(a_restart_of_the_server_is_not_noticed),
+        T(without_a_server_the_node_says_so_and_goes_on_later),
+        T(a_server_killed_under_load_loses_and_doubles_nothing),
+        T(a_cut_before_the_commit_wrote_nothing),
+        T(a_cut_behind_the_commit_is_found_done),
+        T(a_commit_that_comes_late_comes_to_nothing),
+        T(a_slow_server_is_waited_for),
+        T(a_read_only_server_is_read_and_written_again_later),
+        T(a_lock_held_by_others_is_waited_for),
+        T(another_writer_is_noticed_by_the_number),
+        T(a_full_server_refuses_and_resumes),
+        T(what_is_wrong_is_said_in_a_sentence),
+        T(rights_that_are_missing_are_named),
+        T(an_old_server_is_refused),
+        T(no_free_connection_is_named),
+        T(connections_refused_later_are_tried_again),
+        T(another_folder_is_refused),
+        T(the_server_must_prove_its_name),
+    };
+    (void)setenv("STORE_BACKEND", store_mariadb.name, 1);
+    return cmocka_run_group_tests(tests, begin, end);
+}
