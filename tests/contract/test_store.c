@@ -543,15 +543,14 @@ static void another_tree_than_the_held_heads_is_a_fork(uint32_t longer)
     submit_many(village.store, 0, 20);
     uint64_t part = segment_end(village.store, &log, 10);
     node_stop(&village);
-    shell("cp -r %s %s.old", village.path, village.path);
+    node_backup(&village);
     node_start(&village);
     submit_many(village.store, 20, 20);
     assert_ok(
         append(township.store, segment_of(village.store, &log, 1, 10), NULL));
     struct checkpoint head = newest_of(village.store, &log);
     node_stop(&village);
-    shell("rm -rf %s && mv %s.old %s", village.path, village.path,
-          village.path);
+    node_restore(&village);
     node_start(&village);
     submit_many(village.store, 1000, 20 + longer);
     assert_int_equal(
