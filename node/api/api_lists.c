@@ -162,38 +162,37 @@ struct checking {
     struct effects *effects;
     struct asked *asked; /* CHECK_SUBJECTS */
     size_t asked_n;
-    struct buf found; /* in the order of codes */
+    struct asked **unique; /* those of different codes, rising */
+    struct buf found;      /* in that order */
+    struct asked *open;    /* the one whose listings come; NULL: none */
+    size_t mark;           /* where its message began */
+    struct put put;
     struct buf out;
     size_t subjects;
 };
 
-/* Appends the subject with what it is listed for, if it is. */
-static enum err check_code(struct checking *c, const char *code,
-                           struct errmsg *why)
+static void close_subject(struct checking *c)
 {
-    size_t before = c->found.len;
-    size_t mark = pb_begin(&c->found, 1);
-    pb_put_str(&c->found, 1, code);
-    struct put p = {.env = c->env,
-                    .out = &c->found,
-                    .field = 2,
-                    .limit = CHECK_BYTES,
-                    .effects = c->effects,
-                    .code = code};
-    enum err err = put_listings(&p, &c->view, code);
-    if (err == ERR_OK && p.more) {
-        err = err_set(why, ERR_TOO_LARGE,
-                      "the answer is larger than a message: ask for fewer "
-                      "subjects at a time");
-    } else if (err != ERR_OK) {
-        err = err_set(why, err, "reading the store: %s", err_text(err));
+    if (c->open != NULL) {
+        pb_end(&c->found, c->mark);
+        c->open->len = c->found.len - c->open->at;
+        c->open = NULL;
     }
-    if (err == ERR_OK && p.count > 0) {
-        pb_end(&c->found, mark);
-    } else {
-        c->found.len = before;
+}
+
+static bool on_found(void *ctx, size_t place, const struct store_listing *l)
+{
+    struct checking *c = ctx;
+    struct asked *asked = c->unique[place];
+    if (c->open != asked) {
+        close_subject(c);
+        c->open = asked;
+        asked->at = c->found.len;
+        c->mark = pb_begin(&c->found, 1);
+        pb_put_str(&c->found, 1, asked->code);
+        c->put.code = asked->code;
     }
-    return err;
+    return on_listing(&c->put, l);
 }
 
 static enum err take_subject(struct checking *c, struct slice text,
@@ -247,18 +246,66 @@ static int by_place(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
+/* Each code once. Returns how many there are. */
+static size_t set_keys(struct checking *c, struct subject_key *keys)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->asked_n; i++) {
+        struct asked *asked = &c->asked[i];
+        asked->at = asked->len = 0;
+        if (n == 0 || by_code(c->unique[n - 1], asked) != 0) {
+            subject_key_org(&keys[n], SUBJECT_USCC, slice_str(asked->code));
+            c->unique[n++] = asked;
+        }
+    }
+    return n;
+}
+
+/* Who was asked for more than once gets one answer each time. */
+static void share_answers(struct checking *c)
+{
+    for (size_t i = 1; i < c->asked_n; i++) {
+        struct asked *asked = &c->asked[i];
+        if (by_code(asked - 1, asked) == 0) {
+            asked->at = asked[-1].at;
+            asked->len = asked[-1].len;
+        }
+    }
+}
+
+/* Codes rise. Appends the subjects that are listed to `found`. */
+static enum err find_all(struct checking *c, struct errmsg *why)
+{
+    struct subject_key *keys = mem_zalloc(c->asked_n + 1, sizeof *keys);
+    const struct listing_query q = {.view = &c->view,
+                                    .today = date_from_ms(clock_wall_ms())};
+    size_t n = set_keys(c, keys);
+    c->put = (struct put){.env = c->env,
+                          .out = &c->found,
+                          .field = 2,
+                          .limit = CHECK_BYTES,
+                          .effects = c->effects};
+    enum err err = store_listings_of(c->env->store, &q, keys, n, on_found, c);
+    err = err == ERR_OK ? c->put.err : err;
+    close_subject(c);
+    share_answers(c);
+    mem_free(keys);
+    if (err != ERR_OK) {
+        return err_set(why, err, "reading the store: %s", err_text(err));
+    }
+    return c->put.more
+               ? err_set(why, ERR_TOO_LARGE,
+                         "the answer is larger than a message: ask for fewer "
+                         "subjects at a time")
+               : ERR_OK;
+}
+
 /* In the order in which the store has them: neighbours share a page. The answer
  * has them as they were asked. */
 static enum err check_all(struct checking *c, struct errmsg *why)
 {
-    enum err err = ERR_OK;
     qsort(c->asked, c->asked_n, sizeof *c->asked, by_code);
-    for (size_t i = 0; err == ERR_OK && i < c->asked_n; i++) {
-        struct asked *asked = &c->asked[i];
-        asked->at = c->found.len;
-        err = check_code(c, asked->code, why);
-        asked->len = c->found.len - asked->at;
-    }
+    enum err err = find_all(c, why);
     qsort(c->asked, c->asked_n, sizeof *c->asked, by_place);
     for (size_t i = 0; err == ERR_OK && i < c->asked_n; i++) {
         buf_put_slice(
@@ -275,6 +322,7 @@ static struct checking *checking_new(struct api_env *env, const char *app,
     c->call = call;
     c->effects = effects_new(env, app);
     c->asked = mem_alloc(CHECK_SUBJECTS * sizeof *c->asked);
+    c->unique = mem_alloc(CHECK_SUBJECTS * sizeof *c->unique);
     return c;
 }
 
@@ -282,6 +330,7 @@ static void checking_free(struct checking *c)
 {
     effects_free(&c->effects);
     mem_free(c->asked);
+    mem_free(c->unique);
     buf_fini(&c->found);
     buf_fini(&c->out);
     mem_free(c);

@@ -161,10 +161,11 @@ struct backend {
     enum err (*rows_of)(void *db, uint8_t generation,
                         const struct subject_key *subject, bool now,
                         backend_row_fn *fn, void *ctx, struct errmsg *why);
-    /* In order of log and number; `now` as above. */
+    /* About each of `n` subjects, which rise, in order of log and number; `now`
+     * as above. */
     enum err (*list_rows)(void *db, uint8_t generation,
-                          const struct subject_key *subject, bool now,
-                          backend_list_row_fn *fn, void *ctx,
+                          const struct subject_key *subjects, size_t n,
+                          bool now, backend_list_row_fn *fn, void *ctx,
                           struct errmsg *why);
     /* Appends; ERR_NOT_FOUND. */
     enum err (*part)(void *db, uint32_t log, enum log_part part,

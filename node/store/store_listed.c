@@ -54,14 +54,20 @@ void lists_view_fini(struct lists_view *view)
 
 /* ---- what a subject is listed for ---- */
 
-enum { ROWS_MAX = 65536 }; /* about one subject */
+enum {
+    ROWS_MAX = 65536,      /* of one read */
+    SUBJECTS_A_READ = 256, /* while it lasts the store cannot be opened anew */
+};
 
 struct gathered_row {
     struct list_row row;
     const struct lists_log *log;
+    size_t place; /* of its subject */
 };
 struct gathered {
     const struct listing_query *q;
+    const struct subject_key *subjects;
+    size_t at; /* the one that rows come of */
     struct gathered_row *rows;
     size_t n;
     size_t cap;
@@ -91,6 +97,12 @@ static const struct lists_log *counting_log(const struct lists_view *view,
     return counts ? log : NULL;
 }
 
+static bool same_subject(const struct subject_key *a,
+                         const struct subject_key *b)
+{
+    return a->len == b->len && memcmp(a->b, b->b, a->len) == 0;
+}
+
 static bool gather(void *ctx, const struct list_row *row)
 {
     struct gathered *g = ctx;
@@ -98,6 +110,9 @@ static bool gather(void *ctx, const struct list_row *row)
     g->met = true;
     if (log == NULL) {
         return true;
+    }
+    while (!same_subject(&g->subjects[g->at], &row->subject)) {
+        g->at++; /* they come in that order */
     }
     if (g->n == ROWS_MAX) {
         g->err = ERR_TOO_LARGE;
@@ -107,7 +122,7 @@ static bool gather(void *ctx, const struct list_row *row)
         g->cap = g->cap > 0 ? 2 * g->cap : 8;
         g->rows = mem_realloc(g->rows, g->cap * sizeof *g->rows);
     }
-    g->rows[g->n++] = (struct gathered_row){*row, log};
+    g->rows[g->n++] = (struct gathered_row){*row, log, g->at};
     return true;
 }
 
@@ -157,7 +172,9 @@ static bool in_force(const struct listing_query *q, const struct list_row *text)
                       (text->until == 0 || q->today <= text->until));
 }
 
-static void give(const struct gathered *g, store_listing_fn *fn, void *ctx)
+/* `g` is what there is of one subject. False: `fn` ends it. */
+static bool give(const struct gathered *g, size_t place,
+                 store_listing_of_fn *fn, void *ctx)
 {
     bool more = true;
     for (size_t i = 0; more && i < g->n; i++) {
@@ -174,37 +191,88 @@ static void give(const struct gathered *g, store_listing_fn *fn, void *ctx)
                                   .decided = text->row.decided,
                                   .from = text->row.from,
                                   .until = text->row.until};
-        more = !in_force(g->q, &text->row) || fn(ctx, &l);
+        more = !in_force(g->q, &text->row) || fn(ctx, place, &l);
     }
+    return more;
 }
 
-/* The rows about `q->subject`. */
-static enum err read_rows(struct store *store, const struct listing_query *q,
+/* Subject by subject. */
+static bool give_all(struct gathered *g, size_t first, store_listing_of_fn *fn,
+                     void *ctx)
+{
+    bool more = true;
+    size_t end = 0;
+    for (size_t i = 0; more && i < g->n; i = end) {
+        while (end < g->n && g->rows[end].place == g->rows[i].place) {
+            end++;
+        }
+        struct gathered one = {.q = g->q, .rows = g->rows + i, .n = end - i};
+        more = give(&one, first + g->rows[i].place, fn, ctx);
+    }
+    return more;
+}
+
+static enum err read_rows(struct store *store, bool now,
+                          const struct subject_key *subjects, size_t n,
                           backend_list_row_fn *fn, void *ctx)
 {
     struct errmsg why;
-    enum err err = q->now ? db_enter_now(store) : db_enter(store);
+    enum err err = now ? db_enter_now(store) : db_enter(store);
     if (err != ERR_OK) {
         return err;
     }
     err = store->backend->list_rows(store->db, atomic_load(&store->generation),
-                                    q->subject, q->now, fn, ctx, &why);
+                                    subjects, n, now, fn, ctx, &why);
     db_leave(store);
     return read_failed(store, err, &why);
+}
+
+struct one_subject {
+    store_listing_fn *fn;
+    void *ctx;
+};
+
+static bool of_one(void *ctx, size_t place, const struct store_listing *l)
+{
+    const struct one_subject *one = ctx;
+    (void)place;
+    return one->fn(one->ctx, l);
 }
 
 enum err store_listings(struct store *store, const struct listing_query *query,
                         store_listing_fn *fn, void *ctx, bool *met)
 {
-    struct gathered g = {.q = query, .err = ERR_OK};
-    enum err err =
-        query->view->n > 0 ? read_rows(store, query, gather, &g) : ERR_OK;
+    struct gathered g = {.q = query, .subjects = query->subject};
+    struct one_subject one = {fn, ctx};
+    enum err err = query->view->n > 0 ? read_rows(store, query->now,
+                                                  query->subject, 1, gather, &g)
+                                      : ERR_OK;
     err = err == ERR_OK ? g.err : err;
     if (err == ERR_OK) {
-        give(&g, fn, ctx);
+        (void)give_all(&g, 0, of_one, &one);
     }
     if (met != NULL) {
         *met = g.met;
+    }
+    mem_free(g.rows);
+    return err;
+}
+
+enum err store_listings_of(struct store *store,
+                           const struct listing_query *query,
+                           const struct subject_key *subjects, size_t n,
+                           store_listing_of_fn *fn, void *ctx)
+{
+    struct gathered g = {.q = query};
+    bool more = query->view->n > 0;
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && more && i < n; i += SUBJECTS_A_READ) {
+        size_t some = n - i < SUBJECTS_A_READ ? n - i : SUBJECTS_A_READ;
+        g.subjects = subjects + i;
+        g.at = g.n = 0;
+        err = read_rows(store, query->now, g.subjects, some, gather, &g);
+        err = err == ERR_OK ? g.err : err;
+        more = err == ERR_OK && give_all(&g, i, fn, ctx);
     }
     mem_free(g.rows);
     return err;
@@ -244,8 +312,8 @@ enum err store_nodes(struct store *store, const struct lists_view *view,
     struct subject_key key;
     struct telling t = {view, fn, ctx};
     lists_nodes_key(&key);
-    const struct listing_query q = {.view = view, .subject = &key};
-    return view->n > 0 ? read_rows(store, &q, tell_node, &t) : ERR_OK;
+    return view->n > 0 ? read_rows(store, false, &key, 1, tell_node, &t)
+                       : ERR_OK;
 }
 
 uint64_t store_nodes_changes(struct store *store)

@@ -249,7 +249,7 @@ static bool is_replayed(struct group *g, const struct touched *t,
     }
     package_key(&key, id);
     enum err err = g->s->backend->list_rows(g->s->db, g->rows.generation, &key,
-                                            false, on_earlier, &e, &why);
+                                            1, false, on_earlier, &e, &why);
     return read_failed(g->s, err, &why) != ERR_OK || e.found;
 }
 

@@ -760,12 +760,13 @@ struct list_read {
     const struct subject_key *subject;
     backend_list_row_fn *fn;
     void *ctx;
+    bool ended; /* `fn` said so */
 };
 
 /* In the order of LIST_COLUMNS. */
 static bool on_list_row(void *ctx, const struct mdb_cell *c)
 {
-    const struct list_read *r = ctx;
+    struct list_read *r = ctx;
     const struct list_row row = {.subject = *r->subject,
                                  .log = (uint32_t)c[0].n,
                                  .number = c[1].n,
@@ -777,20 +778,25 @@ static bool on_list_row(void *ctx, const struct mdb_cell *c)
                                  .target_origin = c[7].n,
                                  .target_incarnation = c[8].n,
                                  .target_number = c[9].n};
-    return r->fn(r->ctx, &row);
+    r->ended = !r->fn(r->ctx, &row);
+    return !r->ended;
 }
 
 static enum err mdb_list_rows(void *db, uint8_t generation,
-                              const struct subject_key *subject, bool now,
-                              backend_list_row_fn *fn, void *ctx,
+                              const struct subject_key *subjects, size_t n,
+                              bool now, backend_list_row_fn *fn, void *ctx,
                               struct errmsg *why)
 {
     struct mdb *m = db;
-    struct list_read r = {subject, fn, ctx};
-    const struct mdb_cell cells[] = {num(generation),
-                                     bytes(subject->b, subject->len)};
-    return now ? ERR_BUSY
-               : mdb_read(m->pool, SQL_LIST_ROWS, cells, on_list_row, &r, why);
+    struct list_read r = {NULL, fn, ctx, false};
+    enum err err = now ? ERR_BUSY : ERR_OK;
+    for (size_t i = 0; err == ERR_OK && !r.ended && i < n; i++) {
+        const struct mdb_cell cells[] = {num(generation),
+                                         bytes(subjects[i].b, subjects[i].len)};
+        r.subject = &subjects[i];
+        err = mdb_read(m->pool, SQL_LIST_ROWS, cells, on_list_row, &r, why);
+    }
+    return err;
 }
 
 struct value_read {

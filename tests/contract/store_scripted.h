@@ -87,13 +87,14 @@ static inline enum err scripted_part(void *db, uint32_t log, enum log_part part,
 }
 
 static inline enum err scripted_list_rows(void *db, uint8_t generation,
-                                          const struct subject_key *subject_key,
-                                          bool now, backend_list_row_fn *fn,
-                                          void *ctx, struct errmsg *why)
+                                          const struct subject_key *subjects,
+                                          size_t n, bool now,
+                                          backend_list_row_fn *fn, void *ctx,
+                                          struct errmsg *why)
 {
     return atomic_load(&script.rows_unreadable)
                ? err_set(why, ERR_IO, "scripted: cannot be read")
-               : script.real->list_rows(db, generation, subject_key, now, fn,
+               : script.real->list_rows(db, generation, subjects, n, now, fn,
                                         ctx, why);
 }
 
