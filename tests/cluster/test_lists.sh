@@ -91,9 +91,9 @@ node_cmd "$VILLAGE" query "$A" --json | jq -e '.listings[0] | .colour == "black"
     fail "the answer lacks basis or authority: $(node_cmd "$VILLAGE" query "$A" --json)"
 
 note "many at once"
-printf '%s\n' "$A" 91340000100000032W nonsense "$B" "" >"$WORK/bidders"
+printf '%s\n' "$B" "$A" 91340000100000032W nonsense "$B" "" >"$WORK/bidders"
 node_cmd "$VILLAGE" check "$WORK/bidders" --json >"$WORK/checked"
-[ $? = 3 ] && [ "$(jq -c '[.lines, .listed, .invalid]' "$WORK/checked")" = '[5,2,1]' ] ||
+[ $? = 3 ] && [ "$(jq -c '[.lines, .listed, .invalid]' "$WORK/checked")" = '[6,3,1]' ] ||
     fail "check: $(cat "$WORK/checked")"
 [ "$(jq -r '.lists[0].freshness' "$WORK/checked")" = fresh ] || fail "not fresh: $(cat "$WORK/checked")"
 

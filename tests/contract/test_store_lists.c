@@ -189,6 +189,69 @@ static void ten_thousand_entries_are_one_package(void **state)
     node_fini(&t);
 }
 
+/* ---- many subjects in one call ---- */
+
+enum { MANY = 600 }; /* more than one read */
+
+struct met_listing {
+    size_t place;
+    uint64_t number;
+};
+struct met_listings {
+    struct met_listing at[8];
+    size_t n;
+    size_t most; /* then it ends the call */
+};
+
+static bool on_met(void *ctx, size_t place, const struct store_listing *l)
+{
+    struct met_listings *m = ctx;
+    assert_true(m->n < ARRAY_LEN(m->at));
+    m->at[m->n++] = (struct met_listing){place, l->number};
+    return m->n < m->most;
+}
+
+static void listings_of_many_subjects_come_in_their_places(void **state)
+{
+    struct node t;
+    struct lists_view view;
+    struct subject_key keys[MANY];
+    char codes[MANY][24];
+    static const size_t places[] = {0, 0, 255, 256, MANY - 1};
+    struct decision listed[ARRAY_LEN(places)];
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(codes[i], sizeof codes[i], "9134000%011zu", i);
+        subject_key_org(&keys[i], SUBJECT_USCC, slice_str(codes[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        listed[i] =
+            (struct decision){.subject = codes[places[i]], .from = 20260301};
+    }
+    struct published p = decide(&t, listed, ARRAY_LEN(listed));
+    lists_view_take(t.store, &view);
+    const struct listing_query q = {.view = &view, .today = TODAY};
+    struct met_listings m = {.most = MANY};
+    assert_ok(store_listings_of(t.store, &q, keys, MANY, on_met, &m));
+    assert_int_equal(m.n, ARRAY_LEN(places));
+    for (size_t i = 0; i < m.n; i++) {
+        assert_int_equal(m.at[i].place, places[i]);
+        assert_int_equal(m.at[i].number, p.first + 1 + i);
+    }
+    m = (struct met_listings){.most = 3}; /* at the end of the first read */
+    assert_ok(store_listings_of(t.store, &q, keys, MANY, on_met, &m));
+    assert_int_equal(m.n, 3);
+    m = (struct met_listings){.most = 1}; /* within a subject */
+    assert_ok(store_listings_of(t.store, &q, keys, MANY, on_met, &m));
+    assert_int_equal(m.n, 1);
+    m = (struct met_listings){.most = MANY};
+    assert_ok(store_listings_of(t.store, &q, keys, 0, on_met, &m));
+    assert_int_equal(m.n, 0);
+    lists_view_fini(&view);
+    node_fini(&t);
+}
+
 /* ---- corrections, removals, dates ---- */
 
 static void a_removal_ends_what_it_names(void **state)
@@ -864,6 +927,7 @@ int main(void)
         cmocka_unit_test(what_would_not_count_is_not_published),
         cmocka_unit_test(a_node_without_deciders_publishes_nothing),
         cmocka_unit_test(ten_thousand_entries_are_one_package),
+        cmocka_unit_test(listings_of_many_subjects_come_in_their_places),
         cmocka_unit_test(a_removal_ends_what_it_names),
         cmocka_unit_test(the_newest_correction_counts),
         cmocka_unit_test(days_are_counted_to_the_last),
