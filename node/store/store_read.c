@@ -84,6 +84,9 @@ enum err read_failed(struct store *s, enum err err, const struct errmsg *why)
     if (err == ERR_CORRUPT || err == ERR_IO) {
         complain(s, err, why);
     }
+    if (err == ERR_UNAVAILABLE && s->writer_runs) {
+        writer_server_away(s, why->text);
+    }
     return err;
 }
 

@@ -82,6 +82,14 @@ static void set_unwritable(struct store *s, enum err err, const char *why)
     }
 }
 
+void writer_server_away(struct store *s, const char *why)
+{
+    set_unwritable(s, ERR_NO_SPACE, why);
+    (void)pthread_mutex_lock(&s->queue.lock);
+    (void)pthread_cond_broadcast(&s->queue.wake); /* it tries every second */
+    (void)pthread_mutex_unlock(&s->queue.lock);
+}
+
 static void set_writable(struct store *s)
 {
     if (atomic_load(&s->unwritable) != ERR_OK) {
@@ -336,9 +344,6 @@ static enum err run_group(struct store *s, struct item *items)
     if (err != ERR_OK) {
         fail_all(items, err, why.text);
         (void)read_failed(s, err, &why);
-        if (err == ERR_UNAVAILABLE) { /* a server that is away */
-            set_unwritable(s, err, why.text);
-        }
     }
     count_clients(s, items, begun_ns);
     enum err first = items->err;
@@ -544,11 +549,12 @@ enum err writer_start(struct store *s, struct errmsg *why)
     (void)pthread_condattr_destroy(&attr);
     q->last = &q->first;
     q->closing = false;
+    s->writer_runs = true;
     int rc = pthread_create(&s->writer, NULL, writer_main, s);
     if (rc != 0) {
+        s->writer_runs = false;
         return err_set(why, ERR_IO, "store: thread: %s", strerror(rc));
     }
-    s->writer_runs = true;
     return ERR_OK;
 }
 
@@ -569,6 +575,7 @@ void writer_stop(struct store *s)
     }
     writer_close(s);
     (void)pthread_join(s->writer, NULL);
+    s->writer_runs = false;
     (void)pthread_cond_destroy(&q->wake);
     (void)pthread_cond_destroy(&q->job);
     (void)pthread_mutex_destroy(&q->lock);

@@ -44,7 +44,8 @@ for ((i = 1; i <= TIMES; i++)); do
     server_kill
     # Children wait 30 s where their parent could not write.
     within "$PATIENCE" "the county says that its database is away" \
-        says "$COUNTY" 'STORE-FULL.*MariaDB|store is away' "$from"
+        says "$COUNTY" 'STORE-FULL.*MariaDB' "$from"
+    check "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true
     before=$(batches)
     within "$PATIENCE" "the village enters on" more_than "$before"
     server_start
