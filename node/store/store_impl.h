@@ -393,8 +393,8 @@ MUST_USE enum err writer_start(struct store *s, struct errmsg *why);
 void writer_close(struct store *s);
 /* The same, and joins. */
 void writer_stop(struct store *s);
-/* A read met a server that cannot be reached: nothing is taken until it is back.
- * Any thread. */
+/* A read met a server that cannot be reached: nothing is taken until it is
+ * back. Any thread. */
 void writer_server_away(struct store *s, const char *why);
 /* An item of copies of `drafts`, not judged yet. */
 struct item *item_submission(const struct slice *drafts, size_t n);
