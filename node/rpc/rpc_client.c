@@ -245,7 +245,7 @@ static void unary_done(void *ctx)
     grpc_slice flat = rpc_bytes_flatten(u->reply);
     u->done(u->ctx, err, text,
             err == ERR_OK ? rpc_slice_view(&flat) : slice_of(NULL, 0));
-    grpc_slice_unref(flat);
+    rpc_slice_done(flat);
     rpc_owner_leave(owner, &u->member);
     unary_free(u);
     rpc_owner_done(owner);

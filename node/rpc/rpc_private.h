@@ -49,6 +49,9 @@ struct rpc {
 #include <sanitizer/tsan_interface.h>
 #define RPC_PUBLISH(object) __tsan_release(object)
 #define RPC_CONSUME(object) __tsan_acquire(object)
+/* Of its runtime, declared in no header of it. */
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
 #else
 #define RPC_PUBLISH(object) ((void)(object))
 #define RPC_CONSUME(object) ((void)(object))
@@ -80,6 +83,10 @@ static inline bool rpc_bytes_compressed(const grpc_byte_buffer *bytes)
 {
     return bytes->data.raw.compression != GRPC_COMPRESS_NONE;
 }
+/* Gives up what came in. Messages of several streams share what gRPC read at
+ * once, and the last to go frees it. */
+void rpc_slice_done(grpc_slice slice);
+void rpc_bytes_done(grpc_byte_buffer *bytes); /* which may be NULL */
 /* Borrowed view; `s` must stay where it is (short slices hold their bytes). */
 struct slice rpc_slice_view(const grpc_slice *s);
 extern const char rpc_compressed_text[];

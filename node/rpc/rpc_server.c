@@ -67,8 +67,8 @@ static void on_answered(struct rpc_tag *tag, bool ok)
     struct rpc_call *c = CONTAINER_OF(tag, struct rpc_call, tag);
     struct rpc_owner *owner = &c->server->owner;
     grpc_byte_buffer_destroy(c->reply);
-    grpc_byte_buffer_destroy(c->payload);
-    grpc_slice_unref(c->request);
+    rpc_bytes_done(c->payload);
+    rpc_slice_done(c->request);
     rpc_status_out_fini(&c->status);
     rpc_owner_leave(owner, &c->member);
     mem_free(c);
@@ -424,7 +424,7 @@ static void server_free(struct rpc_server *s)
     for (size_t i = 0; i < s->request_count; i++) {
         grpc_metadata_array_destroy(&s->requests[i].metadata);
         grpc_call_details_destroy(&s->requests[i].details);
-        grpc_byte_buffer_destroy(s->requests[i].payload);
+        rpc_bytes_done(s->requests[i].payload);
     }
     rpc_owner_fini(&s->owner);
     mem_free(s->requests);

@@ -255,7 +255,7 @@ static void fire_message(struct rpc_stream *s, void *user,
 {
     grpc_slice flat = rpc_bytes_flatten(bytes);
     s->ops->message(s, user, rpc_slice_view(&flat));
-    grpc_slice_unref(flat);
+    rpc_slice_done(flat);
     (void)pthread_mutex_lock(&s->lock);
     s->handling = false;
     post_recv(s);
@@ -479,7 +479,7 @@ static void take_received(struct rpc_stream *s, bool ok)
         return;
     }
     if (rpc_bytes_compressed(bytes)) {
-        grpc_byte_buffer_destroy(bytes);
+        rpc_bytes_done(bytes);
         s->recv_ended = true;
         finish(s, ERR_INVALID, rpc_compressed_text);
         return;
@@ -525,7 +525,7 @@ static void deliver_at_once(struct rpc_stream *s)
         put_back(s, flat);
     }
     post_recv(s);
-    grpc_slice_unref(flat);
+    rpc_slice_done(flat);
 }
 
 static void on_recv(struct rpc_tag *tag, bool ok)
