@@ -111,6 +111,7 @@ int cmd_verify(int argc, char **argv);
 int cmd_reindex(int argc, char **argv);
 int cmd_scrub(int argc, char **argv);
 int cmd_root(int argc, char **argv);
+int cmd_catalogue(int argc, char **argv);
 int cmd_directive(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);

@@ -29,6 +29,13 @@ const struct cli_command cli_commands[] = {
      "      --quiet          only the sums\n\n"
      "Exit status 0: every row is in; 3: some rows were refused.\n",
      cmd_import},
+    {"catalogue", "kinds of records, their fields, and measures in force",
+     "usage: creditnode catalogue [show] [KIND]\n\n"
+     "What is built in and what the authorities above published: fields, who\n"
+     "may see them, how long records are kept; the versions and who decided\n"
+     "them, also those without effect; the measures that listings may name.\n"
+     "With the name or number of a kind: its fields.\n",
+     cmd_catalogue},
     {"query", "what the node knows about a subject, or one record",
      "usage: creditnode query CODE\n"
      "       creditnode query CODE RECORD-KEY\n"
@@ -129,7 +136,9 @@ const struct cli_command cli_commands[] = {
      "       creditnode directive effects [LISTING | --last N] [--log LOG]\n"
      "       creditnode directive node-revoke|node-restore CODE --reason TEXT\n"
      "       creditnode directive node-move CODE --to PARENT --reason TEXT\n"
-     "       creditnode directive nodes\n\n"
+     "       creditnode directive nodes\n"
+     "       creditnode directive catalogue|measure FILE.json\n"
+     "                  (-o FILE | --dry-run)\n\n"
      "At a node that the root document names as an issuer. Decisions become a\n"
      "package (1 to 10,000), which takes effect as a whole when enough "
      "deciders\n"
@@ -163,6 +172,9 @@ const struct cli_command cli_commands[] = {
      "number in\n"
      "             this node's own log) and did about it; without one: the\n"
      "             last 20 listings\n"
+     "  catalogue  kinds of records and fields to add, disclosure to change,\n"
+     "             by the highest authority; docs/catalogue.md has the file\n"
+     "  measure    measures that listings name, for this node's area\n"
      "  status     how many of the nodes below hold a directive durably, "
      "which\n"
      "             do not, and when they were last heard of; without a "

@@ -1,6 +1,6 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
- * lists, status, effects, export, node-revoke, node-restore, node-move, nodes
- */
+ * lists, status, effects, export, node-revoke, node-restore, node-move, nodes,
+ * catalogue, measure */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -444,6 +444,35 @@ static int publish(struct directive *d)
     return rc;
 }
 
+/* ---- catalogue and measures ---- */
+
+static int rules_from(struct directive *d, const char *cmd)
+{
+    enum { RULES_FILE_MAX = 1 << 20 };
+    struct buf text = BUF_INIT;
+    struct errmsg why;
+    if (d->args_n != 1) {
+        return cli_usage("directive", "name one JSON file, see "
+                                      "docs/catalogue.md");
+    }
+    if (file_read(d->args[0], RULES_FILE_MAX, &text, &why) != ERR_OK) {
+        return cli_fail("%s", why.text);
+    }
+    int rc = prepare_from(d, json_pack("{s:s}", "cmd", cmd), buf_slice(&text));
+    buf_fini(&text);
+    return rc;
+}
+
+static int catalogue(struct directive *d)
+{
+    return rules_from(d, "directive-catalogue");
+}
+
+static int measure(struct directive *d)
+{
+    return rules_from(d, "directive-measure");
+}
+
 /* ---- about nodes ---- */
 
 static int node_decision(struct directive *d, const char *what)
@@ -578,7 +607,9 @@ int cmd_directive(int argc, char **argv)
                    {"node-revoke", node_revoke},
                    {"node-restore", node_restore},
                    {"node-move", node_move},
-                   {"nodes", nodes}};
+                   {"nodes", nodes},
+                   {"catalogue", catalogue},
+                   {"measure", measure}};
     struct directive d = {.o = {.english = cli_english()}};
     int opt;
     while ((opt = getopt_long(argc, argv, CLI_SHORT "o:", longs, NULL)) != -1) {
@@ -596,6 +627,7 @@ int cmd_directive(int argc, char **argv)
     }
     return cli_usage("directive", "say what: list-add, list-correct, "
                                   "list-remove, import, export, node-revoke, "
-                                  "node-restore, node-move, show, sign, "
+                                  "node-restore, node-move, catalogue, "
+                                  "measure, show, sign, "
                                   "publish, lists, nodes, effects or status");
 }

@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "credit/catalogue_change.h"
 #include "credit/date.h"
 #include "credit/listing.h"
+#include "credit/measure.h"
 #include "credit/registry.h"
 #include "ident/ident.h"
 
@@ -78,6 +80,69 @@ static void add_node_entry(struct cli_table *t, const struct entry *e,
     cli_table_row(t, cells);
 }
 
+/* "kind 1024 qualification +7 fields; …" */
+static void describe_change(const struct catalogue_change *c, struct buf *out)
+{
+    for (size_t i = 0; i < c->kinds_n; i++) {
+        const struct change_kind *k = &c->kinds[i];
+        buf_putf(out, "%s%u %s", i > 0 ? "; " : "", (unsigned)k->id, k->name);
+        for (size_t f = 0; f < k->fields_n; f++) {
+            buf_putf(out, "%s%u %s", f > 0 ? ", " : ": ",
+                     (unsigned)k->fields[f].id, k->fields[f].code);
+        }
+    }
+}
+
+/* A catalogue version or measure as what, id, basis. */
+static bool rule_cells(const struct entry *e, bool english, struct buf *name,
+                       struct buf *what, struct buf *basis)
+{
+    struct catalogue_change change;
+    struct measure m;
+    if (measure_take(e, 0, &m) == ERR_OK) {
+        buf_putf(name,
+                 english ? "measure %s, revision %u" : "措施 %s，第 %u 版",
+                 m.id, (unsigned)m.revision);
+        buf_put_str(what, english && m.name_en[0] != 0 ? m.name_en : m.name_zh);
+        buf_put_str(basis, m.basis);
+        return true;
+    }
+    if (catalogue_change_take(e, &change) != ERR_OK) {
+        return false;
+    }
+    buf_putf(name, english ? "catalogue version %u" : "目录第 %u 版",
+             (unsigned)change.version);
+    describe_change(&change, what);
+    buf_put_str(basis, change.basis);
+    catalogue_change_fini(&change);
+    return true;
+}
+
+static void print_rules(const struct package *p, size_t from, size_t to,
+                        bool english)
+{
+    static const char *const en[] = {"", "what", "basis"};
+    static const char *const zh[] = {"", "内容", "依据"};
+    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
+    for (size_t i = from; i < to; i++) {
+        struct buf name = BUF_INIT;
+        struct buf what = BUF_INIT;
+        struct buf basis = BUF_INIT;
+        struct entry e;
+        if (entry_decode(p->entries[i], &e) == ERR_OK &&
+            rule_cells(&e, english, &name, &what, &basis)) {
+            const char *cells[] = {buf_cstr(&name), buf_cstr(&what),
+                                   buf_cstr(&basis)};
+            cli_table_row(t, cells);
+        }
+        buf_fini(&name);
+        buf_fini(&what);
+        buf_fini(&basis);
+    }
+    cli_table_print(t);
+    cli_table_free(&t);
+}
+
 static void add_entry(struct cli_table *t, struct slice bytes, bool english)
 {
     struct entry e;
@@ -141,23 +206,30 @@ static void print_nodes(const struct package *p, size_t from, size_t to,
     cli_table_free(&t);
 }
 
-static bool is_about_node(struct slice bytes)
+typedef void print_fn(const struct package *p, size_t from, size_t to,
+                      bool english);
+
+static print_fn *printer_of(struct slice bytes)
 {
     struct entry e;
     struct registry_decision d;
-    return entry_decode(bytes, &e) == ERR_OK &&
-           registry_take(&e, 0, &d) == ERR_OK;
+    bool decoded = entry_decode(bytes, &e) == ERR_OK;
+    if (decoded && (e.type == ENTRY_CATALOGUE || e.type == ENTRY_MEASURE)) {
+        return print_rules;
+    }
+    return decoded && registry_take(&e, 0, &d) == ERR_OK ? print_nodes
+                                                         : print_lists;
 }
 
-/* In order; what is about nodes has columns of its own. */
+/* In order; each sort has columns of its own. */
 static void print_entries(const struct package *p, size_t n, bool english)
 {
     for (size_t i = 0, end; i < n; i = end) {
-        bool nodes = is_about_node(p->entries[i]);
-        for (end = i + 1; end < n && is_about_node(p->entries[end]) == nodes;) {
+        print_fn *print = printer_of(p->entries[i]);
+        for (end = i + 1; end < n && printer_of(p->entries[end]) == print;) {
             end++;
         }
-        (nodes ? print_nodes : print_lists)(p, i, end, english);
+        print(p, i, end, english);
     }
 }
 
@@ -200,6 +272,26 @@ static json_t *node_entry_json(const struct entry *e)
     return row;
 }
 
+/* NULL: it is neither a catalogue version nor a measure. */
+static json_t *rule_entry_json(const struct entry *e)
+{
+    struct buf name = BUF_INIT;
+    struct buf what = BUF_INIT;
+    struct buf basis = BUF_INIT;
+    json_t *row = NULL;
+    if (rule_cells(e, true, &name, &what, &basis)) {
+        row = json_pack("{s:s, s:s, s:s, s:s, s:I}", "what",
+                        e->type == ENTRY_CATALOGUE ? "catalogue" : "measure",
+                        "name", buf_cstr(&name), "content", buf_cstr(&what),
+                        "basis", buf_cstr(&basis), "version",
+                        (json_int_t)e->version);
+    }
+    buf_fini(&name);
+    buf_fini(&what);
+    buf_fini(&basis);
+    return row;
+}
+
 static json_t *entry_json(struct slice bytes)
 {
     struct entry e;
@@ -207,6 +299,9 @@ static json_t *entry_json(struct slice bytes)
     struct listing_facts f;
     bool decoded = entry_decode(bytes, &e) == ERR_OK;
     json_t *node = decoded ? node_entry_json(&e) : NULL;
+    if (node == NULL && decoded) {
+        node = rule_entry_json(&e);
+    }
     if (node != NULL) {
         return node;
     }

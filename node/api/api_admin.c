@@ -391,7 +391,7 @@ static json_t *fields_json(const struct api_env *env, const struct found *f)
     for (size_t i = 0; i < f->record.item->count; i++) {
         const struct catalogue_field *field = &f->record.item->fields[i];
         buf_clear(&value);
-        if (f->record.values[i].len == 0 ||
+        if (!found_shows(f, i) ||
             record_show(&f->record, i, f->row.log.origin, RECORD_MASKED,
                         &unsealer, &value) != ERR_OK) {
             continue;
@@ -418,10 +418,11 @@ static bool add_found(void *ctx, const struct found *f)
         "item", item != NULL ? item->name : "unknown", "item_zh",
         item != NULL ? item->label_zh : "", "version",
         (json_int_t)f->row.version, "status", status_name(f->row.status),
-        "disclosure", disclosure_name(f->row.disclosure), "decided",
-        (json_int_t)f->row.decided, "until", (json_int_t)f->row.until,
-        "publish_until", (json_int_t)f->row.publish_until, "number",
-        (json_int_t)f->row.number);
+        "disclosure",
+        disclosure_name(catalogue_disclosure(f->row.item, f->row.disclosure)),
+        "decided", (json_int_t)f->row.decided, "until",
+        (json_int_t)f->row.until, "publish_until",
+        (json_int_t)f->row.publish_until, "number", (json_int_t)f->row.number);
     set_log(object, &f->row.log);
     if (f->decoded) {
         (void)json_object_set_new(object, "fields", fields_json(out->env, f));
@@ -856,6 +857,9 @@ const struct admin_command api_commands[] = {
     {"directive-status", directive_status},
     {"directive-node", directive_node},
     {"directive-nodes", directive_nodes},
+    {"directive-catalogue", directive_catalogue},
+    {"directive-measure", directive_measure},
+    {"catalogue", catalogue_show},
     {"directive-export", directive_export},
     {"directive-take", directive_take},
     {"directive-effects", effects_cmd_list},

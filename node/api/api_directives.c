@@ -6,6 +6,7 @@
 
 #include "api/directives.h"
 #include "base/mem.h"
+#include "credit/catalogue_change.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 
@@ -28,8 +29,8 @@ static bool keep_open(struct admin_call *call, struct buf *file,
     return more;
 }
 
-static enum err read_file(struct admin_call *call, size_t max_bytes,
-                          struct buf *file, struct errmsg *why)
+enum err directive_read_file(struct admin_call *call, size_t max_bytes,
+                             struct buf *file, struct errmsg *why)
 {
     enum err err;
     while (keep_open(call, file, max_bytes, &err, why)) {
@@ -84,7 +85,7 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
     uint64_t rows = 0;
     uint64_t refused = 0;
     prepare_begin(&p, env, correct, &sink);
-    enum err err = read_file(call, PACKAGE_FILE_MAX, &csv, why);
+    enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &csv, why);
     if (err == ERR_OK) {
         err = prepare_feed(p, buf_slice(&csv), why);
     }
@@ -209,6 +210,25 @@ static json_t *voids_json(const struct api_env *env,
     return v.rows;
 }
 
+/* What has no effect would stand in the log for ever. Whoever publishes at the
+ * same moment is judged by the holders. */
+static enum err check_rules(const struct api_env *env,
+                            const struct package *package, struct errmsg *why)
+{
+    for (size_t i = 0; i < package->head.entries; i++) {
+        struct entry e;
+        if (entry_decode(package->entries[i], &e) != ERR_OK) {
+            continue;
+        }
+        const char *fault = directive_rule_fault(env, &e);
+        if (fault != NULL) {
+            return err_set(why, ERR_DENIED, "entry %zu of the package: %s [%s]",
+                           i + 1, catalogue_change_text(fault), fault);
+        }
+    }
+    return ERR_OK;
+}
+
 enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -217,9 +237,12 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
     struct package *package = NULL;
     struct publishing p = {.done = false};
     (void)args;
-    enum err err = read_file(call, PACKAGE_FILE_MAX, &file, why);
+    enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &file, why);
     if (err == ERR_OK) {
         err = package_parse(&package, buf_slice(&file), "the package", why);
+    }
+    if (err == ERR_OK) {
+        err = check_rules(env, package, why);
     }
     if (err == ERR_OK) {
         err = publish(env, package, &p, why);
@@ -353,7 +376,7 @@ enum err directive_check(void *ctx, struct admin_call *call, json_t *args,
     struct checking c = {.env = ctx, .call = call};
     struct buf file = BUF_INIT;
     (void)args;
-    enum err err = read_file(call, SUBJECTS_BYTES_MAX, &file, why);
+    enum err err = directive_read_file(call, SUBJECTS_BYTES_MAX, &file, why);
     if (err == ERR_OK) {
         lists_view_take(c.env->store, &c.view);
         err = check_lines(&c, buf_slice(&file), why);

@@ -52,7 +52,7 @@ static void put_fields(struct answer *a, const struct found *f)
     struct buf value = BUF_INIT;
     for (size_t i = 0; i < f->record.item->count; i++) {
         const struct catalogue_field *field = &f->record.item->fields[i];
-        if (f->record.values[i].len == 0) {
+        if (!found_shows(f, i)) {
             continue;
         }
         buf_clear(&value);
@@ -82,7 +82,9 @@ static void put_record(struct answer *a, const struct found *f)
     pb_put_str(out, 2, item != NULL ? item->name : "");
     pb_put_u64(out, 3, row->version);
     pb_put_str(out, 4, status_name(row->status));
-    pb_put_str(out, 5, disclosure_name(row->disclosure));
+    pb_put_str(
+        out, 5,
+        disclosure_name(catalogue_disclosure(row->item, row->disclosure)));
     pb_put_u64(out, 6, row->decided);
     pb_put_u64(out, 7, row->until);
     pb_put_u64(out, 8, row->publish_until);

@@ -66,6 +66,9 @@ admin_fn directive_check;
 admin_fn directive_status; /* api_receipts.c */
 admin_fn directive_node;   /* api_nodes.c */
 admin_fn directive_nodes;
+admin_fn directive_catalogue; /* api_catalogue.c */
+admin_fn directive_measure;
+admin_fn catalogue_show;
 admin_fn directive_export; /* api_listfile.c */
 admin_fn directive_take;
 /* ERR_DENIED: a revocation that has no effect, as an authority above this node
@@ -77,6 +80,12 @@ MUST_USE enum err directive_check_above(const struct api_env *env,
 /* The log that "log" names, else this node's own, else the only one. */
 MUST_USE enum err directive_log(struct store *store, json_t *args,
                                 struct log_id *out, struct errmsg *why);
+/* What the client sends behind its request. ERR_TOO_LARGE: over `max_bytes`. */
+MUST_USE enum err directive_read_file(struct admin_call *call, size_t max_bytes,
+                                      struct buf *file, struct errmsg *why);
+/* NULL, or the rule that a catalogue version or measure breaks here and now. */
+const char *directive_rule_fault(const struct api_env *env,
+                                 const struct entry *e);
 /* A package's file, in pieces. */
 void directive_send_file(struct admin_call *call, struct slice file);
 

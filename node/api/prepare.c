@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "credit/date.h"
 #include "credit/division.h"
+#include "credit/measure.h"
 #include "credit/package.h"
 #include "credit/rules.h"
 #include "ident/ident.h"
@@ -88,6 +89,13 @@ static bool in_area(const struct prepare *p, const struct record *r)
            (code == self || division_is_below(code, self));
 }
 
+/* Only what the law's list of measures has may follow from a listing. */
+static const char *judge_measures(const struct record *r, uint16_t *field)
+{
+    *field = FIELD_MEASURES;
+    return measures_judge(record_get(r, FIELD_MEASURES), r->decided);
+}
+
 /* NULL, or the rule that is broken; `field` is where. */
 static const char *judge(const struct prepare *p, const struct record *r,
                          uint8_t *type, struct listing_place *target,
@@ -104,10 +112,13 @@ static const char *judge(const struct prepare *p, const struct record *r,
             return "listed-already";
         }
         *field = FIELD_DIVISION;
-        return in_area(p, r) ? NULL : "authority-area";
+        return in_area(p, r) ? judge_measures(r, field) : "authority-area";
     }
     bool own = found && target->log.origin == p->env->self.code;
-    return found && (own || removal) ? NULL : "not-listed";
+    if (!found || !(own || removal)) {
+        return "not-listed";
+    }
+    return removal ? NULL : judge_measures(r, field);
 }
 
 static enum err refuse(struct prepare *p, uint64_t line, const struct record *r,

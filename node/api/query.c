@@ -88,6 +88,12 @@ static enum err unseal(void *ctx, struct slice aad, struct slice sealed,
                           out);
 }
 
+bool found_shows(const struct found *f, size_t place)
+{
+    return f->record.values[place].len > 0 &&
+           f->record.item->fields[place].disclosure <= f->widest;
+}
+
 struct unsealer query_unsealer(const struct api_env *env)
 {
     return (struct unsealer){.fn = unseal, .ctx = env->keyring};
@@ -213,12 +219,17 @@ static void place_of(const struct store_row *row, uint8_t out[QUERY_PLACE_LEN])
     be_put64(out + RECORD_KEY_LEN, row->log.origin);
 }
 
+static bool row_is_for(const struct store_row *row, const struct access *access)
+{
+    return catalogue_disclosure(row->item, row->disclosure) <= access->widest;
+}
+
 static bool collect(void *ctx, const struct store_row *row)
 {
     struct scan *s = ctx;
     uint8_t place[QUERY_PLACE_LEN];
     place_of(row, place);
-    if (row->disclosure > s->access->widest ||
+    if (!row_is_for(row, s->access) ||
         (s->q->after != NULL &&
          memcmp(place, s->q->after, sizeof place) <= 0)) {
         return true;
@@ -246,7 +257,7 @@ static enum err load_for(const struct api_env *env,
 static enum err give_rows(const struct api_env *env, const struct scan *s,
                           found_fn *fn, void *ctx, struct query_next *next)
 {
-    struct found f = {.bytes = BUF_INIT};
+    struct found f = {.bytes = BUF_INIT, .widest = s->q->access.widest};
     enum err err = ERR_OK;
     next->more = s->more;
     for (size_t i = 0; err == ERR_OK && i < s->count; i++) {
@@ -465,7 +476,7 @@ static enum err give_versions(const struct api_env *env,
                               found_fn *fn, void *ctx, bool *more)
 {
     for (int i = 0; i < HISTORY_MAX; i++) {
-        if (f->row.disclosure <= q->access.widest && !fn(ctx, f)) {
+        if (row_is_for(&f->row, &q->access) && !fn(ctx, f)) {
             *more = true;
             return ERR_OK;
         }
@@ -485,11 +496,11 @@ static enum err give_versions(const struct api_env *env,
 enum err query_record(const struct api_env *env, const struct record_query *q,
                       found_fn *fn, void *ctx, bool *more, struct errmsg *why)
 {
-    struct found f = {.bytes = BUF_INIT};
+    struct found f = {.bytes = BUF_INIT, .widest = q->access.widest};
     *more = false;
     enum err err = q->record_key != NULL ? start_at_key(env, q, &f, why)
                                          : start_at_place(env, q, &f, why);
-    if (err == ERR_OK && f.row.disclosure > q->access.widest) {
+    if (err == ERR_OK && !row_is_for(&f.row, &q->access)) {
         err = err_set(why, ERR_DENIED, "your scopes do not reach this record");
     }
     if (err == ERR_OK) {

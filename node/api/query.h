@@ -25,9 +25,12 @@ struct found {
     struct buf bytes;   /* of the entry */
     struct entry entry; /* borrows bytes */
     struct record record;
-    bool decoded; /* record is set; else brief, erased or not of our
-                     catalogue */
+    bool decoded;           /* record is set; else brief, erased or not of our
+                               catalogue */
+    enum disclosure widest; /* that the asker may see of its fields */
 };
+/* Has the record, decoded, a value there that the asker may see? */
+bool found_shows(const struct found *f, size_t place);
 void found_fini(struct found *f);
 
 /* False: not taken, the answer is full. */

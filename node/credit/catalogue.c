@@ -1,5 +1,6 @@
 #include "credit/catalogue.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -446,7 +447,11 @@ static const struct catalogue_item licence = {ITEM_LICENCE,
                                               FAMILY_RECORDS,
                                               licence_fields,
                                               ARRAY_LEN(licence_fields),
-                                              licence_places};
+                                              licence_places,
+                                              FIELD_ID_END,
+                                              DISCLOSURE_PUBLIC,
+                                              0,
+                                              0};
 static const struct catalogue_item penalty = {ITEM_PENALTY,
                                               "penalty",
                                               "行政处罚",
@@ -454,31 +459,68 @@ static const struct catalogue_item penalty = {ITEM_PENALTY,
                                               FAMILY_RECORDS,
                                               penalty_fields,
                                               ARRAY_LEN(penalty_fields),
-                                              penalty_places};
+                                              penalty_places,
+                                              FIELD_ID_END,
+                                              DISCLOSURE_PUBLIC,
+                                              0,
+                                              0};
 
 static const struct catalogue_item *const items[] = {
     &licence, &penalty, &catalogue_listing, &catalogue_removal,
     &catalogue_execution};
 
-const struct catalogue_item *catalogue_item(uint16_t id)
+static const struct catalogue builtin = {
+    .items = items, .items_n = ARRAY_LEN(items), .version = 0};
+static _Atomic(const struct catalogue *) now = &builtin;
+
+const struct catalogue *catalogue_builtin(void)
 {
-    for (size_t i = 0; i < ARRAY_LEN(items); i++) {
-        if (items[i]->id == id) {
-            return items[i];
+    return &builtin;
+}
+
+const struct catalogue *catalogue_now(void)
+{
+    return atomic_load(&now);
+}
+
+void catalogue_use(const struct catalogue *catalogue)
+{
+    atomic_store(&now, catalogue);
+}
+
+const struct catalogue_item *
+catalogue_item_of(const struct catalogue *catalogue, uint16_t id)
+{
+    for (size_t i = 0; i < catalogue->items_n; i++) {
+        if (catalogue->items[i]->id == id) {
+            return catalogue->items[i];
         }
     }
     return NULL;
 }
 
+const struct catalogue_item *catalogue_item(uint16_t id)
+{
+    return catalogue_item_of(catalogue_now(), id);
+}
+
 const struct catalogue_item *const *catalogue_items(size_t *count)
 {
-    *count = ARRAY_LEN(items);
-    return items;
+    const struct catalogue *catalogue = catalogue_now();
+    *count = catalogue->items_n;
+    return catalogue->items;
+}
+
+enum disclosure catalogue_disclosure(uint16_t item, uint8_t said)
+{
+    const struct catalogue_item *i = catalogue_item(item);
+    return i != NULL && i->disclosure > said ? i->disclosure
+                                             : (enum disclosure)said;
 }
 
 size_t catalogue_place(const struct catalogue_item *item, uint16_t field_id)
 {
-    if (field_id >= FIELD_ID_END) {
+    if (field_id >= item->places_n) {
         return PLACE_NONE;
     }
     return item->places[field_id] > 0 ? item->places[field_id] - 1U

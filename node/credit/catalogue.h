@@ -1,17 +1,29 @@
 /* catalogue.h - which items the node takes and what fields they have.
  *
- * The table is built in and versioned: nothing outside it may enter a credit
- * record. Ids of items and fields are stored for ever and never reused; a
+ * Nothing outside the catalogue may enter a credit record. One is built in;
+ * versions that the highest authority publishes (catalogue_change.h) add to it.
+ * Each state is an immutable snapshot that lives as long as the process, so
+ * items and fields are borrowed for ever; catalogue_now() is the one in force.
+ * Ids of items and fields are stored for ever and never reused; a
  * field that means the same has the same id in every item. Two column sets
  * name the fields in files: that of 2018 (the codes) and that of 2016 (the
- * aliases). Immutable; any thread. The table for people: docs/catalogue.md. */
+ * aliases). Any thread. The table for people:
+ * docs/catalogue.md. */
 #ifndef CREDIT_CATALOGUE_H
 #define CREDIT_CATALOGUE_H
 
 #include "base/buf.h"
 #include "mlog/entry.h"
 
-enum { CATALOGUE_VERSION = 3, CATALOGUE_FIELDS_MAX = 40 };
+enum {
+    CATALOGUE_VERSION = 3, /* of what is built in */
+    CATALOGUE_ITEMS_MAX = 64,
+    CATALOGUE_FIELDS_MAX = 64, /* of an item */
+    /* Below are the built-in ones, of this and later builds. */
+    CATALOGUE_ITEM_PUBLISHED = 1024,
+    CATALOGUE_FIELD_PUBLISHED = 256,
+    CATALOGUE_FIELD_END = 1024,
+};
 
 enum item_id {
     ITEM_LICENCE = 1,
@@ -155,6 +167,16 @@ struct catalogue_item {
     const struct catalogue_field *fields; /* in order of id */
     size_t count;
     const uint8_t *places; /* by field id: place + 1, 0: none */
+    size_t places_n;
+    enum disclosure disclosure; /* the widest a record of it may have */
+    uint16_t retention_months;  /* 0: not said */
+    uint32_t since; /* published version that last changed it; 0: none */
+};
+
+struct catalogue {
+    const struct catalogue_item *const *items; /* in order of id */
+    size_t items_n;
+    uint32_t version; /* published; 0: only what is built in */
 };
 
 /* FIELD_CATEGORY */
@@ -188,10 +210,20 @@ struct catalogue_list {
 /* FIELD_REP_ID_TYPE, FIELD_PERSON_ID_TYPE: codes of GA/T 517 */
 enum { ID_TYPE_CITIZEN = 111, ID_TYPE_OTHER = 990 };
 
+const struct catalogue *catalogue_builtin(void);
+const struct catalogue *catalogue_now(void);
+/* From now on it is in force; `catalogue` stays for ever. */
+void catalogue_use(const struct catalogue *catalogue);
 /* NULL: not in this catalogue. */
+const struct catalogue_item *
+catalogue_item_of(const struct catalogue *catalogue, uint16_t id);
+/* Of the one in force. */
 const struct catalogue_item *catalogue_item(uint16_t id);
 /* All items, in order of id. */
 const struct catalogue_item *const *catalogue_items(size_t *count);
+/* How far a record may be seen that says `said` itself: never wider than its
+ * item in force. */
+enum disclosure catalogue_disclosure(uint16_t item, uint8_t said);
 /* NULL: no list of this catalogue. */
 const struct catalogue_list *catalogue_list(uint16_t id);
 const char *colour_name(unsigned colour);

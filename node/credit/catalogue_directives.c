@@ -206,7 +206,11 @@ const struct catalogue_item catalogue_listing = {ITEM_LISTING,
                                                  FAMILY_DIRECTIVES,
                                                  listing_fields,
                                                  ARRAY_LEN(listing_fields),
-                                                 listing_places};
+                                                 listing_places,
+                                                 FIELD_ID_END,
+                                                 DISCLOSURE_PUBLIC,
+                                                 0,
+                                                 0};
 const struct catalogue_item catalogue_removal = {ITEM_REMOVAL,
                                                  "removal",
                                                  "名单移出",
@@ -214,7 +218,11 @@ const struct catalogue_item catalogue_removal = {ITEM_REMOVAL,
                                                  FAMILY_DIRECTIVES,
                                                  removal_fields,
                                                  ARRAY_LEN(removal_fields),
-                                                 removal_places};
+                                                 removal_places,
+                                                 FIELD_ID_END,
+                                                 DISCLOSURE_PUBLIC,
+                                                 0,
+                                                 0};
 
 const struct catalogue_item catalogue_execution = {ITEM_EXECUTION,
                                                    "execution",
@@ -223,7 +231,11 @@ const struct catalogue_item catalogue_execution = {ITEM_EXECUTION,
                                                    FAMILY_EXECUTIONS,
                                                    execution_fields,
                                                    ARRAY_LEN(execution_fields),
-                                                   execution_places};
+                                                   execution_places,
+                                                   FIELD_ID_END,
+                                                   DISCLOSURE_PUBLIC,
+                                                   0,
+                                                   0};
 
 const struct catalogue_list *catalogue_list(uint16_t id)
 {

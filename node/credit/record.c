@@ -162,7 +162,9 @@ static enum disclosure disclosure_of(const struct record *r)
     if (r->subject_kind == SUBJECT_PERSON) {
         return DISCLOSURE_AUTHORISED;
     }
-    return word != NULL ? (enum disclosure)word->value : DISCLOSURE_PUBLIC;
+    enum disclosure said =
+        word != NULL ? (enum disclosure)word->value : DISCLOSURE_PUBLIC;
+    return said > r->item->disclosure ? said : r->item->disclosure;
 }
 
 enum err record_identify(struct record *r, const struct record_keys *keys)
@@ -340,7 +342,7 @@ static bool take_field(struct record *r, const struct pb_field *field)
 {
     bool sealed = field->number > RECORD_SEALED_BASE;
     uint32_t id = field->number - (sealed ? RECORD_SEALED_BASE : 0);
-    size_t place = id < FIELD_ID_END && field->type == PB_BYTES
+    size_t place = id < CATALOGUE_FIELD_END && field->type == PB_BYTES
                        ? catalogue_place(r->item, (uint16_t)id)
                        : PLACE_NONE;
     if (place == PLACE_NONE) {

@@ -67,6 +67,10 @@ static const struct {
      "该主体已按此决定列入该名单"},
     {"not-listed", "no listing in force by this document number",
      "没有该文书号下的有效列入"},
+    {"measure-unknown", "no authority of this node or above has this measure",
+     "措施清单中没有该措施编号"},
+    {"measure-over", "the measure is not in force on the day of the decision",
+     "认定日该措施不在有效期内"},
     {"row-too-large", "the row is too large for a record", "整行数据过大"},
     {"csv-form", "quotes do not fit: not a CSV row",
      "CSV格式错误（引号不匹配）"},
@@ -329,9 +333,7 @@ static const char *enum_value(const struct catalogue_field *field,
     return NULL;
 }
 
-/* Takes the next word of a set off `rest`; separators are ASCII or Chinese
- * punctuation and blanks. False at the end. */
-static bool next_word(struct slice *rest, struct slice *word)
+bool rules_next_word(struct slice *rest, struct slice *word)
 {
     static const char *const marks[] = {"、", "，", "；", ",",     ";",
                                         "/",  "+",  "|",  "\u3000"};
@@ -360,7 +362,7 @@ static bool set_bits(const struct enum_list *values, struct slice text,
 {
     struct slice word;
     *bits = 0;
-    while (next_word(&text, &word)) {
+    while (rules_next_word(&text, &word)) {
         const struct enum_word *known = catalogue_word(values, word);
         if (word.len > 0 && known == NULL) {
             return false;

@@ -25,6 +25,10 @@ const char *rules_value(const struct catalogue_field *field,
                         enum column_set set, struct slice raw,
                         struct rules_room *room, struct slice *out);
 
+/* Takes the next word of a set off `rest`; separators are ASCII or Chinese
+ * punctuation and blanks. False at the end. */
+bool rules_next_word(struct slice *rest, struct slice *word);
+
 /* What a rule asks for, in English and in Chinese; "" for an unknown id. Also
  * for the rules of rows.h and csv.h, so that receipts have one list. */
 const char *rules_text(const char *rule);

@@ -1,13 +1,16 @@
 #include "ingest/header.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "ingest/csv.h"
 
-enum { NAME_MAX_BYTES = 160, LABEL_MAX = 96 };
+enum {
+    NAME_MAX_BYTES = 160,
+    LABEL_MAX = 96,
+    NO_ITEM = CATALOGUE_ITEMS_MAX,
+};
 
 struct header {
     const struct catalogue_item *item;
@@ -97,119 +100,219 @@ enum { IN_2018 = 1, IN_2016 = 2 };
 /* ---- every known name, found by hash ---- */
 
 /* An app sends a header with every record, so names are looked up, not
- * searched for. Made once, never freed. */
-enum { ITEMS_MAX = 5, KNOWN_SLOTS = 2048 };
-
+ * searched for. Made for the catalogue in force when first asked, and again
+ * when that has changed; who reads an older one keeps it till he is done. */
+struct meaning {
+    uint8_t item; /* place in the catalogue's items */
+    uint8_t place;
+    uint8_t sets;  /* in which it names that field */
+    uint32_t next; /* of the same name, place in meanings + 1; 0: the last */
+};
 struct known {
-    size_t at; /* in index.texts */
-    size_t len;
-    struct {
-        uint8_t place;
-        uint8_t sets; /* in which it names that field; 0: of no field */
-    } of[ITEMS_MAX];
+    size_t at;      /* in texts */
+    size_t len;     /* 0: free */
+    uint32_t first; /* as meaning.next */
     bool operation;
     bool ignored;
 };
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct {
-    struct known slots[KNOWN_SLOTS]; /* len 0: free */
+struct names {
+    unsigned refs; /* current.lock */
+    const struct catalogue *catalogue;
+    struct known *slots;
+    size_t slots_n; /* power of two, at least twice those used */
     struct buf texts;
-    size_t used;
-} index_of_names;
+    struct meaning *meanings;
+    size_t meanings_n;
+    size_t meanings_cap;
+};
 
 /* The slot of a name, or the free one where it belongs. */
-static struct known *slot_of(const struct name *name)
+static struct known *slot_of(const struct names *names, const struct name *name)
 {
     uint64_t h = 0xcbf29ce484222325;
     for (size_t i = 0; i < name->len; i++) {
         h = (h ^ (uint8_t)name->text[i]) * 0x100000001b3;
     }
-    for (size_t at = (h ^ h >> 32) % KNOWN_SLOTS;;
-         at = (at + 1) % KNOWN_SLOTS) {
-        struct known *k = &index_of_names.slots[at];
+    for (size_t at = (h ^ h >> 32) & (names->slots_n - 1);;
+         at = (at + 1) & (names->slots_n - 1)) {
+        struct known *k = &names->slots[at];
         if (k->len == 0 ||
-            (k->len == name->len && memcmp(index_of_names.texts.data + k->at,
-                                           name->text, k->len) == 0)) {
+            (k->len == name->len &&
+             memcmp(names->texts.data + k->at, name->text, k->len) == 0)) {
             return k;
         }
     }
 }
 
 /* NULL for an empty name. */
-static struct known *add_name(struct slice text)
+static struct known *add_name(struct names *names, struct slice text)
 {
     struct name name = plain_name(text);
-    struct known *k = name.len > 0 ? slot_of(&name) : NULL;
+    struct known *k = name.len > 0 ? slot_of(names, &name) : NULL;
     if (k != NULL && k->len == 0) {
-        k->at = index_of_names.texts.len;
+        k->at = names->texts.len;
         k->len = name.len;
-        buf_put(&index_of_names.texts, name.text, name.len);
-        index_of_names.used++;
-        assert(index_of_names.used <= KNOWN_SLOTS / 2);
+        buf_put(&names->texts, name.text, name.len);
     }
     return k;
 }
 
-/* `list` has '|' between its names; NULL is an empty list. Of two fields with
- * the same name the first has it. */
-static void add_list(size_t item, size_t place, const char *list, unsigned sets)
+static struct meaning *meaning_of(const struct names *names,
+                                  const struct known *k, size_t item)
+{
+    uint32_t at = k != NULL ? k->first : 0;
+    while (at != 0 && names->meanings[at - 1].item != item) {
+        at = names->meanings[at - 1].next;
+    }
+    return at != 0 ? &names->meanings[at - 1] : NULL;
+}
+
+/* Of two fields with the same name the first has it. */
+static void add_meaning(struct names *names, struct known *k, size_t item,
+                        size_t place, unsigned sets)
+{
+    struct meaning *m = meaning_of(names, k, item);
+    if (m != NULL) {
+        m->sets |= m->place == place ? (uint8_t)sets : 0;
+        return;
+    }
+    if (names->meanings_n == names->meanings_cap) {
+        names->meanings_cap = 2 * names->meanings_cap + 256;
+        names->meanings = mem_realloc(
+            names->meanings, names->meanings_cap * sizeof *names->meanings);
+    }
+    names->meanings[names->meanings_n++] = (struct meaning){
+        (uint8_t)item, (uint8_t)place, (uint8_t)sets, k->first};
+    k->first = (uint32_t)names->meanings_n;
+}
+
+/* `list` has '|' between its names; NULL is an empty list. */
+static void add_list(struct names *names, size_t item, size_t place,
+                     const char *list, unsigned sets)
 {
     while (list != NULL) {
         const char *bar = strchr(list, '|');
         size_t len = bar != NULL ? (size_t)(bar - list) : strlen(list);
-        struct known *k = add_name(slice_of(list, len));
-        if (k != NULL &&
-            (k->of[item].sets == 0 || k->of[item].place == place)) {
-            k->of[item].place = (uint8_t)place;
-            k->of[item].sets |= (uint8_t)sets;
+        struct known *k = add_name(names, slice_of(list, len));
+        if (k != NULL) {
+            add_meaning(names, k, item, place, sets);
         }
         list = bar != NULL ? bar + 1 : NULL;
     }
 }
 
-static void add_item(size_t at, const struct catalogue_item *item)
+static void add_item(struct names *names, size_t at,
+                     const struct catalogue_item *item)
 {
     for (size_t i = 0; i < item->count; i++) {
         const struct catalogue_field *f = &item->fields[i];
         unsigned by_label = f->code != NULL ? IN_2018 : IN_2016;
-        add_list(at, i, f->code, IN_2018);
-        add_list(at, i, f->names_2016, IN_2016);
-        add_list(at, i, f->label_zh, by_label);
-        add_list(at, i, f->names_more, by_label);
-        add_list(at, i, f->label_en, by_label);
+        add_list(names, at, i, f->code, IN_2018);
+        add_list(names, at, i, f->names_2016, IN_2016);
+        add_list(names, at, i, f->label_zh, by_label);
+        add_list(names, at, i, f->names_more, by_label);
+        add_list(names, at, i, f->label_en, by_label);
     }
 }
 
-static void make_index(void)
+static size_t count_bars(const char *list)
 {
-    size_t count;
-    const struct catalogue_item *const *items = catalogue_items(&count);
-    assert(count <= ITEMS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        add_item(i, items[i]);
+    size_t n = list != NULL;
+    while (list != NULL && (list = strchr(list, '|')) != NULL) {
+        n++;
+        list++;
+    }
+    return n;
+}
+
+/* As many names as there may be. */
+static size_t count_names(const struct catalogue *c)
+{
+    enum { CODE_AND_LABELS = 3 };
+    size_t n = ARRAY_LEN(ignored) + ARRAY_LEN(operations);
+    for (size_t i = 0; i < c->items_n; i++) {
+        for (size_t k = 0; k < c->items[i]->count; k++) {
+            const struct catalogue_field *f = &c->items[i]->fields[k];
+            n += CODE_AND_LABELS + count_bars(f->names_2016) +
+                 count_bars(f->names_more);
+        }
+    }
+    return n;
+}
+
+static struct names *names_new(const struct catalogue *c)
+{
+    struct names *names = MEM_NEW(struct names);
+    names->catalogue = c;
+    names->refs = 1;
+    names->slots_n = 1024;
+    while (names->slots_n < 2 * count_names(c)) {
+        names->slots_n *= 2;
+    }
+    names->slots = mem_zalloc(names->slots_n, sizeof *names->slots);
+    for (size_t i = 0; i < c->items_n; i++) {
+        add_item(names, i, c->items[i]);
     }
     for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
-        add_name(slice_str(ignored[i]))->ignored = true;
+        add_name(names, slice_str(ignored[i]))->ignored = true;
     }
     for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        add_name(slice_str(operations[i]))->operation = true;
+        add_name(names, slice_str(operations[i]))->operation = true;
     }
+    return names;
+}
+
+static struct {
+    pthread_mutex_t lock;
+    struct names *names; /* lock; of the catalogue last asked for */
+} current = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* lock held */
+static void unref(struct names *names)
+{
+    if (names != NULL && --names->refs == 0) {
+        buf_fini(&names->texts);
+        mem_free(names->meanings);
+        mem_free(names->slots);
+        mem_free(names);
+    }
+}
+
+static struct names *names_take(void)
+{
+    const struct catalogue *c = catalogue_now();
+    (void)pthread_mutex_lock(&current.lock);
+    if (current.names == NULL || current.names->catalogue != c) {
+        unref(current.names);
+        current.names = names_new(c);
+    }
+    struct names *names = current.names;
+    names->refs++;
+    (void)pthread_mutex_unlock(&current.lock);
+    return names;
+}
+
+static void names_give(struct names *names)
+{
+    (void)pthread_mutex_lock(&current.lock);
+    unref(names);
+    (void)pthread_mutex_unlock(&current.lock);
 }
 
 /* NULL if no table has such a column. */
-static const struct known *find_name(const struct name *name)
+static const struct known *find_name(const struct names *names,
+                                     const struct name *name)
 {
-    (void)pthread_once(&once, make_index);
-    const struct known *k = name->len > 0 ? slot_of(name) : NULL;
+    const struct known *k = name->len > 0 ? slot_of(names, name) : NULL;
     return k != NULL && k->len > 0 ? k : NULL;
 }
 
-/* `item` as numbered by catalogue_items(); `known` may be NULL. */
-static size_t place_of(size_t item, const struct known *known)
+/* `item` as numbered in the catalogue; `known` may be NULL. */
+static size_t place_of(const struct names *names, size_t item,
+                       const struct known *known)
 {
-    return known != NULL && known->of[item].sets != 0 ? known->of[item].place
-                                                      : PLACE_NONE;
+    const struct meaning *m = meaning_of(names, known, item);
+    return m != NULL ? m->place : PLACE_NONE;
 }
 
 /* ---- rows that are not data ---- */
@@ -224,7 +327,8 @@ static const struct slice *first_text(const struct slice *cells, size_t count)
     return NULL;
 }
 
-bool header_is_header(const struct slice *cells, size_t count)
+static bool is_header(const struct names *names, const struct slice *cells,
+                      size_t count)
 {
     enum { LEAST = 3 };
     size_t known = 0;
@@ -234,7 +338,7 @@ bool header_is_header(const struct slice *cells, size_t count)
             continue;
         }
         struct name name = plain_name(cells[i]);
-        bool is = find_name(&name) != NULL;
+        bool is = find_name(names, &name) != NULL;
         known += is;
         other += !is;
         /* Rows of data are many: they are told by their first cells. */
@@ -243,6 +347,14 @@ bool header_is_header(const struct slice *cells, size_t count)
         }
     }
     return known >= LEAST && known > other;
+}
+
+bool header_is_header(const struct slice *cells, size_t count)
+{
+    struct names *names = names_take();
+    bool is = is_header(names, cells, count);
+    names_give(names);
+    return is;
 }
 
 bool header_is_template(const struct slice *cells, size_t count)
@@ -269,26 +381,25 @@ bool header_is_deletion(struct slice operation)
 
 /* ---- the header ---- */
 
-/* Number of the item that most columns belong to; ITEMS_MAX if two have as
+/* Number of the item that most columns belong to; NO_ITEM if two have as
  * many. */
-static size_t choose_item(enum item_family family, const struct slice *cells,
-                          size_t count)
+static size_t choose_item(const struct names *names, enum item_family family,
+                          const struct slice *cells, size_t count)
 {
-    size_t items_count;
-    size_t best = ITEMS_MAX;
+    size_t best = NO_ITEM;
     size_t best_hits = 0;
-    const struct catalogue_item *const *items = catalogue_items(&items_count);
-    for (size_t i = 0; i < items_count; i++) {
+    const struct catalogue_item *const *items = names->catalogue->items;
+    for (size_t i = 0; i < names->catalogue->items_n; i++) {
         size_t hits = 0;
         if (items[i]->family != family) {
             continue;
         }
         for (size_t k = 0; k < count; k++) {
             struct name name = plain_name(cells[k]);
-            hits += place_of(i, find_name(&name)) != PLACE_NONE;
+            hits += place_of(names, i, find_name(names, &name)) != PLACE_NONE;
         }
         if (hits == best_hits) {
-            best = ITEMS_MAX;
+            best = NO_ITEM;
         } else if (hits > best_hits) {
             best = i;
             best_hits = hits;
@@ -321,15 +432,15 @@ static void warn(const struct header_sink *sink, size_t column,
 
 /* Fills places, labels and columns; counts columns that only one of the sets
  * has. */
-static void read_columns(struct header *h, size_t item,
-                         const struct slice *cells, size_t count,
+static void read_columns(struct header *h, const struct names *names,
+                         size_t item, const struct slice *cells, size_t count,
                          const struct header_sink *sink)
 {
     size_t only[(IN_2018 | IN_2016) + 1] = {0};
     for (size_t i = 0; i < count; i++) {
         struct name name = plain_name(cells[i]);
-        const struct known *known = find_name(&name);
-        size_t place = place_of(item, known);
+        const struct known *known = find_name(names, &name);
+        size_t place = place_of(names, item, known);
         h->places[i] = PLACE_NONE;
         h->columns = name.len > 0 ? i + 1 : h->columns;
         if (place != PLACE_NONE && h->labels[place][0] != '\0') {
@@ -337,7 +448,7 @@ static void read_columns(struct header *h, size_t item,
         } else if (place != PLACE_NONE) {
             h->places[i] = (uint8_t)place;
             keep_label(h, place, cells[i]);
-            only[known->of[item].sets]++;
+            only[meaning_of(names, known, item)->sets]++;
         } else if (known != NULL && known->operation) {
             h->places[i] = PLACE_OPERATION;
         } else if (name.len > 0 && (known == NULL || !known->ignored)) {
@@ -371,25 +482,25 @@ static enum err check_mandatory(const struct header *h, uint64_t line,
     return err;
 }
 
-enum err header_new(struct header **out, enum item_family family, uint64_t line,
-                    const struct slice *cells, size_t count,
-                    const struct header_sink *sink, struct errmsg *why)
+static enum err read_header(struct header **out, const struct names *names,
+                            enum item_family family, uint64_t line,
+                            const struct slice *cells, size_t count,
+                            const struct header_sink *sink, struct errmsg *why)
 {
-    size_t items_count;
-    const struct catalogue_item *const *items = catalogue_items(&items_count);
-    size_t item = choose_item(family, cells, count);
-    if (item == ITEMS_MAX) {
+    size_t item = choose_item(names, family, cells, count);
+    if (item == NO_ITEM) {
         return err_set(why, ERR_INVALID,
                        "line %llu: the header fits %s alike: use one table's "
                        "columns",
                        (unsigned long long)line,
                        family == FAMILY_RECORDS
-                           ? "licences (XK_) and penalties (CF_)"
+                           ? "two kinds, such as licences (XK_) and "
+                             "penalties (CF_),"
                            : "listings (MD_) and removals (YC_)");
     }
     struct header *h = MEM_NEW(struct header);
-    h->item = items[item];
-    read_columns(h, item, cells, count, sink);
+    h->item = names->catalogue->items[item];
+    read_columns(h, names, item, cells, count, sink);
     enum err err = check_mandatory(h, line, why);
     if (err != ERR_OK) {
         header_free(&h);
@@ -397,6 +508,17 @@ enum err header_new(struct header **out, enum item_family family, uint64_t line,
     }
     *out = h;
     return ERR_OK;
+}
+
+enum err header_new(struct header **out, enum item_family family, uint64_t line,
+                    const struct slice *cells, size_t count,
+                    const struct header_sink *sink, struct errmsg *why)
+{
+    struct names *names = names_take();
+    enum err err =
+        read_header(out, names, family, line, cells, count, sink, why);
+    names_give(names);
+    return err;
 }
 
 void header_free(struct header **header)

@@ -46,6 +46,8 @@ enum entry_type {
     ENTRY_CORRECTION = 19,  /* a listing reads otherwise */
     ENTRY_REMOVAL = 20,     /* a listing ends */
     ENTRY_NODE = 21,        /* about a node (credit/registry.h) */
+    ENTRY_CATALOGUE = 22,   /* a catalogue version (catalogue_change.h) */
+    ENTRY_MEASURE = 23,     /* a measure (credit/measure.h) */
 };
 
 enum {
@@ -76,6 +78,7 @@ enum subject_kind {
     SUBJECT_PERSON = 3,  /* always sealed */
     SUBJECT_LISTING = 4, /* LOG#NUMBER of a listing (credit/execution.h) */
     SUBJECT_NODE = 5,    /* 12-digit node code */
+    SUBJECT_RULES = 6,   /* in no entry: rows of versions and measures */
 };
 
 /* Slices borrow from the bytes given to entry_decode(). */

@@ -39,6 +39,7 @@ static struct store *store_new(const struct backend *backend,
     db_lock_init(s);
     (void)pthread_mutex_init(&s->state_lock, NULL);
     (void)pthread_mutex_init(&s->watch_lock, NULL);
+    (void)pthread_mutex_init(&s->rules.lock, NULL);
     heads_init(&s->heads);
     /* The larger part of the cache is the database's own. */
     cache_init(&s->cache, conf->cache_bytes / 4);
@@ -60,6 +61,8 @@ static void store_free(struct store *s)
     block_codec_free(&s->codec);
     cache_fini(&s->cache);
     stamps_fini(&s->stamps);
+    mem_free(s->rules.all);
+    (void)pthread_mutex_destroy(&s->rules.lock);
     heads_fini(&s->heads);
     (void)pthread_rwlock_destroy(&s->db_lock);
     (void)pthread_mutex_destroy(&s->watch_lock);
@@ -156,13 +159,21 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 typedef enum err open_step_fn(struct store *s, struct errmsg *why);
 
 static open_step_fn *const open_steps[] = {
-    open_database,       recover_check_identity,
-    recover_meta,        serial_check,
-    hold_load,           await_load,
-    heads_load,          recover_check_heads,
-    recover_index,       lists_load,
-    recover_renew_notes, recover_count_issues,
-    salvage_load,        open_own_log,
+    open_database,
+    recover_check_identity,
+    recover_meta,
+    serial_check,
+    hold_load,
+    await_load,
+    heads_load,
+    recover_check_heads,
+    recover_index,
+    lists_load,
+    rules_fold,
+    recover_renew_notes,
+    recover_count_issues,
+    salvage_load,
+    open_own_log,
     writer_start,
 };
 

@@ -277,6 +277,23 @@ MUST_USE enum err store_nodes(struct store *store,
  * else; it is so before watchers are told of the commit. */
 uint64_t store_nodes_changes(struct store *store);
 
+/* A catalogue version or measure of a package that took effect, and whether it
+ * is in force. The catalogue itself: catalogue_now(), measures_at(). */
+struct store_rule {
+    struct log_id log;
+    uint64_t number;
+    uint8_t type; /* ENTRY_CATALOGUE, ENTRY_MEASURE */
+    uint32_t version;
+    uint32_t decided;  /* yyyymmdd */
+    const char *fault; /* NULL: it counts; else catalogue_change_text() */
+};
+typedef bool store_rule_fn(void *ctx, const struct store_rule *rule);
+/* Versions in their order, then measures by id. `fn` is called under a lock and
+ * asks the store nothing. */
+void store_rules(struct store *store, store_rule_fn *fn, void *ctx);
+/* No other issuer of the root document in force stands above this one? */
+bool store_is_highest(const struct store *store, uint64_t code);
+
 /* ---- other nodes' logs ---- */
 
 /* A verified run of entries; made by sync, consumed by store_append(). */

@@ -77,7 +77,8 @@ struct list_row {
     uint32_t until;
     /* Of a correction or removal: the listing it is about. Of a decision about
      * a node, whose subject is that of all (lists_nodes_key()): new parent,
-     * time and node; `list` is what is decided. */
+     * time and node; `list` is what is decided. Of a catalogue version or
+     * measure (lists_rules_key()): number is its version. */
     uint64_t target_origin;
     uint64_t target_incarnation;
     uint64_t target_number;

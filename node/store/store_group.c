@@ -735,6 +735,18 @@ static void publish(struct group *g, struct buf *coded)
     }
 }
 
+/* While no answer is kept: those that follow are by the new catalogue. */
+static void fold(const struct group *g)
+{
+    struct errmsg why;
+    if (g->rules_move && rules_fold(g->s, &why) != ERR_OK) {
+        log_error(&g->s->log, "CATALOGUE-READ",
+                  "err=\"%s\" effect=\"catalogue and measures stay as they "
+                  "were until the next change\"",
+                  why.text);
+    }
+}
+
 enum err group_commit(struct group *g, struct errmsg *why)
 {
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
@@ -749,6 +761,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
     }
     if (err == ERR_OK) {
         publish(g, coded);
+        fold(g);
     }
     if (g->lists_move) {
         stamps_end_all(&g->s->stamps);

@@ -145,6 +145,8 @@ enum reason {
     REASON_LATE = 24,
     REASON_LISTING = 25,
     REASON_NODE = 26,
+    REASON_CATALOGUE = 27,
+    REASON_MEASURE = 28,
     REASON_COUNT
 };
 enum entry_effect reason_effect(enum reason reason);
@@ -295,6 +297,7 @@ struct group {
     size_t packages_n;
     bool lists_move; /* readers will see other lists */
     bool nodes_move; /* decisions about nodes may be among what changes */
+    bool rules_move; /* catalogue versions or measures may be */
     bool judge_only; /* rows are there: only what counts is found anew */
 };
 
@@ -334,6 +337,7 @@ struct lists {
     struct buf text;  /* its signed text */
     struct frontier packed; /* over its entries so far */
     bool nodes;             /* a decision about a node may be among them */
+    bool rules;             /* a catalogue version or measure may be */
     struct lists_void *voids;
     size_t voids_n;
 };
@@ -350,6 +354,8 @@ void lists_row(const struct log_slot *slot, uint64_t number,
                const struct slot *entry, struct list_row *out);
 /* Of the rows of decisions about nodes. */
 void lists_nodes_key(struct subject_key *out);
+/* Of the rows of catalogue versions and measures. */
+void lists_rules_key(struct subject_key *out);
 /* Works the log's state into the batch, if it changed. */
 void lists_put(struct group *g, const struct touched *t);
 /* Makes it visible. heads.lock held. */
@@ -368,6 +374,18 @@ MUST_USE enum err lists_judge(struct store *s, struct log_slot *slot,
                               uint8_t generation, struct errmsg *why);
 /* Works a publication into the batch. */
 void lists_publication(struct group *g, struct item *item);
+
+/* ---- catalogue versions and measures ---- */
+
+/* What rules_fold() made of each. */
+struct rules {
+    pthread_mutex_t lock;
+    struct store_rule *all; /* lock */
+    size_t n;               /* lock */
+};
+/* Brings into force what the visible directives say. What cannot be read is
+ * logged, and all stays as it is. Writer, or before it runs. */
+MUST_USE enum err rules_fold(struct store *s, struct errmsg *why);
 
 /* ---- writer ---- */
 
@@ -598,6 +616,7 @@ struct store {
     _Atomic uint32_t own_id;        /* the log that store_submit() appends to */
     _Atomic uint32_t directives_id; /* and store_publish(); 0: none yet */
     _Atomic uint64_t nodes_changes; /* store_nodes_changes() */
+    struct rules rules;
     size_t pulling; /* writer: own records logs that come back */
     _Atomic bool awaits_parent;
     uint64_t salvaged;      /* writer: drafts set aside */

@@ -48,6 +48,9 @@ static const struct {
     [REASON_REPLAYED] = {EFFECT_VOID, "a package that took effect before"},
     [REASON_LATE] = {EFFECT_VOID, "a package published after its last day"},
     [REASON_LISTING] = {EFFECT_VOID, "a list decision that is malformed"},
+    [REASON_CATALOGUE] = {EFFECT_VOID, "a catalogue version that is malformed, "
+                                       "or not of the highest authority"},
+    [REASON_MEASURE] = {EFFECT_VOID, "a measure that is malformed"},
     [REASON_NODE] = {EFFECT_VOID, "a decision about a node that is malformed "
                                   "or outside its issuer's area"},
 };

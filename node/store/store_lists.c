@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "credit/catalogue_change.h"
 #include "credit/date.h"
 #include "credit/listing.h"
+#include "credit/measure.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 #include "ident/rootchain.h"
@@ -91,7 +93,7 @@ static struct lists *lists_decode(struct slice value)
             add_void(l, first, last);
         }
     }
-    l->nodes = l->begin != 0; /* not kept */
+    l->nodes = l->rules = l->begin != 0; /* not kept */
     if (r.bad) {
         lists_free(&l);
     }
@@ -159,6 +161,45 @@ static void node_row(const struct log_slot *slot, uint64_t number,
     }
 }
 
+void lists_rules_key(struct subject_key *out)
+{
+    subject_key_org(out, SUBJECT_RULES, slice_of(NULL, 0));
+}
+
+static bool is_rule(uint8_t type)
+{
+    return type == ENTRY_CATALOGUE || type == ENTRY_MEASURE;
+}
+
+/* NULL, or why it has no effect whatever else there is. */
+static enum reason judge_rule(const struct store *s, uint64_t origin,
+                              const struct entry *e)
+{
+    struct catalogue_change change;
+    struct measure m;
+    if (e->type == ENTRY_MEASURE) {
+        return measure_take(e, origin, &m) == ERR_OK ? REASON_NONE
+                                                     : REASON_MEASURE;
+    }
+    enum err err = catalogue_change_take(e, &change);
+    catalogue_change_fini(&change);
+    return err == ERR_OK && store_is_highest(s, origin) ? REASON_NONE
+                                                        : REASON_CATALOGUE;
+}
+
+/* Whether it has effect is judged when all are read: who is the highest may
+ * change. */
+static void rule_row(const struct log_slot *slot, uint64_t number,
+                     const struct entry *e, struct list_row *out)
+{
+    *out = (struct list_row){.log = slot->id,
+                             .number = number,
+                             .type = e->type,
+                             .decided = e->decided,
+                             .target_number = e->version};
+    lists_rules_key(&out->subject);
+}
+
 static void row_of(const struct log_slot *slot, uint64_t number,
                    const struct entry *e, struct list_row *out)
 {
@@ -166,6 +207,10 @@ static void row_of(const struct log_slot *slot, uint64_t number,
     *out = (struct list_row){.number = 0};
     if (e->type == ENTRY_NODE) {
         node_row(slot, number, e, out);
+        return;
+    }
+    if (is_rule(e->type)) {
+        rule_row(slot, number, e, out);
         return;
     }
     if (e->type == ENTRY_PACKAGE_END) {
@@ -353,7 +398,7 @@ static void set_issue(struct group *g, const struct touched *t, uint64_t number,
 static void close_open(struct lists *l)
 {
     l->begin = 0;
-    l->nodes = false;
+    l->nodes = l->rules = false;
     buf_clear(&l->text);
     l->packed.size = 0;
 }
@@ -392,6 +437,7 @@ static void takes_effect(struct group *g, struct touched *t, uint64_t number,
     t->lists->visible = number;
     g->lists_move = true;
     g->nodes_move = g->nodes_move || t->lists->nodes;
+    g->rules_move = g->rules_move || t->lists->rules;
     g->packages =
         mem_realloc(g->packages, (g->packages_n + 1) * sizeof *g->packages);
     memcpy(g->packages[g->packages_n++], id, PACKAGE_ID_LEN);
@@ -426,7 +472,8 @@ static void on_content(struct group *g, struct touched *t, uint64_t number,
     set_issue(g, t, number, reason);
 }
 
-static enum reason judge_content(const struct log_slot *slot,
+static enum reason judge_content(const struct store *s,
+                                 const struct log_slot *slot,
                                  const struct entry *e, enum err decoded)
 {
     struct listing_facts f;
@@ -437,6 +484,9 @@ static enum reason judge_content(const struct log_slot *slot,
     if (e->type == ENTRY_NODE) {
         return registry_take(e, slot->log.origin, &d) == ERR_OK ? REASON_NONE
                                                                 : REASON_NODE;
+    }
+    if (is_rule(e->type)) {
+        return judge_rule(s, slot->log.origin, e);
     }
     if (!listing_is_type(e->type)) {
         return REASON_TYPE;
@@ -461,6 +511,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
     }
     t->lists->nodes =
         t->lists->nodes || (err == ERR_OK && e.type == ENTRY_NODE);
+    t->lists->rules = t->lists->rules || (err == ERR_OK && is_rule(e.type));
     if (row.number != 0) {
         g->s->backend->put_list_row(g->batch, g->rows.generation, &row);
     }
@@ -469,7 +520,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
     } else if (err == ERR_OK && e.type == ENTRY_PACKAGE_END) {
         on_end(g, t, number, &e);
     } else {
-        on_content(g, t, number, judge_content(t->slot, &e, err), leaf);
+        on_content(g, t, number, judge_content(g->s, t->slot, &e, err), leaf);
     }
 }
 
@@ -585,6 +636,7 @@ enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
         t->dirty = true;
         g.lists_move = true;
         g.nodes_move = true;
+        g.rules_move = true;
         g.issues = 0; /* counted anew by the caller */
         err = group_commit(&g, why);
     }
@@ -676,6 +728,7 @@ enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
     }
     g->lists_move = true;
     g->nodes_move = true;
+    g->rules_move = true;
     return judge_prefix(g, t, size, why);
 }
 

@@ -1,0 +1,16 @@
+#include "credit/clean.h"
+
+#include "base/str.h"
+#include "credit/citizen.h"
+
+bool clean_text(struct slice text, size_t min, size_t max)
+{
+    bool control = false;
+    if (text.len < min || text.len > max || !str_utf8_valid(text)) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        control |= text.data[i] < 0x20 || text.data[i] == 0x7f;
+    }
+    return !control && !citizen_is_inside(text);
+}
