@@ -101,11 +101,13 @@ static enum err take_word(const struct place *p, json_t *object,
     if (json_object_get(object, key) == NULL) {
         return ERR_OK;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (text != NULL && strcmp(text, words[i]) == 0) {
+    for (size_t i = 0; text != NULL && i < n; i++) {
+        if (strcmp(text, words[i]) == 0) {
             *out = (unsigned)i + plus;
             return ERR_OK;
         }
+    }
+    for (size_t i = 0; i < n; i++) {
         buf_putf(&all, "%s%s", i > 0 ? ", " : "must be one of ", words[i]);
     }
     enum err err = fault(p, key, buf_cstr(&all));

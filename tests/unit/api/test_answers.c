@@ -360,9 +360,11 @@ static int serve(void **state)
     char ca[128];
     char revoked[128];
     (void)setup(state);
-    *s = (struct service){.app = {"hall", SCOPE_PUBLIC | SCOPE_SHARED}};
-    shell("[ -e app ] || $C/make-app.sh fed app --name hall --scopes public "
-          ">/dev/null; cp fed/revoked list");
+    *s = (struct service){
+        .app = {"hall", SCOPE_PUBLIC | SCOPE_SHARED | SCOPE_AUTHORISED}};
+    shell(
+        "[ -e app ] || $C/make-app.sh fed app --name hall --scopes authorised "
+        ">/dev/null; cp fed/revoked list");
     (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
     (void)snprintf(revoked, sizeof revoked, "%s/list", fed_dir);
     assert_ok(trust_open(&s->trust, SUITE_INTL, FEDERATION, ca, revoked, &why));
