@@ -920,6 +920,112 @@ static void of_decisions_about_nodes_there_may_be_any_number(void **state)
     mem_free(many);
 }
 
+/* ---- catalogue versions and measures ---- */
+
+static bool count_faults(void *ctx, const struct store_rule *rule)
+{
+    size_t *n = ctx;
+    n[rule->fault != NULL]++;
+    return true;
+}
+
+static void rules_are(struct node *n, size_t good, size_t without_effect)
+{
+    size_t counts[2] = {0};
+    store_rules(n->store, count_faults, counts);
+    assert_int_equal(counts[0], good);
+    assert_int_equal(counts[1], without_effect);
+}
+
+static enum disclosure disclosure_of_256(void)
+{
+    const struct catalogue_item *item =
+        catalogue_item(CATALOGUE_ITEM_PUBLISHED);
+    assert_non_null(item);
+    return item->fields[catalogue_place(item, 256)].disclosure;
+}
+
+static struct measure a_measure(uint32_t revision)
+{
+    return (struct measure){.id = "C01",
+                            .name_zh = "限制参加政府采购",
+                            .basis = "政府采购法",
+                            .revision = revision,
+                            .decided = 20260301,
+                            .from = 20260301,
+                            .at_ms = 1772000000000};
+}
+
+static void top_decides(struct node *n, const struct decision *decisions,
+                        size_t count)
+{
+    struct package *package = signed_package(TOP, 1, decisions, count);
+    assert_ok(publish(n, package, NULL));
+    package_free(&package);
+}
+
+/* Whatever their order in the log; and from the log alone. */
+static void versions_and_measures_are_folded(void **state)
+{
+    struct catalogue_change first = new_kind(1);
+    struct catalogue_change second =
+        new_disclosure(2, 256, DISCLOSURE_AUTHORISED);
+    struct measure m1 = a_measure(1);
+    struct measure m2 = a_measure(2);
+    struct measure m4 = a_measure(4);
+    struct node n;
+    (void)state;
+    m2.until = 20260401;
+    start(&n, TOP, "rules");
+    rules_are(&n, 0, 0);
+    assert_null(catalogue_item(CATALOGUE_ITEM_PUBLISHED));
+    const struct decision one[] = {{.change = &second}, {.change = &first}};
+    top_decides(&n, one, 2);
+    const struct decision two[] = {{.measure = &m4},
+                                   {.measure = &m2},
+                                   {.measure = &m1},
+                                   {.change = &first}};
+    top_decides(&n, two, 4);
+    for (int i = 0; i < 3; i++) {
+        rules_are(&n, 4, 2); /* revision 4, and version 1 again */
+        assert_int_equal(catalogue_now()->version, 2);
+        assert_int_equal(disclosure_of_256(), DISCLOSURE_AUTHORISED);
+        assert_null(measures_judge(slice_str("C01"), 20260401));
+        assert_string_equal(measures_judge(slice_str("C01"), 20260402),
+                            "measure-over");
+        assert_string_equal(measures_judge(slice_str("C01、X"), 20260401),
+                            "measure-unknown");
+        if (i == 0) {
+            node_restart(&n);
+        } else {
+            assert_ok(store_reindex(n.store, NULL, NULL, NULL));
+        }
+    }
+    node_fini(&n);
+    catalogue_change_fini(&first);
+    catalogue_change_fini(&second);
+}
+
+/* The entry is carried all the same. */
+static void a_version_of_a_lower_authority_has_no_effect(void **state)
+{
+    struct catalogue_change first = new_kind(1);
+    const struct decision d = {.change = &first};
+    struct store_stats stats;
+    struct node n;
+    (void)state;
+    start(&n, TOWNSHIP, "lower");
+    (void)decide(&n, &d, 1);
+    assert_int_equal(catalogue_now()->version, 0);
+    assert_null(catalogue_item(CATALOGUE_ITEM_PUBLISHED));
+    assert_int_equal(measures_count(), 0);
+    store_stats(n.store, &stats);
+    assert_int_equal(stats.issues, 1);
+    rules_are(&n, 0, 1);
+    node_fini(&n);
+    catalogue_change_fini(&first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -946,6 +1052,8 @@ int main(void)
         cmocka_unit_test(decisions_about_nodes_are_kept),
         cmocka_unit_test(only_what_is_about_nodes_changes_them),
         cmocka_unit_test(of_decisions_about_nodes_there_may_be_any_number),
+        cmocka_unit_test(versions_and_measures_are_folded),
+        cmocka_unit_test(a_version_of_a_lower_authority_has_no_effect),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "credit/catalogue_change.h"
 #include "credit/date.h"
 #include "credit/listing.h"
+#include "credit/measure.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 #include "ident/rootchain.h"
@@ -23,8 +25,70 @@ struct decision {
     uint32_t until;
     const char *reason;
     struct listing_place target;
-    const struct registry_decision *node; /* instead of all above */
+    const struct registry_decision *node;  /* instead of all above */
+    const struct catalogue_change *change; /* the same */
+    const struct measure *measure;         /* the same */
 };
+
+/* A kind 1024 with what a kind needs, and a field 256; owned. */
+static inline struct catalogue_change new_kind(uint32_t version)
+{
+    static const struct {
+        uint16_t id;
+        const char *column;
+        enum field_type type;
+        enum field_personal personal;
+    } fields[] = {{FIELD_NAME, "RY_MC", TYPE_TEXT, PERSONAL_IF_PERSON},
+                  {FIELD_USCC, "RY_SHXYM", TYPE_USCC, PERSONAL_NO},
+                  {FIELD_DOCUMENT_NO, "RY_WSH", TYPE_DOCUMENT, PERSONAL_NO},
+                  {FIELD_DECIDED, "RY_RQ", TYPE_DATE, PERSONAL_NO},
+                  {FIELD_AUTHORITY, "RY_JG", TYPE_TEXT, PERSONAL_NO},
+                  {256, "RY_NR", TYPE_TEXT, PERSONAL_NO}};
+    struct catalogue_change c = {.version = version,
+                                 .decided = 20260301,
+                                 .at_ms = 1772000000000,
+                                 .basis = mem_dup("basis", sizeof "basis")};
+    struct change_kind *k = change_add_kind(&c);
+    mem_free(k->name);
+    mem_free(k->label_zh);
+    mem_free(k->label_en);
+    k->id = CATALOGUE_ITEM_PUBLISHED;
+    k->name = mem_dup("honour", sizeof "honour");
+    k->label_zh = mem_dup("荣誉", sizeof "荣誉");
+    k->label_en = mem_dup("honours", sizeof "honours");
+    k->retention = 36 + 1;
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        struct change_field *f = change_add_field(k);
+        mem_free(f->code);
+        mem_free(f->label_zh);
+        mem_free(f->label_en);
+        f->id = fields[i].id;
+        f->code = mem_dup(fields[i].column, strlen(fields[i].column) + 1);
+        f->label_zh = mem_dup("项", sizeof "项");
+        f->label_en = mem_dup("field", sizeof "field");
+        f->type = (unsigned)fields[i].type + 1;
+        f->personal = (unsigned)fields[i].personal;
+        f->max_chars = 200;
+        f->need = i < 5 ? NEED_ALWAYS : NEED_NONE;
+    }
+    return c;
+}
+
+/* Another disclosure of a field of kind 1024; owned. */
+static inline struct catalogue_change
+new_disclosure(uint32_t version, uint16_t field, enum disclosure disclosure)
+{
+    struct catalogue_change c = {.version = version,
+                                 .decided = 20260301,
+                                 .at_ms = 1772000000000,
+                                 .basis = mem_dup("basis", sizeof "basis")};
+    struct change_kind *k = change_add_kind(&c);
+    k->id = CATALOGUE_ITEM_PUBLISHED;
+    struct change_field *f = change_add_field(k);
+    f->id = field;
+    f->disclosure = (unsigned)disclosure + 1;
+    return c;
+}
 
 static inline void decision_put(struct buf *out, const struct decision *d)
 {
@@ -34,6 +98,16 @@ static inline void decision_put(struct buf *out, const struct decision *d)
     uint8_t type = d->type != 0 ? d->type : ENTRY_LISTING;
     if (d->node != NULL) {
         registry_to_entry(d->node, &room, &e);
+        entry_encode(&e, out);
+        buf_fini(&room);
+        return;
+    }
+    if (d->change != NULL || d->measure != NULL) {
+        if (d->change != NULL) {
+            catalogue_change_to_entry(d->change, &room, &e);
+        } else {
+            measure_to_entry(d->measure, &room, &e);
+        }
         entry_encode(&e, out);
         buf_fini(&room);
         return;
