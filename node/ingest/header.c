@@ -440,15 +440,16 @@ static void read_columns(struct header *h, const struct names *names,
     for (size_t i = 0; i < count; i++) {
         struct name name = plain_name(cells[i]);
         const struct known *known = find_name(names, &name);
-        size_t place = place_of(names, item, known);
+        const struct meaning *m = meaning_of(names, known, item);
+        size_t place = m != NULL ? m->place : PLACE_NONE;
         h->places[i] = PLACE_NONE;
         h->columns = name.len > 0 ? i + 1 : h->columns;
         if (place != PLACE_NONE && h->labels[place][0] != '\0') {
             warn(sink, i, cells[i], "is there already: not read");
-        } else if (place != PLACE_NONE) {
+        } else if (m != NULL) {
             h->places[i] = (uint8_t)place;
             keep_label(h, place, cells[i]);
-            only[meaning_of(names, known, item)->sets]++;
+            only[m->sets]++;
         } else if (known != NULL && known->operation) {
             h->places[i] = PLACE_OPERATION;
         } else if (name.len > 0 && (known == NULL || !known->ignored)) {
