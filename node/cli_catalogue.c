@@ -146,6 +146,24 @@ static void print_measures(const struct show *s)
     cli_table_free(&t);
 }
 
+static void print_version(json_t *v, bool english)
+{
+    static const char *const of[2][2] = {{"目录", "version"},
+                                         {"措施", "measure, revision"}};
+    const char *rule = cli_text(v, "fault");
+    bool measure = strcmp(cli_text(v, "of"), "measure") == 0;
+    (void)printf(english ? "  %s %lld, decided %s by %s (%s#%lld)"
+                         : "  %s第 %lld 版，%s 由 %s 决定（%s#%lld）",
+                 of[measure][english], cli_int(v, "version"),
+                 cli_text(v, "decided"), cli_text(v, "issuer"),
+                 cli_text(v, "log"), cli_int(v, "number"));
+    if (rule[0] != 0) {
+        (void)printf(english ? ": no effect: %s [%s]" : "：无效：%s [%s]",
+                     cli_text(v, english ? "text" : "text_zh"), rule);
+    }
+    (void)putchar('\n');
+}
+
 static void print_versions(json_t *result, bool english)
 {
     size_t i;
@@ -156,20 +174,7 @@ static void print_versions(json_t *result, bool english)
                  cli_int(result, "builtin"), cli_int(result, "version"));
     json_array_foreach(json_object_get(result, "versions"), i, v)
     {
-        const char *rule = cli_text(v, "fault");
-        bool measure = strcmp(cli_text(v, "of"), "measure") == 0;
-        (void)printf(english ? "  %s %lld, decided %s by %s (%s#%lld)"
-                             : "  %s第 %lld 版，%s 由 %s 决定（%s#%lld）",
-                     measure ? (english ? "measure, revision" : "措施")
-                             : (english ? "version" : "目录"),
-                     cli_int(v, "version"), cli_text(v, "decided"),
-                     cli_text(v, "issuer"), cli_text(v, "log"),
-                     cli_int(v, "number"));
-        if (rule[0] != 0) {
-            (void)printf(english ? ": no effect: %s [%s]" : "：无效：%s [%s]",
-                         cli_text(v, english ? "text" : "text_zh"), rule);
-        }
-        (void)putchar('\n');
+        print_version(v, english);
     }
 }
 

@@ -49,7 +49,8 @@ static const char *what(uint8_t type, bool english)
 {
     static const char *const names[][2] = {
         {"列入", "goes on"}, {"更正", "corrected"}, {"移出", "comes off"}};
-    return listing_is_type(type) ? names[type - ENTRY_LISTING][english] : "?";
+    size_t at = (size_t)type - ENTRY_LISTING;
+    return at < ARRAY_LEN(names) ? names[at][english] : "?";
 }
 
 /* Nothing is added if it is none about a node. */

@@ -498,7 +498,7 @@ static enum err prepare_rules(const struct api_env *env,
                                      "line %d: not JSON in UTF-8: %.80s",
                                      bad.line, bad.text);
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && package != NULL) {
         package_put(package, &out);
         directive_send_file(call, buf_slice(&out));
         *result = json_pack("{s:I, s:i}", "rows",

@@ -126,17 +126,25 @@ static bool is_shared_id(uint16_t id)
            id != FIELD_KIND_2;
 }
 
+static bool item_has_column(const struct catalogue_item *item,
+                            const struct change_field *f)
+{
+    for (size_t k = 0; k < item->count; k++) {
+        const char *code = item->fields[k].code;
+        if (code != NULL && strcmp(code, f->code) == 0 &&
+            item->fields[k].id != f->id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_column_taken(const struct catalogue *from,
                             const struct change_field *f)
 {
     for (size_t i = 0; i < from->items_n; i++) {
-        const struct catalogue_item *item = from->items[i];
-        for (size_t k = 0; k < item->count; k++) {
-            const char *code = item->fields[k].code;
-            if (code != NULL && strcmp(code, f->code) == 0 &&
-                item->fields[k].id != f->id) {
-                return true;
-            }
+        if (item_has_column(from->items[i], f)) {
+            return true;
         }
     }
     return false;
@@ -398,20 +406,54 @@ static void put_in_order(struct catalogue_field *fields, size_t *n,
     fields[at] = *f;
 }
 
+static void narrow_or_widen(struct catalogue_field *fields, size_t n,
+                            const struct change_field *f)
+{
+    for (size_t at = 0; f->disclosure != 0 && at < n; at++) {
+        if (fields[at].id == f->id) {
+            fields[at].disclosure = (enum disclosure)(f->disclosure - 1);
+        }
+    }
+}
+
+/* Fields of `old` (NULL: none) and those of `k`. */
+static void next_fields(const struct catalogue *from,
+                        const struct catalogue_item *old,
+                        const struct change_kind *k, struct catalogue_item *out)
+{
+    struct catalogue_field *fields =
+        mem_zalloc(CATALOGUE_FIELDS_MAX, sizeof *fields);
+    uint8_t *places = mem_zalloc(CATALOGUE_FIELD_END, sizeof *places);
+    size_t n = old != NULL ? old->count : 0;
+    if (n > 0) {
+        memcpy(fields, old->fields, n * sizeof *fields);
+    }
+    for (size_t i = 0; i < k->fields_n; i++) {
+        const struct change_field *f = &k->fields[i];
+        if (old != NULL && field_in(old, f->id) != NULL) {
+            narrow_or_widen(fields, n, f);
+            continue;
+        }
+        const struct catalogue_field added = new_field(from, f);
+        put_in_order(fields, &n, &added);
+    }
+    for (size_t i = 0; i < n; i++) {
+        places[fields[i].id] = (uint8_t)(i + 1);
+    }
+    out->fields = fields;
+    out->count = n;
+    out->places = places;
+    out->places_n = CATALOGUE_FIELD_END;
+}
+
 static const struct catalogue_item *next_item(const struct catalogue *from,
                                               const struct change_kind *k,
                                               uint32_t version)
 {
     const struct catalogue_item *old = catalogue_item_of(from, k->id);
-    struct catalogue_field *fields =
-        mem_zalloc(CATALOGUE_FIELDS_MAX, sizeof *fields);
-    uint8_t *places = mem_zalloc(CATALOGUE_FIELD_END, sizeof *places);
-    struct catalogue_item *item = old != NULL ? mem_dup(old, sizeof *old)
-                                              : MEM_NEW(struct catalogue_item);
-    size_t n = 0;
+    struct catalogue_item *item = MEM_NEW(struct catalogue_item);
     if (old != NULL) {
-        memcpy(fields, old->fields, old->count * sizeof *fields);
-        n = old->count;
+        *item = *old;
     } else {
         item->id = k->id;
         item->name = text_of(k->name);
@@ -419,31 +461,13 @@ static const struct catalogue_item *next_item(const struct catalogue *from,
         item->label_en = text_of(k->label_en);
         item->family = FAMILY_RECORDS;
     }
-    for (size_t i = 0; i < k->fields_n; i++) {
-        const struct change_field *f = &k->fields[i];
-        size_t place = old != NULL ? catalogue_place(old, f->id) : PLACE_NONE;
-        if (place == PLACE_NONE) {
-            const struct catalogue_field added = new_field(from, f);
-            put_in_order(fields, &n, &added);
-            continue;
-        }
-        for (size_t at = 0; f->disclosure != 0 && at < n; at++) {
-            if (fields[at].id == f->id) {
-                fields[at].disclosure = (enum disclosure)(f->disclosure - 1);
-            }
-        }
+    next_fields(from, old, k, item);
+    if (k->disclosure != 0) {
+        item->disclosure = (enum disclosure)(k->disclosure - 1);
     }
-    for (size_t i = 0; i < n; i++) {
-        places[fields[i].id] = (uint8_t)(i + 1);
+    if (k->retention != 0) {
+        item->retention_months = (uint16_t)(k->retention - 1);
     }
-    item->fields = fields;
-    item->count = n;
-    item->places = places;
-    item->places_n = CATALOGUE_FIELD_END;
-    item->disclosure = k->disclosure != 0 ? (enum disclosure)(k->disclosure - 1)
-                                          : item->disclosure;
-    item->retention_months = k->retention != 0 ? (uint16_t)(k->retention - 1)
-                                               : item->retention_months;
     item->since = version;
     return item;
 }
