@@ -738,21 +738,28 @@ static void publish(struct group *g, struct buf *coded)
 /* While no answer is kept: those that follow are by the new catalogue. */
 static void fold(const struct group *g)
 {
+    struct store *s = g->s;
     struct errmsg why;
-    if (g->rules_move && rules_fold(g->s, &why) != ERR_OK) {
-        log_error(&g->s->log, "CATALOGUE-READ",
+    if (!g->rules_move && !s->rules_owed) {
+        return;
+    }
+    enum err err = rules_fold(s, &why);
+    if (err != ERR_OK && !s->rules_owed) {
+        log_error(&s->log, "CATALOGUE-READ",
                   "err=\"%s\" effect=\"catalogue and measures stay as they "
-                  "were until the next change\"",
+                  "were; the next commit tries again\"",
                   why.text);
     }
+    s->rules_owed = err != ERR_OK;
 }
 
 enum err group_commit(struct group *g, struct errmsg *why)
 {
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
     enum err err = prepare(g, coded, why);
+    bool all = g->lists_move || g->s->rules_owed;
     stamps_begin_rows(&g->s->stamps, &g->rows);
-    if (g->lists_move) {
+    if (all) {
         stamps_begin_all(&g->s->stamps);
     }
     if (err == ERR_OK && g->s->backend->batch_count(g->batch) > 0) {
@@ -763,7 +770,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
         publish(g, coded);
         fold(g);
     }
-    if (g->lists_move) {
+    if (all) {
         stamps_end_all(&g->s->stamps);
     }
     stamps_end_rows(&g->s->stamps, &g->rows);

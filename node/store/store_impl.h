@@ -621,6 +621,7 @@ struct store {
     _Atomic bool awaits_parent;
     uint64_t salvaged;      /* writer: drafts set aside */
     uint64_t salvage_seq;   /* writer: next free */
+    bool rules_owed;        /* writer: a fold failed; the next commit folds */
     uint64_t salvage_from;  /* writer: none is below */
     uint64_t serial;        /* writer: of the last commit */
     bool background_failed; /* writer: until the next start */

@@ -2,6 +2,7 @@
  * the signatures of those who decide. What readers see meanwhile:
  * test_store_readers.c. */
 #include "contract/lists_fixture.h"
+#include "contract/store_scripted.h"
 
 #include "ident/rootdraft.h"
 
@@ -1026,6 +1027,40 @@ static void a_version_of_a_lower_authority_has_no_effect(void **state)
     catalogue_change_fini(&first);
 }
 
+static void lists_become_unreadable(void)
+{
+    script.rows_unreadable = true;
+}
+
+/* What was decided must not wait for the next decision: it may be narrower. */
+static void a_fold_that_could_not_read_is_made_up_for(void **state)
+{
+    struct catalogue_change first = new_kind(1);
+    const struct decision d = {.change = &first};
+    const struct draft other = {
+        .record = 1, .subject = "91341821MA2T00001X", .text = "a"};
+    struct backend backend = scripted(fixture_backend());
+    struct node n;
+    (void)state;
+    node_init(&n, &backend, TOP, "owed");
+    n.roots = roots;
+    node_restart(&n);
+    script.committed = lists_become_unreadable;
+    top_decides(&n, &d, 1);
+    assert_int_equal(catalogue_now()->version, 0);
+    assert_ok(submit(n.store, &other, 1, NULL));
+    assert_int_equal(catalogue_now()->version, 0);
+    script.committed = NULL;
+    script.rows_unreadable = false;
+    struct draft another = other;
+    another.record = 2;
+    assert_ok(submit(n.store, &another, 1, NULL));
+    assert_int_equal(catalogue_now()->version, 1);
+    rules_are(&n, 1, 0);
+    node_fini(&n);
+    catalogue_change_fini(&first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1054,6 +1089,7 @@ int main(void)
         cmocka_unit_test(of_decisions_about_nodes_there_may_be_any_number),
         cmocka_unit_test(versions_and_measures_are_folded),
         cmocka_unit_test(a_version_of_a_lower_authority_has_no_effect),
+        cmocka_unit_test(a_fold_that_could_not_read_is_made_up_for),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }
