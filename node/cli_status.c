@@ -52,6 +52,16 @@ static void print_store(json_t *s)
                              : ", NOT WRITABLE");
 }
 
+static void print_views(json_t *v)
+{
+    if (json_is_object(v)) {
+        (void)printf("views     behind %lld entries, skipped %lld%s%s\n",
+                     int_of(v, "behind"), int_of(v, "skipped"),
+                     text_of(v, "waits_for")[0] != 0 ? ", WAITING: " : "",
+                     text_of(v, "waits_for"));
+    }
+}
+
 static void print_root(json_t *root)
 {
     (void)printf("root      version %lld, %.16s\n", int_of(root, "version"),
@@ -138,6 +148,7 @@ static void print_status(json_t *result)
     }
     print_root(json_object_get(result, "root"));
     print_store(json_object_get(result, "store"));
+    print_views(json_object_get(result, "views"));
     print_uplink(json_object_get(result, "uplink"));
     print_children(json_object_get(result, "children"));
 }

@@ -17,6 +17,7 @@
 #include "ident/rootchain.h"
 #include "ingest/inbox.h"
 #include "node_tls.h"
+#include "store/views.h"
 
 #ifndef CREDITNODE_VERSION
 #define CREDITNODE_VERSION "0.1.0"
@@ -70,6 +71,8 @@ struct node {
     struct rpc_tls rpc_tls;
     struct keyring *keyring;
     struct store *store;
+    struct store_mariadb_conf mariadb;
+    struct views *views;
     struct rpc *rpc;
     struct ancestry *ancestry;
     struct sync_env sync;
@@ -584,6 +587,26 @@ static void down_store(struct node *node)
     keyring_free(&node->keyring);
 }
 
+static enum err up_views(struct node *node, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    node->mariadb = mariadb_of(c);
+    if (node->mariadb.database == NULL) {
+        return ERR_OK;
+    }
+    struct views_conf conf = {.mariadb = &node->mariadb,
+                              .suite = (enum suite)c->federation.suite,
+                              .self = c->node.code,
+                              .on = c->mariadb.views != 0,
+                              .log = &node->log};
+    return views_start(&node->views, node->store, &conf, why);
+}
+
+static void down_views(struct node *node)
+{
+    views_stop(&node->views);
+}
+
 /* ---- rpc, replication, services ---- */
 
 static enum err up_rpc(struct node *node, struct errmsg *why)
@@ -710,6 +733,7 @@ static void fill_api_env(struct node *node)
     node->api = (struct api_env){
         .conf = c,
         .store = node->store,
+        .views = node->views,
         .keyring = node->keyring,
         .sync = &node->sync,
         .roots = node->roots,
@@ -800,10 +824,11 @@ static const struct {
     enum err (*up)(struct node *node, struct errmsg *why);
     void (*down)(struct node *node); /* also after a failed up */
 } parts[] = {
-    {"loop", up_loop, down_loop},    {"ident", up_ident, down_ident},
-    {"store", up_store, down_store}, {"rpc", up_rpc, down_rpc},
-    {"sync", up_sync, down_sync},    {"server", up_server, down_server},
-    {"admin", up_admin, down_admin}, {"inbox", up_inbox, down_inbox},
+    {"loop", up_loop, down_loop},       {"ident", up_ident, down_ident},
+    {"store", up_store, down_store},    {"views", up_views, down_views},
+    {"rpc", up_rpc, down_rpc},          {"sync", up_sync, down_sync},
+    {"server", up_server, down_server}, {"admin", up_admin, down_admin},
+    {"inbox", up_inbox, down_inbox},
 };
 
 static void take_down(struct node *node)

@@ -14,6 +14,7 @@
 #include "health/health.h"
 #include "ingest/import.h"
 #include "rpc/rpc.h"
+#include "store/views.h"
 #include "sync/sync.h"
 
 struct answers;
@@ -24,6 +25,7 @@ struct api_env {
     /* A reload puts another one here; none is freed while served. */
     _Atomic(const struct conf *) conf;
     struct store *store;
+    struct views *views; /* NULL: on another backend */
     struct keyring *keyring;
     struct sync_env *sync;
     struct rootchain *roots;

@@ -173,6 +173,17 @@ static json_t *uplink_json(const struct uplink_status *u)
         "resumed", (json_int_t)u->resumed);
 }
 
+/* null: this node keeps no views. */
+static json_t *views_json(const struct api_env *env)
+{
+    struct views_stats st;
+    views_stats(env->views, &st);
+    return st.on ? json_pack("{s:I, s:I, s:s}", "behind", (json_int_t)st.behind,
+                             "skipped", (json_int_t)st.skipped, "waits_for",
+                             st.why)
+                 : json_null();
+}
+
 static json_t *store_json(const struct store_stats *s,
                           const struct log_facts *logs)
 {
@@ -229,12 +240,12 @@ static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
     health_judge(&facts, &report);
     json_t *children = json_array();
     downlink_children(env->downlink, add_child, children);
-    *result = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "node",
-                        node_json(env), "health", health_json(&report), "root",
-                        root_json(rootchain_newest(env->roots)), "store",
-                        store_json(&facts.store, &logs), "uplink",
-                        facts.has_parent ? uplink_json(&uplink) : json_null(),
-                        "children", children);
+    *result = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node", node_json(env), "health",
+        health_json(&report), "root", root_json(rootchain_newest(env->roots)),
+        "store", store_json(&facts.store, &logs), "views", views_json(env),
+        "uplink", facts.has_parent ? uplink_json(&uplink) : json_null(),
+        "children", children);
     return ERR_OK;
 }
 
@@ -707,7 +718,11 @@ static enum err do_reindex(void *ctx, struct admin_call *call, json_t *args,
     struct api_env *env = ctx;
     (void)args;
     (void)result;
-    return store_reindex(env->store, send_progress, call, why);
+    enum err err = store_reindex(env->store, send_progress, call, why);
+    if (err == ERR_OK) {
+        views_rebuild(env->views);
+    }
+    return err;
 }
 
 struct faults_out {

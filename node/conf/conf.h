@@ -85,6 +85,7 @@ struct conf_mariadb {
     uint32_t connections;
     uint32_t connect_ms;
     uint32_t timeout_ms;
+    int views; /* 0: off */
 };
 
 struct conf_replication {

@@ -19,6 +19,11 @@ const struct conf_choice conf_tiers[CONF_TIERS + 1] = {
 
 static const struct conf_choice suites[] = {{"intl", 1}, {"gm", 2}, {NULL, 0}};
 
+static const struct conf_choice switches[] = {
+    {"off", 0},
+    {"on", 1},
+    {NULL, 0},
+};
 static const struct conf_choice backends[] = {
     {"embedded", CONF_BACKEND_EMBEDDED},
     {"mariadb", CONF_BACKEND_MARIADB},
@@ -374,6 +379,12 @@ const struct conf_row conf_rows[] = {
      .max = HOUR,
      .def = "30 s",
      .help = "Longest wait for an answer of the server."},
+
+    {.path = "mariadb.views",
+     AT_ENUM(mariadb.views, switches),
+     .def = "off",
+     .help = "on keeps views for people with SQL up to date: v_record, "
+             "v_subject, v_list_entry, v_node, v_import."},
 
     {.path = "replication.segment",
      AT_SIZE(replication.segment_bytes),

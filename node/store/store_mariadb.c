@@ -386,7 +386,7 @@ static enum err fill(struct mdb_conn *c, const struct mdb_batch *b,
 
 static enum err open_writer(struct mdb *m, struct errmsg *why)
 {
-    enum err err = mdb_open(&m->writer, &m->conf, why);
+    enum err err = mdb_open(&m->writer, &m->conf, &mdb_store_sql, why);
     if (err == ERR_OK && mdb_server(m->writer)->readonly) {
         err = err_set(why, ERR_NO_SPACE,
                       "database %s: the server is read-only: SET GLOBAL "
@@ -476,7 +476,7 @@ static void mdb_close(void *db)
 static enum err open_reading(struct mdb *m, struct errmsg *why)
 {
     struct mdb_conn *c;
-    enum err err = mdb_open(&c, &m->conf, why);
+    enum err err = mdb_open(&c, &m->conf, &mdb_store_sql, why);
     if (err == ERR_OK) {
         err = mdb_check_schema(c, why);
     }

@@ -30,7 +30,22 @@ struct mdb_cell {
     struct slice b;
 };
 
-/* Prepared where first used, once a connection. */
+/* Parameters and columns: n a number, b bytes, of columns b short ones and v
+ * any, which comes last. */
+struct mdb_statement {
+    const char *text;
+    const char *params;
+    const char *columns;
+};
+/* What a connection may be asked, by place; outlives it. Prepared where first
+ * used, once a connection. */
+struct mdb_sql_set {
+    const struct mdb_statement *at;
+    size_t n;
+};
+
+/* The store's own. */
+extern const struct mdb_sql_set mdb_store_sql;
 enum mdb_sql {
     SQL_MOVE_SERIAL,
     SQL_PUT_META,
@@ -80,7 +95,7 @@ struct mdb_server {
  * ERR_CONF, ERR_UNAVAILABLE. */
 MUST_USE enum err mdb_open(struct mdb_conn **out,
                            const struct store_mariadb_conf *conf,
-                           struct errmsg *why);
+                           const struct mdb_sql_set *set, struct errmsg *why);
 /* NULL is allowed; sets it to NULL. Work under way is rolled back. */
 void mdb_shut(struct mdb_conn **conn);
 const struct mdb_server *mdb_server(const struct mdb_conn *conn);
@@ -95,15 +110,15 @@ MUST_USE enum err mdb_run(struct mdb_conn *c, const char *sql,
 MUST_USE enum err mdb_ask(struct mdb_conn *c, const char *sql, char *out,
                           size_t cap, struct errmsg *why);
 /* Runs a statement for each of `n` rows of cells, by array binding. */
-MUST_USE enum err mdb_write(struct mdb_conn *c, enum mdb_sql sql,
+MUST_USE enum err mdb_write(struct mdb_conn *c, unsigned sql,
                             const struct mdb_cell *cells, size_t n,
                             uint64_t *affected, struct errmsg *why);
 /* Cells are borrowed; false stops. `seen`: rows that `fn` was given. */
 typedef bool mdb_row_fn(void *ctx, const struct mdb_cell *columns);
-MUST_USE enum err mdb_select(struct mdb_conn *c, enum mdb_sql sql,
+MUST_USE enum err mdb_select(struct mdb_conn *c, unsigned sql,
                              const struct mdb_cell *params, mdb_row_fn *fn,
                              void *ctx, size_t *seen, struct errmsg *why);
-/* Parameters of one row. */
+/* Parameters of one row of the store's. */
 size_t mdb_params(enum mdb_sql sql);
 
 /* ---- the pool ---- */

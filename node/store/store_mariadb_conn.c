@@ -12,7 +12,7 @@
 #include "store/store_mariadb.h"
 
 enum {
-    COLUMNS_MAX = 16,
+    COLUMNS_MAX = 48,
     PARAMS_MAX = 1 + 3 * MDB_ROWS_KEYS,
     SHORT_MAX = 64, /* bytes of a short column */
     BLOB_FIRST = 64 << 10,
@@ -38,13 +38,7 @@ enum {
 #define TYPES_4 "bbnbbnbbnbbn"
 #define TYPES_16 TYPES_4 TYPES_4 TYPES_4 TYPES_4
 
-/* Parameters and columns: n a number, b bytes, of columns b at most SHORT_MAX
- * and v any, which comes last. */
-static const struct {
-    const char *text;
-    const char *params;
-    const char *columns;
-} statements[SQL_COUNT] = {
+static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_MOVE_SERIAL] = {"UPDATE cn_meta SET v=? WHERE k=? AND v=?", "bnb", ""},
     [SQL_PUT_META] = {"INSERT INTO cn_meta(k,v) VALUES(?,?) "
                       "ON DUPLICATE KEY UPDATE v=VALUES(v)",
@@ -140,9 +134,11 @@ static const struct {
                         "", "n"},
 };
 
+const struct mdb_sql_set mdb_store_sql = {store_statements, SQL_COUNT};
+
 size_t mdb_params(enum mdb_sql sql)
 {
-    return strlen(statements[sql].params);
+    return strlen(store_statements[sql].params);
 }
 
 /* ---- errors ---- */
@@ -221,7 +217,8 @@ static const struct {
 
 struct mdb_conn {
     MYSQL *mysql;
-    MYSQL_STMT *statements[SQL_COUNT];
+    struct mdb_sql_set set;
+    MYSQL_STMT **statements; /* set.n, prepared where first used */
     struct mdb_server server;
     enum mdb_fault fault;
     unsigned number;
@@ -477,10 +474,12 @@ static enum err check_server(struct mdb_conn *c,
 }
 
 enum err mdb_open(struct mdb_conn **out, const struct store_mariadb_conf *conf,
-                  struct errmsg *why)
+                  const struct mdb_sql_set *set, struct errmsg *why)
 {
     (void)pthread_once(&library_once, library_init);
     struct mdb_conn *c = MEM_NEW(struct mdb_conn);
+    c->set = *set;
+    c->statements = mem_zalloc(set->n, sizeof(*c->statements));
     c->mysql = mysql_init(NULL);
     enum err err = c->mysql != NULL
                        ? connect_to(c, conf, why)
@@ -505,13 +504,14 @@ void mdb_shut(struct mdb_conn **conn)
     if (c == NULL) {
         return;
     }
-    for (size_t i = 0; i < SQL_COUNT; i++) {
+    for (size_t i = 0; i < c->set.n; i++) {
         if (c->statements[i] != NULL) {
             (void)mysql_stmt_close(c->statements[i]);
         }
     }
     mysql_close(c->mysql);
     buf_fini(&c->blob);
+    mem_free(c->statements);
     mem_free(c);
 }
 
@@ -544,10 +544,10 @@ enum err mdb_ask(struct mdb_conn *c, const char *sql, char *out, size_t cap,
 
 /* ---- statements at work ---- */
 
-static enum err prepared(struct mdb_conn *c, enum mdb_sql sql, MYSQL_STMT **out,
+static enum err prepared(struct mdb_conn *c, unsigned sql, MYSQL_STMT **out,
                          struct errmsg *why)
 {
-    const char *text = statements[sql].text;
+    const char *text = c->set.at[sql].text;
     c->fault = FAULT_NONE;
     c->number = 0;
     *out = c->statements[sql];
@@ -604,14 +604,14 @@ static void column_fill(struct column *col, MYSQL_BIND *bind, char type,
                          .length = col->lens};
 }
 
-enum err mdb_write(struct mdb_conn *c, enum mdb_sql sql,
+enum err mdb_write(struct mdb_conn *c, unsigned sql,
                    const struct mdb_cell *cells, size_t n, uint64_t *affected,
                    struct errmsg *why)
 {
     MYSQL_STMT *stmt;
     MYSQL_BIND bind[COLUMNS_MAX];
     struct column columns[COLUMNS_MAX];
-    const char *types = statements[sql].params;
+    const char *types = c->set.at[sql].params;
     size_t width = strlen(types);
     unsigned rows = (unsigned)n;
     enum err err = prepared(c, sql, &stmt, why);
@@ -722,12 +722,12 @@ static enum err result_rows(struct mdb_conn *c, MYSQL_STMT *stmt,
     return err;
 }
 
-enum err mdb_select(struct mdb_conn *c, enum mdb_sql sql,
+enum err mdb_select(struct mdb_conn *c, unsigned sql,
                     const struct mdb_cell *params, mdb_row_fn *fn, void *ctx,
                     size_t *seen, struct errmsg *why)
 {
     MYSQL_STMT *stmt;
-    const char *types = statements[sql].params;
+    const char *types = c->set.at[sql].params;
     *seen = 0;
     enum err err = prepared(c, sql, &stmt, why);
     if (err != ERR_OK) {
@@ -748,7 +748,7 @@ enum err mdb_select(struct mdb_conn *c, enum mdb_sql sql,
                          .buffer_length = params[i].b.len,
                          .is_unsigned = 1};
     }
-    r->types = statements[sql].columns;
+    r->types = c->set.at[sql].columns;
     bool ok = (types[0] == 0 || mysql_stmt_bind_param(stmt, bind) == 0) &&
               mysql_stmt_execute(stmt) == 0 && result_bind(c, stmt, r);
     err = ok ? result_rows(c, stmt, r, fn, ctx, seen, why)
@@ -832,7 +832,7 @@ static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
     if (err != ERR_OK || *out != NULL) {
         return err;
     }
-    err = mdb_open(out, p->conf, why);
+    err = mdb_open(out, p->conf, &mdb_store_sql, why);
     if (err != ERR_OK) {
         (void)pthread_mutex_lock(&p->lock);
         p->open_n--;

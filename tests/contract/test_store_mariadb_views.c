@@ -1,0 +1,249 @@
+/* The views beside a store on a MariaDB server: equal to the logs whatever
+ * stops in between, for an account that sees nothing else. */
+#include "base/file.h"
+#include "contract/store_fixture.h"
+#include "store/views.h"
+
+enum { WAIT_MS = 60000, MANY = 1500 };
+
+static struct node village;
+static struct views *views;
+
+static int start(void **state)
+{
+    (void)state;
+    fed_mariadb.socket = fed_server.socket;
+    node_init(&village, &store_mariadb, VILLAGE, "village");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    views_stop(&views);
+    node_fini(&village);
+    return 0;
+}
+
+static void views_up(bool on)
+{
+    struct errmsg why;
+    const struct log_ctx log = {.fields = "test=views"};
+    static struct store_mariadb_conf conf;
+    conf = fed_mariadb;
+    conf.database = "village";
+    const struct views_conf c = {.mariadb = &conf,
+                                 .suite = SUITE_INTL,
+                                 .self = VILLAGE,
+                                 .on = on,
+                                 .log = &log};
+    assert_ok(views_start(&views, village.store, &c, &why));
+}
+
+/* First number of a query; UINT64_MAX if it is refused. */
+static uint64_t ask(const char *user, const char *sql)
+{
+    MYSQL *m = mysql_init(NULL);
+    uint64_t n = UINT64_MAX;
+    if (mysql_real_connect(m, NULL, user, "", "village", 0, fed_server.socket,
+                           0) != NULL &&
+        mysql_query(m, sql) == 0) {
+        MYSQL_RES *result = mysql_store_result(m);
+        MYSQL_ROW row = mysql_fetch_row(result);
+        n = row != NULL && row[0] != NULL ? strtoull(row[0], NULL, 10) : 0;
+        mysql_free_result(result);
+    }
+    mysql_close(m);
+    return n;
+}
+
+static void wait_for(const char *sql, uint64_t want)
+{
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
+    uint64_t n = 0;
+    while ((n = ask("root", sql)) != want && clock_mono_ms() < until_ms) {
+        (void)usleep(20000);
+    }
+    assert_int_equal(n, want);
+}
+
+static void follows_what_is_committed(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 1000);
+    submit_many(village.store, 1001, MANY - 1000);
+    wait_for("SELECT COUNT(*) FROM v_record", MANY);
+    /* Each entry once, also in what is added up. */
+    wait_for("SELECT SUM(entries) FROM v_import", MANY);
+    assert_int_equal(ask("root", "SELECT SUM(records) FROM v_subject"), MANY);
+    assert_int_equal(
+        ask("root", "SELECT behind FROM v_node WHERE code='341821100201'"), 0);
+    /* A change is the same record. */
+    struct draft d = {
+        .record = 1, .subject = "913418210000000000", .text = "changed"};
+    assert_ok(submit(village.store, &d, 1, NULL));
+    wait_for("SELECT SUM(changes) FROM v_import", 1);
+    assert_int_equal(
+        ask("root", "SELECT COUNT(*) FROM v_record WHERE version=2"), 1);
+    assert_int_equal(ask("root", "SELECT COUNT(*) FROM v_record"), MANY);
+}
+
+static void counts_once_when_the_server_is_killed(void **state)
+{
+    (void)state;
+    views_up(true);
+    for (uint32_t i = 0; i < 3; i++) {
+        submit_many(village.store, 1 + i * 1000, 1000);
+        mariadb_end(&fed_server, SIGKILL);
+        mariadb_start(&fed_server);
+        int64_t until_ms = clock_mono_ms() + WAIT_MS;
+        struct store_stats st = {.writable = false};
+        while (!st.writable && clock_mono_ms() < until_ms) {
+            (void)usleep(20000);
+            store_stats(village.store, &st);
+        }
+    }
+    wait_for("SELECT COUNT(*) FROM v_record", 3000);
+    wait_for("SELECT SUM(entries) FROM v_import", 3000);
+}
+
+static void is_made_anew(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 500);
+    wait_for("SELECT COUNT(*) FROM v_record", 500);
+    mariadb_sql(&fed_server, "UPDATE village.cn_v_record SET version=99,"
+                             "status=1");
+    views_rebuild(views);
+    wait_for("SELECT COUNT(*) FROM v_record WHERE version=1 AND "
+             "status='valid'",
+             500);
+    wait_for("SELECT SUM(entries) FROM v_import", 500);
+}
+
+/* What docs/sql.md asks is answered. */
+static void answers_the_questions_of_the_page(void **state)
+{
+    (void)state;
+    struct buf page = BUF_INIT;
+    struct errmsg why;
+    size_t asked = 0;
+    assert_ok(file_read(SOURCE_DIR "/docs/sql.md", 1 << 20, &page, &why));
+    views_up(true);
+    submit_many(village.store, 1, 100);
+    wait_for("SELECT COUNT(*) FROM v_record", 100);
+    (void)buf_cstr(&page);
+    char *at = (char *)page.data;
+    for (char *p = at; (p = strstr(p, "```sql\nSELECT")) != NULL; asked++) {
+        p += strlen("```sql\n");
+        char *end = strstr(p, ";\n```");
+        assert_non_null(end);
+        *end = 0;
+        if (ask("root", p) == UINT64_MAX) {
+            fail_msg("refused: %s", p);
+        }
+        p = end + 1;
+    }
+    assert_int_equal(asked, 5);
+    buf_fini(&page);
+}
+
+/* Nobody's identifier, and a name only masked, even where an origin wrote it in
+ * clear. */
+static void shows_no_person(void **state)
+{
+    (void)state;
+    struct buf body = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    const char *name = "张三丰";
+    buf_put_u8(&body, FIELD_NAME << 3 | 2);
+    buf_put_varint(&body, strlen(name));
+    buf_put_str(&body, name);
+    struct buf sealed = BUF_INIT;
+    uint8_t aad[RECORD_AAD_LEN];
+    const uint8_t key[RECORD_KEY_LEN] = {0};
+    record_aad(VILLAGE, key, RECORD_SUBJECT_FIELD, aad);
+    assert_ok(keyring_seal(village.keyring, slice_of(aad, sizeof aad),
+                           slice_str("990/TEST-ONLY"), &sealed));
+    const struct entry e = {.type = ENTRY_RECORD,
+                            .flags = ENTRY_FLAG_SEALED,
+                            .subject_kind = SUBJECT_PERSON,
+                            .item = ITEM_PENALTY,
+                            .entered_at_ms = 1772000000000,
+                            .decided = 20260301,
+                            .subject = buf_slice(&sealed),
+                            .body = buf_slice(&body)};
+    entry_encode(&e, &bytes);
+    const struct slice draft = buf_slice(&bytes);
+    views_up(true);
+    assert_ok(submit_bytes(village.store, &draft, 1, NULL));
+    wait_for("SELECT COUNT(*) FROM v_record WHERE subject_kind='person' AND "
+             "subject IS NULL AND item='penalty' AND understood=1",
+             1);
+    assert_int_equal(ask("root", "SELECT COUNT(*) FROM cn_v_record WHERE "
+                                 "HEX(name) LIKE '%E4B889%' OR subject<>''"),
+                     0);
+    assert_int_equal(ask("root", "SELECT COUNT(*) FROM v_subject"), 0);
+    buf_fini(&sealed);
+    buf_fini(&body);
+    buf_fini(&bytes);
+}
+
+/* A log that is not what was shown of it, as after a restored database. */
+static void takes_back_what_does_not_count(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 100);
+    wait_for("SELECT COUNT(*) FROM v_record", 100);
+    views_stop(&views);
+    mariadb_sql(&fed_server, "UPDATE village.cn_v_log SET position=position+7");
+    mariadb_sql(&fed_server, "UPDATE village.cn_v_record SET version=99,"
+                             "status=1");
+    views_up(true);
+    wait_for("SELECT COUNT(*) FROM v_record WHERE version=1 AND "
+             "status='valid'",
+             100);
+    wait_for("SELECT SUM(entries) FROM v_import", 100);
+}
+
+static void shows_an_account_the_views_alone(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 10);
+    wait_for("SELECT COUNT(*) FROM v_record", 10);
+    mariadb_sql(&fed_server, "CREATE OR REPLACE USER report");
+    mariadb_sql(&fed_server, "GRANT SELECT ON village.v_record TO report");
+    assert_int_equal(ask("report", "SELECT COUNT(*) FROM v_record"), 10);
+    assert_true(ask("report", "SELECT COUNT(*) FROM cn_v_record") ==
+                UINT64_MAX);
+    assert_true(ask("report", "SELECT COUNT(*) FROM cn_block") == UINT64_MAX);
+    /* Off: no view that grows old unnoticed. */
+    views_stop(&views);
+    views_up(false);
+    wait_for("SELECT COUNT(*) FROM information_schema.views WHERE "
+             "table_schema='village'",
+             0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(follows_what_is_committed, start, stop),
+        cmocka_unit_test_setup_teardown(counts_once_when_the_server_is_killed,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(is_made_anew, start, stop),
+        cmocka_unit_test_setup_teardown(answers_the_questions_of_the_page,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(shows_no_person, start, stop),
+        cmocka_unit_test_setup_teardown(takes_back_what_does_not_count, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(shows_an_account_the_views_alone, start,
+                                        stop),
+    };
+    (void)setenv("STORE_BACKEND", "mariadb", 1);
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}
