@@ -42,7 +42,8 @@ void views_stop(struct views **views);
 /* `views` may be NULL: off. */
 void views_stats(struct views *views, struct views_stats *out);
 /* Everything is made anew from the logs; at once, or, if the server is away,
- * when it is back. Asked for again after a stop that came in between. */
+ * when it is back. A node that stops before the server is back has forgotten
+ * it: ask again. */
 void views_rebuild(struct views *views);
 
 #endif

@@ -179,6 +179,14 @@ new_database() { # CODE
         server_sql "DROP DATABASE IF EXISTS cn_$1; CREATE DATABASE cn_$1"
 }
 
+# The views are behind nothing, and hold each entry of a record once.
+views_hold() { # CODE ENTRIES
+    [ "$(server_sql "SELECT SUM(behind),
+        (SELECT SUM(entries) FROM cn_$1.v_import),
+        (SELECT COUNT(*) FROM cn_$1.v_record) FROM cn_$1.v_node")" = \
+        "0	$2	$2" ]
+}
+
 use_mariadb() { # CODE
     [ -d "$SERVER" ] || server_make
     new_database "$1"
@@ -186,6 +194,7 @@ use_mariadb() { # CODE
     set_option "$1" mariadb.socket="$SERVER/socket"
     set_option "$1" mariadb.database="cn_$1"
     set_option "$1" mariadb.user=root
+    set_option "$1" mariadb.views=on
 }
 
 # ---- asking ----

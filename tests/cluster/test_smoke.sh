@@ -32,4 +32,12 @@ in_database() { # CODE COUNT
 if [ "${STORE:-}" = mariadb ]; then
     check "rows in the province's database" in_database "$PROVINCE" 400
     check "rows in the county's database" in_database "$COUNTY" 400
+    within 30 "views of the province" views_hold "$PROVINCE" 400
+    within 30 "views of the county" views_hold "$COUNTY" 400
+    node_cmd "$PROVINCE" query --json "$subject" |
+        jq -r '.records[].fields[] | select(.code | endswith("_WSH")) | .value' | sort >"$WORK/answer"
+    check "the answer names documents" [ -s "$WORK/answer" ]
+    server_sql "SELECT document_no FROM cn_$PROVINCE.v_record
+        WHERE subject = '$subject'" | sort >"$WORK/seen"
+    check "views show what a query answers" cmp "$WORK/answer" "$WORK/seen"
 fi
