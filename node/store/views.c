@@ -792,10 +792,11 @@ void views_stop(struct views **views)
 
 void views_stats(struct views *views, struct views_stats *out)
 {
-    *out = (struct views_stats){.on = views != NULL && views->conf.on};
-    if (!out->on) {
+    *out = (struct views_stats){.on = false};
+    if (views == NULL || !views->conf.on) {
         return;
     }
+    out->on = true;
     out->behind = atomic_load(&views->behind);
     out->skipped = atomic_load(&views->skipped);
     (void)pthread_mutex_lock(&views->lock);

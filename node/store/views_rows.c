@@ -334,17 +334,20 @@ static void take_listing(struct view_batch *b, uint64_t number,
     touch_subject(b, subject);
 }
 
+static bool has_no_meaning_here(uint8_t type)
+{
+    return type > ENTRY_MEASURE || (type > ENTRY_KEY && type < ENTRY_PACKAGE);
+}
+
 void batch_entry(struct view_batch *b, uint64_t number, struct slice entry)
 {
     struct entry e;
-    if (entry.data == NULL || entry_decode(entry, &e) != ERR_OK) {
+    if (entry.data == NULL || entry_decode(entry, &e) != ERR_OK ||
+        has_no_meaning_here(e.type)) {
         b->skipped++;
     } else if (e.type == ENTRY_RECORD) {
         take_record(b, number, &e);
     } else if (listing_is_type(e.type) && b->list != NULL) {
         take_listing(b, number, &e);
-    } else if (e.type > ENTRY_NODE ||
-               (e.type > ENTRY_KEY && e.type < ENTRY_PACKAGE)) {
-        b->skipped++;
     }
 }
