@@ -1,8 +1,6 @@
 #include "base/clock.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 static int64_t skew_ms;
 static pthread_once_t skew_once = PTHREAD_ONCE_INIT;
@@ -34,4 +32,21 @@ int64_t clock_mono_ns(void)
 int64_t clock_mono_ms(void)
 {
     return clock_mono_ns() / 1000000;
+}
+
+void clock_until(int64_t ms, struct timespec *out)
+{
+    (void)clock_gettime(CLOCK_MONOTONIC, out);
+    int64_t ns = out->tv_nsec + ms % 1000 * 1000000;
+    out->tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
+    out->tv_nsec = (long)(ns % 1000000000);
+}
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
 }

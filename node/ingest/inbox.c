@@ -417,11 +417,7 @@ static void look(struct inbox *inbox)
 static void pause_ms(struct inbox *inbox, uint32_t ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    clock_until(ms, &until);
     (void)pthread_mutex_lock(&inbox->lock);
     int rc = 0;
     while (!inbox->stopping && rc == 0) {
@@ -481,11 +477,7 @@ enum err inbox_open(struct inbox **out, const struct import_env *env,
         mem_free(inbox);
         return err;
     }
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&inbox->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    clock_cond_init(&inbox->wake);
     (void)pthread_mutex_init(&inbox->lock, NULL);
     if (pthread_create(&inbox->thread, NULL, watch, inbox) != 0) {
         (void)pthread_cond_destroy(&inbox->wake);

@@ -201,11 +201,7 @@ void rpc_owner_init(struct rpc_owner *owner)
 {
     *owner = (struct rpc_owner){.count = 0};
     (void)pthread_mutex_init(&owner->lock, NULL);
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&owner->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    clock_cond_init(&owner->changed);
     owner->members.prev = &owner->members;
     owner->members.next = &owner->members;
 }

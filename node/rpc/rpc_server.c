@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "health.pb-c.h"
@@ -467,13 +467,7 @@ static void shut_down(struct rpc_server *s)
 static bool wait_quiet(struct rpc_server *s, const uint32_t *timeout_ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    if (timeout_ms != NULL) {
-        until.tv_sec += *timeout_ms / 1000;
-        until.tv_nsec += (long)(*timeout_ms % 1000) * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-    }
+    clock_until(timeout_ms != NULL ? *timeout_ms : 0, &until);
     int timed_out = 0;
     (void)pthread_mutex_lock(&s->owner.lock);
     while ((s->posted > 0 || s->owner.count > 0) && timed_out == 0) {

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/store_mariadb.h"
@@ -773,14 +773,10 @@ struct mdb_pool {
 struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf)
 {
     struct mdb_pool *p = MEM_NEW(struct mdb_pool);
-    pthread_condattr_t attr;
     p->conf = conf;
     p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&p->lock, NULL);
-    (void)pthread_cond_init(&p->freed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    clock_cond_init(&p->freed);
     return p;
 }
 
@@ -804,8 +800,7 @@ void mdb_pool_free(struct mdb_pool **pool)
 static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)seconds(p->conf->timeout_ms);
+    clock_until((int64_t)seconds(p->conf->timeout_ms) * 1000, &until);
     int rc = 0;
     while (rc == 0 && p->idle_n == 0 && p->open_n == p->conf->connections) {
         rc = pthread_cond_timedwait(&p->freed, &p->lock, &until);

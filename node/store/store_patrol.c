@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,10 +28,7 @@ static void path_of_stamp(const struct store *s, char out[PATH_LEN])
 static bool rest(struct patrol *p, int64_t ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    clock_until(ms, &until);
     (void)pthread_mutex_lock(&p->lock);
     int rc = 0;
     while (rc == 0 && !atomic_load(&p->stop)) {
@@ -116,12 +112,8 @@ enum err patrol_start(struct store *s, struct errmsg *why)
     if (s->conf.scrub_interval_ms == 0) {
         return ERR_OK;
     }
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&p->lock, NULL);
-    (void)pthread_cond_init(&p->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    clock_cond_init(&p->wake);
     int rc = pthread_create(&p->thread, NULL, work, s);
     if (rc != 0) {
         (void)pthread_cond_destroy(&p->wake);

@@ -403,17 +403,6 @@ static bool run_background(struct store *s)
 
 /* ---- queue ---- */
 
-static void until(struct timespec *out, int64_t ms)
-{
-    (void)clock_gettime(CLOCK_MONOTONIC, out);
-    out->tv_sec += (time_t)(ms / 1000);
-    out->tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (out->tv_nsec >= 1000000000L) {
-        out->tv_sec++;
-        out->tv_nsec -= 1000000000L;
-    }
-}
-
 /* Takes what fits one group; a job goes alone. Locked. */
 static struct item *take_locked(struct queue *q)
 {
@@ -483,7 +472,7 @@ static struct item *next_items(struct store *s, bool wait, bool *end)
         return items;
     }
     struct timespec limit;
-    until(&limit, RETRY_MS);
+    clock_until(RETRY_MS, &limit);
     (void)pthread_mutex_lock(&q->lock);
     if (wait && q->clients > 1) {
         linger(q);
@@ -540,13 +529,9 @@ static void *writer_main(void *arg)
 enum err writer_start(struct store *s, struct errmsg *why)
 {
     struct queue *q = &s->queue;
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&q->lock, NULL);
-    (void)pthread_cond_init(&q->wake, &attr);
+    clock_cond_init(&q->wake);
     (void)pthread_cond_init(&q->job, NULL);
-    (void)pthread_condattr_destroy(&attr);
     q->last = &q->first;
     q->closing = false;
     s->writer_runs = true;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "credit/division.h"
@@ -78,13 +78,7 @@ static bool stopping(struct views *v)
 static bool pause_for(struct views *v, int64_t ms, bool or_rebuild)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    clock_until(ms, &until);
     (void)pthread_mutex_lock(&v->lock);
     int rc = 0;
     while (rc == 0 && !v->stop && !(or_rebuild && v->rebuild)) {
@@ -748,17 +742,13 @@ enum err views_start(struct views **out, struct store *store,
                      const struct views_conf *conf, struct errmsg *why)
 {
     struct views *v = MEM_NEW(struct views);
-    pthread_condattr_t attr;
     v->store = store;
     v->conf = *conf;
     v->log.up = conf->log;
     v->log.fields = "part=views";
     v->codec = block_codec_new();
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&v->lock, NULL);
-    (void)pthread_cond_init(&v->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    clock_cond_init(&v->wake);
     *out = v;
     if (pthread_create(&v->thread, NULL, run, v) != 0) {
         v->thread = pthread_self();

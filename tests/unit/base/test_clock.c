@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -58,11 +59,50 @@ static void monotonic_clock_goes_on_and_is_not_shifted(void **state)
     assert_true(off >= 0 && off < NEAR_MS);
 }
 
+/* Between two looks at the clock, whatever is carried over. */
+static void a_deadline_is_as_far_as_it_says(void **state)
+{
+    static const int64_t ms[] = {0, 1, 999, 1000, 1001, 123456789};
+    (void)state;
+    for (size_t i = 0; i < sizeof ms / sizeof ms[0]; i++) {
+        struct timespec until;
+        int64_t before = clock_mono_ns();
+        clock_until(ms[i], &until);
+        int64_t after = clock_mono_ns();
+        int64_t at = (int64_t)until.tv_sec * 1000000000 + until.tv_nsec;
+        assert_true(until.tv_nsec >= 0 && until.tv_nsec < 1000000000);
+        assert_true(at >= before + ms[i] * 1000000);
+        assert_true(at <= after + ms[i] * 1000000);
+    }
+}
+
+static void a_condition_waits_by_the_monotonic_clock(void **state)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond;
+    struct timespec until;
+    (void)state;
+    clock_cond_init(&cond);
+    int64_t before = clock_mono_ms();
+    clock_until(20, &until);
+    assert_int_equal(pthread_mutex_lock(&lock), 0);
+    int rc = 0;
+    while (rc == 0) {
+        rc = pthread_cond_timedwait(&cond, &lock, &until);
+    }
+    assert_int_equal(pthread_mutex_unlock(&lock), 0);
+    assert_int_equal(rc, ETIMEDOUT);
+    assert_true(clock_mono_ms() - before >= 20);
+    assert_int_equal(pthread_cond_destroy(&cond), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(environment_shifts_the_wall_clock),
         cmocka_unit_test(monotonic_clock_goes_on_and_is_not_shifted),
+        cmocka_unit_test(a_deadline_is_as_far_as_it_says),
+        cmocka_unit_test(a_condition_waits_by_the_monotonic_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
