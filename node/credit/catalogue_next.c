@@ -5,16 +5,13 @@
 
 #include "base/mem.h"
 #include "credit/catalogue_change.h"
+#include "credit/rules.h"
 
 enum { NAME_MAX_CHARS = 32, VALUE_MAX_CHARS = 4096, MADE_MAX = 1024 };
 
 /* ---- the rules ---- */
 
-static const struct {
-    const char *rule;
-    const char *text;
-    const char *text_zh;
-} rules[] = {
+static const struct rule_text rules[] = {
     {"too-many", "more versions, kinds or fields than a node keeps",
      "版本、信息类别或信息项过多"},
     {"version-order",
@@ -68,22 +65,12 @@ static const struct {
 
 const char *catalogue_change_text(const char *rule)
 {
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
-        if (strcmp(rules[i].rule, rule) == 0) {
-            return rules[i].text;
-        }
-    }
-    return "";
+    return rule_text_in(rules, ARRAY_LEN(rules), rule)->text;
 }
 
 const char *catalogue_change_text_zh(const char *rule)
 {
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
-        if (strcmp(rules[i].rule, rule) == 0) {
-            return rules[i].text_zh;
-        }
-    }
-    return "";
+    return rule_text_in(rules, ARRAY_LEN(rules), rule)->text_zh;
 }
 
 /* ---- judging ---- */

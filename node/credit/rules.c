@@ -13,11 +13,7 @@
 
 enum { SENTINEL_MAX = 6, DOCUMENT_BYTES_MAX = 512, CODE_BYTES_MAX = 128 };
 
-static const struct {
-    const char *rule;
-    const char *text;
-    const char *text_zh;
-} texts[] = {
+static const struct rule_text texts[] = {
     {"missing", "a value is needed here", "必填项为空"},
     {"too-long", "longer than the field allows", "超出字段长度"},
     {"control-character", "holds a control character", "含有控制字符"},
@@ -478,24 +474,26 @@ const char *rules_value(const struct catalogue_field *field,
     return by_type[field->type](field, values, raw, room, out);
 }
 
-const char *rules_text(const char *rule)
+const struct rule_text *rule_text_in(const struct rule_text *list, size_t n,
+                                     const char *rule)
 {
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (strcmp(texts[i].rule, rule) == 0) {
-            return texts[i].text;
+    static const struct rule_text none = {"", "", ""};
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i].rule, rule) == 0) {
+            return &list[i];
         }
     }
-    return "";
+    return &none;
+}
+
+const char *rules_text(const char *rule)
+{
+    return rule_text_in(texts, ARRAY_LEN(texts), rule)->text;
 }
 
 const char *rules_text_zh(const char *rule)
 {
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (strcmp(texts[i].rule, rule) == 0) {
-            return texts[i].text_zh;
-        }
-    }
-    return "";
+    return rule_text_in(texts, ARRAY_LEN(texts), rule)->text_zh;
 }
 
 void rules_put_zh(const char *rule, const char *text, struct buf *out)

@@ -29,6 +29,15 @@ const char *rules_value(const struct catalogue_field *field,
  * punctuation and blanks. False at the end. */
 bool rules_next_word(struct slice *rest, struct slice *word);
 
+/* A rule's id, and what it asks for. */
+struct rule_text {
+    const char *rule;
+    const char *text;
+    const char *text_zh;
+};
+/* That of `rule` in a list, or one of empty texts. */
+const struct rule_text *rule_text_in(const struct rule_text *list, size_t n,
+                                     const char *rule);
 /* What a rule asks for, in English and in Chinese; "" for an unknown id. Also
  * for the rules of rows.h and csv.h, so that receipts have one list. */
 const char *rules_text(const char *rule);

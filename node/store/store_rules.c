@@ -158,11 +158,6 @@ static int by_rule(const void *x, const void *y)
 
 /* ---- folding ---- */
 
-static void set_fault(struct store_rule *rule, const char *fault)
-{
-    rule->fault = fault;
-}
-
 static enum err fold_version(const struct fold *f, struct found_rule *r,
                              const struct catalogue **at, struct buf *bytes,
                              struct errmsg *why)
@@ -170,7 +165,7 @@ static enum err fold_version(const struct fold *f, struct found_rule *r,
     struct catalogue_change change;
     struct entry e;
     if (!store_is_highest(f->s, r->rule.log.origin)) {
-        set_fault(&r->rule, "not-highest");
+        r->rule.fault = "not-highest";
         return ERR_OK;
     }
     enum err err = read_entry(f, r, bytes, &e, why);
@@ -178,14 +173,14 @@ static enum err fold_version(const struct fold *f, struct found_rule *r,
         return err;
     }
     if (catalogue_change_take(&e, &change) != ERR_OK) {
-        set_fault(&r->rule, "malformed");
+        r->rule.fault = "malformed";
         return ERR_OK;
     }
     const char *fault = catalogue_change_fault(*at, &change, NULL);
     const struct catalogue *next =
         fault == NULL ? catalogue_next(*at, &change) : NULL;
     catalogue_change_fini(&change);
-    set_fault(&r->rule, fault == NULL && next == NULL ? "too-many" : fault);
+    r->rule.fault = fault == NULL && next == NULL ? "too-many" : fault;
     *at = next != NULL ? next : *at;
     return ERR_OK;
 }
@@ -204,7 +199,7 @@ static enum err load_measures(struct fold *f, struct buf *bytes,
         if (err == ERR_OK &&
             measure_take(&e, r->rule.log.origin, &r->measure) != ERR_OK) {
             r->measure.id[0] = 0;
-            set_fault(&r->rule, "malformed");
+            r->rule.fault = "malformed";
         }
     }
     return err;
@@ -236,7 +231,7 @@ static void fold_measures(struct fold *f)
         }
         const struct measure *last = n > 0 ? &all[n - 1] : NULL;
         const char *fault = measure_fault_of(r, last, n);
-        set_fault(&r->rule, fault);
+        r->rule.fault = fault;
         if (fault == NULL) {
             n += last == NULL || strcmp(last->id, r->measure.id) != 0;
             all[n - 1] = r->measure;
