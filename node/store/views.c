@@ -28,6 +28,7 @@ struct shown {
     struct log_id log;
     uint64_t position;
     struct buf frontier; /* at `position`, as frontier_put() */
+    struct hash sound;   /* the store's root when this was last found equal */
     struct hash voids;   /* digest of packages without effect up to there */
     uint8_t phase;       /* 1: what its origin showed is being taken away */
     uint64_t told_size;
@@ -299,20 +300,32 @@ static enum err write_rows(struct views *v, const struct view_batch *b,
 static bool on_listing(void *ctx, const struct store_listing *l)
 {
     struct view_batch *b = ctx;
-    char *name = mem_alloc(LOG_ID_TEXT_MAX);
-    log_id_format(&l->log, name);
-    struct mdb_cell cells[] = {{.b = slice_str(name)}, {.n = l->number}};
+    const struct mdb_cell cells[] = {{.b = batch_log_name(b, &l->log)},
+                                     {.n = l->number}};
     batch_row(b, VSQL_LIVE_LIST, cells);
     return true;
 }
 
-/* The store judges what is in force; names are this function's. */
+static int by_subject(const void *a, const void *b)
+{
+    const struct subject_key *x = a;
+    const struct subject_key *y = b;
+    return x->len != y->len ? x->len - y->len : memcmp(x->b, y->b, x->len);
+}
+
+/* The store judges what is in force, of each subject once. */
 static enum err put_states(struct views *v, struct view_batch *b,
                            struct errmsg *why)
 {
     enum err err = ERR_OK;
+    if (b->subjects_n > 0) {
+        qsort(b->subjects, b->subjects_n, sizeof *b->subjects, by_subject);
+    }
     for (size_t i = 0; err == ERR_OK && i < b->subjects_n; i++) {
         const struct subject_key *s = &b->subjects[i];
+        if (i > 0 && by_subject(s - 1, s) == 0) {
+            continue;
+        }
         const struct listing_query q = {
             .view = &v->lists, .subject = s, .all = true};
         struct mdb_cell cell = {.b = slice_of(s->b + 1, s->len - 1U)};
@@ -322,18 +335,6 @@ static enum err put_states(struct views *v, struct view_batch *b,
     return err == ERR_OK
                ? ERR_OK
                : err_set(why, err, "the store's lists: %s", err_text(err));
-}
-
-static void free_names(struct view_batch *b)
-{
-    struct view_rows *r = &b->rows[VSQL_LIVE_LIST];
-    for (size_t i = 0; i < r->n; i += 2) {
-        const union {
-            const uint8_t *in;
-            void *out;
-        } name = {.in = r->cells[i].b.data};
-        mem_free(name.out);
-    }
 }
 
 /* Packages without effect up to `number`: if others are so later, what the log
@@ -467,7 +468,6 @@ static enum err batch_of(struct views *v, struct shown *s, struct errmsg *why)
         buf_fini(&raws[i]);
     }
     mem_free(raws);
-    free_names(&b);
     batch_fini(&b);
     buf_fini(&blocks);
     return err;
@@ -495,24 +495,35 @@ static enum err clear_origin(struct views *v, uint64_t origin,
                          : err;
 }
 
-/* Records of an origin may hide each other across its logs, so all of them
- * begin anew. */
-static bool is_wrong(const struct views *v, const struct shown *s)
+/* Is another root there than what was shown comes to? Hashed once for a root:
+ * most logs are as they were at the last look. */
+static bool is_other(const struct views *v, struct shown *s)
 {
     struct frontier f;
     struct hash h;
-    if (s->phase != 0 || s->position > s->size) {
+    if (s->position == 0 || s->position != s->size ||
+        memcmp(s->sound.b, s->root.b, HASH_LEN) == 0) {
+        return false;
+    }
+    frontier_of(s, &f);
+    frontier_root(&f, v->conf.suite, &h);
+    s->sound = h;
+    return memcmp(h.b, s->root.b, HASH_LEN) != 0;
+}
+
+/* Records of an origin may hide each other across its logs, so all of them
+ * begin anew. */
+static bool is_wrong(const struct views *v, struct shown *s)
+{
+    struct hash h;
+    if (s->phase != 0 || s->position > s->size || is_other(v, s)) {
         return true;
     }
-    if (s->position > 0 && s->position == s->size) {
-        frontier_of(s, &f);
-        frontier_root(&f, v->conf.suite, &h);
-        if (memcmp(h.b, s->root.b, HASH_LEN) != 0) {
-            return true;
-        }
+    if (s->position == 0 || s->log.kind != LOG_DIRECTIVES) {
+        return false; /* only directives come in packages */
     }
     digest_voids(v, s, s->position, &h);
-    return s->position > 0 && memcmp(h.b, s->voids.b, HASH_LEN) != 0;
+    return memcmp(h.b, s->voids.b, HASH_LEN) != 0;
 }
 
 static enum err tell(struct views *v, struct shown *s, struct errmsg *why)

@@ -27,7 +27,6 @@ enum views_sql {
     VSQL_PUT_REMOVAL,
     VSQL_END_LISTS, /* of a subject: none is in force */
     VSQL_LIVE_LIST, /* but this one */
-    VSQL_DEL_NODES,
     VSQL_PUT_NODE,
     VSQL_COUNT
 };
@@ -77,5 +76,7 @@ void batch_entry(struct view_batch *b, uint64_t number, struct slice entry);
 /* A row of a statement; cells are copied, what they borrow is not. */
 void batch_row(struct view_batch *b, enum views_sql sql,
                const struct mdb_cell *cells);
+/* A log's name, for cells. */
+struct slice batch_log_name(struct view_batch *b, const struct log_id *log);
 
 #endif

@@ -6,6 +6,7 @@
 #include "credit/date.h"
 #include "credit/execution.h"
 #include "credit/listing.h"
+#include "store/store_impl.h"
 #include "store/views_impl.h"
 
 enum {
@@ -259,13 +260,18 @@ static void put_listed(struct row_out *o, const struct entry *e,
     put_day(o, notice);
 }
 
-static void put_log(struct row_out *o, const struct log_id *log)
+struct slice batch_log_name(struct view_batch *b, const struct log_id *log)
 {
     char name[LOG_ID_TEXT_MAX];
     struct buf text = BUF_INIT;
     log_id_format(log, name);
     buf_put_str(&text, name);
-    o->cells[o->n++].b = keep(o->b, &text);
+    return keep(b, &text);
+}
+
+static void put_log(struct row_out *o, const struct log_id *log)
+{
+    o->cells[o->n++].b = batch_log_name(o->b, log);
 }
 
 static void touch_subject(struct view_batch *b, struct slice subject)
@@ -278,17 +284,6 @@ static void touch_subject(struct view_batch *b, struct slice subject)
     subject_key_org(&b->subjects[b->subjects_n++], SUBJECT_USCC, subject);
 }
 
-static bool is_void(const struct view_batch *b, uint64_t number)
-{
-    const struct lists_void *v = b->lists->voids + b->list->voids_at;
-    for (size_t i = 0; i < b->list->voids_n; i++) {
-        if (number >= v[i].first && number <= v[i].last) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void take_listing(struct view_batch *b, uint64_t number,
                          const struct entry *e)
 {
@@ -296,7 +291,8 @@ static void take_listing(struct view_batch *b, uint64_t number,
     struct record r;
     struct row_out o = {.b = b};
     struct slice subject = shown_subject(e->subject_kind, false, e->subject);
-    bool voided = is_void(b, number);
+    bool voided = lists_is_void(b->lists->voids + b->list->voids_at,
+                                b->list->voids_n, number);
     if (subject.len == 0 || listing_facts(e, b->log.origin, &facts) != ERR_OK ||
         listing_values(e, &r) != ERR_OK) {
         b->skipped++;

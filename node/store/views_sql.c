@@ -272,7 +272,6 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
                         "e.state=1 WHERE l.name=? AND e.number=? AND "
                         "e.state=2",
                         "bn", ""},
-    [VSQL_DEL_NODES] = {"DELETE FROM cn_v_node", "", ""},
     [VSQL_PUT_NODE] = {"INSERT INTO cn_v_node(code,tier,tier_zh,parent,"
                        "province,city,county,state,decided) VALUES(?,?,?," TEXT
                        "," TEXT "," TEXT "," TEXT ",?," DAY ")",
