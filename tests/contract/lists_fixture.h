@@ -47,11 +47,17 @@ static inline int lists_teardown(void **state)
 
 /* ---- nodes and packages ---- */
 
-static inline void start(struct node *n, uint64_t code, const char *name)
+static inline void start_on(struct node *n, const struct backend *backend,
+                            uint64_t code, const char *name)
 {
-    node_init(n, fixture_backend(), code, name);
+    node_init(n, backend, code, name);
     n->roots = roots;
     node_restart(n);
+}
+
+static inline void start(struct node *n, uint64_t code, const char *name)
+{
+    start_on(n, fixture_backend(), code, name);
 }
 
 static inline const char *key_path(uint64_t issuer, unsigned i)

@@ -1042,9 +1042,7 @@ static void a_fold_that_could_not_read_is_made_up_for(void **state)
     struct backend backend = scripted(fixture_backend());
     struct node n;
     (void)state;
-    node_init(&n, &backend, TOP, "owed");
-    n.roots = roots;
-    node_restart(&n);
+    start_on(&n, &backend, TOP, "owed");
     script.committed = lists_become_unreadable;
     top_decides(&n, &d, 1);
     assert_int_equal(catalogue_now()->version, 0);

@@ -1,34 +1,21 @@
 /* v_list_entry beside a store on a MariaDB server: what it calls live is what
  * the store answers. */
 #include "contract/lists_fixture.h"
-#include "store/views.h"
+#include "contract/views_fixture.h"
 
 #define STATES                                                                 \
     "SELECT COALESCE(GROUP_CONCAT(state ORDER BY number),'') FROM "            \
     "v_list_entry WHERE subject="
 #define THERE "SELECT COUNT(*) FROM v_list_entry"
 
-enum { WAIT_MS = 60000, ANSWER_MAX = 512 };
-
 static struct node township;
-static struct views *views;
 
 static int up(void **state)
 {
-    static struct store_mariadb_conf conf;
-    static const struct log_ctx log = {.fields = "test=views"};
-    struct errmsg why;
     (void)state;
     fed_mariadb.socket = fed_server.socket;
     start(&township, TOWNSHIP, "township");
-    conf = fed_mariadb;
-    conf.database = "township";
-    const struct views_conf c = {.mariadb = &conf,
-                                 .suite = SUITE_INTL,
-                                 .self = TOWNSHIP,
-                                 .on = true,
-                                 .log = &log};
-    assert_ok(views_start(&views, township.store, &c, &why));
+    views_of(&township, "township", true);
     return 0;
 }
 
@@ -40,24 +27,10 @@ static int down(void **state)
     return 0;
 }
 
-/* The first column of the first row; "refused" if the query is. */
 static const char *ask(const char *sql)
 {
-    static char answer[ANSWER_MAX];
-    MYSQL *m = mysql_init(NULL);
-    (void)snprintf(answer, sizeof answer, "refused");
-    if (mysql_real_connect(m, NULL, "root", "", "township", 0,
-                           fed_server.socket, 0) != NULL &&
-        mysql_set_character_set(m, "utf8mb4") == 0 &&
-        mysql_query(m, sql) == 0) {
-        MYSQL_RES *result = mysql_store_result(m);
-        MYSQL_ROW row = mysql_fetch_row(result);
-        (void)snprintf(answer, sizeof answer, "%s",
-                       row != NULL && row[0] != NULL ? row[0] : "");
-        mysql_free_result(result);
-    }
-    mysql_close(m);
-    return answer;
+    const char *text = ask_text("root", "township", sql);
+    return text != NULL ? text : "refused";
 }
 
 static void wait_for(const char *sql, const char *want)

@@ -2,12 +2,11 @@
  * stops in between, for an account that sees nothing else. */
 #include "base/file.h"
 #include "contract/store_fixture.h"
-#include "store/views.h"
+#include "contract/views_fixture.h"
 
-enum { WAIT_MS = 60000, MANY = 1500 };
+enum { MANY = 1500 };
 
 static struct node village;
-static struct views *views;
 
 static int start(void **state)
 {
@@ -27,34 +26,14 @@ static int stop(void **state)
 
 static void views_up(bool on)
 {
-    struct errmsg why;
-    const struct log_ctx log = {.fields = "test=views"};
-    static struct store_mariadb_conf conf;
-    conf = fed_mariadb;
-    conf.database = "village";
-    const struct views_conf c = {.mariadb = &conf,
-                                 .suite = SUITE_INTL,
-                                 .self = VILLAGE,
-                                 .on = on,
-                                 .log = &log};
-    assert_ok(views_start(&views, village.store, &c, &why));
+    views_of(&village, "village", on);
 }
 
 /* First number of a query; UINT64_MAX if it is refused. */
 static uint64_t ask(const char *user, const char *sql)
 {
-    MYSQL *m = mysql_init(NULL);
-    uint64_t n = UINT64_MAX;
-    if (mysql_real_connect(m, NULL, user, "", "village", 0, fed_server.socket,
-                           0) != NULL &&
-        mysql_query(m, sql) == 0) {
-        MYSQL_RES *result = mysql_store_result(m);
-        MYSQL_ROW row = mysql_fetch_row(result);
-        n = row != NULL && row[0] != NULL ? strtoull(row[0], NULL, 10) : 0;
-        mysql_free_result(result);
-    }
-    mysql_close(m);
-    return n;
+    const char *text = ask_text(user, "village", sql);
+    return text != NULL ? strtoull(text, NULL, 10) : UINT64_MAX;
 }
 
 static void wait_for(const char *sql, uint64_t want)
