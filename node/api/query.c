@@ -22,10 +22,10 @@ const char *status_name(uint8_t status)
     return status < ARRAY_LEN(statuses) ? statuses[status] : "unknown";
 }
 
-const char *disclosure_name(uint8_t disclosure)
+const char *disclosure_name(enum disclosure disclosure)
 {
-    return disclosure < ARRAY_LEN(disclosures) ? disclosures[disclosure]
-                                               : "unknown";
+    return (size_t)disclosure < ARRAY_LEN(disclosures) ? disclosures[disclosure]
+                                                       : "unknown";
 }
 
 /* ---- who may see what ---- */

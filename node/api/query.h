@@ -77,7 +77,7 @@ MUST_USE enum err query_record(const struct api_env *env,
                                void *ctx, bool *more, struct errmsg *why);
 
 const char *status_name(uint8_t status);
-const char *disclosure_name(uint8_t disclosure);
+const char *disclosure_name(enum disclosure disclosure);
 struct unsealer query_unsealer(const struct api_env *env);
 
 #endif
