@@ -95,6 +95,9 @@ typedef bool backend_salvage_fn(void *ctx, uint64_t seq, struct slice entry);
 
 struct backend {
     const char *name;
+    /* What an opening for reading does not find of a doubtful commit will not
+     * come later. Else only an opening for writing tells. */
+    bool absence_settles;
 
     /* `readonly` opens what is there without writing a byte: for reads while
      * the disk is full. ERR_BUSY: another process has it. */

@@ -436,7 +436,8 @@ static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
         mdb_shut(&m->writer);
     }
     *again = (fault == FAULT_AGAIN || err == ERR_TIMEOUT) && undone;
-    bool refused = fault == FAULT_FULL || err == ERR_CONFLICT;
+    bool refused =
+        fault == FAULT_FULL || fault == FAULT_READONLY || err == ERR_CONFLICT;
     return refused && undone ? ERR_NO_SPACE : ERR_UNCERTAIN;
 }
 

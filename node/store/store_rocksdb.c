@@ -1118,6 +1118,7 @@ static enum err rdb_check(void *db, struct buf *cursor, struct errmsg *why)
 
 const struct backend store_rocksdb = {
     .name = "rocksdb",
+    .absence_settles = true, /* nobody else has the files */
     .open = rdb_open,
     .close = rdb_close,
     .open_damaged = rdb_open_damaged,

@@ -175,7 +175,8 @@ static void pause_writer(void)
 }
 
 /* Finds out whether commit number `serial` is there. What a read-only look
- * finds may not be durable yet: only its absence is certain. */
+ * finds may not be durable yet; what it does not find may still be on its way,
+ * unless the backend says otherwise. */
 static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
 {
     struct errmsg again;
@@ -183,10 +184,12 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
         uint64_t found = 0;
         enum err err = reopen(s, &again);
         bool known = s->db != NULL && read_serial(s, &found, &again) == ERR_OK;
-        if (known && found < serial) {
+        bool present = known && found >= serial;
+        if (known && !present &&
+            (err == ERR_OK || s->backend->absence_settles)) {
             return ERR_NO_SPACE;
         }
-        if (known && err == ERR_OK) {
+        if (present && err == ERR_OK) {
             return ERR_OK;
         }
         set_unwritable(s, read_failed(s, err, &again), again.text);

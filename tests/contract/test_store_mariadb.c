@@ -215,6 +215,39 @@ static void a_commit_that_comes_late_comes_to_nothing(void **state)
     assert_records(2);
 }
 
+/* Gives the database back to the village's folder. */
+static void *give_back_later(void *arg)
+{
+    const char *folder = arg;
+    (void)usleep(2 * PROXY_LATE_MS * 1000);
+    mariadb_sql(&fed_server, "UPDATE village.cn_owner SET folder=UNHEX('%s')",
+                folder);
+    return NULL;
+}
+
+/* As long as it may still come nobody is told that it did not. */
+static void a_commit_on_its_way_is_not_given_up(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    char folder[] = "0123456789abcdef0123456789abcdef";
+    struct row_list list;
+    assert_ok(submit_one(1));
+    mariadb_text(&fed_server, "SELECT HEX(folder) FROM village.cn_owner",
+                 folder, sizeof folder);
+    /* It cannot be opened for writing again, but read. */
+    mariadb_sql(&fed_server,
+                "UPDATE village.cn_owner SET folder=REPEAT('x',16)");
+    assert_int_equal(pthread_create(&thread, NULL, give_back_later, folder), 0);
+    atomic_store(&proxy.mode, PROXY_LATE);
+    enum err err = submit_one(2);
+    (void)pthread_join(thread, NULL);
+    rows_of(village.store, SUBJECT, &list);
+    assert_ok(err);
+    assert_int_equal(list.n, 2);
+    assert_records(2);
+}
+
 static void a_slow_server_is_waited_for(void **state)
 {
     (void)state;
@@ -554,6 +587,7 @@ int main(void)
         T(a_cut_before_the_commit_wrote_nothing),
         T(a_cut_behind_the_commit_is_found_done),
         T(a_commit_that_comes_late_comes_to_nothing),
+        T(a_commit_on_its_way_is_not_given_up),
         T(a_slow_server_is_waited_for),
         T(a_read_only_server_is_read_and_written_again_later),
         T(a_lock_held_by_others_is_waited_for),

@@ -68,9 +68,10 @@ static inline void PRINTF_LIKE(2, 3)
     mysql_close(m);
 }
 
-/* First column of the first row; 0 if there is none. */
-static inline uint64_t mariadb_number(const struct mariadb_server *s,
-                                      const char *sql)
+/* First column of the first row, cut to `cap` - 1 bytes; "" if there is none.
+ */
+static inline void mariadb_text(const struct mariadb_server *s, const char *sql,
+                                char *out, size_t cap)
 {
     MYSQL *m = mariadb_admin(s);
     assert_non_null(m);
@@ -78,10 +79,17 @@ static inline uint64_t mariadb_number(const struct mariadb_server *s,
     MYSQL_RES *result = mysql_store_result(m);
     assert_non_null(result);
     MYSQL_ROW row = mysql_fetch_row(result);
-    uint64_t n = row != NULL && row[0] != NULL ? strtoull(row[0], NULL, 10) : 0;
+    (void)snprintf(out, cap, "%s", row != NULL && row[0] != NULL ? row[0] : "");
     mysql_free_result(result);
     mysql_close(m);
-    return n;
+}
+
+static inline uint64_t mariadb_number(const struct mariadb_server *s,
+                                      const char *sql)
+{
+    char text[32];
+    mariadb_text(s, sql, text, sizeof text);
+    return strtoull(text, NULL, 10);
 }
 
 static inline void mariadb_exec(const struct mariadb_server *s,
