@@ -56,6 +56,7 @@ enum mdb_sql {
     SQL_PUT_LIST,
     SQL_PUT_ISSUE,
     SQL_PUT_SALVAGE,
+    SQL_PUT_SOURCE,
     SQL_DEL_ROW,
     SQL_DEL_LIST,
     SQL_DEL_ISSUE,
@@ -76,6 +77,7 @@ enum mdb_sql {
     SQL_META,
     SQL_ISSUES,
     SQL_SALVAGE,
+    SQL_SOURCE,
     SQL_DISK_BYTES,
     SQL_COUNT
 };

@@ -78,6 +78,9 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PUT_SALVAGE] = {"INSERT INTO cn_salvage(seq,v) VALUES(?,?) "
                          "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                          "nb", ""},
+    [SQL_PUT_SOURCE] = {"INSERT INTO cn_source(name,v) VALUES(?,?) "
+                        "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                        "bb", ""},
     [SQL_DEL_ROW] = {"DELETE FROM cn_row WHERE generation=? AND subject=? AND "
                      "record_key=? AND origin=?",
                      "nbbn", ""},
@@ -128,6 +131,7 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
                     "nnnn", "nnn"},
     [SQL_SALVAGE] = {"SELECT seq,v FROM cn_salvage WHERE seq>=? ORDER BY seq",
                      "n", "nv"},
+    [SQL_SOURCE] = {"SELECT v FROM cn_source WHERE name=?", "b", "v"},
     [SQL_DISK_BYTES] = {"SELECT CAST(COALESCE(SUM(data_length+index_length),0)"
                         " AS UNSIGNED) FROM information_schema.tables WHERE "
                         "table_schema=DATABASE() AND table_name LIKE 'cn\\_%'",
