@@ -89,6 +89,11 @@ struct store_mariadb_conf {
     uint32_t connections; /* for reads; one more writes */
     uint32_t connect_ms;
     uint32_t timeout_ms; /* of one statement */
+    /* For messages: its section of the configuration, and what to do without
+     * rights. NULL: "mariadb", GRANT ALL. Who names rights is a guest: whether
+     * the server may forget what it committed is not asked. */
+    const char *section;
+    const char *rights;
 };
 
 struct store_conf {
