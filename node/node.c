@@ -519,23 +519,29 @@ static void store_is_damaged(void *ctx, const char *what)
 }
 
 /* Strings stay the configuration's. */
+/* The server of a section. */
+static struct store_mariadb_conf server_of(const struct conf_server *s)
+{
+    return (struct store_mariadb_conf){.socket = s->socket,
+                                       .address = s->address,
+                                       .database = s->database,
+                                       .user = s->user,
+                                       .password_file = s->password_file,
+                                       .tls_ca = s->tls_ca,
+                                       .tls_cert = s->tls_cert,
+                                       .tls_key = s->tls_key,
+                                       .connect_ms = s->connect_ms,
+                                       .timeout_ms = s->timeout_ms};
+}
+
 static struct store_mariadb_conf mariadb_of(const struct conf *c)
 {
-    const struct conf_mariadb *m = &c->mariadb;
     if (c->store.backend != CONF_BACKEND_MARIADB) {
         return (struct store_mariadb_conf){.database = NULL};
     }
-    return (struct store_mariadb_conf){.socket = m->socket,
-                                       .address = m->address,
-                                       .database = m->database,
-                                       .user = m->user,
-                                       .password_file = m->password_file,
-                                       .tls_ca = m->tls_ca,
-                                       .tls_cert = m->tls_cert,
-                                       .tls_key = m->tls_key,
-                                       .connections = m->connections,
-                                       .connect_ms = m->connect_ms,
-                                       .timeout_ms = m->timeout_ms};
+    struct store_mariadb_conf conf = server_of(&c->mariadb.server);
+    conf.connections = c->mariadb.connections;
+    return conf;
 }
 
 static enum err up_store(struct node *node, struct errmsg *why)

@@ -72,8 +72,8 @@ struct conf_store {
     int repair;                 /* enum conf_repair */
 };
 
-/* Of store.backend "mariadb"; "" is nothing. */
-struct conf_mariadb {
+/* How to come to a database on a MariaDB server; "" is nothing. */
+struct conf_server {
     const char *socket;
     const char *address; /* host:port */
     const char *database;
@@ -82,9 +82,14 @@ struct conf_mariadb {
     const char *tls_ca;
     const char *tls_cert;
     const char *tls_key;
-    uint32_t connections;
     uint32_t connect_ms;
     uint32_t timeout_ms;
+};
+
+/* Of store.backend "mariadb". */
+struct conf_mariadb {
+    struct conf_server server;
+    uint32_t connections;
     int views; /* 0: off */
 };
 
@@ -115,6 +120,23 @@ struct conf_inbox {
     const char *path; /* "": off */
     uint32_t interval_ms;
     uint32_t settle_ms;
+};
+
+/* A table that a department writes. */
+struct conf_exchange_table {
+    const char *table;
+    const char *item; /* of the catalogue */
+    int digest;       /* 1: every row must have one */
+};
+struct conf_exchange_tables {
+    const struct conf_exchange_table *items;
+    size_t count; /* 0: there is no exchange */
+};
+struct conf_exchange {
+    struct conf_server server;
+    struct conf_exchange_tables tables;
+    uint32_t interval_ms;
+    uint32_t batch_max;
 };
 
 struct conf_ingest {
@@ -178,6 +200,7 @@ struct conf {
     struct conf_replication replication;
     struct conf_children children;
     struct conf_inbox inbox;
+    struct conf_exchange exchange;
     struct conf_ingest ingest;
     struct conf_rpc rpc;
     struct conf_admin admin;

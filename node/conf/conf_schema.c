@@ -112,6 +112,38 @@ static const struct conf_row child_rows[] = {
 static const struct conf_list child_list = {child_rows, ARRAY_LEN(child_rows),
                                             sizeof(struct conf_child)};
 
+static const struct conf_choice needs[] = {
+    {"optional", 0},
+    {"required", 1},
+    {NULL, 0},
+};
+static const struct conf_row exchange_rows[] = {
+    {.path = "table",
+     .type = CONF_STRING,
+     FIELD(conf_exchange_table, const char *, table),
+     .flags = CONF_REQUIRED,
+     .min = 1,
+     .max = 64,
+     .help = "Name of the table or view in exchange.database; a rename makes "
+             "it another one."},
+    {.path = "item",
+     .type = CONF_NAME,
+     FIELD(conf_exchange_table, const char *, item),
+     .flags = CONF_REQUIRED,
+     .min = 1,
+     .max = 63,
+     .help = "Kind of its rows, as `creditnode catalogue` names it."},
+    {.path = "digest",
+     .type = CONF_ENUM,
+     .choices = needs,
+     FIELD(conf_exchange_table, int, digest),
+     .def = "optional",
+     .help = "required refuses rows without a digest of their own."},
+};
+static const struct conf_list exchange_list = {
+    exchange_rows, ARRAY_LEN(exchange_rows),
+    sizeof(struct conf_exchange_table)};
+
 static const struct conf_row app_rows[] = {
     {.path = "name",
      .type = CONF_NAME,
@@ -129,6 +161,74 @@ static const struct conf_row app_rows[] = {
 };
 static const struct conf_list app_list = {app_rows, ARRAY_LEN(app_rows),
                                           sizeof(struct conf_app)};
+
+/* How to come to a server: the same options in every section that needs one.
+ * Names of sections and members cannot be parenthesised.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
+#define SERVER_ROWS(section, member, database_help, user_help)                 \
+    {.path = section ".socket",                                                \
+     AT_PATH(member.socket),                                                   \
+     .def = "",                                                                \
+     .max = SOCKET_BYTES_MAX,                                                  \
+     .help =                                                                   \
+         "Socket of a MariaDB server on this machine; goes before " section    \
+         ".address."},                                                         \
+        {.path = section ".address",                                           \
+         AT_ADDRESS(member.address),                                           \
+         .def = "",                                                            \
+         .min = 1,                                                             \
+         .help = "Where the MariaDB server listens; its certificate must "     \
+                 "name the "                                                   \
+                 "host."},                                                     \
+        {.path = section ".database",                                          \
+         AT_STRING(member.database),                                           \
+         .def = "",                                                            \
+         .max = 64,                                                            \
+         .help = (database_help)},                                             \
+        {.path = section ".user",                                              \
+         AT_STRING(member.user),                                               \
+         .def = "",                                                            \
+         .max = 80,                                                            \
+         .help = (user_help)},                                                 \
+        {.path = section ".password_file",                                     \
+         AT_PATH(member.password_file),                                        \
+         .def = "",                                                            \
+         .flags = CONF_EXISTS | CONF_SECRET,                                   \
+         .max = PATH_BYTES_MAX,                                                \
+         .help =                                                               \
+             "File with the password of " section ".user; \"\" for none."},    \
+        {.path = section ".tls_ca",                                            \
+         AT_PATH(member.tls_ca),                                               \
+         .def = "",                                                            \
+         .flags = CONF_EXISTS,                                                 \
+         .max = PATH_BYTES_MAX,                                                \
+         .help = "CA of the server's certificate (PEM); without one the node " \
+                 "connects to this machine only."},                            \
+        {.path = section ".tls_cert",                                          \
+         AT_PATH(member.tls_cert),                                             \
+         .def = "",                                                            \
+         .flags = CONF_EXISTS,                                                 \
+         .max = PATH_BYTES_MAX,                                                \
+         .help = "Certificate with which the node shows itself to the server " \
+                 "(PEM); \"\" for none."},                                     \
+        {.path = section ".tls_key",                                           \
+         AT_PATH(member.tls_key),                                              \
+         .def = "",                                                            \
+         .flags = CONF_EXISTS | CONF_SECRET,                                   \
+         .max = PATH_BYTES_MAX,                                                \
+         .help = "Private key of " section ".tls_cert (PEM)."},                \
+        {.path = section ".connect_timeout",                                   \
+         AT_DURATION(member.connect_ms),                                       \
+         .min = SECOND,                                                        \
+         .max = 10 * MINUTE,                                                   \
+         .def = "5 s",                                                         \
+         .help = "Longest wait for a connection to the server."},              \
+    {                                                                          \
+        .path = section ".timeout", AT_DURATION(member.timeout_ms),            \
+        .min = SECOND, .max = HOUR, .def = "30 s",                             \
+        .help = "Longest wait for an answer of the server."                    \
+    }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Rows of a group stand together: printing opens each group once. */
 const struct conf_row conf_rows[] = {
@@ -312,74 +412,16 @@ const struct conf_row conf_rows[] = {
              "with status 5, so that its supervisor starts it anew; manual "
              "goes on with an alarm. Every start rebuilds a damaged store."},
 
-    {.path = "mariadb.socket",
-     AT_PATH(mariadb.socket),
-     .def = "",
-     .max = SOCKET_BYTES_MAX,
-     .help = "Socket of a MariaDB server on this machine; goes before "
-             "mariadb.address."},
-    {.path = "mariadb.address",
-     AT_ADDRESS(mariadb.address),
-     .def = "",
-     .min = 1,
-     .help = "Where the MariaDB server listens; its certificate must name the "
-             "host."},
-    {.path = "mariadb.database",
-     AT_STRING(mariadb.database),
-     .def = "",
-     .max = 64,
-     .help = "Database of this node alone; the node makes and upgrades its "
-             "tables."},
-    {.path = "mariadb.user",
-     AT_STRING(mariadb.user),
-     .def = "",
-     .max = 80,
-     .help = "Account with all rights on mariadb.database."},
-    {.path = "mariadb.password_file",
-     AT_PATH(mariadb.password_file),
-     .def = "",
-     .flags = CONF_EXISTS | CONF_SECRET,
-     .max = PATH_BYTES_MAX,
-     .help = "File with the password of mariadb.user; \"\" for none."},
-    {.path = "mariadb.tls_ca",
-     AT_PATH(mariadb.tls_ca),
-     .def = "",
-     .flags = CONF_EXISTS,
-     .max = PATH_BYTES_MAX,
-     .help = "CA of the server's certificate (PEM); without one the node "
-             "connects to this machine only."},
-    {.path = "mariadb.tls_cert",
-     AT_PATH(mariadb.tls_cert),
-     .def = "",
-     .flags = CONF_EXISTS,
-     .max = PATH_BYTES_MAX,
-     .help = "Certificate with which the node shows itself to the server "
-             "(PEM); \"\" for none."},
-    {.path = "mariadb.tls_key",
-     AT_PATH(mariadb.tls_key),
-     .def = "",
-     .flags = CONF_EXISTS | CONF_SECRET,
-     .max = PATH_BYTES_MAX,
-     .help = "Private key of mariadb.tls_cert (PEM)."},
+    SERVER_ROWS("mariadb", mariadb.server,
+                "Database of this node alone; the node makes and upgrades its "
+                "tables.",
+                "Account with all rights on mariadb.database."),
     {.path = "mariadb.connections",
      AT_INT(mariadb.connections),
      .min = 1,
      .max = 256,
      .def = "16",
      .help = "Connections for reads, opened as needed; one more writes."},
-    {.path = "mariadb.connect_timeout",
-     AT_DURATION(mariadb.connect_ms),
-     .min = SECOND,
-     .max = 10 * MINUTE,
-     .def = "5 s",
-     .help = "Longest wait for a connection to the server."},
-    {.path = "mariadb.timeout",
-     AT_DURATION(mariadb.timeout_ms),
-     .min = SECOND,
-     .max = HOUR,
-     .def = "30 s",
-     .help = "Longest wait for an answer of the server."},
-
     {.path = "mariadb.views",
      AT_ENUM(mariadb.views, switches),
      .def = "off",
@@ -466,6 +508,30 @@ const struct conf_row conf_rows[] = {
      .max = 10 * MINUTE,
      .def = "2 s",
      .help = "A file is read when it has not changed for this time."},
+
+    SERVER_ROWS("exchange", exchange.server,
+                "Database in which departments write tables; it belongs to "
+                "them.",
+                "Account with the rights that `creditnode exchange schema` "
+                "prints."),
+    {.path = "exchange.tables",
+     .type = CONF_LIST,
+     .list = &exchange_list,
+     FIELD(conf, struct conf_exchange_tables, exchange.tables),
+     .max = 64,
+     .help = "Tables to be taken in; none: no exchange."},
+    {.path = "exchange.interval",
+     AT_DURATION(exchange.interval_ms),
+     .min = 100,
+     .max = HOUR,
+     .def = "5 s",
+     .help = "How often the tables are looked at."},
+    {.path = "exchange.batch",
+     AT_INT(exchange.batch_max),
+     .min = 1,
+     .max = 1000,
+     .def = "500",
+     .help = "Rows of one query, and of one statement that marks them."},
 
     {.path = "ingest.batch",
      AT_INT(ingest.batch_max),

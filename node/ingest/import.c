@@ -37,9 +37,10 @@ struct batch {
     struct fault_ref *faults;
     size_t faults_count;
     size_t faults_room;
-    struct buf text;   /* of the faults, NUL-terminated pieces */
-    struct buf drafts; /* encoded entries, one behind the other */
-    size_t *lens;      /* of each draft */
+    struct buf text;              /* of the faults, NUL-terminated pieces */
+    struct buf drafts;            /* encoded entries, one behind the other */
+    size_t *lens;                 /* of each draft */
+    struct draft_source *sources; /* the same */
     size_t drafts_count;
     size_t drafts_room;
     struct draft_result *results; /* of the drafts, once decided */
@@ -55,6 +56,8 @@ struct import {
     struct hash digest_key;
     struct rows *rows;
     struct buf room;
+    bool has_sources;                  /* import_cells() */
+    const struct draft_source *source; /* of the row at hand */
     struct import_counts counts;
     struct batch batches[IMPORT_BATCHES]; /* a ring */
     size_t head;                          /* oldest not yet reported */
@@ -256,8 +259,10 @@ static enum err submit(struct import *import, struct batch *b,
     int64_t give_up_ms = clock_mono_ms() + INT64_C(1000) * IMPORT_BUSY_S;
     enum err err;
     mark(import, b, BATCH_SUBMITTED);
-    while ((err = store_submit(import->env->store, drafts, b->drafts_count,
-                               on_submitted, b)) == ERR_BUSY &&
+    while ((err = store_submit_from(import->env->store, drafts,
+                                    import->has_sources ? b->sources : NULL,
+                                    b->drafts_count, on_submitted, b)) ==
+               ERR_BUSY &&
            clock_mono_ms() < give_up_ms) {
         wait_a_little();
     }
@@ -340,6 +345,7 @@ static void make_room(struct batch *b)
     b->drafts_room = b->drafts_room > 0 ? b->drafts_room * 2 : 16;
     b->lens = mem_realloc(b->lens, b->drafts_room * sizeof *b->lens);
     b->results = mem_realloc(b->results, b->drafts_room * sizeof *b->results);
+    b->sources = mem_realloc(b->sources, b->drafts_room * sizeof *b->sources);
 }
 
 static enum err add_draft(struct import *import, struct batch *b,
@@ -357,6 +363,9 @@ static enum err add_draft(struct import *import, struct batch *b,
     make_room(b);
     size_t start = b->drafts.len;
     entry_encode(&entry, &b->drafts);
+    if (import->source != NULL) {
+        b->sources[b->drafts_count] = *import->source;
+    }
     b->lens[b->drafts_count++] = b->drafts.len - start;
     return ERR_OK;
 }
@@ -492,6 +501,38 @@ enum err import_feed(struct import *import, struct slice bytes,
     return err;
 }
 
+enum err import_columns(struct import *import, const struct slice *names,
+                        size_t count, struct errmsg *why)
+{
+    return rows_columns(import->rows, names, count, why);
+}
+
+enum err import_cells(struct import *import, uint64_t line,
+                      const struct draft_source *source,
+                      const struct slice *cells, size_t count,
+                      struct errmsg *why)
+{
+    import->has_sources = true;
+    import->source = source;
+    enum err err = with_reason(
+        import, rows_cells(import->rows, line, cells, count, why), why);
+    import->source = NULL;
+    if (err != ERR_OK) { /* what is on its way belongs to the outcomes */
+        (void)settle_all(import, NULL);
+    }
+    return err;
+}
+
+const struct catalogue_item *import_item(const struct import *import)
+{
+    return rows_item(import->rows);
+}
+
+bool import_reads(const struct import *import, size_t column)
+{
+    return rows_reads(import->rows, column);
+}
+
 /* Takes the last rows and sends them on their way. */
 static void end_rows(struct import *import)
 {
@@ -541,6 +582,7 @@ static void batch_fini(struct batch *b)
     mem_free(b->faults);
     mem_free(b->lens);
     mem_free(b->results);
+    mem_free(b->sources);
     buf_fini(&b->text);
     buf_fini(&b->drafts);
 }

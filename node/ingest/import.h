@@ -81,6 +81,18 @@ void import_begin(struct import **out, const struct import_env *env,
  * that were under way are reported first; what was reported stays. */
 MUST_USE enum err import_feed(struct import *import, struct slice bytes,
                               struct errmsg *why);
+/* Instead of import_feed(): rows_columns() and rows_cells(). A row that becomes
+ * an entry is kept under its source, which is copied. Of the columns those are
+ * read for which import_reads() is true. */
+MUST_USE enum err import_columns(struct import *import,
+                                 const struct slice *names, size_t count,
+                                 struct errmsg *why);
+MUST_USE enum err import_cells(struct import *import, uint64_t line,
+                               const struct draft_source *source,
+                               const struct slice *cells, size_t count,
+                               struct errmsg *why);
+const struct catalogue_item *import_item(const struct import *import);
+bool import_reads(const struct import *import, size_t column);
 /* Takes the last row, so that nothing may be fed any more, and returns at once;
  * `settled` is called, once, when import_finish() has nothing to wait for:
  * before this returns, or later on the store's writer thread, where it must

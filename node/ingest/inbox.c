@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,23 +15,20 @@
 #include "base/str.h"
 #include "credit/citizen.h"
 #include "credit/rules.h"
+#include "ingest/watch.h"
 
 enum {
     PATH_LEN = 4096,
     CHUNK = 64 * 1024,
     NAME_LEN_MAX = 200, /* leaves room for what receipts add to it */
-    PAUSE_MAX_MS = 60000,
 };
 
 struct inbox {
     const struct import_env *env;
     struct inbox_conf conf;
     const struct log_ctx *log;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stopping; /* lock */
-    bool later;    /* a file of this look has to wait */
+    struct watch watch;
+    bool later; /* a file of this look has to wait */
 };
 
 /* One file under way. */
@@ -43,14 +39,6 @@ struct job {
     FILE *receipt;
     struct stat st; /* when it was opened */
 };
-
-static bool is_stopping(struct inbox *inbox)
-{
-    (void)pthread_mutex_lock(&inbox->lock);
-    bool stopping = inbox->stopping;
-    (void)pthread_mutex_unlock(&inbox->lock);
-    return stopping;
-}
 
 static bool make_path(char *out, const struct inbox *inbox, const char *folder,
                       const char *name, const char *suffix)
@@ -139,7 +127,7 @@ static enum err feed_file(struct inbox *inbox, int fd, struct import *import,
             err = err_set(why, ERR_TOO_LARGE,
                           "larger than ingest.file_max (%llu bytes)",
                           (unsigned long long)inbox->conf.file_max_bytes);
-        } else if (is_stopping(inbox)) {
+        } else if (watch_is_stopping(&inbox->watch)) {
             err = ERR_CANCELLED;
         } else {
             err = import_feed(import, slice_of(chunk, (size_t)n), why);
@@ -395,60 +383,26 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static void look(struct inbox *inbox)
+static bool look(void *ctx)
 {
+    struct inbox *inbox = ctx;
     struct dirent **names = NULL;
     int n = scandir(inbox->conf.path, &names, NULL, by_name);
     inbox->later = n < 0;
     if (n < 0) {
         log_error(inbox->log, "INBOX-READ", "folder=%s reason=\"%s\"",
                   inbox->conf.path, strerror(errno));
-        return;
+        return true;
     }
     for (int i = 0; i < n; i++) {
-        if (!is_stopping(inbox) && is_ready(inbox, names[i]->d_name)) {
+        if (!watch_is_stopping(&inbox->watch) &&
+            is_ready(inbox, names[i]->d_name)) {
             process(inbox, names[i]->d_name);
         }
         mem_free(names[i]);
     }
     mem_free(names);
-}
-
-static void pause_ms(struct inbox *inbox, uint32_t ms)
-{
-    struct timespec until;
-    clock_until(ms, &until);
-    (void)pthread_mutex_lock(&inbox->lock);
-    int rc = 0;
-    while (!inbox->stopping && rc == 0) {
-        rc = pthread_cond_timedwait(&inbox->wake, &inbox->lock, &until);
-    }
-    (void)pthread_mutex_unlock(&inbox->lock);
-}
-
-/* While files have to wait, looks become rarer: each would read them again. */
-static uint32_t next_pause(const struct inbox *inbox, uint32_t last_ms)
-{
-    uint32_t most = inbox->conf.interval_ms > PAUSE_MAX_MS
-                        ? inbox->conf.interval_ms
-                        : PAUSE_MAX_MS;
-    if (!inbox->later) {
-        return inbox->conf.interval_ms;
-    }
-    return last_ms < most / 2 ? last_ms * 2 : most;
-}
-
-static void *watch(void *arg)
-{
-    struct inbox *inbox = arg;
-    uint32_t ms = inbox->conf.interval_ms;
-    (void)pthread_setname_np(pthread_self(), "inbox");
-    while (!is_stopping(inbox)) {
-        look(inbox);
-        ms = next_pause(inbox, ms);
-        pause_ms(inbox, ms);
-    }
-    return NULL;
+    return inbox->later;
 }
 
 static enum err make_folders(struct inbox *inbox, struct errmsg *why)
@@ -473,17 +427,13 @@ enum err inbox_open(struct inbox **out, const struct import_env *env,
     inbox->conf = *conf;
     inbox->log = log;
     enum err err = make_folders(inbox, why);
+    if (err == ERR_OK) {
+        err = watch_start(&inbox->watch, "inbox", conf->interval_ms, look,
+                          inbox, why);
+    }
     if (err != ERR_OK) {
         mem_free(inbox);
         return err;
-    }
-    clock_cond_init(&inbox->wake);
-    (void)pthread_mutex_init(&inbox->lock, NULL);
-    if (pthread_create(&inbox->thread, NULL, watch, inbox) != 0) {
-        (void)pthread_cond_destroy(&inbox->wake);
-        (void)pthread_mutex_destroy(&inbox->lock);
-        mem_free(inbox);
-        return err_set(why, ERR_BUSY, "inbox: cannot start a thread");
     }
     *out = inbox;
     return ERR_OK;
@@ -496,12 +446,6 @@ void inbox_close(struct inbox **inbox_ptr)
     if (inbox == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&inbox->lock);
-    inbox->stopping = true;
-    (void)pthread_cond_signal(&inbox->wake);
-    (void)pthread_mutex_unlock(&inbox->lock);
-    (void)pthread_join(inbox->thread, NULL);
-    (void)pthread_cond_destroy(&inbox->wake);
-    (void)pthread_mutex_destroy(&inbox->lock);
+    watch_stop(&inbox->watch);
     mem_free(inbox);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "credit/citizen.h"
 #include "credit/rules.h"
 #include "ingest/csv.h"
@@ -38,6 +39,7 @@ struct rows {
     struct rows_sink sink;
     struct csv_reader *csv;
     struct errmsg *why; /* of the call at hand */
+    bool journal;       /* rows_columns(): a record may come again */
     size_t rows_before_header;
     struct header *header; /* NULL: not read yet */
     struct seen seen[2];   /* younger, older */
@@ -160,6 +162,13 @@ static enum err report_faults(struct rows *r, uint64_t line)
     return r->sink.refused(r->sink.ctx, line, out, r->faults_count);
 }
 
+static enum err on_bad_row(struct rows *r, uint64_t line, const char *rule)
+{
+    r->faults_count = 0;
+    add_fault(r, NULL, rule, (struct slice){NULL, 0});
+    return report_faults(r, line);
+}
+
 static enum err on_bad(void *ctx, uint64_t line, const char *rule)
 {
     struct rows *r = ctx;
@@ -168,9 +177,7 @@ static enum err on_bad(void *ctx, uint64_t line, const char *rule)
                        "line %llu: %s, before any header was found",
                        (unsigned long long)line, rules_text(rule));
     }
-    r->faults_count = 0;
-    add_fault(r, NULL, rule, (struct slice){NULL, 0});
-    return report_faults(r, line);
+    return on_bad_row(r, line, rule);
 }
 
 /* ---- rows seen before ---- */
@@ -285,7 +292,7 @@ static void judge(struct rows *r, uint64_t line)
         add_fault(r, NULL, "missing", (struct slice){NULL, 0});
         return;
     }
-    uint64_t earlier = remember(r, line);
+    uint64_t earlier = r->journal ? 0 : remember(r, line);
     if (earlier != 0) {
         add_fault(r, NULL, "duplicate-in-file", (struct slice){NULL, 0});
         r->faults[0].line = earlier;
@@ -367,6 +374,41 @@ enum err rows_feed(struct rows *rows, struct slice bytes, struct errmsg *why)
     return csv_reader_feed(rows->csv, bytes, why);
 }
 
+enum err rows_columns(struct rows *rows, const struct slice *names,
+                      size_t count, struct errmsg *why)
+{
+    const struct header_sink warnings = {warn, rows};
+    rows->journal = true;
+    return header_new(&rows->header, rows->options.family, 1, names, count,
+                      &warnings, why);
+}
+
+static const char *unreadable(const struct slice *cells, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += cells[i].len;
+        if (cells[i].len > CSV_CELL_MAX) {
+            return "cell-too-long";
+        }
+        if (!str_utf8_valid(cells[i]) ||
+            (cells[i].len > 0 &&
+             memchr(cells[i].data, 0, cells[i].len) != NULL)) {
+            return "encoding";
+        }
+    }
+    return len > CSV_ROW_MAX ? "row-too-long" : NULL;
+}
+
+enum err rows_cells(struct rows *rows, uint64_t line, const struct slice *cells,
+                    size_t count, struct errmsg *why)
+{
+    rows->why = why;
+    const char *rule = unreadable(cells, count);
+    return rule != NULL ? on_bad_row(rows, line, rule)
+                        : take_data(rows, line, cells, count);
+}
+
 enum err rows_finish(struct rows *rows, struct errmsg *why)
 {
     rows->why = why;
@@ -397,4 +439,9 @@ void rows_free(struct rows **rows)
 const struct catalogue_item *rows_item(const struct rows *rows)
 {
     return rows->header != NULL ? header_item(rows->header) : NULL;
+}
+
+bool rows_reads(const struct rows *rows, size_t column)
+{
+    return header_place(rows->header, column) < CATALOGUE_FIELDS_MAX;
 }

@@ -57,6 +57,15 @@ void rows_begin(struct rows **out, const struct rows_options *options,
  * Nothing may be fed after an error. */
 MUST_USE enum err rows_feed(struct rows *rows, struct slice bytes,
                             struct errmsg *why);
+/* Instead of rows_feed(): a table that names its columns once and gives its
+ * rows as cells, each of which is reported. Rows of one record may follow each
+ * other: such a table is a journal. ERR_INVALID: as for a header. */
+MUST_USE enum err rows_columns(struct rows *rows, const struct slice *names,
+                               size_t count, struct errmsg *why);
+/* `line` is how the caller knows the row. Rules of csv.h hold for cells. */
+MUST_USE enum err rows_cells(struct rows *rows, uint64_t line,
+                             const struct slice *cells, size_t count,
+                             struct errmsg *why);
 /* Takes the last row, which need not end with a line break. ERR_INVALID as
  * above: also if there was no header at all. */
 MUST_USE enum err rows_finish(struct rows *rows, struct errmsg *why);
@@ -65,5 +74,7 @@ void rows_free(struct rows **rows);
 
 /* The item the header named; NULL before it was read. */
 const struct catalogue_item *rows_item(const struct rows *rows);
+/* True if the column is one of its fields. */
+bool rows_reads(const struct rows *rows, size_t column);
 
 #endif

@@ -25,6 +25,7 @@ enum {
     SEGMENT_ENTRIES_MAX = 8192,
     SEGMENT_BYTES_MAX = BLOCK_HEADER_LEN + BLOCK_RAW_MAX, /* packed */
     DRAFTS_MAX = 1024, /* of one submission */
+    SOURCE_LEN = 16,
     SUBJECT_KEY_MAX = 64,
     ROWS_NOW_MAX = 16,
 };
@@ -88,6 +89,11 @@ struct store_mariadb_conf {
     uint32_t connections; /* for reads; one more writes */
     uint32_t connect_ms;
     uint32_t timeout_ms; /* of one statement */
+    /* For messages: its section of the configuration, and what to do without
+     * rights. NULL: "mariadb", GRANT ALL. Who names rights is a guest: whether
+     * the server may forget what it committed is not asked. */
+    const char *section;
+    const char *rights;
 };
 
 struct store_conf {
@@ -169,6 +175,31 @@ typedef void store_submitted_fn(void *ctx, enum err err, const char *why,
  * queue full, try again; ERR_NO_SPACE; ERR_TOO_LARGE. */
 MUST_USE enum err store_submit(struct store *store, const struct slice *drafts,
                                size_t n, store_submitted_fn *done, void *ctx);
+
+/* Where a draft came from, if the same may be offered again: a name of the
+ * source, and what it said. Both are hashes or the like. */
+struct draft_source {
+    uint8_t name[SOURCE_LEN];
+    uint8_t content[SOURCE_LEN];
+};
+/* What the last draft of a source said, and what became of it. */
+struct source_taken {
+    uint8_t content[SOURCE_LEN];
+    uint8_t record_key[RECORD_KEY_LEN];
+    struct draft_result result;
+};
+/* store_submit(), and in the same commit what becomes of each draft is kept
+ * under the name of its source. */
+MUST_USE enum err store_submit_from(struct store *store,
+                                    const struct slice *drafts,
+                                    const struct draft_source *sources,
+                                    size_t n, store_submitted_fn *done,
+                                    void *ctx);
+/* ERR_NOT_FOUND: nothing was taken from it. Not derived from the logs: a store
+ * that is rebuilt or lost knows no sources. */
+MUST_USE enum err store_source(struct store *store,
+                               const uint8_t name[SOURCE_LEN],
+                               struct source_taken *out, struct errmsg *why);
 /* The id of the log that store_submit() appends to. */
 struct log_id store_own_log(struct store *store);
 

@@ -148,6 +148,8 @@ struct backend {
     void (*drop_index)(void *batch, uint8_t generation);
     void (*put_salvage)(void *batch, uint64_t seq, struct slice entry);
     void (*del_salvage)(void *batch, uint64_t seq);
+    void (*put_source)(void *batch, const uint8_t name[SOURCE_LEN],
+                       struct slice value);
     enum err (*commit)(void *db, void *batch, struct errmsg *why);
 
     /* Blocks in order from the one that covers `from`, or the next behind it
@@ -184,6 +186,9 @@ struct backend {
                        struct errmsg *why);
     enum err (*salvage)(void *db, uint64_t from, backend_salvage_fn *fn,
                         void *ctx, struct errmsg *why);
+    /* Appends; ERR_NOT_FOUND. */
+    enum err (*source)(void *db, const uint8_t name[SOURCE_LEN],
+                       struct buf *out, struct errmsg *why);
 };
 
 extern const struct backend store_rocksdb;

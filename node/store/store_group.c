@@ -247,6 +247,7 @@ static void take_submission(struct group *g, struct item *item)
         (s->pulling > 0 || s->salvaged > 0 || s->hold.active ||
          atomic_load(&s->awaits_parent))) {
         set_aside(g, item);
+        sources_put(g, item);
         return;
     }
     for (size_t i = 0; i < item->entries; i++) {
@@ -256,6 +257,7 @@ static void take_submission(struct group *g, struct item *item)
             g->salvaged--;
         }
     }
+    sources_put(g, item);
 }
 
 /* ---- segments ---- */

@@ -233,6 +233,7 @@ struct item {
     struct slice *drafts; /* into raw */
     struct buf raw;
     struct draft_result *results;
+    struct draft_source *sources; /* of the drafts; NULL: none is kept */
     uint64_t *salvage; /* drafts that come from the salvage: their seqs */
     store_submitted_fn *submitted;
 
@@ -416,6 +417,8 @@ void writer_stop(struct store *s);
 void writer_server_away(struct store *s, const char *why);
 /* An item of copies of `drafts`, not judged yet. */
 struct item *item_submission(const struct slice *drafts, size_t n);
+/* Puts what became of a submission's drafts under their sources. */
+void sources_put(struct group *g, const struct item *item);
 /* Queues; takes `*item` unless it returns an error. */
 MUST_USE enum err writer_push(struct store *s, struct item **item);
 /* Runs `fn` on the writer thread, alone, and waits for it. */

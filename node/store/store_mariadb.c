@@ -44,6 +44,7 @@ enum table {
     TABLE_LIST,
     TABLE_ISSUE,
     TABLE_SALVAGE,
+    TABLE_SOURCE,
     TABLES,
 };
 
@@ -263,6 +264,13 @@ static void mdb_put_salvage(void *batch, uint64_t seq, struct slice entry)
 static void mdb_del_salvage(void *batch, uint64_t seq)
 {
     add(batch, TABLE_SALVAGE, SQL_DEL_SALVAGE, (struct mdb_cell[]){num(seq)});
+}
+
+static void mdb_put_source(void *batch, const uint8_t name[SOURCE_LEN],
+                           struct slice value)
+{
+    add(batch, TABLE_SOURCE, SQL_PUT_SOURCE,
+        (struct mdb_cell[]){bytes(name, SOURCE_LEN), {.b = value}});
 }
 
 /* ---- committing ---- */
@@ -899,6 +907,13 @@ static enum err mdb_salvage(void *db, uint64_t from, backend_salvage_fn *fn,
     return mdb_read(m->pool, SQL_SALVAGE, cells, on_salvaged, &r, why);
 }
 
+static enum err mdb_source(void *db, const uint8_t name[SOURCE_LEN],
+                           struct buf *out, struct errmsg *why)
+{
+    const struct mdb_cell cells[] = {bytes(name, SOURCE_LEN)};
+    return read_value(db, SQL_SOURCE, cells, out, why);
+}
+
 const struct backend store_mariadb = {
     .name = "mariadb",
     .open = mdb_backend_open,
@@ -922,6 +937,7 @@ const struct backend store_mariadb = {
     .drop_index = mdb_drop_index,
     .put_salvage = mdb_put_salvage,
     .del_salvage = mdb_del_salvage,
+    .put_source = mdb_put_source,
     .commit = mdb_commit,
     .blocks = mdb_blocks,
     .node = mdb_node,
@@ -933,4 +949,5 @@ const struct backend store_mariadb = {
     .meta = mdb_meta,
     .issues = mdb_issues,
     .salvage = mdb_salvage,
+    .source = mdb_source,
 };

@@ -13,6 +13,7 @@
 
 enum {
     COLUMNS_MAX = 48,
+    TEXT_COLUMNS_MAX = 256,
     PARAMS_MAX = 1 + 3 * MDB_ROWS_KEYS,
     SHORT_MAX = 64, /* bytes of a short column */
     BLOB_FIRST = 64 << 10,
@@ -78,6 +79,9 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PUT_SALVAGE] = {"INSERT INTO cn_salvage(seq,v) VALUES(?,?) "
                          "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                          "nb", ""},
+    [SQL_PUT_SOURCE] = {"INSERT INTO cn_source(name,v) VALUES(?,?) "
+                        "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                        "bb", ""},
     [SQL_DEL_ROW] = {"DELETE FROM cn_row WHERE generation=? AND subject=? AND "
                      "record_key=? AND origin=?",
                      "nbbn", ""},
@@ -128,6 +132,7 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
                     "nnnn", "nnn"},
     [SQL_SALVAGE] = {"SELECT seq,v FROM cn_salvage WHERE seq>=? ORDER BY seq",
                      "n", "nv"},
+    [SQL_SOURCE] = {"SELECT v FROM cn_source WHERE name=?", "b", "v"},
     [SQL_DISK_BYTES] = {"SELECT CAST(COALESCE(SUM(data_length+index_length),0)"
                         " AS UNSIGNED) FROM information_schema.tables WHERE "
                         "table_schema=DATABASE() AND table_name LIKE 'cn\\_%'",
@@ -143,6 +148,8 @@ size_t mdb_params(enum mdb_sql sql)
 
 /* ---- errors ---- */
 
+/* In an advice @ stands for the section of the configuration; NULL: rights are
+ * lacking. */
 static const struct {
     unsigned number;
     enum err err;
@@ -150,11 +157,11 @@ static const struct {
     const char *advice;
 } faults[] = {
     {CR_CONNECTION_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
-     "start the server, or correct mariadb.socket or mariadb.address"},
+     "start the server, or correct @.socket or @.address"},
     {CR_CONN_HOST_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
-     "start the server, or correct mariadb.socket or mariadb.address"},
+     "start the server, or correct @.socket or @.address"},
     {CR_UNKNOWN_HOST, ERR_UNAVAILABLE, FAULT_LOST,
-     "correct the host in mariadb.address"},
+     "correct the host in @.address"},
     {CR_SERVER_GONE_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
      "the node connects again by itself"},
     {CR_SERVER_LOST, ERR_UNAVAILABLE, FAULT_LOST,
@@ -168,33 +175,31 @@ static const struct {
     {CR_COMMANDS_OUT_OF_SYNC, ERR_UNAVAILABLE, FAULT_LOST,
      "the node connects again by itself"},
     {CR_SSL_CONNECTION_ERROR, ERR_CONF, FAULT_LOST,
-     "the server's certificate must come from mariadb.tls_ca and name the host "
-     "of mariadb.address"},
+     "the server's certificate must come from @.tls_ca and name the host "
+     "of @.address"},
     {ER_CON_COUNT_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
-     "raise max_connections of the server or lower mariadb.connections"},
+     "raise max_connections of the server or lower @.connections"},
     {ER_TOO_MANY_USER_CONNECTIONS, ERR_UNAVAILABLE, FAULT_LOST,
-     "raise max_user_connections of this user or lower mariadb.connections"},
+     "raise max_user_connections of this user or lower @.connections"},
     {ER_USER_LIMIT_REACHED, ERR_UNAVAILABLE, FAULT_LOST,
      "raise the limits of this user"},
     {ER_ACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST,
-     "correct mariadb.user or the password in mariadb.password_file"},
+     "correct @.user or the password in @.password_file"},
     {ER_HOST_NOT_PRIVILEGED, ERR_CONF, FAULT_LOST,
-     "let mariadb.user in from this machine"},
-    {ER_DBACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST,
-     "GRANT ALL on the database to this user"},
+     "let @.user in from this machine"},
+    {ER_DBACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST, NULL},
     {ER_BAD_DB_ERROR, ERR_CONF, FAULT_LOST,
-     "CREATE DATABASE, GRANT ALL on it to this user, or correct "
-     "mariadb.database"},
-    {ER_TABLEACCESS_DENIED_ERROR, ERR_CONF, FAULT_OTHER,
-     "GRANT ALL on the database to this user: the node makes its tables "
-     "itself"},
+     "CREATE DATABASE and give this user rights on it, or correct "
+     "@.database"},
+    {ER_TABLEACCESS_DENIED_ERROR, ERR_CONF, FAULT_OTHER, NULL},
+    {ER_COLUMNACCESS_DENIED_ERROR, ERR_CONF, FAULT_OTHER, NULL},
     {ER_SERVER_SHUTDOWN, ERR_UNAVAILABLE, FAULT_LOST,
      "the node connects again by itself"},
     {ER_CONNECTION_KILLED, ERR_UNAVAILABLE, FAULT_LOST,
      "the node connects again by itself"},
     {ER_QUERY_INTERRUPTED, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
     {ER_STATEMENT_TIMEOUT, ERR_TIMEOUT, FAULT_OTHER,
-     "look at the load of the server or raise mariadb.timeout"},
+     "look at the load of the server or raise @.timeout"},
     {ER_LOCK_DEADLOCK, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
     {ER_LOCK_WAIT_TIMEOUT, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
     {ER_CHECKREAD, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
@@ -223,6 +228,8 @@ struct mdb_conn {
     enum mdb_fault fault;
     unsigned number;
     char where[WHERE_MAX];
+    const char *section;
+    const char *rights;
     struct buf blob; /* its room is bound to the last column */
 };
 
@@ -241,6 +248,29 @@ unsigned mdb_errno(const struct mdb_conn *conn)
     return conn->number;
 }
 
+static void put_advice(const struct mdb_conn *c, const char *advice,
+                       struct buf *out)
+{
+    for (const char *p = advice != NULL ? advice : c->rights; *p != 0; p++) {
+        if (*p == '@') {
+            buf_put_str(out, c->section);
+        } else {
+            buf_put_u8(out, (uint8_t)*p);
+        }
+    }
+}
+
+static enum err fail_known(const struct mdb_conn *c, size_t at,
+                           const char *text, struct errmsg *why)
+{
+    struct buf advice = BUF_INIT;
+    put_advice(c, faults[at].advice, &advice);
+    enum err err = err_set(why, faults[at].err, "MariaDB %s: %s: %s", c->where,
+                           text, buf_cstr(&advice));
+    buf_fini(&advice);
+    return err;
+}
+
 static enum err fail(struct mdb_conn *c, unsigned number, const char *text,
                      struct errmsg *why)
 {
@@ -248,8 +278,7 @@ static enum err fail(struct mdb_conn *c, unsigned number, const char *text,
     for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
         if (faults[i].number == number) {
             c->fault = faults[i].fault;
-            return err_set(why, faults[i].err, "MariaDB %s: %s: %s", c->where,
-                           text, faults[i].advice);
+            return fail_known(c, i, text, why);
         }
     }
     /* 1000 and above up to 2000 are the server's, which still answers. */
@@ -344,20 +373,18 @@ static enum err connect_to(struct mdb_conn *c,
     unsigned connect_s = seconds(conf->connect_ms);
     unsigned timeout_s = seconds(conf->timeout_ms) + GRACE_S;
     if (conf->database[0] == 0 || conf->user[0] == 0) {
-        return err_set(why, ERR_CONF,
-                       "store.backend is mariadb: set mariadb.database and "
-                       "mariadb.user");
+        return err_set(why, ERR_CONF, "set %s.database and %s.user", c->section,
+                       c->section);
     }
     if (!local && !split_address(conf->address, host, &port)) {
-        return err_set(why, ERR_CONF,
-                       "store.backend is mariadb: set mariadb.socket or "
-                       "mariadb.address");
+        return err_set(why, ERR_CONF, "set %s.socket or %s.address", c->section,
+                       c->section);
     }
     if (!local && conf->tls_ca[0] == 0 && !is_this_machine(host)) {
         return err_set(why, ERR_CONF,
-                       "mariadb.tls_ca is needed for a server on another "
-                       "machine (%s)",
-                       host);
+                       "%s.tls_ca is needed for a server on another machine "
+                       "(%s)",
+                       c->section, host);
     }
     (void)snprintf(c->where, sizeof c->where, "%.80s, database %.64s",
                    local ? conf->socket : conf->address, conf->database);
@@ -452,7 +479,8 @@ static enum err check_server(struct mdb_conn *c,
     }
     struct mdb_server *s = &c->server;
     s->connection = mysql_thread_id(c->mysql);
-    enum err err = check_durable(c, why);
+    bool guest = conf->rights != NULL;
+    enum err err = guest ? ERR_OK : check_durable(c, why);
     if (err == ERR_OK) {
         err = ask_number(c, "SELECT @@read_only OR @@innodb_read_only",
                          &readonly, why);
@@ -465,7 +493,7 @@ static enum err check_server(struct mdb_conn *c,
             mdb_ask(c, "SELECT @@datadir", s->datadir, sizeof s->datadir, why);
     }
     s->readonly = readonly != 0;
-    return err == ERR_OK && s->packet_max < PACKET_MIN
+    return err == ERR_OK && !guest && s->packet_max < PACKET_MIN
                ? err_set(why, ERR_CONF,
                          "MariaDB %s: max_allowed_packet is %llu: set it to "
                          "16M",
@@ -479,6 +507,11 @@ enum err mdb_open(struct mdb_conn **out, const struct store_mariadb_conf *conf,
     (void)pthread_once(&library_once, library_init);
     struct mdb_conn *c = MEM_NEW(struct mdb_conn);
     c->set = *set;
+    c->section = conf->section != NULL ? conf->section : "mariadb";
+    c->rights = conf->rights != NULL
+                    ? conf->rights
+                    : "GRANT ALL on the database to this user: the node makes "
+                      "its tables itself";
     c->statements = mem_zalloc(set->n, sizeof(*c->statements));
     c->mysql = mysql_init(NULL);
     enum err err = c->mysql != NULL
@@ -540,6 +573,51 @@ enum err mdb_ask(struct mdb_conn *c, const char *sql, char *out, size_t cap,
     }
     mysql_free_result(result);
     return ERR_OK;
+}
+
+static void text_rows(MYSQL_RES *result, mdb_text_fn *fn, void *ctx)
+{
+    struct slice cells[TEXT_COLUMNS_MAX];
+    unsigned n = mysql_num_fields(result);
+    MYSQL_ROW row;
+    bool more = n <= TEXT_COLUMNS_MAX;
+    while (more && (row = mysql_fetch_row(result)) != NULL) {
+        const unsigned long *lens = mysql_fetch_lengths(result);
+        for (unsigned i = 0; i < n; i++) {
+            cells[i] = slice_of(row[i], row[i] != NULL ? lens[i] : 0);
+        }
+        more = fn(ctx, cells, n);
+    }
+}
+
+enum err mdb_query(struct mdb_conn *c, struct slice sql, mdb_text_fn *fn,
+                   void *ctx, struct errmsg *why)
+{
+    c->fault = FAULT_NONE;
+    c->number = 0;
+    if (mysql_real_query(c->mysql, (const char *)sql.data, sql.len) != 0) {
+        return fail_conn(c, why);
+    }
+    MYSQL_RES *result = mysql_use_result(c->mysql);
+    if (result == NULL) {
+        return mysql_errno(c->mysql) == 0 ? ERR_OK : fail_conn(c, why);
+    }
+    text_rows(result, fn, ctx);
+    enum err err = mysql_errno(c->mysql) == 0 ? ERR_OK : fail_conn(c, why);
+    mysql_free_result(result);
+    return err;
+}
+
+void mdb_put_name(struct slice name, struct buf *sql)
+{
+    buf_put_u8(sql, '`');
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '`') {
+            buf_put_u8(sql, '`');
+        }
+        buf_put_u8(sql, name.data[i]);
+    }
+    buf_put_u8(sql, '`');
 }
 
 /* ---- statements at work ---- */

@@ -65,7 +65,12 @@ static const char *const version_1[] = {
     "COMMIT",
     NULL,
 };
-static const char *const *const versions[] = {version_1};
+static const char *const version_2[] = {
+    "CREATE TABLE IF NOT EXISTS cn_source(name BINARY(16) NOT NULL PRIMARY "
+    "KEY, v VARBINARY(64) NOT NULL" TABLE_END,
+    NULL,
+};
+static const char *const *const versions[] = {version_1, version_2};
 
 enum { SCHEMA = ARRAY_LEN(versions) };
 

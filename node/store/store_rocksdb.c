@@ -5,6 +5,7 @@
  *            'P' part u8, log u32         → value
  *            'I' generation, log, number  → reason u8
  *            'S' seq u64                  → a salvaged entry
+ *            'T' name of a source         → what it said, what became of it
  *   blocks   log u32, first number u64    → packed block
  *   tree     log u32, level u8, index u64 → 32 bytes
  *            log u32, 255, 0 → the head once more: one bad page must not take
@@ -85,7 +86,8 @@ static const struct {
     bool bloom;
     int young_files; /* so many are merged into the older ones */
 } family_conf[FAMILIES] = {
-    [FAMILY_META] = {8, 4096, rocksdb_no_compression, false, 4},
+    /* Most sources that are asked for are not there. */
+    [FAMILY_META] = {8, 4096, rocksdb_no_compression, true, 4},
     [FAMILY_BLOCKS] = {3, 16384, rocksdb_no_compression, false, 4},
     [FAMILY_TREE] = {8, 4096, rocksdb_no_compression, false, 4},
     /* Keys without an order: each merge writes all older ones again. */
@@ -175,6 +177,13 @@ static struct key salvage_key(uint64_t seq)
 {
     struct key k = {.len = 9, .b = {'S'}};
     be_put64(k.b + 1, seq);
+    return k;
+}
+
+static struct key source_key(const uint8_t name[SOURCE_LEN])
+{
+    struct key k = {.len = 1 + SOURCE_LEN, .b = {'T'}};
+    memcpy(k.b + 1, name, SOURCE_LEN);
     return k;
 }
 
@@ -785,6 +794,13 @@ static void rdb_del_salvage(void *batch, uint64_t seq)
     del(batch, FAMILY_META, &k);
 }
 
+static void rdb_put_source(void *batch, const uint8_t name[SOURCE_LEN],
+                           struct slice value)
+{
+    struct key k = source_key(name);
+    put(batch, FAMILY_META, &k, value);
+}
+
 static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
 {
     struct rdb *r = db;
@@ -1092,6 +1108,13 @@ static enum err rdb_salvage(void *db, uint64_t from, backend_salvage_fn *fn,
     return iter_end(it, why);
 }
 
+static enum err rdb_source(void *db, const uint8_t name[SOURCE_LEN],
+                           struct buf *out, struct errmsg *why)
+{
+    struct key k = source_key(name);
+    return get(db, FAMILY_META, &k, out, why);
+}
+
 /* The cursor: a family and the key to begin with. */
 static enum err rdb_check(void *db, struct buf *cursor, struct errmsg *why)
 {
@@ -1142,6 +1165,7 @@ const struct backend store_rocksdb = {
     .drop_index = rdb_drop_index,
     .put_salvage = rdb_put_salvage,
     .del_salvage = rdb_del_salvage,
+    .put_source = rdb_put_source,
     .commit = rdb_commit,
     .blocks = rdb_blocks,
     .node = rdb_node,
@@ -1153,4 +1177,5 @@ const struct backend store_rocksdb = {
     .meta = rdb_meta,
     .issues = rdb_issues,
     .salvage = rdb_salvage,
+    .source = rdb_source,
 };

@@ -25,6 +25,7 @@ void item_free(struct item *item)
     mem_free(item->drafts);
     mem_free(item->judged);
     mem_free(item->results);
+    mem_free(item->sources);
     mem_free(item->salvage);
     buf_fini(&item->text);
     buf_fini(&item->lines);
@@ -688,6 +689,13 @@ struct item *item_submission(const struct slice *drafts, size_t n)
 enum err store_submit(struct store *store, const struct slice *drafts, size_t n,
                       store_submitted_fn *done, void *ctx)
 {
+    return store_submit_from(store, drafts, NULL, n, done, ctx);
+}
+
+enum err store_submit_from(struct store *store, const struct slice *drafts,
+                           const struct draft_source *sources, size_t n,
+                           store_submitted_fn *done, void *ctx)
+{
     enum err err = (enum err)atomic_load(&store->unwritable);
     if (err != ERR_OK) {
         return err;
@@ -701,6 +709,10 @@ enum err store_submit(struct store *store, const struct slice *drafts, size_t n,
         }
     }
     struct item *item = item_submission(drafts, n);
+    if (sources != NULL) {
+        item->sources = mem_dup(sources, n * sizeof *sources);
+        item->bytes += n * sizeof *sources;
+    }
     item->submitted = done;
     item->ctx = ctx;
     struct log_id own = store_own_log(store);

@@ -239,9 +239,10 @@ static inline void node_restart(struct node *n)
 /* Copies or moves all tables of a database to another, which is new. */
 static inline void copy_tables(const char *from, const char *to, bool move)
 {
-    static const char *const tables[] = {
-        "cn_schema", "cn_owner", "cn_meta", "cn_part",  "cn_block",
-        "cn_node",   "cn_row",   "cn_list", "cn_issue", "cn_salvage"};
+    static const char *const tables[] = {"cn_schema",  "cn_owner", "cn_meta",
+                                         "cn_part",    "cn_block", "cn_node",
+                                         "cn_row",     "cn_list",  "cn_issue",
+                                         "cn_salvage", "cn_source"};
     mariadb_sql(&fed_server, "CREATE DATABASE `%s`", to);
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         const char *t = tables[i];

@@ -407,7 +407,7 @@ static void what_is_wrong_is_said_in_a_sentence(void **state)
     mariadb_sql(&fed_server, "SET GLOBAL max_allowed_packet=16777216");
     mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=99");
     refused(ERR_CONF, "version 99");
-    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=1");
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=2");
     node_start(&village);
 }
 

@@ -343,6 +343,126 @@ static void memory_does_not_grow_with_the_file(void **state)
     assert_true(peak_kib() - before < GROWTH_KIB);
 }
 
+/* ---- rows as cells ---- */
+
+enum { CELLS_MAX = 20 };
+
+/* Cuts one line of text without quotes; the cells borrow from it. */
+static size_t cut(const struct buf *line, struct slice *cells)
+{
+    size_t n = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < line->len; i++) {
+        if (line->data[i] == ',' || line->data[i] == '\n') {
+            assert_true(n < CELLS_MAX);
+            cells[n++] = slice_of(line->data + at, i - at);
+            at = i + 1;
+        }
+    }
+    return n;
+}
+
+static struct draft_source source_of(uint8_t name)
+{
+    struct draft_source s;
+    memset(&s, name, sizeof s);
+    return s;
+}
+
+static struct import *begin_cells(void)
+{
+    struct import *import = begin();
+    struct buf header = BUF_INIT;
+    struct slice names[CELLS_MAX];
+    table_header(&header);
+    assert_ok(import_columns(import, names, cut(&header, names), &why));
+    assert_int_equal(import_item(import)->id, ITEM_LICENCE);
+    buf_fini(&header);
+    return import;
+}
+
+/* Content "" is a bad row; `line` names the source, too. */
+static void feed_row(struct import *import, uint8_t line, unsigned number,
+                     const char *content)
+{
+    struct buf row = BUF_INIT;
+    struct slice cells[CELLS_MAX];
+    const struct draft_source source = source_of(line);
+    if (content[0] != 0) {
+        table_row(&row, number, content);
+    } else {
+        table_bad_row(&row, number);
+    }
+    assert_ok(
+        import_cells(import, line, &source, cells, cut(&row, cells), &why));
+    buf_fini(&row);
+}
+
+static void a_journal_of_cells_is_taken_row_by_row(void **state)
+{
+    (void)state;
+    struct source_taken taken;
+    struct import *import = begin_cells();
+    feed_row(import, 1, 7, "准予一");
+    feed_row(import, 2, 7, "");
+    feed_row(import, 3, 7, "准予二");
+    feed_row(import, 4, 7, "准予一");
+    feed_row(import, 5, 7, "准予一");
+    assert_ok(import_finish(import, &why));
+    import_free(&import);
+    assert_string_equal(buf_cstr(&seen.rows),
+                        "1 new;2 refused;3 changed v2;4 changed v3;"
+                        "5 unchanged v3;");
+    assert_int_equal(size_of(village.store, &seen.log), seen.last_number);
+    const struct draft_source last = source_of(5);
+    assert_ok(store_source(village.store, last.name, &taken, &why));
+    assert_int_equal(taken.result.number, seen.last_number);
+    assert_memory_equal(taken.record_key, seen.key, RECORD_KEY_LEN);
+    const struct draft_source refused = source_of(2);
+    assert_int_equal(store_source(village.store, refused.name, &taken, &why),
+                     ERR_NOT_FOUND);
+}
+
+static void cells_keep_to_the_rules_of_files(void **state)
+{
+    (void)state;
+    const struct draft_source source = source_of(1);
+    struct import *import = begin_cells();
+    struct buf row = BUF_INIT;
+    struct buf large = BUF_INIT;
+    struct slice cells[CELLS_MAX];
+    table_row(&row, 1, "准予");
+    size_t n = cut(&row, cells);
+    for (size_t i = 0; i < 65537; i++) {
+        buf_put_u8(&large, 'x');
+    }
+    const struct slice bad[] = {slice_of("\xff", 1), slice_of("a\0b", 3),
+                                buf_slice(&large)};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        cells[9] = bad[i];
+        assert_ok(import_cells(import, i + 1, &source, cells, n, &why));
+    }
+    assert_ok(import_cells(import, 4, &source, cells, n - 1, &why));
+    assert_ok(import_finish(import, &why));
+    import_free(&import);
+    assert_string_equal(buf_cstr(&seen.rows),
+                        "1 refused;2 refused;3 refused;4 refused;");
+    assert_non_null(strstr(buf_cstr(&seen.texts), "encoding"));
+    assert_non_null(strstr(buf_cstr(&seen.texts), "cell-too-long"));
+    buf_fini(&row);
+    buf_fini(&large);
+}
+
+static void columns_that_fit_nothing_are_refused(void **state)
+{
+    (void)state;
+    struct import *import = begin();
+    const struct slice names[] = {slice_str("XK_WSH"), slice_str("XK_NR")};
+    assert_int_equal(import_columns(import, names, 2, &why), ERR_INVALID);
+    assert_non_null(strstr(why.text, "XK_XDR_MC"));
+    import_free(&import);
+}
+
 #define IMPORT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -358,6 +478,9 @@ int main(void)
         IMPORT_TEST(a_file_without_a_header_is_refused_as_a_whole),
         IMPORT_TEST(a_full_disk_is_named),
         IMPORT_TEST(a_large_row_does_not_make_a_large_batch),
+        IMPORT_TEST(a_journal_of_cells_is_taken_row_by_row),
+        IMPORT_TEST(cells_keep_to_the_rules_of_files),
+        IMPORT_TEST(columns_that_fit_nothing_are_refused),
         IMPORT_TEST(memory_does_not_grow_with_the_file),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
