@@ -1,6 +1,7 @@
 /* store_mariadb.h - private to store: the store's use of a MariaDB server.
  *
- *   store_mariadb_conn.c    connections, statements, errors, the pool of reads
+ *   store_mariadb_conn.c    connections, statements, errors (mdb.h)
+ *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
  *   store_mariadb.c         the backend
  *

@@ -1,0 +1,119 @@
+/* store_mariadb_pool.c - the connections that read. */
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/store_mariadb.h"
+
+struct mdb_pool {
+    const struct store_mariadb_conf *conf;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    struct mdb_conn **idle; /* lock */
+    size_t idle_n;          /* lock */
+    size_t open_n;          /* lock: idle and in use */
+};
+
+struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf)
+{
+    struct mdb_pool *p = MEM_NEW(struct mdb_pool);
+    p->conf = conf;
+    p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
+    (void)pthread_mutex_init(&p->lock, NULL);
+    clock_cond_init(&p->freed);
+    return p;
+}
+
+void mdb_pool_free(struct mdb_pool **pool)
+{
+    struct mdb_pool *p = *pool;
+    *pool = NULL;
+    if (p == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < p->idle_n; i++) {
+        mdb_shut(&p->idle[i]);
+    }
+    (void)pthread_cond_destroy(&p->freed);
+    (void)pthread_mutex_destroy(&p->lock);
+    mem_free(p->idle);
+    mem_free(p);
+}
+
+/* A free connection, or the right to open one. Locked. */
+static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
+{
+    struct timespec until;
+    clock_until(p->conf->timeout_ms, &until);
+    int rc = 0;
+    while (rc == 0 && p->idle_n == 0 && p->open_n == p->conf->connections) {
+        rc = pthread_cond_timedwait(&p->freed, &p->lock, &until);
+    }
+    return rc == 0 ? ERR_OK
+                   : err_set(why, ERR_UNAVAILABLE,
+                             "all %u connections of mariadb.connections are in "
+                             "use",
+                             p->conf->connections);
+}
+
+static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
+                          struct errmsg *why)
+{
+    *out = NULL;
+    (void)pthread_mutex_lock(&p->lock);
+    enum err err = wait_locked(p, why);
+    if (err == ERR_OK && p->idle_n > 0) {
+        *out = p->idle[--p->idle_n];
+    } else if (err == ERR_OK) {
+        p->open_n++;
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    if (err != ERR_OK || *out != NULL) {
+        return err;
+    }
+    err = mdb_open(out, p->conf, &mdb_store_sql, why);
+    if (err != ERR_OK) {
+        (void)pthread_mutex_lock(&p->lock);
+        p->open_n--;
+        (void)pthread_cond_signal(&p->freed);
+        (void)pthread_mutex_unlock(&p->lock);
+    }
+    return err;
+}
+
+/* With one connection gone the others that wait are most likely gone too. */
+static void pool_give(struct mdb_pool *p, struct mdb_conn *c)
+{
+    bool lost = mdb_fault(c) == FAULT_LOST;
+    (void)pthread_mutex_lock(&p->lock);
+    p->idle[p->idle_n++] = c;
+    while (lost && p->idle_n > 0) {
+        mdb_shut(&p->idle[--p->idle_n]);
+        p->open_n--;
+    }
+    (void)pthread_cond_signal(&p->freed);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
+                  const struct mdb_cell *params, mdb_row_fn *fn, void *ctx,
+                  struct errmsg *why)
+{
+    enum { ATTEMPTS = 2 };
+    enum err err = ERR_UNAVAILABLE;
+    bool again = true;
+    for (unsigned i = 0; again && i < ATTEMPTS; i++) {
+        struct mdb_conn *c;
+        size_t seen = 0;
+        err = pool_take(pool, &c, why);
+        if (err != ERR_OK) {
+            return err;
+        }
+        err = mdb_select(c, sql, params, fn, ctx, &seen, why);
+        enum mdb_fault fault = mdb_fault(c);
+        again = err != ERR_OK && seen == 0 &&
+                (fault == FAULT_LOST || fault == FAULT_AGAIN);
+        pool_give(pool, c);
+    }
+    return err;
+}
