@@ -110,6 +110,7 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.rows_unreadable, false);
     atomic_store(&script.committed, NULL);
     struct backend b = *real;
+    b.absence_settles = true; /* what it loses is lost */
     b.commit = scripted_commit;
     b.open = scripted_open;
     b.space = scripted_space;
