@@ -71,6 +71,9 @@ static void put_range(const struct conf_row *row, struct buf *out)
     case CONF_ADDRESS:
         buf_put_str(out, "host:port");
         break;
+    case CONF_ADDRESSES:
+        buf_putf(out, "host:port, at most %llu", (unsigned long long)row->max);
+        break;
     case CONF_TYPES:
         break;
     }

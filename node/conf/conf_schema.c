@@ -79,6 +79,8 @@ static const char *const by_tier_workers[CONF_TIERS] = {"8", "8", "4",
 #define AT_CODE(member) .type = CONF_CODE, FIELD(conf, uint64_t, member)
 #define AT_ADDRESS(member)                                                     \
     .type = CONF_ADDRESS, FIELD(conf, const char *, member)
+#define AT_ADDRESSES(member)                                                   \
+    .type = CONF_ADDRESSES, FIELD(conf, const char *, member)
 #define AT_HASH(member)                                                        \
     .type = CONF_HASH,                                                         \
     .offset = offsetof(struct conf, member) +                                  \
@@ -92,6 +94,7 @@ static const char *const by_tier_workers[CONF_TIERS] = {"8", "8", "4",
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 #define PATH_BYTES_MAX 1024
+#define SERVERS_MAX 8
 /* struct sockaddr_un has 108 bytes with the NUL. */
 #define SOCKET_BYTES_MAX 107
 
@@ -174,12 +177,12 @@ static const struct conf_list app_list = {app_rows, ARRAY_LEN(app_rows),
          "Socket of a MariaDB server on this machine; goes before " section    \
          ".address."},                                                         \
         {.path = section ".address",                                           \
-         AT_ADDRESS(member.address),                                           \
+         AT_ADDRESSES(member.address),                                         \
          .def = "",                                                            \
-         .min = 1,                                                             \
+         .max = SERVERS_MAX,                                                   \
          .help = "Where the MariaDB server listens; its certificate must "     \
-                 "name the "                                                   \
-                 "host."},                                                     \
+                 "name the host. Of a Galera cluster its servers, with "       \
+                 "commas between, the preferred one first."},                  \
         {.path = section ".database",                                          \
          AT_STRING(member.database),                                           \
          .def = "",                                                            \

@@ -5,18 +5,19 @@
 #include "conf/conf.h"
 
 enum conf_type {
-    CONF_INT,      /* uint32_t */
-    CONF_SIZE,     /* uint64_t, bytes */
-    CONF_DURATION, /* uint32_t, ms */
-    CONF_STRING,   /* const char *, UTF-8 without control characters */
-    CONF_NAME,     /* const char *, lower-case ASCII */
-    CONF_PATH,     /* const char *, absolute */
-    CONF_CODE,     /* uint64_t, written with 12 digits; 0 if "" */
-    CONF_HASH,     /* uint8_t[32] */
-    CONF_ADDRESS,  /* const char *, host:port */
-    CONF_ENUM,     /* int, one of `choices` */
-    CONF_FLAGS,    /* unsigned, set of `choices` */
-    CONF_LIST,     /* {items, count} of `list` */
+    CONF_INT,       /* uint32_t */
+    CONF_SIZE,      /* uint64_t, bytes */
+    CONF_DURATION,  /* uint32_t, ms */
+    CONF_STRING,    /* const char *, UTF-8 without control characters */
+    CONF_NAME,      /* const char *, lower-case ASCII */
+    CONF_PATH,      /* const char *, absolute */
+    CONF_CODE,      /* uint64_t, written with 12 digits; 0 if "" */
+    CONF_HASH,      /* uint8_t[32] */
+    CONF_ADDRESS,   /* const char *, host:port */
+    CONF_ADDRESSES, /* const char *, `max` of them with commas between */
+    CONF_ENUM,      /* int, one of `choices` */
+    CONF_FLAGS,     /* unsigned, set of `choices` */
+    CONF_LIST,      /* {items, count} of `list` */
     CONF_TYPES
 };
 

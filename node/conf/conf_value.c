@@ -287,21 +287,55 @@ static bool host_ok(struct slice host)
     return name.len > 0 && name.len <= 253;
 }
 
+static bool address_ok(struct slice text, uint64_t port_min)
+{
+    uint64_t port = 0;
+    size_t at = text.len;
+    while (at > 0 && text.data[at - 1] != ':') {
+        at--;
+    }
+    struct slice digits = slice_of(text.data + at, text.len - at);
+    return at > 0 && host_ok(slice_of(text.data, at - 1)) && digits.len <= 5 &&
+           str_u64(digits, &port) && port >= port_min && port <= 65535;
+}
+
 static enum err parse_address(const struct conf_row *row, const char *text,
                               const char *dir, void *field, struct errmsg *why)
 {
     (void)dir;
-    const char *colon = strrchr(text, ':');
-    uint64_t port = 0;
-    bool ok = colon != NULL &&
-              host_ok(slice_of(text, (size_t)(colon - text))) &&
-              strlen(colon + 1) <= 5 && str_u64(slice_str(colon + 1), &port) &&
-              port >= row->min && port <= 65535;
-    if (!ok && text[0] != 0) {
+    if (!address_ok(slice_str(text), row->min) && text[0] != 0) {
         return err_set(why, ERR_CONF,
                        "\"%.60s\" is not an address; write host:port, such as "
                        "\"192.0.2.1:7460\" or \"[2001:db8::1]:7460\"",
                        text);
+    }
+    *(const char **)field = mem_strdup(text);
+    return ERR_OK;
+}
+
+static enum err parse_addresses(const struct conf_row *row, const char *text,
+                                const char *dir, void *field,
+                                struct errmsg *why)
+{
+    (void)dir;
+    size_t n = 0;
+    bool more = text[0] != 0;
+    for (const char *p = text; more;) {
+        p += strspn(p, " ");
+        size_t len = strcspn(p, ",");
+        size_t used = len;
+        while (used > 0 && p[used - 1] == ' ') {
+            used--;
+        }
+        if (!address_ok(slice_of(p, used), 1) || ++n > row->max) {
+            return err_set(
+                why, ERR_CONF,
+                "\"%.200s\" is not a list of at most %llu addresses; "
+                "write host:port, host:port",
+                text, (unsigned long long)row->max);
+        }
+        more = p[len] == ',';
+        p += len + (more ? 1 : 0);
     }
     *(const char **)field = mem_strdup(text);
     return ERR_OK;
@@ -395,6 +429,8 @@ const struct conf_type_info conf_types[CONF_TYPES] = {
                    parse_hash, show_hash},
     [CONF_ADDRESS] = {"address", "\"192.0.2.1:7460\"", false, true,
                       parse_address, show_text},
+    [CONF_ADDRESSES] = {"addresses", "\"192.0.2.1:3306, 192.0.2.2:3306\"",
+                        false, true, parse_addresses, show_text},
     [CONF_ENUM] = {"word", "\"…\"", false, false, parse_enum, show_enum},
     [CONF_FLAGS] = {"set of words", "[\"public\"]", false, false, parse_flag,
                     show_flags},

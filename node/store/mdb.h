@@ -48,6 +48,8 @@ struct mdb_server {
     uint64_t connection; /* its number of this connection */
     uint64_t packet_max; /* bytes of one statement */
     bool readonly;
+    bool cluster;      /* Galera */
+    unsigned place;    /* in the configuration's list */
     char datadir[256]; /* "" unless it runs on this machine */
 };
 
@@ -56,6 +58,14 @@ struct mdb_server {
 MUST_USE enum err mdb_open(struct mdb_conn **out,
                            const struct store_mariadb_conf *conf,
                            const struct mdb_sql_set *set, struct errmsg *why);
+/* The same, from the server at *place on: the first that takes it, whose place
+ * it says. */
+MUST_USE enum err mdb_open_at(struct mdb_conn **out,
+                              const struct store_mariadb_conf *conf,
+                              const struct mdb_sql_set *set, unsigned *place,
+                              struct errmsg *why);
+/* How many the configuration names; at least 1. */
+unsigned mdb_servers(const struct store_mariadb_conf *conf);
 /* NULL is allowed; sets it to NULL. Work under way is rolled back. */
 void mdb_shut(struct mdb_conn **conn);
 const struct mdb_server *mdb_server(const struct mdb_conn *conn);

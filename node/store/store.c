@@ -29,6 +29,8 @@ static struct store *store_new(const struct backend *backend,
     s->conf = *conf;
     s->path = mem_strdup(conf->path);
     s->conf.path = s->path;
+    suite_random(&s->conf.instance, sizeof s->conf.instance);
+    s->conf.reopened = false;
     s->env = *env;
     s->federation = mem_strdup(env->federation);
     s->env.federation = s->federation;
@@ -77,6 +79,7 @@ static enum err open_database(struct store *s, struct errmsg *why)
 {
     struct errmsg second;
     enum err err = s->backend->open(&s->db, &s->conf, false, why);
+    s->conf.reopened = err == ERR_OK;
     if (err == ERR_NO_SPACE &&
         s->backend->open(&s->db, &s->conf, true, &second) == ERR_OK) {
         s->db_readonly = true;

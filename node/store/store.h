@@ -112,6 +112,10 @@ struct store_conf {
     /* Everything is read and checked in the background this long after the
      * last time; 0: never. */
     uint32_t scrub_interval_ms;
+    /* Set by the store itself, for its backend: which opening of a store this
+     * is, and whether it had the database before. */
+    uint64_t instance;
+    bool reopened;
 };
 
 struct store_env {

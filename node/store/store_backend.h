@@ -100,7 +100,8 @@ struct backend {
     bool absence_settles;
 
     /* `readonly` opens what is there without writing a byte: for reads while
-     * the disk is full. ERR_BUSY: another process has it. */
+     * the disk is full. ERR_BUSY: another process has it; ERR_CONFLICT: one has
+     * taken it from this store, which can commit nothing any more. */
     enum err (*open)(void **db, const struct store_conf *conf, bool readonly,
                      struct errmsg *why);
     void (*close)(void *db);

@@ -23,8 +23,9 @@ enum {
 
 struct mdb {
     struct store_mariadb_conf conf;
-    struct mdb_owner owner;  /* fd -1: opened for reading */
-    struct mdb_conn *writer; /* the writer's thread; NULL: for reading */
+    struct mdb_owner owner;     /* fd -1: opened for reading */
+    struct mdb_conn *writer;    /* the writer's thread; NULL: for reading */
+    _Atomic unsigned writes_at; /* place of the writer's server */
     struct mdb_pool *pool;
     bool local;        /* the server's disk can be asked here */
     char datadir[256]; /* of it */
@@ -277,8 +278,8 @@ static void mdb_put_source(void *batch, const uint8_t name[SOURCE_LEN],
 
 /* First of all: whoever else moved the number holds its row until he is done,
  * and from then on it is another. */
-static enum err move_serial(struct mdb_conn *c, const struct mdb_batch *b,
-                            struct errmsg *why)
+static enum err move_serial(struct mdb_conn *c, uint64_t claim,
+                            const struct mdb_batch *b, struct errmsg *why)
 {
     uint8_t to[8];
     uint8_t from[8];
@@ -286,7 +287,7 @@ static enum err move_serial(struct mdb_conn *c, const struct mdb_batch *b,
     be_put64(to, b->serial);
     be_put64(from, b->serial - 1);
     const struct mdb_cell cells[] = {bytes(to, 8), num(META_SERIAL),
-                                     bytes(from, 8)};
+                                     bytes(from, 8), num(claim)};
     enum err err = b->moves
                        ? mdb_write(c, SQL_MOVE_SERIAL, cells, 1, &moved, why)
                        : ERR_OK;
@@ -382,19 +383,21 @@ static enum err drop_indexes(struct mdb_conn *c, const struct mdb_batch *b,
 }
 
 /* Everything but the COMMIT: until that is sent nothing can be there. */
-static enum err fill(struct mdb_conn *c, const struct mdb_batch *b,
+static enum err fill(struct mdb *m, const struct mdb_batch *b,
                      struct errmsg *why)
 {
-    enum err err = drop_indexes(c, b, why);
+    enum err err = drop_indexes(m->writer, b, why);
     if (err == ERR_OK) {
-        err = move_serial(c, b, why);
+        err = move_serial(m->writer, m->owner.claim, b, why);
     }
-    return err == ERR_OK ? write_lanes(c, b, why) : err;
+    return err == ERR_OK ? write_lanes(m->writer, b, why) : err;
 }
 
 static enum err open_writer(struct mdb *m, struct errmsg *why)
 {
-    enum err err = mdb_open(&m->writer, &m->conf, &mdb_store_sql, why);
+    unsigned place = atomic_load(&m->writes_at);
+    enum err err =
+        mdb_open_at(&m->writer, &m->conf, &mdb_store_sql, &place, why);
     if (err == ERR_OK && mdb_server(m->writer)->readonly) {
         err = err_set(why, ERR_NO_SPACE,
                       "database %s: the server is read-only: SET GLOBAL "
@@ -405,15 +408,22 @@ static enum err open_writer(struct mdb *m, struct errmsg *why)
         err = mdb_claim(m->writer, &m->owner, &m->conf, why);
     }
     if (err == ERR_OK) {
-        err = mdb_run(m->writer, "SET autocommit=0", why);
-    }
-    if (err != ERR_OK) {
+        atomic_store(&m->writes_at, place);
+        m->owner.reopened = true;
+    } else {
         mdb_shut(&m->writer);
     }
     return err;
 }
 
 static void ask_size(struct mdb *m);
+
+/* First of all, when it is opened anew. */
+static void try_next(struct mdb *m)
+{
+    unsigned next = atomic_load(&m->writes_at) + 1;
+    atomic_store(&m->writes_at, next % mdb_servers(&m->conf));
+}
 
 /* `again`: certainly not written, and worth another attempt. */
 static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
@@ -424,7 +434,7 @@ static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
         return ERR_UNCERTAIN; /* the store opens anew until it can read back */
     }
     struct errmsg unused;
-    enum err err = fill(m->writer, b, why);
+    enum err err = fill(m, b, why);
     bool filled = err == ERR_OK;
     if (filled) {
         err = mdb_run(m->writer, "COMMIT", why);
@@ -437,6 +447,7 @@ static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
     }
     if (fault == FAULT_LOST) {
         mdb_shut(&m->writer);
+        try_next(m);
         *again = !filled;
         return ERR_UNCERTAIN;
     }
@@ -509,9 +520,11 @@ static enum err mdb_backend_open(void **db, const struct store_conf *conf,
     struct mdb *m = MEM_NEW(struct mdb);
     m->conf = conf->mariadb;
     m->owner.fd = -1;
-    m->pool = mdb_pool_new(&m->conf);
+    m->pool = mdb_pool_new(&m->conf, &m->writes_at);
     enum err err = readonly ? open_reading(m, &cause)
                             : mdb_owner_take(&m->owner, conf->path, &cause);
+    m->owner.instance = conf->instance;
+    m->owner.reopened = conf->reopened;
     if (err == ERR_OK && !readonly) {
         err = open_writer(m, &cause);
     }

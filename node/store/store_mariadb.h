@@ -57,7 +57,9 @@ size_t mdb_params(enum mdb_sql sql);
 /* ---- the pool ---- */
 
 struct mdb_pool;
-struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf);
+/* `writes_at`: place of the server that is written to; outlives the pool. */
+struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
+                              const _Atomic unsigned *writes_at);
 /* Nobody reads any more. */
 void mdb_pool_free(struct mdb_pool **pool);
 /* mdb_select() on a connection of the pool; once more on a new one if an old
@@ -73,15 +75,20 @@ MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
 struct mdb_owner {
     int fd; /* -1: none */
     uint8_t folder[16];
+    uint64_t instance; /* of the store that has it open */
+    bool reopened;     /* by the same store */
+    uint64_t claim;    /* number of the last one; 0: none */
 };
 /* ERR_BUSY: another process has the folder. */
 MUST_USE enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
                                  struct errmsg *why);
 void mdb_owner_drop(struct mdb_owner *owner);
-/* Makes `c` the one connection that writes: ends an older one of this folder,
- * so that nothing of it can commit later; ERR_BUSY if the database belongs to
- * another folder. Makes or upgrades the tables. */
-MUST_USE enum err mdb_claim(struct mdb_conn *c, const struct mdb_owner *owner,
+/* Makes `c` the one connection that writes, under a new owner->claim: what an
+ * older one has not committed by then comes to nothing. ERR_BUSY if the
+ * database belongs to another folder, ERR_CONFLICT if another instance took it
+ * since this store had it. Makes or upgrades the tables. Leaves autocommit off.
+ */
+MUST_USE enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why);
 /* ERR_CONF: no tables yet, or of another version. */

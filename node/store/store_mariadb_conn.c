@@ -39,7 +39,8 @@ enum {
 #define TYPES_16 TYPES_4 TYPES_4 TYPES_4 TYPES_4
 
 static const struct mdb_statement store_statements[SQL_COUNT] = {
-    [SQL_MOVE_SERIAL] = {"UPDATE cn_meta SET v=? WHERE k=? AND v=?", "bnb", ""},
+    [SQL_MOVE_SERIAL] = {"UPDATE cn_meta SET v=? WHERE k=? AND v=? AND claim=?",
+                         "bnbn", ""},
     [SQL_PUT_META] = {"INSERT INTO cn_meta(k,v) VALUES(?,?) "
                       "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                       "nb", ""},
@@ -196,6 +197,10 @@ static const struct {
      "the node connects again by itself"},
     {ER_CONNECTION_KILLED, ERR_UNAVAILABLE, FAULT_LOST,
      "the node connects again by itself"},
+    /* What a server of a cluster says that has lost the others. */
+    {ER_UNKNOWN_COM_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
+     "it is outside the majority of its cluster; the node goes to another of "
+     "@.address"},
     {ER_QUERY_INTERRUPTED, ERR_UNAVAILABLE, FAULT_AGAIN, "tried again"},
     {ER_STATEMENT_TIMEOUT, ERR_TIMEOUT, FAULT_OTHER,
      "look at the load of the server or raise @.timeout"},
@@ -326,6 +331,28 @@ static enum err read_password(const struct store_mariadb_conf *conf,
     return err;
 }
 
+unsigned mdb_servers(const struct store_mariadb_conf *conf)
+{
+    unsigned n = 1;
+    for (const char *p = conf->address; conf->socket[0] == 0 && *p != 0; p++) {
+        n += *p == ',' ? 1 : 0;
+    }
+    return n;
+}
+
+/* The one at `place` of "host:port, host:port"; "" if it is too long. */
+static void address_at(const char *addresses, unsigned place,
+                       char out[WHERE_MAX])
+{
+    const char *p = addresses;
+    for (; place > 0 && strchr(p, ',') != NULL; place--) {
+        p = strchr(p, ',') + 1;
+    }
+    p += strspn(p, " ");
+    size_t len = strcspn(p, ", ");
+    (void)snprintf(out, WHERE_MAX, "%.*s", len < WHERE_MAX ? (int)len : 0, p);
+}
+
 /* "host:port", "[address]:port". */
 static bool split_address(const char *address, char host[WHERE_MAX],
                           unsigned *port)
@@ -366,6 +393,7 @@ static enum err connect_to(struct mdb_conn *c,
                            const struct store_mariadb_conf *conf,
                            struct errmsg *why)
 {
+    char address[WHERE_MAX];
     char host[WHERE_MAX] = "";
     unsigned port = 0;
     bool local = conf->socket[0] != 0;
@@ -375,7 +403,8 @@ static enum err connect_to(struct mdb_conn *c,
         return err_set(why, ERR_CONF, "set %s.database and %s.user", c->section,
                        c->section);
     }
-    if (!local && !split_address(conf->address, host, &port)) {
+    address_at(conf->address, c->server.place, address);
+    if (!local && !split_address(address, host, &port)) {
         return err_set(why, ERR_CONF, "set %s.socket or %s.address", c->section,
                        c->section);
     }
@@ -386,7 +415,7 @@ static enum err connect_to(struct mdb_conn *c,
                        c->section, host);
     }
     (void)snprintf(c->where, sizeof c->where, "%.80s, database %.64s",
-                   local ? conf->socket : conf->address, conf->database);
+                   local ? conf->socket : address, conf->database);
     struct buf password = BUF_INIT;
     enum err err = read_password(conf, &password, why);
     if (err != ERR_OK) {
@@ -463,6 +492,30 @@ static enum err check_durable(struct mdb_conn *c, struct errmsg *why)
                                  c->where);
 }
 
+/* Servers without Galera have no such variables. */
+static enum err check_cluster(struct mdb_conn *c, struct errmsg *why)
+{
+    uint64_t in_one = 0;
+    uint64_t ready = 0;
+    enum err err =
+        ask_number(c,
+                   "SELECT COUNT(*) FROM information_schema.global_variables "
+                   "WHERE variable_name='wsrep_on' AND variable_value='ON'",
+                   &in_one, why);
+    c->server.cluster = in_one != 0;
+    if (err != ERR_OK || in_one == 0) {
+        return err;
+    }
+    err = ask_number(c,
+                     "SELECT COUNT(*) FROM information_schema.global_status "
+                     "WHERE variable_name='wsrep_ready' AND "
+                     "variable_value='ON'",
+                     &ready, why);
+    return err != ERR_OK || ready != 0
+               ? err
+               : fail(c, ER_UNKNOWN_COM_ERROR, "wsrep_ready is OFF", why);
+}
+
 static enum err check_server(struct mdb_conn *c,
                              const struct store_mariadb_conf *conf,
                              struct errmsg *why)
@@ -479,7 +532,10 @@ static enum err check_server(struct mdb_conn *c,
     struct mdb_server *s = &c->server;
     s->connection = mysql_thread_id(c->mysql);
     bool guest = conf->rights != NULL;
-    enum err err = guest ? ERR_OK : check_durable(c, why);
+    enum err err = check_cluster(c, why);
+    if (err == ERR_OK && !guest) {
+        err = check_durable(c, why);
+    }
     if (err == ERR_OK) {
         err = ask_number(c, "SELECT @@read_only OR @@innodb_read_only",
                          &readonly, why);
@@ -500,11 +556,13 @@ static enum err check_server(struct mdb_conn *c,
                : err;
 }
 
-enum err mdb_open(struct mdb_conn **out, const struct store_mariadb_conf *conf,
-                  const struct mdb_sql_set *set, struct errmsg *why)
+static enum err open_one(struct mdb_conn **out,
+                         const struct store_mariadb_conf *conf, unsigned place,
+                         const struct mdb_sql_set *set, struct errmsg *why)
 {
     (void)pthread_once(&library_once, library_init);
     struct mdb_conn *c = MEM_NEW(struct mdb_conn);
+    c->server.place = place;
     c->set = *set;
     c->section = conf->section != NULL ? conf->section : "mariadb";
     c->rights = conf->rights != NULL
@@ -527,6 +585,33 @@ enum err mdb_open(struct mdb_conn **out, const struct store_mariadb_conf *conf,
     }
     *out = c;
     return err;
+}
+
+enum err mdb_open_at(struct mdb_conn **out,
+                     const struct store_mariadb_conf *conf,
+                     const struct mdb_sql_set *set, unsigned *place,
+                     struct errmsg *why)
+{
+    unsigned n = mdb_servers(conf);
+    struct errmsg last;
+    enum err err = open_one(out, conf, *place % n, set, &last);
+    for (unsigned i = 1; err != ERR_OK && i < n; i++) {
+        err = open_one(out, conf, (*place + i) % n, set, &last);
+    }
+    if (err == ERR_OK) {
+        *place = mdb_server(*out)->place;
+        return ERR_OK;
+    }
+    return n == 1 ? err_set(why, err, "%s", last.text)
+                  : err_set(why, err, "none of %u servers takes it; one: %s", n,
+                            last.text);
+}
+
+enum err mdb_open(struct mdb_conn **out, const struct store_mariadb_conf *conf,
+                  const struct mdb_sql_set *set, struct errmsg *why)
+{
+    unsigned place = 0;
+    return mdb_open_at(out, conf, set, &place, why);
 }
 
 void mdb_shut(struct mdb_conn **conn)

@@ -1,5 +1,6 @@
 /* store_mariadb_pool.c - the connections that read. */
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -7,6 +8,7 @@
 
 struct mdb_pool {
     const struct store_mariadb_conf *conf;
+    const _Atomic unsigned *writes_at;
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct mdb_conn **idle; /* lock */
@@ -14,10 +16,12 @@ struct mdb_pool {
     size_t open_n;          /* lock: idle and in use */
 };
 
-struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf)
+struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
+                              const _Atomic unsigned *writes_at)
 {
     struct mdb_pool *p = MEM_NEW(struct mdb_pool);
     p->conf = conf;
+    p->writes_at = writes_at;
     p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
     (void)pthread_mutex_init(&p->lock, NULL);
     clock_cond_init(&p->freed);
@@ -56,22 +60,54 @@ static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
                              p->conf->connections);
 }
 
+/* Locked: one that idles; those at a server that is not written to any more
+ * are closed. */
+static struct mdb_conn *idle_locked(struct mdb_pool *p)
+{
+    unsigned place = atomic_load(p->writes_at);
+    while (p->idle_n > 0) {
+        struct mdb_conn *c = p->idle[--p->idle_n];
+        if (mdb_server(c)->place == place) {
+            return c;
+        }
+        mdb_shut(&c);
+        p->open_n--;
+    }
+    return NULL;
+}
+
+/* To the server that is written to, which has everything, or to one of its
+ * cluster that waits until it has. */
+static enum err open_reader(struct mdb_pool *p, struct mdb_conn **out,
+                            struct errmsg *why)
+{
+    unsigned writes_at = atomic_load(p->writes_at);
+    unsigned place = writes_at;
+    enum err err = mdb_open_at(out, p->conf, &mdb_store_sql, &place, why);
+    if (err == ERR_OK && mdb_server(*out)->cluster && place != writes_at) {
+        err = mdb_run(*out, "SET SESSION wsrep_sync_wait=1", why);
+    }
+    if (err != ERR_OK) {
+        mdb_shut(out);
+    }
+    return err;
+}
+
 static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
                           struct errmsg *why)
 {
     *out = NULL;
     (void)pthread_mutex_lock(&p->lock);
     enum err err = wait_locked(p, why);
-    if (err == ERR_OK && p->idle_n > 0) {
-        *out = p->idle[--p->idle_n];
-    } else if (err == ERR_OK) {
-        p->open_n++;
+    if (err == ERR_OK) {
+        *out = idle_locked(p);
+        p->open_n += *out == NULL ? 1 : 0;
     }
     (void)pthread_mutex_unlock(&p->lock);
     if (err != ERR_OK || *out != NULL) {
         return err;
     }
-    err = mdb_open(out, p->conf, &mdb_store_sql, why);
+    err = open_reader(p, out, why);
     if (err != ERR_OK) {
         (void)pthread_mutex_lock(&p->lock);
         p->open_n--;

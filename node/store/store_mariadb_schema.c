@@ -15,7 +15,13 @@
  * so the database is in it. */
 #define LOCK_NAME "CONCAT('creditnode.',MD5(DATABASE()))"
 
-enum { SQL_MAX = 512, NUMBER_MAX = 32, PATH_MAX_LEN = 4096, HEX_LEN = 33 };
+enum {
+    SQL_MAX = 512,
+    NUMBER_MAX = 32,
+    PATH_MAX_LEN = 4096,
+    HEX_LEN = 33,
+    TRIES = 3
+};
 
 /* ---- tables ---- */
 
@@ -70,7 +76,17 @@ static const char *const version_2[] = {
     "KEY, v VARBINARY(64) NOT NULL" TABLE_END,
     NULL,
 };
-static const char *const *const versions[] = {version_1, version_2};
+/* Nobody knows the claim before. */
+static const char *const version_3[] = {
+    "ALTER TABLE cn_meta ADD COLUMN IF NOT EXISTS claim BIGINT UNSIGNED NOT "
+    "NULL DEFAULT 0",
+    "ALTER TABLE cn_owner ADD COLUMN IF NOT EXISTS instance BIGINT UNSIGNED "
+    "NOT NULL DEFAULT 0",
+    "UPDATE cn_meta SET claim=0",
+    "COMMIT",
+    NULL,
+};
+static const char *const *const versions[] = {version_1, version_2, version_3};
 
 enum { SCHEMA = ARRAY_LEN(versions) };
 
@@ -284,7 +300,7 @@ static enum err take_lock(struct mdb_conn *c,
 }
 
 static enum err write_owner(struct mdb_conn *c, const char *folder,
-                            struct errmsg *why)
+                            const struct mdb_owner *owner, struct errmsg *why)
 {
     char sql[SQL_MAX];
     char host[65] = "";
@@ -295,38 +311,101 @@ static enum err write_owner(struct mdb_conn *c, const char *folder,
         }
     }
     (void)snprintf(sql, sizeof sql,
-                   "REPLACE INTO cn_owner(id,folder,host,connection) "
-                   "VALUES(1,UNHEX('%s'),'%s',CONNECTION_ID())",
-                   folder, host);
+                   "REPLACE INTO cn_owner(id,folder,host,connection,instance) "
+                   "VALUES(1,UNHEX('%s'),'%s',CONNECTION_ID(),%llu)",
+                   folder, host, (unsigned long long)owner->instance);
+    return mdb_run(c, sql, why);
+}
+
+static enum err check_folder(struct mdb_conn *c, const char *folder,
+                             const struct store_mariadb_conf *conf,
+                             struct last_owner *last, struct errmsg *why)
+{
+    enum err err = read_owner(c, last, why);
+    return err != ERR_OK || last->folder[0] == 0 ||
+                   strcmp(last->folder, folder) == 0
+               ? err
+               : err_set(why, ERR_BUSY,
+                         "database %s belongs to another process's data folder "
+                         "(on %s): stop that node for good and DELETE FROM "
+                         "cn_owner, or name another database",
+                         conf->database, last->host);
+}
+
+/* A copy of the folder may have gone to work, on another machine. What this
+ * store has in memory is not what is in the database then. */
+static enum err check_instance(struct mdb_conn *c,
+                               const struct mdb_owner *owner,
+                               const struct last_owner *last,
+                               struct errmsg *why)
+{
+    char instance[NUMBER_MAX];
+    enum err err = mdb_ask(c, "SELECT instance FROM cn_owner WHERE id=1",
+                           instance, sizeof instance, why);
+    return err != ERR_OK || !owner->reopened || instance[0] == 0 ||
+                   strtoull(instance, NULL, 10) == owner->instance
+               ? err
+               : err_set(why, ERR_CONFLICT,
+                         "another process of this node (on %s) has taken the "
+                         "database: stop one of them for good, and start the "
+                         "other again",
+                         last->host);
+}
+
+/* Every commit begins with the row that this changes (SQL_MOVE_SERIAL), and
+ * names the claim under which it was begun. So one that is under way on another
+ * connection, or another server of a cluster, either is done before this, or
+ * never. */
+static enum err fence(struct mdb_conn *c, const char *folder,
+                      const struct mdb_owner *owner,
+                      const struct store_mariadb_conf *conf, struct errmsg *why)
+{
+    char sql[SQL_MAX];
+    struct last_owner last;
+    (void)snprintf(sql, sizeof sql, "UPDATE cn_meta SET claim=%llu WHERE k=%d",
+                   (unsigned long long)owner->claim, (int)META_SERIAL);
     enum err err = mdb_run(c, sql, why);
+    if (err == ERR_OK) {
+        err = check_folder(c, folder, conf, &last, why);
+    }
+    if (err == ERR_OK) {
+        err = check_instance(c, owner, &last, why);
+    }
+    if (err == ERR_OK) {
+        err = write_owner(c, folder, owner, why);
+    }
     return err == ERR_OK ? mdb_run(c, "COMMIT", why) : err;
 }
 
-enum err mdb_claim(struct mdb_conn *c, const struct mdb_owner *owner,
+enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                    const struct store_mariadb_conf *conf, struct errmsg *why)
 {
     char folder[HEX_LEN];
     struct last_owner last;
     hex_of(owner->folder, folder);
-    enum err err = read_owner(c, &last, why);
-    if (err != ERR_OK) {
-        return err;
+    enum err err = mdb_run(c, "SET autocommit=0", why);
+    if (err == ERR_OK) {
+        err = check_folder(c, folder, conf, &last, why);
     }
-    if (last.folder[0] != 0 && strcmp(last.folder, folder) != 0) {
-        return err_set(why, ERR_BUSY,
-                       "database %s belongs to another process's data folder "
-                       "(on %s): stop that node for good and DELETE FROM "
-                       "cn_owner, or name another database",
-                       conf->database, last.host);
-    }
-    if (last.folder[0] != 0) {
+    /* The locks of a server are its own: a cluster has only the fence. */
+    bool alone = !mdb_server(c)->cluster;
+    if (err == ERR_OK && alone && last.folder[0] != 0) {
         err = end_older(c, &last, why);
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && alone) {
         err = take_lock(c, conf, why);
     }
     if (err == ERR_OK) {
         err = make_tables(c, why);
     }
-    return err == ERR_OK ? write_owner(c, folder, why) : err;
+    suite_random(&owner->claim, sizeof owner->claim);
+    if (err == ERR_OK) {
+        err = fence(c, folder, owner, conf, why);
+    }
+    /* A commit of the older connection came first; it was rolled back. */
+    for (int i = 1; err != ERR_OK && mdb_fault(c) == FAULT_AGAIN && i < TRIES;
+         i++) {
+        err = fence(c, folder, owner, conf, why);
+    }
+    return err;
 }

@@ -153,6 +153,7 @@ static enum err reopen(struct store *s, struct errmsg *why)
     struct errmsg second;
     enum err err = s->backend->open(&s->db, &s->conf, false, why);
     s->db_readonly = err != ERR_OK;
+    s->conf.reopened = s->conf.reopened || err == ERR_OK;
     if (err != ERR_OK &&
         s->backend->open(&s->db, &s->conf, true, &second) != ERR_OK) {
         s->db = NULL;
@@ -186,8 +187,9 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
         enum err err = reopen(s, &again);
         bool known = s->db != NULL && read_serial(s, &found, &again) == ERR_OK;
         bool present = known && found >= serial;
-        if (known && !present &&
-            (err == ERR_OK || s->backend->absence_settles)) {
+        bool over =
+            err == ERR_OK || err == ERR_CONFLICT || s->backend->absence_settles;
+        if (known && !present && over) {
             return ERR_NO_SPACE;
         }
         if (present && err == ERR_OK) {

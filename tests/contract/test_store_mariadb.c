@@ -516,8 +516,6 @@ static void another_folder_is_refused(void **state)
     shell("rm -rf else");
 }
 
-/* ---- over a network ---- */
-
 static unsigned free_port(void)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET,
@@ -529,6 +527,78 @@ static unsigned free_port(void)
     (void)close(fd);
     return ntohs(addr.sin_port);
 }
+
+/* A copy of the folder at work elsewhere: not even a lock of the server tells,
+ * in a cluster. */
+static void a_second_process_ends_the_first_ones_writing(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    mariadb_sql(&fed_server, "UPDATE village.cn_meta SET claim=7 WHERE k=2");
+    mariadb_sql(&fed_server, "UPDATE village.cn_owner SET instance=7");
+    assert_int_equal(submit_one(2), ERR_NO_SPACE);
+    assert_says("another process wrote");
+    /* Nor does it take the database back when it connects again. */
+    mariadb_end(&fed_server, SIGKILL);
+    mariadb_start(&fed_server);
+    for (int i = 0; i < 300; i++) {
+        enum err err = submit_one(2);
+        assert_true(err == ERR_NO_SPACE || err == ERR_UNAVAILABLE);
+        (void)usleep(10000);
+    }
+    assert_says("has taken the database");
+    assert_int_equal(own_size(), 2);
+    /* Its next start is another matter: its folder's lock is its own. */
+    assert_records(1);
+    assert_ok(submit_one(2));
+}
+
+/* The first version of the tables knew no claims. */
+static void tables_of_an_older_build_are_brought_up(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    mariadb_sql(&fed_server, "ALTER TABLE village.cn_meta DROP COLUMN claim");
+    mariadb_sql(&fed_server,
+                "ALTER TABLE village.cn_owner DROP COLUMN instance");
+    mariadb_sql(&fed_server, "DROP TABLE village.cn_source");
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=1");
+    node_start(&village);
+    assert_ok(submit_one(2));
+    assert_records(2);
+}
+
+/* Servers of one list; those that do not answer are passed over. */
+static void the_next_server_of_the_list_is_used(void **state)
+{
+    (void)state;
+    const struct store_mariadb_conf good = fed_mariadb;
+    char options[64];
+    char addresses[96];
+    unsigned port = free_port();
+    unsigned dead = free_port();
+    node_stop(&village);
+    mariadb_end(&fed_server, SIGTERM);
+    (void)snprintf(options, sizeof options,
+                   "--port=%u --bind-address=127.0.0.1", port);
+    mariadb_start_with(&fed_server, options);
+    mariadb_sql(&fed_server, "CREATE USER lists@'%%'");
+    mariadb_sql(&fed_server, "GRANT ALL ON village.* TO lists@'%%'");
+    (void)snprintf(addresses, sizeof addresses, "127.0.0.1:%u, 127.0.0.1:%u",
+                   dead, port);
+    fed_mariadb.socket = "";
+    fed_mariadb.address = addresses;
+    fed_mariadb.user = "lists";
+    fed_mariadb.password_file = "";
+    node_start(&village);
+    assert_ok(submit_one(1));
+    assert_records(1);
+    mariadb_sql(&fed_server, "DROP USER lists@'%%'");
+    fed_mariadb = good;
+}
+
+/* ---- over a network ---- */
 
 static void the_server_must_prove_its_name(void **state)
 {
@@ -599,6 +669,9 @@ int main(void)
         T(no_free_connection_is_named),
         T(connections_refused_later_are_tried_again),
         T(another_folder_is_refused),
+        T(a_second_process_ends_the_first_ones_writing),
+        T(tables_of_an_older_build_are_brought_up),
+        T(the_next_server_of_the_list_is_used),
         T(the_server_must_prove_its_name),
     };
     (void)setenv("STORE_BACKEND", store_mariadb.name, 1);

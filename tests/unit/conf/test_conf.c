@@ -192,6 +192,14 @@ static const struct {
      "node.cfg:1: listen.address: \"host:65536\" is not an address"},
     {"listen: { address = \":7460\"; };",
      "node.cfg:1: listen.address: \":7460\" is not an address"},
+    {"mariadb: { address = \"db1:3306,\"; };",
+     "node.cfg:1: mariadb.address: \"db1:3306,\" is not a list of at most 8 "
+     "addresses; write host:port, host:port"},
+    {"mariadb: { address = \"db1:3306 db2:3306\"; };",
+     "node.cfg:1: mariadb.address: \"db1:3306 db2:3306\" is not a list"},
+    {"mariadb: { address = \"a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1\"; };",
+     "node.cfg:1: mariadb.address: \"a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1\" is "
+     "not a list of at most 8"},
     {"node: { name = \"a\\x07\"; };",
      "node.cfg:1: node.name: holds a control character"},
     {"admin: { socket = \"\"; };",

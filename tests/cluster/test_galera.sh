@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# A county whose store is in a Galera cluster of three servers: the server that
+# it writes to is killed under load, again and again. It goes on with another,
+# nothing acknowledged is missing, nothing is there twice, all three servers
+# hold the same.
+#   test_galera.sh [KILLS]
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/galera.sh"
+
+KILLS=${1:-6}
+ROWS=40
+if ! galera_there; then
+    echo "no Galera library here (package galera-4)"
+    exit 77
+fi
+# Each may meet a server's end in the middle of anything.
+allow STORE-FULL STORE-BACKGROUND
+
+make_line
+for node in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$node" replication.segment="4 KiB"
+done
+use_galera "$COUNTY"
+start_all
+
+enter_for_ever() {
+    local batch=0
+    while [ ! -e "$WORK/enough" ]; do
+        enter "$VILLAGE" $((batch * ROWS + 1)) $ROWS 2>/dev/null || continue
+        batch=$((batch + 1))
+        echo $batch >"$WORK/batches"
+    done
+}
+enter_for_ever &
+load=$!
+PROCESSES+=("$load")
+
+batches() { cat "$WORK/batches" 2>/dev/null || echo 0; }
+more_than() { [ "$(batches)" -gt "$1" ]; }
+log=$(own_log "$VILLAGE")
+
+# Where the county's writing connection is: the last claim names its number.
+# That says nothing of the server; so the one that has most of its connections.
+writes_at() {
+    local n most=0 best=0 has
+    for n in 1 2 3; do
+        has=$(galera_sql $n "SELECT COUNT(*) FROM information_schema.processlist
+            WHERE db='cn_$COUNTY'" 2>/dev/null) || continue
+        [ "$has" -le "$most" ] || { most=$has best=$n; }
+    done
+    echo "$best"
+}
+
+# More than it had, and what was acknowledged before the kill.
+takes_in() {
+    [ "$(size_at "$COUNTY" "$log")" -gt $((before * ROWS)) ] 2>/dev/null
+}
+
+for ((i = 1; i <= KILLS; i++)); do
+    within "$PATIENCE" "load" more_than "$(batches)"
+    n=$(writes_at)
+    check "the county is at a server" [ "$n" != 0 ]
+    before=$(batches)
+    galera_kill "$n"
+    began=$(date +%s%N)
+    within "$PATIENCE" "the village enters on" more_than $((before + 1))
+    before=$(batches)
+    within "$PATIENCE" "the county takes in again" takes_in
+    echo "without server $n: going on after $((($(date +%s%N) - began) / 1000000)) ms, at server $(writes_at)"
+    galera_join "$n"
+done
+
+: >"$WORK/enough"
+wait "$load"
+check "equal everywhere" equal
+check "everything acknowledged is there" acked "$PROVINCE" "$COUNTY" "$TOWN"
+check "nothing twice" holds_rows "$VILLAGE" $(($(batches) * ROWS))
+check "scrub" node_cmd "$COUNTY" scrub >/dev/null
+
+# Whichever server is asked.
+sums() {
+    galera_sql "$1" "SET SESSION wsrep_sync_wait=1;
+        CHECKSUM TABLE cn_$COUNTY.cn_block, cn_$COUNTY.cn_row,
+        cn_$COUNTY.cn_part, cn_$COUNTY.cn_node, cn_$COUNTY.cn_meta" | cut -f2
+}
+tree_stop "$COUNTY"
+check "the second server has the same" [ "$(sums 1)" = "$(sums 2)" ]
+check "the third server has the same" [ "$(sums 1)" = "$(sums 3)" ]
+start "$COUNTY"
+check "equal at the end" equal
