@@ -39,8 +39,7 @@ batches() { cat "$WORK/batches" 2>/dev/null || echo 0; }
 more_than() { [ "$(batches)" -gt "$1" ]; }
 log=$(own_log "$VILLAGE")
 
-# Where the county's writing connection is: the last claim names its number.
-# That says nothing of the server; so the one that has most of its connections.
+# The one that has most of the county's connections.
 writes_at() {
     local n most=0 best=0 has
     for n in 1 2 3; do
