@@ -515,12 +515,12 @@ static void take_batch(struct exchange *x, struct table *t)
         err = take_rows(&b, &why);
     }
     import_free(&b.import);
+    add_up(&b);
     enum err mark_err =
         mdb_fault(x->conn) == FAULT_LOST ? err : mark_rows(&b, &unmarked);
     if (err == ERR_OK && mark_err != ERR_OK) {
         err = err_set(&why, mark_err, "%s", unmarked.text);
     }
-    add_up(&b);
     t->more = b.n == x->conf.batch_rows && b.rows[b.n - 1].id != UINT64_MAX;
     t->from = b.n > 0 ? b.rows[b.n - 1].id + 1 : t->from;
     drop_if_lost(x);
