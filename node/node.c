@@ -878,8 +878,23 @@ static const struct {
     {"inbox", up_inbox, down_inbox},
 };
 
+/* Who waits for a commit whose outcome the database cannot tell now, such as an
+ * import, would keep the node until the database is back. */
+static void give_up_doubtful(const struct node *node)
+{
+    struct store_stats stats;
+    if (node->store == NULL) {
+        return;
+    }
+    store_stats(node->store, &stats);
+    if (!stats.writable) {
+        store_closing(node->store);
+    }
+}
+
 static void take_down(struct node *node)
 {
+    give_up_doubtful(node);
     while (node->up > 0) {
         node->up--;
         log_debug(&node->log, "PART-DOWN", "part=%s", parts[node->up].name);
