@@ -343,6 +343,30 @@ static void many_rows_go_in_batches_and_in_order(void **state)
     assert_rows("x_version=(x_id+1) DIV 2", MANY);
 }
 
+static void a_view_and_typed_columns_will_do(void **state)
+{
+    (void)state;
+    mariadb_sql(&server, "RENAME TABLE " WATER " TO exchange.own");
+    mariadb_sql(&server,
+                "ALTER TABLE exchange.own CHANGE XK_NR content TEXT, MODIFY "
+                "XK_JDRQ DATE, MODIFY XK_ZT TINYINT, ADD more DECIMAL(9,2)");
+    mariadb_sql(&server, "CREATE VIEW " WATER " AS SELECT *,content AS `许可内"
+                         "容` FROM exchange.own");
+    mariadb_sql(&server, "INSERT INTO exchange.own SET x_switch=1,"
+                         "XK_XDR_MC='样例公司',XK_XDR_LB='法人及非法人组织',"
+                         "XK_XDR_SHXYM='" GOOD_CODE "',XK_FRDB='赵样',"
+                         "XK_XKWS='决定书',XK_WSH='样许1号',XK_XKLB='普通',"
+                         "content='一',XK_JDRQ='2026-03-02'");
+    mariadb_sql(&server,
+                "UPDATE exchange.own SET XK_YXQZ='2026-3-2',XK_YXQZI='长期',"
+                "XK_XKJG='样例局',XK_XKJGDM='11230500001755309F',XK_ZT=1,"
+                "XK_LYDW='样例局',XK_LYDWDM='11230500001755309F'");
+    start_exchange();
+    wait_until_decided();
+    assert_rows("x_outcome='new'", 1);
+    mariadb_sql(&server, "DROP TABLE exchange.own");
+}
+
 /* ---- nothing twice ---- */
 
 static void a_lost_mark_is_written_again_from_the_store(void **state)
@@ -550,6 +574,7 @@ int main(void)
         EXCHANGE_TEST(digests_are_checked),
         EXCHANGE_TEST(a_row_that_is_changed_back_is_a_version),
         EXCHANGE_TEST(many_rows_go_in_batches_and_in_order),
+        EXCHANGE_TEST(a_view_and_typed_columns_will_do),
         EXCHANGE_TEST(a_lost_mark_is_written_again_from_the_store),
         EXCHANGE_TEST(who_may_not_mark_takes_nothing_twice),
         EXCHANGE_TEST(a_row_that_changes_while_it_is_taken_is_taken_again),
