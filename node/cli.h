@@ -104,6 +104,7 @@ int cmd_check_config(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_query(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_exchange(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_issues(int argc, char **argv);

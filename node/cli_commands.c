@@ -29,6 +29,18 @@ const struct cli_command cli_commands[] = {
      "      --quiet          only the sums\n\n"
      "Exit status 0: every row is in; 3: some rows were refused.\n",
      cmd_import},
+    {"exchange", "tables that departments write beside the node",
+     "usage: creditnode exchange schema TABLE\n"
+     "       creditnode exchange status\n\n"
+     "schema prints what the administrator of the exchange database runs for "
+     "a\n"
+     "table of exchange.tables: the table, and the rights of the node and of "
+     "the\n"
+     "department. It asks no database and no node.\n"
+     "status shows what the running node took from each table, and what "
+     "stops\n"
+     "it (docs/exchange.md).\n",
+     cmd_exchange},
     {"catalogue", "kinds of records, their fields, and measures in force",
      "usage: creditnode catalogue [show] [KIND]\n\n"
      "What is built in and what the authorities above published: fields, who\n"

@@ -62,6 +62,19 @@ static void print_views(json_t *v)
     }
 }
 
+static void print_exchange(json_t *tables)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(tables, i, t)
+    {
+        (void)printf("exchange  %s: %lld waiting%s%s\n", text_of(t, "table"),
+                     int_of(t, "waiting"),
+                     text_of(t, "why")[0] != 0 ? ", STOPPED: " : "",
+                     text_of(t, "why"));
+    }
+}
+
 static void print_root(json_t *root)
 {
     (void)printf("root      version %lld, %.16s\n", int_of(root, "version"),
@@ -149,6 +162,7 @@ static void print_status(json_t *result)
     print_root(json_object_get(result, "root"));
     print_store(json_object_get(result, "store"));
     print_views(json_object_get(result, "views"));
+    print_exchange(json_object_get(result, "exchange"));
     print_uplink(json_object_get(result, "uplink"));
     print_children(json_object_get(result, "children"));
 }

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "credit/division.h"
 #include "ident/rootchain.h"
+#include "ingest/exchange.h"
 #include "ingest/inbox.h"
 #include "node_tls.h"
 #include "store/views.h"
@@ -86,6 +87,8 @@ struct node {
     struct rpc_server *server;
     struct admin *admin;
     struct inbox *inbox;
+    struct exchange_table_conf *exchange_tables;
+    struct exchange *exchange;
 };
 
 const char *node_version(void)
@@ -725,10 +728,12 @@ static void down_sync(struct node *node)
     fresh_free(&node->sync.fresh);
 }
 
-static void fill_api_env(struct node *node)
+/* ---- what enters here by itself ---- */
+
+static enum err up_exchange(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
-    struct principal self = node_tls_self(node->tls);
+    const struct conf_exchange *e = &c->exchange;
     node->import = (struct import_env){
         .store = node->store,
         .keyring = node->keyring,
@@ -736,10 +741,41 @@ static void fill_api_env(struct node *node)
         .self = c->node.code,
         .batch_rows = c->ingest.batch_max,
     };
+    if (e->tables.count == 0) {
+        return ERR_OK;
+    }
+    node->exchange_tables =
+        mem_zalloc(e->tables.count, sizeof *node->exchange_tables);
+    for (size_t i = 0; i < e->tables.count; i++) {
+        const struct conf_exchange_table *t = &e->tables.items[i];
+        node->exchange_tables[i] = (struct exchange_table_conf){
+            .table = t->table, .item = t->item, .digest_needed = t->digest};
+    }
+    struct exchange_conf conf = {.server = server_of(&e->server),
+                                 .tables = node->exchange_tables,
+                                 .tables_n = e->tables.count,
+                                 .interval_ms = e->interval_ms,
+                                 .batch_rows = e->batch_max};
+    return exchange_open(&node->exchange, &node->import, &conf, &node->log,
+                         why);
+}
+
+static void down_exchange(struct node *node)
+{
+    exchange_close(&node->exchange);
+    mem_free(node->exchange_tables);
+    node->exchange_tables = NULL;
+}
+
+static void fill_api_env(struct node *node)
+{
+    const struct conf *c = node->conf;
+    struct principal self = node_tls_self(node->tls);
     node->api = (struct api_env){
         .conf = c,
         .store = node->store,
         .views = node->views,
+        .exchange = node->exchange,
         .keyring = node->keyring,
         .sync = &node->sync,
         .roots = node->roots,
@@ -830,15 +866,35 @@ static const struct {
     enum err (*up)(struct node *node, struct errmsg *why);
     void (*down)(struct node *node); /* also after a failed up */
 } parts[] = {
-    {"loop", up_loop, down_loop},       {"ident", up_ident, down_ident},
-    {"store", up_store, down_store},    {"views", up_views, down_views},
-    {"rpc", up_rpc, down_rpc},          {"sync", up_sync, down_sync},
-    {"server", up_server, down_server}, {"admin", up_admin, down_admin},
+    {"loop", up_loop, down_loop},
+    {"ident", up_ident, down_ident},
+    {"store", up_store, down_store},
+    {"views", up_views, down_views},
+    {"rpc", up_rpc, down_rpc},
+    {"sync", up_sync, down_sync},
+    {"exchange", up_exchange, down_exchange},
+    {"server", up_server, down_server},
+    {"admin", up_admin, down_admin},
     {"inbox", up_inbox, down_inbox},
 };
 
+/* Who waits for a commit whose outcome the database cannot tell now, such as an
+ * import, would keep the node until the database is back. */
+static void give_up_doubtful(const struct node *node)
+{
+    struct store_stats stats;
+    if (node->store == NULL) {
+        return;
+    }
+    store_stats(node->store, &stats);
+    if (!stats.writable) {
+        store_closing(node->store);
+    }
+}
+
 static void take_down(struct node *node)
 {
+    give_up_doubtful(node);
     while (node->up > 0) {
         node->up--;
         log_debug(&node->log, "PART-DOWN", "part=%s", parts[node->up].name);

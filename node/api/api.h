@@ -12,7 +12,7 @@
 #include "api/admin.h"
 #include "conf/conf.h"
 #include "health/health.h"
-#include "ingest/import.h"
+#include "ingest/exchange.h"
 #include "rpc/rpc.h"
 #include "store/views.h"
 #include "sync/sync.h"
@@ -25,7 +25,8 @@ struct api_env {
     /* A reload puts another one here; none is freed while served. */
     _Atomic(const struct conf *) conf;
     struct store *store;
-    struct views *views; /* NULL: on another backend */
+    struct views *views;       /* NULL: on another backend */
+    struct exchange *exchange; /* NULL: none */
     struct keyring *keyring;
     struct sync_env *sync;
     struct rootchain *roots;

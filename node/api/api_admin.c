@@ -107,6 +107,47 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
     out->other_histories = receipts_disagree(env->sync->receipts);
 }
 
+/* Returns why one of them is stopped, "" if none is. */
+static void count_exchange(const struct api_env *env, char *why, size_t cap,
+                           struct health_facts *out)
+{
+    why[0] = 0;
+    for (size_t i = 0; i < exchange_count(env->exchange); i++) {
+        struct exchange_stats st;
+        exchange_stats(env->exchange, i, &st);
+        out->exchange_stuck += st.stuck;
+        out->exchange_stopped += st.why[0] != 0;
+        if (st.why[0] != 0) {
+            (void)snprintf(why, cap, "%s", st.why);
+        }
+    }
+    out->exchange_why = why;
+}
+
+/* Null: this node has no exchange. */
+static json_t *exchange_json(const struct api_env *env)
+{
+    size_t n = exchange_count(env->exchange);
+    json_t *tables = n > 0 ? json_array() : json_null();
+    for (size_t i = 0; i < n; i++) {
+        struct exchange_stats st;
+        exchange_stats(env->exchange, i, &st);
+        json_t *table = json_pack(
+            "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "table", st.table,
+            "item", st.item, "why", st.why, "looked_at_ms",
+            (json_int_t)st.looked_at_ms, "waiting", (json_int_t)st.waiting,
+            "marked_again", (json_int_t)st.marked_again, "moved",
+            (json_int_t)st.moved, "stuck", (json_int_t)st.stuck);
+        for (int o = 0; o < ROW_OUTCOMES; o++) {
+            (void)json_object_set_new(table,
+                                      row_outcome_name((enum row_outcome)o),
+                                      json_integer((json_int_t)st.rows[o]));
+        }
+        (void)json_array_append_new(tables, table);
+    }
+    return tables;
+}
+
 /* What health_judge() weighs; borrows from `uplink` and `root`. */
 static void gather_facts(const struct api_env *env,
                          const struct log_facts *logs,
@@ -237,15 +278,19 @@ static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
     store_logs(env->store, count_log, &logs);
     look_at_root(env, &root);
     gather_facts(env, &logs, &uplink, &root, &facts);
+    char exchange_why[EXCHANGE_WHY_MAX];
+    count_exchange(env, exchange_why, sizeof exchange_why, &facts);
     health_judge(&facts, &report);
     json_t *children = json_array();
     downlink_children(env->downlink, add_child, children);
-    *result = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node", node_json(env), "health",
-        health_json(&report), "root", root_json(rootchain_newest(env->roots)),
-        "store", store_json(&facts.store, &logs), "views", views_json(env),
-        "uplink", facts.has_parent ? uplink_json(&uplink) : json_null(),
-        "children", children);
+    *result =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node",
+                  node_json(env), "health", health_json(&report), "root",
+                  root_json(rootchain_newest(env->roots)), "store",
+                  store_json(&facts.store, &logs), "views", views_json(env),
+                  "exchange", exchange_json(env), "uplink",
+                  facts.has_parent ? uplink_json(&uplink) : json_null(),
+                  "children", children);
     return ERR_OK;
 }
 

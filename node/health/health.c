@@ -138,6 +138,23 @@ static void judge_lists(const struct health_facts *f, struct health_report *r)
     }
 }
 
+static void judge_exchange(const struct health_facts *f,
+                           struct health_report *r)
+{
+    if (f->exchange_stopped > 0) {
+        add(r, HEALTH_WARN, "exchange-stopped",
+            "%llu exchange tables are not taken in; see: creditnode exchange "
+            "status: %.80s",
+            (unsigned long long)f->exchange_stopped, f->exchange_why);
+    }
+    if (f->exchange_stuck > 0) {
+        add(r, HEALTH_WARN, "exchange-stuck",
+            "%llu rows of exchange tables are decided and cannot be marked; "
+            "see the log (EXCHANGE-STUCK)",
+            (unsigned long long)f->exchange_stuck);
+    }
+}
+
 void health_judge(const struct health_facts *f, struct health_report *r)
 {
     *r = (struct health_report){.level = HEALTH_OK};
@@ -148,6 +165,7 @@ void health_judge(const struct health_facts *f, struct health_report *r)
     judge_certificate(f, r, "sealing", f->seal_not_after_ms);
     judge_root(f, r);
     judge_lists(f, r);
+    judge_exchange(f, r);
     if (llabs(f->clock_skew_max_ms) >= SKEW_WARN_MS) {
         add(r, HEALTH_WARN, "clock",
             "this clock and a neighbour's differ by %lld s",

@@ -29,6 +29,9 @@ struct health_facts {
     uint64_t stale_lists;     /* directives logs without news from the issuer */
     uint64_t unproven_lists;  /* with news, but the clocks differ */
     bool parent_offers_older; /* lists than are held here */
+    uint64_t exchange_stopped; /* tables */
+    const char *exchange_why;  /* of one of them */
+    uint64_t exchange_stuck;   /* rows that cannot be marked */
     /* Children that hold, or below which is held, another history of a list. */
     uint64_t other_histories;
 };

@@ -81,6 +81,17 @@ const char *row_outcome_name(enum row_outcome outcome)
     return names[outcome];
 }
 
+enum row_outcome import_outcome(enum draft_outcome outcome)
+{
+    static const enum row_outcome rows[] = {
+        [DRAFT_NEW] = ROW_NEW,
+        [DRAFT_CHANGED] = ROW_CHANGED,
+        [DRAFT_UNCHANGED] = ROW_UNCHANGED,
+        [DRAFT_PENDING] = ROW_PENDING,
+    };
+    return rows[outcome];
+}
+
 /* ---- batches ---- */
 
 static void batch_clear(struct batch *b)
@@ -125,17 +136,6 @@ static void keep_fault(struct batch *b, const struct rows_fault *fault)
 
 /* ---- outcomes, back in file order ---- */
 
-static enum row_outcome outcome_of(enum draft_outcome outcome)
-{
-    static const enum row_outcome rows[] = {
-        [DRAFT_NEW] = ROW_NEW,
-        [DRAFT_CHANGED] = ROW_CHANGED,
-        [DRAFT_UNCHANGED] = ROW_UNCHANGED,
-        [DRAFT_PENDING] = ROW_PENDING,
-    };
-    return rows[outcome];
-}
-
 static void report_refused(struct import *import, const struct batch *b,
                            const struct item *item)
 {
@@ -160,7 +160,7 @@ static void report_draft(struct import *import, const struct item *item,
                          const struct draft_result *result)
 {
     struct import_row row = {.line = item->line,
-                             .outcome = outcome_of(result->outcome),
+                             .outcome = import_outcome(result->outcome),
                              .log = result->log,
                              .number = result->number,
                              .version = result->version};
@@ -174,7 +174,8 @@ static void report_batch(struct import *import, struct batch *b)
     for (size_t i = 0; i < b->items_count; i++) {
         const struct item *item = &b->items[i];
         enum row_outcome outcome =
-            item->refused ? ROW_REFUSED : outcome_of(b->results[draft].outcome);
+            item->refused ? ROW_REFUSED
+                          : import_outcome(b->results[draft].outcome);
         import->counts.rows++;
         import->counts.outcome[outcome]++;
         if (import->sink.row == NULL) {

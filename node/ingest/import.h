@@ -42,6 +42,8 @@ enum row_outcome {
     ROW_OUTCOMES
 };
 const char *row_outcome_name(enum row_outcome outcome);
+/* What a draft's outcome is called of a row. */
+enum row_outcome import_outcome(enum draft_outcome outcome);
 
 struct row_fault {
     const char *column; /* label, "" for the whole row */

@@ -93,6 +93,8 @@ MUST_USE enum err mdb_select(struct mdb_conn *c, unsigned sql,
 typedef bool mdb_text_fn(void *ctx, const struct slice *cells, size_t n);
 MUST_USE enum err mdb_query(struct mdb_conn *c, struct slice sql,
                             mdb_text_fn *fn, void *ctx, struct errmsg *why);
+/* Rows that the last mdb_query() changed. */
+uint64_t mdb_changed(const struct mdb_conn *c);
 /* Appends a name of a table or column, quoted. */
 void mdb_put_name(struct slice name, struct buf *sql);
 

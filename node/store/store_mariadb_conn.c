@@ -692,6 +692,11 @@ enum err mdb_query(struct mdb_conn *c, struct slice sql, mdb_text_fn *fn,
     return err;
 }
 
+uint64_t mdb_changed(const struct mdb_conn *c)
+{
+    return mysql_affected_rows(c->mysql);
+}
+
 void mdb_put_name(struct slice name, struct buf *sql)
 {
     buf_put_u8(sql, '`');

@@ -29,6 +29,7 @@ static struct health_facts good(void)
         .seal_not_after_ms = now_ms + 300 * day_ms,
         .root_ca = "",
         .root_fork = "",
+        .exchange_why = "",
     };
 }
 
@@ -253,9 +254,22 @@ static void levels_have_names(void **state)
     assert_string_equal(health_level_name(HEALTH_ALARM), "alarm");
 }
 
+static void an_exchange_that_stops_is_told(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    f.exchange_stopped = 1;
+    f.exchange_why = "no table water there";
+    expect(&f, HEALTH_WARN, "exchange-stopped");
+    f = good();
+    f.exchange_stuck = 3;
+    expect(&f, HEALTH_WARN, "exchange-stuck");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_exchange_that_stops_is_told),
         cmocka_unit_test(a_sound_node_has_no_reason),
         cmocka_unit_test(a_root_document_that_does_not_fit_alarms),
         cmocka_unit_test(lists_are_judged),
