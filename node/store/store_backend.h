@@ -191,6 +191,11 @@ struct backend {
 extern const struct backend store_rocksdb;
 extern const struct backend store_mariadb;
 
+/* ERR_CONF if `file`, which only the backend named `other` keeps in its folder,
+ * is in `path`: the node would begin anew beside what it has. */
+MUST_USE enum err backend_refuse_other(const char *path, const char *file,
+                                       const char *other, struct errmsg *why);
+
 /* Order of index rows: subject, record key, owner. */
 int row_key_cmp(const struct row_key *a, const struct row_key *b);
 

@@ -42,6 +42,19 @@ enum err folder_remove(const char *path, struct errmsg *why)
     return ERR_OK;
 }
 
+enum err backend_refuse_other(const char *path, const char *file,
+                              const char *other, struct errmsg *why)
+{
+    char name[2 * STORE_PATH_LEN];
+    (void)snprintf(name, sizeof name, "%s/%s", path, file);
+    return exists(name) ? err_set(why, ERR_CONF,
+                                  "store %s belongs to backend \"%s\": put "
+                                  "store.backend back, and move what it holds "
+                                  "with `creditnode store copy`",
+                                  path, other)
+                        : ERR_OK;
+}
+
 /* RocksDB's lock is of one kind, the one of store_mariadb_schema.c of the
  * other. */
 bool folder_in_use(const char *path)

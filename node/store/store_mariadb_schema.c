@@ -191,6 +191,9 @@ enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
     char file[PATH_MAX_LEN];
     *owner = (struct mdb_owner){.fd = -1};
     enum err err = file_make_dirs(path, why);
+    if (err == ERR_OK) {
+        err = backend_refuse_other(path, "CURRENT", "embedded", why);
+    }
     if (err != ERR_OK) {
         return err;
     }

@@ -529,6 +529,9 @@ static enum err rdb_open(void **db, const struct store_conf *conf,
 {
     struct errmsg cause;
     enum err err = readonly ? ERR_OK : file_make_dirs(conf->path, why);
+    if (err == ERR_OK) {
+        err = backend_refuse_other(conf->path, "FOLDER", "mariadb", why);
+    }
     if (err != ERR_OK) {
         return err;
     }

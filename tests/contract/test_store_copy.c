@@ -648,6 +648,20 @@ static void what_is_not_for_each_other_is_refused(void **state)
     assert_int_equal(carried, 0);
 }
 
+static void another_backend_does_not_begin_anew_in_the_folder(void **state)
+{
+    (void)state;
+    submit_many(from.store, 0, 100);
+    node_stop(&from);
+    struct node other = from;
+    other.backend = other_backend();
+    new_database(&other);
+    assert_refused(&other, "store copy");
+    new_database(&from);
+    shell("rm -rf %s", from.path);
+    node_start(&from);
+}
+
 static void an_empty_source_is_refused(void **state)
 {
     (void)state;
@@ -740,6 +754,7 @@ int main(void)
         TEST(a_source_that_was_moved_elsewhere_stays_there),
         TEST(drafts_that_wait_for_the_parent_still_wait),
         TEST(what_is_not_for_each_other_is_refused),
+        TEST(another_backend_does_not_begin_anew_in_the_folder),
         TEST(an_empty_source_is_refused),
         TEST(a_source_that_was_rolled_back_is_no_continuation),
         TEST(what_does_not_read_as_written_stops_the_move),
