@@ -136,6 +136,12 @@ static void on_passed(void *ctx, const struct copy_counts *counts)
     (void)fflush(stdout);
 }
 
+static void on_waiting(void *ctx, const char *why)
+{
+    end_progress(ctx);
+    (void)fprintf(stderr, "creditnode: %s; trying again for a minute\n", why);
+}
+
 /* ---- the outcome ---- */
 
 static int print_json(const struct call *c, const struct copy_counts *n,
@@ -187,6 +193,7 @@ static int run(struct call *c, const struct conf *from, const struct conf *to)
                              .snapshot = ask_snapshot,
                              .progress = on_progress,
                              .passed = on_passed,
+                             .waiting = on_waiting,
                              .ctx = c};
     c->socket = c->from.socket != NULL ? c->from.socket : from->admin.socket;
     enum err err = node_copy_run(&copy, &counts, &why);

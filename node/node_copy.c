@@ -18,7 +18,8 @@ enum {
     LOOK_MS = 200,       /* how often: does the node still run? */
     PAUSE_MIN_MS = 2000, /* between two passes */
     PAUSE_MAX_MS = 30000,
-    PATIENCE_MS = 60000, /* with a node that starts or stops */
+    PATIENCE_MS = 60000, /* with a node that starts or stops, or a server */
+    PATIENCE_SHORT_MS = 3000,
 };
 
 /* In data.dir beside the store; files, or folders of files. */
@@ -148,9 +149,7 @@ static void on_progress(void *ctx, enum copy_phase phase, uint64_t done,
                         uint64_t total)
 {
     const struct node_copy *c = ctx;
-    if (c->progress != NULL) {
-        c->progress(c->ctx, phase, done, total);
-    }
+    c->progress(c->ctx, phase, done, total);
 }
 
 /* `snapshot` NULL: the store itself. */
@@ -245,20 +244,26 @@ static enum err step(struct run *r, struct errmsg *why)
         return err;
     }
     enum err err = pass_beside(r, why);
-    if (err == ERR_OK && r->copy->passed != NULL) {
+    if (err == ERR_OK) {
         r->copy->passed(r->copy->ctx, r->counts);
     }
     return err;
 }
 
 /* Is it worth another try? `since_ms` is when it failed first, 0: it did not.
- */
-static bool may_pass(enum err err, int64_t *since_ms)
+ * Who has the source may be gone in a moment; what else is busy is the copy. */
+static bool may_pass(const struct run *r, enum err err, int64_t *since_ms,
+                     const struct errmsg *why)
 {
     int64_t now_ms = clock_mono_ms();
-    *since_ms = *since_ms == 0 ? now_ms : *since_ms;
-    return (err == ERR_UNAVAILABLE || err == ERR_BUSY) &&
-           now_ms - *since_ms < PATIENCE_MS;
+    bool soon = err == ERR_BUSY && !copy_in_use(node_side_store(r->from));
+    bool again = err == ERR_UNAVAILABLE || err == ERR_BUSY;
+    if (again && *since_ms == 0) {
+        *since_ms = now_ms;
+        r->copy->waiting(r->copy->ctx, why->text);
+    }
+    return again &&
+           now_ms - *since_ms < (soon ? PATIENCE_SHORT_MS : PATIENCE_MS);
 }
 
 static enum err follow(struct run *r, struct errmsg *why)
@@ -276,7 +281,7 @@ static enum err follow(struct run *r, struct errmsg *why)
             end = r->copy->moved || r->copy->once;
             pause_ms = next_pause(pause_ms, took_ms, r->counts->copied);
         } else {
-            end = !may_pass(err, &failing_ms);
+            end = !may_pass(r, err, &failing_ms, why);
         }
         if (!end && err == ERR_OK) {
             wait_for_stop(r, pause_ms);

@@ -34,6 +34,8 @@ struct node_copy {
     copy_progress_fn *progress;
     /* A pass is over; the node still runs. */
     void (*passed)(void *ctx, const struct copy_counts *counts);
+    /* Something is not there now; it is tried again for a minute. */
+    void (*waiting)(void *ctx, const char *why);
     void *ctx;
     bool moved; /* out: the move is over */
 };
