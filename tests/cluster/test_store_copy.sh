@@ -7,7 +7,7 @@
 #   test_store_copy.sh [KILLS]
 . "$(dirname "$0")/lib.sh"
 
-KILLS=${1:-6}
+KILLS=${1:-4}
 ROWS=40
 [ -n "$(PATH=$PATH:/usr/sbin command -v mariadbd)" ] || exit 77
 
