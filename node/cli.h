@@ -116,5 +116,6 @@ int cmd_catalogue(int argc, char **argv);
 int cmd_directive(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);
+int cmd_store(int argc, char **argv);
 
 #endif

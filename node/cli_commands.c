@@ -111,6 +111,34 @@ const struct cli_command cli_commands[] = {
      "the\n"
      "signed heads. Names what is damaged. Exit status 3 if anything is.\n",
      cmd_scrub},
+    {"store", "move what the node stores to another database",
+     "usage: creditnode store copy --from A.cfg --to B.cfg [--once]\n\n"
+     "A and B are configurations of this node that differ in store.backend or\n"
+     "mariadb.* and in data.dir: from the embedded store to MariaDB, back, or\n"
+     "from one server to another. B's database and data.dir are empty, or hold "
+     "an\n"
+     "unfinished copy, which goes on.\n\n"
+     "While the node runs on A the copy follows it. Stop the node when it "
+     "suits\n"
+     "you: the rest is copied, every entry of B was read back and every log "
+     "is\n"
+     "equal by root; keys and root documents come along. Then A is marked, and "
+     "no\n"
+     "node starts on it any more; start the node with B. If the node is "
+     "stopped\n"
+     "already, all is done at once.\n\n"
+     "Whatever interrupts it: run it again. Until it says that the store has\n"
+     "moved, only A can be started.\n\n"
+     "      --once           one look at a running node, then end\n"
+     "  -s SOCKET            of the running node, if not A's admin.socket\n\n"
+     "Exit status 0: moved; 3: copied by --once, the node still runs on A.\n\n"
+     "  creditnode store copy --from /etc/creditnode/node.cfg \\\n"
+     "                        --to /etc/creditnode/mariadb.cfg\n"
+     "  systemctl stop creditnode        # in another terminal, any time "
+     "later\n"
+     "  mv /etc/creditnode/mariadb.cfg /etc/creditnode/node.cfg\n"
+     "  systemctl start creditnode\n",
+     cmd_store},
     {"check", "are these subjects on a list?",
      "usage: creditnode check FILE\n\n"
      "One unified social credit code a line. Tells those that are on a list "

@@ -17,6 +17,7 @@
 #include "ident/rootchain.h"
 #include "ingest/exchange.h"
 #include "ingest/inbox.h"
+#include "node_copy.h"
 #include "node_tls.h"
 #include "store/views.h"
 
@@ -547,46 +548,67 @@ static struct store_mariadb_conf mariadb_of(const struct conf *c)
     return conf;
 }
 
-static enum err up_store(struct node *node, struct errmsg *why)
+/* Strings are the node's and its configuration's; `path` has PATH_LEN bytes. */
+static enum err store_conf_of(const struct node *node, char *path,
+                              struct store_conf *out, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    *out =
+        (struct store_conf){.path = path,
+                            .mariadb = mariadb_of(c),
+                            .has_parent = c->parent.address[0] != 0,
+                            .cache_bytes = c->store.cache_bytes,
+                            .write_buffer_bytes = c->store.write_buffer_bytes,
+                            .reserve_bytes = c->store.reserve_bytes,
+                            .queue_max = c->store.queue_max,
+                            .queue_bytes_max = c->store.queue_bytes_max,
+                            .scrub_interval_ms = c->store.scrub_interval_ms};
+    return data_path(node, "store", path, why);
+}
+
+static struct store_env store_env_of(const struct node *node)
+{
+    const struct conf *c = node->conf;
+    return (struct store_env){.suite = (enum suite)c->federation.suite,
+                              .federation = c->federation.name,
+                              .self = c->node.code,
+                              .signer = &node->signer,
+                              .keyring = node->keyring,
+                              .roots = node->roots,
+                              .log = &node->log};
+}
+
+static enum err open_keyring(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
     char keys[PATH_LEN];
-    char path[PATH_LEN];
     enum err err = data_path(node, "keys", keys, why);
-    if (err == ERR_OK) {
-        err = data_path(node, "store", path, why);
-    }
+    return err == ERR_OK ? keyring_open(&node->keyring, keys,
+                                        (enum suite)c->federation.suite,
+                                        c->node.code, &node->sealing, why)
+                         : err;
+}
+
+static enum err up_store(struct node *node, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    char path[PATH_LEN];
+    struct store_conf conf;
+    enum err err = store_conf_of(node, path, &conf, why);
     if (err == ERR_OK) {
         err = file_make_dirs(c->data.dir, why);
     }
     if (err == ERR_OK) {
-        err =
-            keyring_open(&node->keyring, keys, (enum suite)c->federation.suite,
-                         c->node.code, &node->sealing, why);
+        err = open_keyring(node, why);
     }
     if (err != ERR_OK) {
         return err;
     }
     /* What passes through on the way to the store is of that size. */
     mem_keep((size_t)c->store.write_buffer_bytes);
-    struct store_conf conf = {.path = path,
-                              .mariadb = mariadb_of(c),
-                              .has_parent = c->parent.address[0] != 0,
-                              .cache_bytes = c->store.cache_bytes,
-                              .write_buffer_bytes = c->store.write_buffer_bytes,
-                              .reserve_bytes = c->store.reserve_bytes,
-                              .queue_max = c->store.queue_max,
-                              .queue_bytes_max = c->store.queue_bytes_max,
-                              .scrub_interval_ms = c->store.scrub_interval_ms};
-    struct store_env env = {.suite = (enum suite)c->federation.suite,
-                            .federation = c->federation.name,
-                            .self = c->node.code,
-                            .signer = &node->signer,
-                            .keyring = node->keyring,
-                            .roots = node->roots,
-                            .log = &node->log,
-                            .damaged = store_is_damaged,
-                            .ctx = node};
+    struct store_env env = store_env_of(node);
+    env.damaged = store_is_damaged;
+    env.ctx = node;
     return store_open(&node->store, &conf, &env, why);
 }
 
@@ -1001,4 +1023,60 @@ enum err node_check(const struct conf *conf, struct errmsg *why)
     enum err err = up_ident(&node, why);
     down_ident(&node);
     return err;
+}
+
+/* ---- the sides of a copy ---- */
+
+struct node_side {
+    struct node node; /* of which only what the store needs comes up */
+    struct conf conf; /* lent */
+    char path[PATH_LEN];
+    struct store_conf store;
+    struct store_env env;
+};
+
+enum err node_side_new(struct node_side **out, const struct conf *conf,
+                       struct errmsg *why)
+{
+    struct node_side *side = MEM_NEW(struct node_side);
+    side->conf = *conf;
+    side->node.conf = &side->conf;
+    *out = side;
+    return store_conf_of(&side->node, side->path, &side->store, why);
+}
+
+enum err node_side_open(struct node_side *side, struct errmsg *why)
+{
+    raise_file_limit();
+    enum err err = up_ident(&side->node, why);
+    if (err == ERR_OK) {
+        err = open_keyring(&side->node, why);
+    }
+    if (err == ERR_OK) {
+        keyring_freeze(side->node.keyring);
+        side->env = store_env_of(&side->node);
+    }
+    return err;
+}
+
+void node_side_close(struct node_side *side)
+{
+    keyring_free(&side->node.keyring);
+    down_ident(&side->node);
+}
+
+void node_side_free(struct node_side **side)
+{
+    mem_free(*side);
+    *side = NULL;
+}
+
+const struct store_conf *node_side_store(const struct node_side *side)
+{
+    return &side->store;
+}
+
+const struct store_env *node_side_env(const struct node_side *side)
+{
+    return &side->env;
 }

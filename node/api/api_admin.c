@@ -770,6 +770,24 @@ static enum err do_reindex(void *ctx, struct admin_call *call, json_t *args,
     return err;
 }
 
+/* For `creditnode store copy`, which reads it beside this node. */
+static enum err do_snapshot(void *ctx, struct admin_call *call, json_t *args,
+                            json_t **result, struct errmsg *why)
+{
+    const struct api_env *env = ctx;
+    struct buf path = BUF_INIT;
+    (void)call;
+    (void)args;
+    buf_putf(&path, "%s/store.snapshot", atomic_load(&env->conf)->data.dir);
+    enum err err = store_snapshot(env->store, buf_cstr(&path), why);
+    if (err == ERR_OK) {
+        log_info(env->log, "STORE-SNAPSHOT", "path=%s", buf_cstr(&path));
+        *result = json_pack("{s:s}", "path", buf_cstr(&path));
+    }
+    buf_fini(&path);
+    return err;
+}
+
 struct faults_out {
     struct admin_call *call;
     uint64_t count;
@@ -908,6 +926,7 @@ const struct admin_command api_commands[] = {
     {"import", do_import},
     {"reindex", do_reindex},
     {"scrub", do_scrub},
+    {"store-snapshot", do_snapshot},
     {"verify", do_verify},
     {"root-show", do_root_show},
     {"root-publish", do_root_publish},

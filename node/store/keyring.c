@@ -55,6 +55,7 @@ struct keyring {
     uint64_t self;
     _Atomic(const struct identity *) sealing;
     uint8_t secret[SECRET_LEN];
+    bool frozen;           /* before it is shared */
     pthread_mutex_t lock;  /* of all below */
     struct seal_key *keys; /* by origin, period */
     size_t n;
@@ -448,6 +449,11 @@ enum err keyring_open(struct keyring **out, const char *path, enum suite suite,
     return ERR_OK;
 }
 
+void keyring_freeze(struct keyring *keyring)
+{
+    keyring->frozen = true;
+}
+
 void keyring_renew(struct keyring *keyring, const struct identity *sealing)
 {
     atomic_store(&keyring->sealing, sealing);
@@ -555,7 +561,7 @@ static enum err keep_learned(struct keyring *kr, const struct seal_key *key)
     if (!key_fits(kr, key->origin, key->period)) {
         return ERR_TOO_LARGE;
     }
-    enum err err = append_learned(kr, key);
+    enum err err = kr->frozen ? ERR_OK : append_learned(kr, key);
     if (err == ERR_OK) {
         key_insert(kr, key);
     }

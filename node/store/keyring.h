@@ -28,6 +28,10 @@ MUST_USE enum err keyring_open(struct keyring **out, const char *path,
                                struct errmsg *why);
 void keyring_free(struct keyring **keyring);
 
+/* Keys that are learned from now on are kept in memory only: the folder is
+ * another process's. Before other threads have it; then nothing is sealed. */
+void keyring_freeze(struct keyring *keyring);
+
 /* The sealing certificate was renewed; it outlives the keyring, and so does the
  * one before. What was learned under an older key stays. */
 void keyring_renew(struct keyring *keyring, const struct identity *sealing);

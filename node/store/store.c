@@ -159,6 +159,49 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
     return err;
 }
 
+/* ---- for a copy ---- */
+
+static enum err open_source(struct store *s, struct errmsg *why)
+{
+    char what[DAMAGE_MAX];
+    if (damage_marked(s->conf.path, what)) {
+        return err_set(why, ERR_CORRUPT,
+                       "store %s is damaged (%s): start the node on it, which "
+                       "rebuilds it, and copy then",
+                       s->conf.path, what);
+    }
+    return s->backend->open(&s->db, &s->conf, s->role == ROLE_BESIDE, why);
+}
+
+static enum err check_source(struct store *s, struct errmsg *why)
+{
+    bool found = false;
+    enum err err = recover_compare_marked(s, &found, why);
+    if (err == ERR_OK && !found) {
+        err = err_set(why, ERR_CONF, "store %s is empty: nothing to copy",
+                      s->conf.path);
+    } else if (err == ERR_OK && s->mark.state == MARK_COPY) {
+        err = mark_refuse(s, why);
+    }
+    return err;
+}
+
+/* Nothing else may be in it. */
+static enum err begin_copy(struct store *s, struct errmsg *why)
+{
+    bool found = false;
+    enum err err = recover_compare_marked(s, &found, why);
+    if (err == ERR_OK && found && s->mark.state != MARK_COPY) {
+        err = s->mark.state == MARK_MOVED
+                  ? mark_refuse(s, why)
+                  : err_set(why, ERR_CONF,
+                            "store %s is not empty: name an empty database, "
+                            "and an empty data.dir",
+                            s->conf.path);
+    }
+    return err;
+}
+
 typedef enum err open_step_fn(struct store *s, struct errmsg *why);
 
 static open_step_fn *const open_steps[] = {
@@ -180,24 +223,68 @@ static open_step_fn *const open_steps[] = {
     writer_start,
 };
 
-enum err store_open_plain(struct store **out, const struct backend *backend,
-                          const struct store_conf *conf,
-                          const struct store_env *env, struct errmsg *why)
+/* What is copied from is looked at entry by entry anyway. */
+static open_step_fn *const source_steps[] = {
+    open_source, check_source, recover_meta, serial_check, heads_load,
+};
+
+/* Beside its node heads and the count of commits move on. */
+static open_step_fn *const beside_steps[] = {
+    open_source,
+    check_source,
+    recover_meta,
+    heads_load,
+};
+
+/* Signs nothing and opens no log. */
+static open_step_fn *const copy_steps[] = {
+    open_database, begin_copy,           recover_meta,  serial_check,
+    heads_load,    recover_check_heads,  recover_index, lists_load,
+    rules_fold,    recover_count_issues, writer_start,
+};
+
+static const struct {
+    open_step_fn *const *steps;
+    size_t n;
+} roles[] = {
+    [ROLE_NODE] = {open_steps, ARRAY_LEN(open_steps)},
+    [ROLE_SOURCE] = {source_steps, ARRAY_LEN(source_steps)},
+    [ROLE_BESIDE] = {beside_steps, ARRAY_LEN(beside_steps)},
+    [ROLE_COPY] = {copy_steps, ARRAY_LEN(copy_steps)},
+};
+
+enum err store_open_as(struct store **out, enum store_role role,
+                       const struct backend *backend,
+                       const struct store_conf *conf,
+                       const struct store_env *env, struct errmsg *why)
 {
     *out = NULL;
     struct store *s = store_new(backend, conf, env);
     enum err err = ERR_OK;
-    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(open_steps); i++) {
-        err = open_steps[i](s, why);
+    s->role = role;
+    for (size_t i = 0; err == ERR_OK && i < roles[role].n; i++) {
+        err = roles[role].steps[i](s, why);
     }
     if (err != ERR_OK) {
         store_free(s);
         return err;
     }
+    *out = s;
+    return ERR_OK;
+}
+
+enum err store_open_plain(struct store **out, const struct backend *backend,
+                          const struct store_conf *conf,
+                          const struct store_env *env, struct errmsg *why)
+{
+    enum err err = store_open_as(out, ROLE_NODE, backend, conf, env, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    const struct store *s = *out;
     log_info(&s->log, "STORE-OPEN", "path=%s logs=%zu entries=%llu issues=%lld",
              s->conf.path, s->heads.n, (unsigned long long)s->heads.entries,
              (long long)atomic_load(&s->issues));
-    *out = s;
     return ERR_OK;
 }
 
@@ -264,12 +351,35 @@ enum err store_open_on(struct store **out, const struct backend *backend,
     return err;
 }
 
+const struct backend *backend_of(const struct store_conf *conf)
+{
+    return conf->mariadb.database != NULL ? &store_mariadb : &store_rocksdb;
+}
+
 enum err store_open(struct store **out, const struct store_conf *conf,
                     const struct store_env *env, struct errmsg *why)
 {
-    const struct backend *backend =
-        conf->mariadb.database != NULL ? &store_mariadb : &store_rocksdb;
-    return store_open_on(out, backend, conf, env, why);
+    return store_open_on(out, backend_of(conf), conf, env, why);
+}
+
+enum err store_snapshot(struct store *store, const char *path,
+                        struct errmsg *why)
+{
+    if (store->backend->snapshot == NULL) {
+        return err_set(why, ERR_UNSUPPORTED,
+                       "this store is read as it is, without a snapshot");
+    }
+    enum err err = folder_remove(path, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = db_enter(store);
+    if (err != ERR_OK) {
+        return err_set(why, err, "store %s is away", store->conf.path);
+    }
+    err = store->backend->snapshot(store->db, path, why);
+    db_leave(store);
+    return err;
 }
 
 void store_closing(struct store *store)

@@ -513,6 +513,12 @@ typedef void store_fault_fn(void *ctx, const struct log_id *log,
 MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,
                               store_progress_fn *progress, void *ctx);
 
+/* Makes a copy of an embedded store as of now in the folder `path`, in place of
+ * what is there: hard links, so next to no room until this store moves on. For
+ * copy.h. ERR_UNSUPPORTED: of this backend none is needed. */
+MUST_USE enum err store_snapshot(struct store *store, const char *path,
+                                 struct errmsg *why);
+
 /* True if entries of this own log were lost or may have been: it does not grow,
  * what is submitted waits, until store_succeed() closed it at the size that
  * the parent or this node holds. */

@@ -35,6 +35,7 @@ enum meta {
     META_GENERATION = 3, /* u8, the index that readers use; 0: to be made */
     META_HOLD = 4,       /* struct hold (store_impl.h); empty: none */
     META_AWAIT = 5,      /* u8 1: a new store that awaits its parent */
+    META_MARK = 6,       /* store_mark.c; empty: none */
 };
 
 /* Index keys: a row is found by its subject, its record key and its owner. The
@@ -112,6 +113,10 @@ struct backend {
     /* Reads some pages, those of blocks excepted, from where `cursor` says
      * (empty: the first) and moves it; leaves it empty after the last. */
     enum err (*check)(void *db, struct buf *cursor, struct errmsg *why);
+    /* Makes a copy as of now at `path`, which is not there, to be opened for
+     * reading beside this one; takes next to no room. NULL: none is needed, a
+     * second process may open it for reading as it is. */
+    enum err (*snapshot)(void *db, const char *path, struct errmsg *why);
     /* Free room for new data (INT64_MAX: not known), and whether the medium
      * takes writes at all. `db` NULL: there is none now. */
     enum err (*space)(void *db, const struct store_conf *conf,
@@ -194,6 +199,11 @@ struct backend {
 
 extern const struct backend store_rocksdb;
 extern const struct backend store_mariadb;
+
+/* ERR_CONF if `file`, which only the backend named `other` keeps in its folder,
+ * is in `path`: the node would begin anew beside what it has. */
+MUST_USE enum err backend_refuse_other(const char *path, const char *file,
+                                       const char *other, struct errmsg *why);
 
 /* Order of index rows: subject, record key, owner. */
 int row_key_cmp(const struct row_key *a, const struct row_key *b);

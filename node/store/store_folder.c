@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +40,36 @@ enum err folder_remove(const char *path, struct errmsg *why)
         return err_set(why, ERR_IO, "%s: cannot be removed", path);
     }
     return ERR_OK;
+}
+
+enum err backend_refuse_other(const char *path, const char *file,
+                              const char *other, struct errmsg *why)
+{
+    char name[2 * STORE_PATH_LEN];
+    (void)snprintf(name, sizeof name, "%s/%s", path, file);
+    return exists(name) ? err_set(why, ERR_CONF,
+                                  "store %s belongs to backend \"%s\": put "
+                                  "store.backend back, and move what it holds "
+                                  "with `creditnode store copy`",
+                                  path, other)
+                        : ERR_OK;
+}
+
+/* RocksDB's lock is of one kind, the one of store_mariadb_schema.c of the
+ * other. */
+bool folder_in_use(const char *path)
+{
+    char lock[STORE_PATH_LEN];
+    struct flock record = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    folder_path(path, "/LOCK", lock);
+    int fd = open(lock, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    bool held = fcntl(fd, F_GETLK, &record) == 0 && record.l_type != F_UNLCK;
+    held = held || flock(fd, LOCK_SH | LOCK_NB) != 0;
+    (void)close(fd);
+    return held;
 }
 
 /* Counts folders kept from earlier repairs; the first by name is the oldest. */

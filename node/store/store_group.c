@@ -387,6 +387,13 @@ static void limit_predecessor(struct group *g, struct touched *t,
     }
 }
 
+/* A copy of this node's own store: what is judged elsewhere was judged there,
+ * and the outcome comes with the heads (store_copy.c). */
+static bool is_copy(const struct group *g)
+{
+    return g->s->role == ROLE_COPY;
+}
+
 static void index_segment(struct group *g, struct item *item, struct touched *t,
                           uint64_t from)
 {
@@ -400,17 +407,19 @@ static void index_segment(struct group *g, struct item *item, struct touched *t,
             group_index(g, t->slot, n, &item->judged[i]);
         }
     }
-    if (from == 1 && seg->slots[0].entry.data != NULL) {
+    if (from == 1 && seg->slots[0].entry.data != NULL && !is_copy(g)) {
         limit_predecessor(g, t, seg);
     }
 }
 
 /* An own log that this store did not know comes back from above: it is read
  * only, and whole at its newest checkpoint. */
-static void begin_log(struct touched *t, const struct segment *seg)
+static void begin_log(const struct group *g, struct touched *t,
+                      const struct segment *seg)
 {
-    t->head.h.state = t->head.h.own ? LOG_PULLING : LOG_ACTIVE;
-    if (t->head.h.own && t->head.limit == 0) {
+    bool pulled = t->head.h.own && !is_copy(g);
+    t->head.h.state = pulled ? LOG_PULLING : LOG_ACTIVE;
+    if (pulled && t->head.limit == 0) {
         t->head.limit = seg->newest.size;
         t->head.limit_root = seg->newest.root;
     }
@@ -422,7 +431,7 @@ static bool may_grow(struct group *g, struct item *item, struct touched *t,
 {
     struct hash root;
     frontier_root(after, g->s->env.suite, &root);
-    if (t->head.limit == 0 || after->size < t->head.limit ||
+    if (t->head.limit == 0 || is_copy(g) || after->size < t->head.limit ||
         (after->size == t->head.limit && hash_eq(&root, &t->head.limit_root))) {
         return true;
     }
@@ -460,7 +469,7 @@ static void write_run(struct group *g, struct item *item, struct touched *t,
     struct store_head *h = &t->head.h;
     item->added = seg->after.size - h->frontier.size;
     if (h->state == LOG_ABSENT) {
-        begin_log(t, seg);
+        begin_log(g, t, seg);
     }
     h->frontier = seg->after;
     frontier_root(&seg->after, g->s->env.suite, &h->root);
@@ -488,7 +497,7 @@ static bool fits_newest(struct group *g, struct item *item, struct touched *t,
 {
     const struct checkpoint *held = &t->head.h.newest;
     const struct checkpoint *theirs = &item->segment->newest;
-    if (t->head.h.own || (passes && theirs->size > held->size)) {
+    if (t->head.h.own || is_copy(g) || (passes && theirs->size > held->size)) {
         return true;
     }
     if (!passes ||
@@ -578,9 +587,10 @@ static bool take_segment(struct group *g, struct item *item)
                   (unsigned long long)seg->before.size);
     } else if (seg->after.size <= size) {
         take_known(g, item, t);
-    } else if (h->state == LOG_FORKED) {
+    } else if (h->state == LOG_FORKED && !is_copy(g)) {
         item_fail(item, ERR_FORKED, "%s", "the log is stopped");
-    } else if (h->own && h->state != LOG_PULLING && h->state != LOG_ABSENT) {
+    } else if (h->own && h->state != LOG_PULLING && h->state != LOG_ABSENT &&
+               !is_copy(g)) {
         item_fail(item, ERR_CONFLICT, "%s",
                   "this node's own log is longer elsewhere: it was rolled "
                   "back here");

@@ -184,6 +184,20 @@ struct log_slot *heads_add(struct store *s, const struct log_id *log)
     return slot;
 }
 
+enum err heads_add_at(struct store *s, const struct log_id *log, uint32_t id)
+{
+    struct heads *heads = &s->heads;
+    (void)pthread_mutex_lock(&heads->lock);
+    const struct log_slot *slot = find_locked(heads, log);
+    bool free_id = id >= heads->ids || heads->by_id[id] == NULL;
+    bool fits = slot != NULL ? slot->id == id : free_id;
+    if (fits && slot == NULL) {
+        (void)insert_locked(s, log, id);
+    }
+    (void)pthread_mutex_unlock(&heads->lock);
+    return fits ? ERR_OK : ERR_CONFLICT;
+}
+
 /* heads.lock held. */
 static void publish_locked(struct heads *heads, struct log_slot *slot,
                            const struct head *head, struct buf *coded)
@@ -258,6 +272,26 @@ enum err heads_load(struct store *s, struct errmsg *why)
     if (err == ERR_OK) {
         err = s->backend->parts(s->db, PART_ABOVE, load_above, &l, why);
     }
+    return err;
+}
+
+enum err heads_read(struct log_slot *slot, struct errmsg *why)
+{
+    struct store *s = slot->store;
+    struct buf coded = BUF_INIT;
+    struct head *head = MEM_NEW(struct head);
+    enum err err = s->backend->part(s->db, slot->id, PART_HEAD, &coded, why);
+    if (err == ERR_OK && head_decode(buf_slice(&coded), head) != ERR_OK) {
+        err = err_set(why, ERR_CORRUPT, "store: head of log %u cannot be read",
+                      slot->id);
+    }
+    if (err == ERR_OK) {
+        (void)pthread_mutex_lock(&s->heads.lock);
+        publish_locked(&s->heads, slot, head, &coded);
+        (void)pthread_mutex_unlock(&s->heads.lock);
+    }
+    buf_fini(&coded);
+    mem_free(head);
     return err;
 }
 

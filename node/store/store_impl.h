@@ -15,6 +15,8 @@
  *   store_folder.c  the folders of a rebuild, and their change of places
  *   store_rebuild.c a new store from what can be read of a damaged one
  *   store_patrol.c  the scrub that runs by itself
+ *   store_mark.c    stores that no node may open: copied from, or to
+ *   store_copy.c    a store's way to another database (copy.h)
  *
  * Locks, in the order in which they may nest: db_lock, heads.lock; the others
  * (queue, cache, state) are leaves. */
@@ -109,8 +111,14 @@ MUST_USE enum err heads_copy(struct heads *heads, struct log_slot *slot,
 /* Makes a committed head, and what counts of a directives log, visible.
  * `coded` is consumed. */
 void heads_publish(struct heads *heads, struct touched *t, struct buf *coded);
+/* Adds under a number that is given. ERR_CONFLICT: it, or the log, has another.
+ * Writer, or before it runs. */
+MUST_USE enum err heads_add_at(struct store *s, const struct log_id *log,
+                               uint32_t id);
 /* Reads the parts that make the table. Before the writer runs. */
 MUST_USE enum err heads_load(struct store *s, struct errmsg *why);
+/* Reads one of them again: another process writes. No writer runs. */
+MUST_USE enum err heads_read(struct log_slot *slot, struct errmsg *why);
 /* Adds what was set by store_set_above() and is not on disk yet. */
 void heads_write_above(struct store *s, void *batch);
 
@@ -470,6 +478,12 @@ MUST_USE enum err walk_run(struct walk *w, struct errmsg *why);
 /* ---- checks ---- */
 
 MUST_USE enum err recover_check_identity(struct store *s, struct errmsg *why);
+/* The same for those who may open a store with a mark, which goes to s->mark.
+ * `found` false: there is nothing yet, and nothing is written. */
+MUST_USE enum err recover_compare_marked(struct store *s, bool *found,
+                                         struct errmsg *why);
+/* This store's identity as it is kept; `barred`: no node may open it. */
+void identity_encode(const struct store *s, bool barred, struct buf *out);
 MUST_USE enum err recover_check_heads(struct store *s, struct errmsg *why);
 /* Signs the heads of own logs anew that carry another chain than the signer's
  * of now. */
@@ -521,6 +535,9 @@ void folder_path(const char *path, const char *suffix,
 MUST_USE enum err folder_remove(const char *path, struct errmsg *why);
 /* Leaves room for one more damaged folder beside `path`. */
 MUST_USE enum err folder_drop_oldest(const char *path, struct errmsg *why);
+/* Does another process have the store in it? Not for one's own: asking gives
+ * its lock back. */
+bool folder_in_use(const char *path);
 /* Bytes of the files in it. */
 uint64_t folder_size(const char *path);
 /* Ends a rebuild that a stop interrupted after its last step. */
@@ -537,10 +554,50 @@ MUST_USE enum err store_open_plain(struct store **out,
                                    const struct store_conf *conf,
                                    const struct store_env *env,
                                    struct errmsg *why);
+/* ERR_CONF: another node's, or one that no node may open. */
 MUST_USE enum err recover_compare_identity(const struct store_conf *conf,
                                            const struct store_env *env,
                                            struct slice found,
                                            struct errmsg *why);
+
+/* ---- roles and marks ---- */
+
+/* Who opens a store. Only a node signs, and opens logs of its own. */
+enum store_role {
+    ROLE_NODE,
+    ROLE_SOURCE, /* is copied from, and nobody else has it */
+    ROLE_BESIDE, /* the same, read beside the node that has it */
+    ROLE_COPY,   /* is being copied to: takes logs as they are */
+};
+
+/* Why no node may open a store. */
+enum mark_state {
+    MARK_NONE = 0,
+    MARK_COPY = 1,  /* an unfinished copy of `where` */
+    MARK_MOVED = 2, /* goes on at `where` */
+};
+enum { MARK_ID_LEN = 16, MARK_WHERE_MAX = 256 };
+struct mark {
+    enum mark_state state;
+    uint8_t id[MARK_ID_LEN]; /* of the copy; the same at both ends */
+    int64_t at_ms;           /* wall clock */
+    char where[MARK_WHERE_MAX];
+};
+MUST_USE enum err mark_load(struct store *s, struct mark *out,
+                            struct errmsg *why);
+/* Commits it, and with it an identity that every build refuses, or accepts
+ * again if the state is MARK_NONE. Writer, or before it runs. */
+MUST_USE enum err mark_write(struct store *s, const struct mark *mark,
+                             struct errmsg *why);
+/* ERR_CONF with what to do, unless there is no mark. */
+MUST_USE enum err mark_refuse(struct store *s, struct errmsg *why);
+/* Opens for a role other than ROLE_NODE. ERR_CONF: it is not for that role. */
+MUST_USE enum err store_open_as(struct store **out, enum store_role role,
+                                const struct backend *backend,
+                                const struct store_conf *conf,
+                                const struct store_env *env,
+                                struct errmsg *why);
+const struct backend *backend_of(const struct store_conf *conf);
 
 /* ---- patrol ---- */
 
@@ -599,6 +656,8 @@ MUST_USE enum err slot_entry(struct log_slot *slot, uint64_t number,
 
 struct store {
     const struct backend *backend;
+    enum store_role role;
+    struct mark mark; /* as it was found */
     struct store_conf conf;
     char *path; /* conf.path */
     struct store_env env;

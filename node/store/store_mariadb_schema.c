@@ -191,12 +191,30 @@ static enum err folder_id(const char *path, uint8_t id[16], struct errmsg *why)
     return err;
 }
 
+/* Who only asks whether the folder is in use (folder_in_use()) has the lock for
+ * a moment. */
+static bool lock_folder(int fd)
+{
+    enum { TRIES = 10, PAUSE_US = 20000 };
+    bool locked = false;
+    for (int i = 0; i < TRIES && !locked; i++) {
+        if (i > 0) {
+            (void)usleep(PAUSE_US);
+        }
+        locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    }
+    return locked;
+}
+
 enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
                         struct errmsg *why)
 {
     char file[PATH_MAX_LEN];
     *owner = (struct mdb_owner){.fd = -1};
     enum err err = file_make_dirs(path, why);
+    if (err == ERR_OK) {
+        err = backend_refuse_other(path, "CURRENT", "embedded", why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -206,7 +224,7 @@ enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
         return err_set(why, err_from_errno(errno), "%s: %s", file,
                        strerror(errno));
     }
-    err = flock(owner->fd, LOCK_EX | LOCK_NB) != 0
+    err = !lock_folder(owner->fd)
               ? err_set(why, ERR_BUSY,
                         "store %s is open in another process: stop that one, "
                         "or give this node a folder of its own",

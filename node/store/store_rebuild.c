@@ -9,10 +9,8 @@
  *
  * Of each log the longest prefix is kept that provably leads to its signed
  * head; neighbours send the rest by the ordinary rules of replication. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -789,18 +787,10 @@ static enum err try_open(struct rebuild *r, struct errmsg *why)
 /* RocksDB locks its folder when it writes; reading a damaged one does not. */
 static enum err check_free(const char *path, struct errmsg *why)
 {
-    char lock[PATH_LEN];
-    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    folder_path(path, "/LOCK", lock);
-    int fd = open(lock, O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        return ERR_OK;
-    }
-    bool held = fcntl(fd, F_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
-    (void)close(fd);
-    return held ? err_set(why, ERR_BUSY, "store %s is open in another process",
-                          path)
-                : ERR_OK;
+    return folder_in_use(path)
+               ? err_set(why, ERR_BUSY, "store %s is open in another process",
+                         path)
+               : ERR_OK;
 }
 
 static enum err check_room(struct rebuild *r, struct errmsg *why)

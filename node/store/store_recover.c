@@ -5,13 +5,14 @@
 #include "base/mem.h"
 #include "store/store_impl.h"
 
-enum { STORE_FORMAT = 1, GROUP16 = 16 };
+/* A format that no build knows: no node may open the store. */
+enum { STORE_FORMAT = 1, FORMAT_BARRED = 0x8000, GROUP16 = 16 };
 
 /* ---- at opening ---- */
 
-static void encode_identity(const struct store *s, struct buf *out)
+void identity_encode(const struct store *s, bool barred, struct buf *out)
 {
-    buf_put_u16(out, STORE_FORMAT);
+    buf_put_u16(out, STORE_FORMAT | (barred ? FORMAT_BARRED : 0));
     buf_put_u64(out, s->env.self);
     buf_put_u8(out, (uint8_t)s->env.suite);
     buf_put_str(out, s->federation);
@@ -30,6 +31,12 @@ enum err recover_compare_identity(const struct store_conf *conf,
     char code[CODE_LEN + 1];
     if (r.bad) {
         return err_set(why, ERR_CORRUPT, "store %s: identity unreadable", path);
+    }
+    if (format == (STORE_FORMAT | FORMAT_BARRED)) {
+        return err_set(why, ERR_CONF,
+                       "store %s was moved to another database, or is an "
+                       "unfinished copy (creditnode store copy)",
+                       path);
     }
     if (format != STORE_FORMAT) {
         return err_set(why, ERR_CONF,
@@ -59,19 +66,49 @@ enum err recover_compare_identity(const struct store_conf *conf,
     return ERR_OK;
 }
 
-enum err recover_check_identity(struct store *s, struct errmsg *why)
+/* Takes the bar away; true if there was one. */
+static bool unbar(struct buf *identity)
+{
+    bool barred =
+        identity->len > 0 && (identity->data[0] & (FORMAT_BARRED >> 8)) != 0;
+    if (barred) {
+        identity->data[0] &= (uint8_t) ~(FORMAT_BARRED >> 8);
+    }
+    return barred;
+}
+
+enum err recover_compare_marked(struct store *s, bool *found,
+                                struct errmsg *why)
 {
     struct buf value = BUF_INIT;
     enum err err = s->backend->meta(s->db, META_IDENTITY, &value, why);
-    if (err == ERR_NOT_FOUND) {
-        encode_identity(s, &value);
+    *found = err == ERR_OK;
+    if (err == ERR_OK) {
+        bool barred = unbar(&value);
+        err =
+            recover_compare_identity(&s->conf, &s->env, buf_slice(&value), why);
+        if (err == ERR_OK && barred) {
+            err = mark_load(s, &s->mark, why);
+        }
+    }
+    buf_fini(&value);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err recover_check_identity(struct store *s, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    bool found = false;
+    enum err err = recover_compare_marked(s, &found, why);
+    if (err == ERR_OK) {
+        err = mark_refuse(s, why);
+    }
+    if (err == ERR_OK && !found) {
+        identity_encode(s, false, &value);
         void *batch = s->backend->batch_new(s->db);
         s->backend->put_meta(batch, META_IDENTITY, buf_slice(&value));
         err = writer_commit(s, batch, why);
         s->backend->batch_free(batch);
-    } else if (err == ERR_OK) {
-        err =
-            recover_compare_identity(&s->conf, &s->env, buf_slice(&value), why);
     }
     buf_fini(&value);
     return err;

@@ -538,6 +538,9 @@ static enum err rdb_open(void **db, const struct store_conf *conf,
 {
     struct errmsg cause;
     enum err err = readonly ? ERR_OK : file_make_dirs(conf->path, why);
+    if (err == ERR_OK) {
+        err = backend_refuse_other(conf->path, "FOLDER", "mariadb", why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -1116,6 +1119,24 @@ static enum err rdb_source(void *db, const uint8_t name[SOURCE_LEN],
 }
 
 /* The cursor: a family and the key to begin with. */
+/* Hard links to the tables, and a copy of what is not in one yet. */
+static enum err rdb_snapshot(void *db, const char *path, struct errmsg *why)
+{
+    struct rdb *r = db;
+    char *status = NULL;
+    rocksdb_checkpoint_t *c = rocksdb_checkpoint_object_create(r->db, &status);
+    enum err err = from_status(status, why);
+    if (err == ERR_OK) {
+        status = NULL;
+        rocksdb_checkpoint_create(c, path, UINT64_MAX, &status);
+        err = from_status(status, why);
+    }
+    if (c != NULL) {
+        rocksdb_checkpoint_object_destroy(c);
+    }
+    return err;
+}
+
 static enum err rdb_check(void *db, struct buf *cursor, struct errmsg *why)
 {
     unsigned f = cursor->len > 0 ? cursor->data[0] : 0;
@@ -1145,6 +1166,7 @@ const struct backend store_rocksdb = {
     .open = rdb_open,
     .close = rdb_close,
     .open_damaged = rdb_open_damaged,
+    .snapshot = rdb_snapshot,
     .check = rdb_check,
     .space = rdb_space,
     .disk_bytes = rdb_disk_bytes,

@@ -381,6 +381,15 @@ static enum err run_salvage(struct store *s, struct errmsg *why)
     return err_set(why, err, "what was set aside cannot be appended");
 }
 
+static bool may_drain(struct store *s)
+{
+    if (s->role != ROLE_NODE || s->salvaged == 0 || s->pulling > 0 ||
+        s->hold.active || atomic_load(&s->awaits_parent)) {
+        return false;
+    }
+    return heads_at(&s->heads, atomic_load(&s->own_id))->state == LOG_ACTIVE;
+}
+
 /* Work that nobody waits for: what was set aside, entries whose key came.
  * Returns whether there is more. */
 static bool run_background(struct store *s)
@@ -390,9 +399,7 @@ static bool run_background(struct store *s)
     if (atomic_load(&s->unwritable) != ERR_OK || s->background_failed) {
         return false;
     }
-    const struct log_slot *own = heads_at(&s->heads, atomic_load(&s->own_id));
-    bool drain = s->salvaged > 0 && s->pulling == 0 && !s->hold.active &&
-                 !atomic_load(&s->awaits_parent) && own->state == LOG_ACTIVE;
+    bool drain = may_drain(s);
     if (drain) {
         err = run_salvage(s, &why);
     } else if (s->rejudge_origin != 0) {
