@@ -93,6 +93,8 @@ typedef bool backend_part_fn(void *ctx, uint32_t log, struct slice value);
 typedef bool backend_issue_fn(void *ctx, uint32_t log, uint64_t number,
                               uint8_t reason);
 typedef bool backend_salvage_fn(void *ctx, uint64_t seq, struct slice entry);
+typedef bool backend_source_fn(void *ctx, const uint8_t name[SOURCE_LEN],
+                               struct slice value);
 
 struct backend {
     const char *name;
@@ -195,6 +197,8 @@ struct backend {
     /* Appends; ERR_NOT_FOUND. */
     enum err (*source)(void *db, const uint8_t name[SOURCE_LEN],
                        struct buf *out, struct errmsg *why);
+    enum err (*sources)(void *db, backend_source_fn *fn, void *ctx,
+                        struct errmsg *why);
 };
 
 extern const struct backend store_rocksdb;

@@ -762,6 +762,26 @@ static void put_salvage(struct rest *r)
     }
 }
 
+static bool on_source(void *ctx, const uint8_t name[SOURCE_LEN],
+                      struct slice value)
+{
+    struct rest *r = ctx;
+    r->p->to->backend->put_source(r->batch, name, value);
+    r->bytes += SOURCE_LEN + value.len;
+    rest_flush(r, false);
+    return r->err == ERR_OK;
+}
+
+/* Else an exchange would take in again what it has no mark of. */
+static void put_sources(struct rest *r)
+{
+    struct store *from = r->p->from;
+    if (r->err == ERR_OK) {
+        enum err err = from->backend->sources(from->db, on_source, r, r->why);
+        r->err = r->err == ERR_OK ? err : r->err;
+    }
+}
+
 static enum err do_rest(struct store *s, void *ctx, struct errmsg *why)
 {
     struct pass *p = ctx;
@@ -772,6 +792,7 @@ static enum err do_rest(struct store *s, void *ctx, struct errmsg *why)
     put_meta(&r, META_HOLD);
     put_meta(&r, META_AWAIT);
     put_salvage(&r);
+    put_sources(&r);
     rest_flush(&r, true);
     s->backend->batch_free(r.batch);
     return r.err;

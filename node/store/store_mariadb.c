@@ -927,6 +927,28 @@ static enum err mdb_source(void *db, const uint8_t name[SOURCE_LEN],
     return read_value(db, SQL_SOURCE, cells, out, why);
 }
 
+struct sources_read {
+    backend_source_fn *fn;
+    void *ctx;
+    bool bad;
+};
+
+static bool on_source(void *ctx, const struct mdb_cell *columns)
+{
+    struct sources_read *r = ctx;
+    r->bad = columns[0].b.len != SOURCE_LEN;
+    return !r->bad && r->fn(r->ctx, columns[0].b.data, columns[1].b);
+}
+
+static enum err mdb_sources(void *db, backend_source_fn *fn, void *ctx,
+                            struct errmsg *why)
+{
+    struct mdb *m = db;
+    struct sources_read r = {fn, ctx, false};
+    enum err err = mdb_read(m->pool, SQL_SOURCES, NULL, on_source, &r, why);
+    return err == ERR_OK && r.bad ? malformed(why, "cn_source") : err;
+}
+
 const struct backend store_mariadb = {
     .name = "mariadb",
     .open = mdb_backend_open,
@@ -963,4 +985,5 @@ const struct backend store_mariadb = {
     .issues = mdb_issues,
     .salvage = mdb_salvage,
     .source = mdb_source,
+    .sources = mdb_sources,
 };

@@ -46,6 +46,7 @@ enum mdb_sql {
     SQL_ISSUES,
     SQL_SALVAGE,
     SQL_SOURCE,
+    SQL_SOURCES,
     SQL_DISK_BYTES,
     SQL_COUNT
 };

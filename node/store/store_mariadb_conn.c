@@ -133,6 +133,7 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_SALVAGE] = {"SELECT seq,v FROM cn_salvage WHERE seq>=? ORDER BY seq",
                      "n", "nv"},
     [SQL_SOURCE] = {"SELECT v FROM cn_source WHERE name=?", "b", "v"},
+    [SQL_SOURCES] = {"SELECT name,v FROM cn_source ORDER BY name", "", "bv"},
     [SQL_DISK_BYTES] = {"SELECT CAST(COALESCE(SUM(data_length+index_length),0)"
                         " AS UNSIGNED) FROM information_schema.tables WHERE "
                         "table_schema=DATABASE() AND table_name LIKE 'cn\\_%'",

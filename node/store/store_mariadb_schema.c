@@ -20,7 +20,7 @@ enum {
     NUMBER_MAX = 32,
     PATH_MAX_LEN = 4096,
     HEX_LEN = 33,
-    TRIES = 3
+    CLAIM_TRIES = 3
 };
 
 /* ---- tables ---- */
@@ -421,8 +421,8 @@ enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
         err = fence(c, folder, owner, conf, why);
     }
     /* A commit of the older connection came first; it was rolled back. */
-    for (int i = 1; err != ERR_OK && mdb_fault(c) == FAULT_AGAIN && i < TRIES;
-         i++) {
+    for (int i = 1;
+         err != ERR_OK && mdb_fault(c) == FAULT_AGAIN && i < CLAIM_TRIES; i++) {
         err = fence(c, folder, owner, conf, why);
     }
     return err;

@@ -1118,7 +1118,21 @@ static enum err rdb_source(void *db, const uint8_t name[SOURCE_LEN],
     return get(db, FAMILY_META, &k, out, why);
 }
 
-/* The cursor: a family and the key to begin with. */
+static enum err rdb_sources(void *db, backend_source_fn *fn, void *ctx,
+                            struct errmsg *why)
+{
+    rocksdb_iterator_t *it = iter_new(db, FAMILY_META, false);
+    struct key prefix = {.len = 1, .b = {'T'}};
+    bool more = true;
+    for (iter_seek(it, &prefix); more && iter_within(it, &prefix);
+         rocksdb_iter_next(it)) {
+        struct slice key = iter_key(it);
+        more =
+            key.len == 1 + SOURCE_LEN && fn(ctx, key.data + 1, iter_value(it));
+    }
+    return iter_end(it, why);
+}
+
 /* Hard links to the tables, and a copy of what is not in one yet. */
 static enum err rdb_snapshot(void *db, const char *path, struct errmsg *why)
 {
@@ -1200,4 +1214,5 @@ const struct backend store_rocksdb = {
     .issues = rdb_issues,
     .salvage = rdb_salvage,
     .source = rdb_source,
+    .sources = rdb_sources,
 };

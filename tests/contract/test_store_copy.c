@@ -430,6 +430,58 @@ static int group_setup(void **state)
 
 /* ---- tests ---- */
 
+static void source_name(uint8_t i, struct draft_source *out)
+{
+    memset(out, i + 1, sizeof *out);
+}
+
+/* One draft each, of records of their own. */
+static void fill_sources(size_t n)
+{
+    for (uint8_t i = 0; i < n; i++) {
+        struct draft d = {.record = 9100u + i, .subject = FIRM, .text = "row"};
+        struct draft_source source;
+        struct buf bytes = BUF_INIT;
+        struct waiter *w = waiter_new();
+        draft_put(&bytes, &d);
+        struct slice draft = buf_slice(&bytes);
+        source_name(i, &source);
+        assert_ok(
+            store_submit_from(from.store, &draft, &source, 1, on_submitted, w));
+        assert_ok(waiter_wait(w));
+        waiter_free(w);
+        buf_fini(&bytes);
+    }
+}
+
+static void assert_sources(struct store *s, size_t n)
+{
+    struct errmsg why;
+    struct source_taken taken;
+    struct draft_source source;
+    for (uint8_t i = 0; i < n; i++) {
+        source_name(i, &source);
+        assert_ok(store_source(s, source.name, &taken, &why));
+        assert_memory_equal(taken.content, source.content, SOURCE_LEN);
+        assert_int_equal(taken.result.version, 1);
+    }
+    source_name((uint8_t)n, &source);
+    assert_int_equal(store_source(s, source.name, &taken, &why), ERR_NOT_FOUND);
+}
+
+static void rows_of_an_exchange_are_not_taken_in_again(void **state)
+{
+    (void)state;
+    struct copy_counts counts;
+    fill_own();
+    fill_sources(5);
+    assert_sources(from.store, 5);
+    node_stop(&from);
+    last_pass(&counts);
+    start_to();
+    assert_sources(to.store, 5);
+}
+
 static void every_answer_is_the_same_after_a_move(void **state)
 {
     (void)state;
@@ -746,6 +798,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_answer_is_the_same_after_a_move),
+        TEST(rows_of_an_exchange_are_not_taken_in_again),
         TEST(the_copy_goes_on_where_the_source_ended),
         TEST(passes_beside_a_running_node_leave_little_to_the_last),
         TEST(another_process_reads_back_what_a_former_one_wrote),
