@@ -102,6 +102,30 @@ static void is_made_anew(void **state)
     wait_for("SELECT SUM(entries) FROM v_import", 500);
 }
 
+/* Tables of an earlier build go, with what they showed. */
+static void is_made_anew_by_a_build_with_other_tables(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 100);
+    wait_for("SELECT COUNT(*) FROM v_record", 100);
+    views_stop(&views);
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=1 WHERE "
+                             "id=2");
+    mariadb_sql(&fed_server, "ALTER TABLE village.cn_v_list DROP COLUMN "
+                             "removed_on");
+    mariadb_sql(&fed_server, "CREATE TABLE village.cn_v_removal(n INT)");
+    mariadb_sql(&fed_server, "UPDATE village.cn_v_record SET version=99,"
+                             "status=1");
+    views_up(true);
+    wait_for("SELECT COUNT(*) FROM v_record WHERE version=1 AND "
+             "status='valid'",
+             100);
+    assert_int_equal(ask("root", "SELECT COUNT(removed_on) FROM v_list_entry"),
+                     0);
+    assert_true(ask("root", "SELECT COUNT(*) FROM cn_v_removal") == UINT64_MAX);
+}
+
 /* What docs/sql.md asks is answered. */
 static void answers_the_questions_of_the_page(void **state)
 {
@@ -215,6 +239,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_once_when_the_server_is_killed,
                                         start, stop),
         cmocka_unit_test_setup_teardown(is_made_anew, start, stop),
+        cmocka_unit_test_setup_teardown(
+            is_made_anew_by_a_build_with_other_tables, start, stop),
         cmocka_unit_test_setup_teardown(answers_the_questions_of_the_page,
                                         start, stop),
         cmocka_unit_test_setup_teardown(shows_no_person, start, stop),
