@@ -33,6 +33,7 @@ struct shown {
     uint8_t phase;       /* 1: what it showed is being taken away */
     uint64_t told_size;
     enum log_state told;
+    uint64_t mark; /* its limit when v->mark_ms was taken */
     /* of this look */
     uint64_t size;
     uint64_t limit;
@@ -54,7 +55,9 @@ struct views {
     char why[160]; /* lock */
     _Atomic uint64_t behind;
     _Atomic uint64_t skipped;
+    _Atomic int64_t current_ms; /* all that was stored then is shown */
     /* the thread's */
+    int64_t mark_ms; /* monotonic; 0: none */
     struct mdb_conn *conn;
     struct block_codec *codec;
     struct shown **shown;
@@ -100,6 +103,7 @@ static void forget(struct views *v)
     }
     v->n = 0;
     v->nodes_of = 0;
+    v->mark_ms = 0;
     mdb_shut(&v->conn);
 }
 
@@ -256,8 +260,28 @@ static bool on_log(void *ctx, const struct store_head *head)
     return true;
 }
 
+/* Once all that was stored at the mark is shown, the next is taken: of a store
+ * that grows without a pause, too, this says how late the views are. */
+static void follow_mark(struct views *v, int64_t now_ms)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        const struct shown *s = v->shown[i];
+        if (s->position < s->mark && s->position < s->limit) {
+            return;
+        }
+    }
+    if (v->mark_ms != 0) {
+        atomic_store(&v->current_ms, v->mark_ms);
+    }
+    v->mark_ms = now_ms;
+    for (size_t i = 0; i < v->n; i++) {
+        v->shown[i]->mark = v->shown[i]->limit;
+    }
+}
+
 static enum err look(struct views *v, struct errmsg *why)
 {
+    int64_t now_ms = clock_mono_ms();
     struct look l = {.v = v, .known = v->n, .why = why};
     for (size_t i = 0; i < v->n; i++) {
         v->shown[i]->size = v->shown[i]->limit = 0;
@@ -276,6 +300,9 @@ static enum err look(struct views *v, struct errmsg *why)
         behind += s->limit > s->position ? s->limit - s->position : 0;
     }
     atomic_store(&v->behind, behind);
+    if (l.err == ERR_OK) {
+        follow_mark(v, now_ms);
+    }
     return l.err;
 }
 
@@ -740,9 +767,11 @@ static enum err follow(struct views *v, struct errmsg *why)
     bool go = v->conf.on;
     while (err == ERR_OK && go) {
         err = run_round(v, &more, &wrong, why);
+        if (err == ERR_OK) {
+            say(v, "");
+        }
         if (err == ERR_OK && !more && !wrong) {
             atomic_store(&v->behind, 0);
-            say(v, "");
             go = pause_for(v, WAIT_MS, true);
         }
         (void)pthread_mutex_lock(&v->lock);
@@ -785,6 +814,7 @@ enum err views_start(struct views **out, struct store *store,
     v->log.up = conf->log;
     v->log.fields = "part=views";
     v->codec = block_codec_new();
+    atomic_store(&v->current_ms, clock_mono_ms());
     (void)pthread_mutex_init(&v->lock, NULL);
     clock_cond_init(&v->wake);
     *out = v;
@@ -827,6 +857,7 @@ void views_stats(struct views *views, struct views_stats *out)
     out->on = true;
     out->behind = atomic_load(&views->behind);
     out->skipped = atomic_load(&views->skipped);
+    out->late_ms = clock_mono_ms() - atomic_load(&views->current_ms);
     (void)pthread_mutex_lock(&views->lock);
     memcpy(out->why, views->why, sizeof out->why);
     (void)pthread_mutex_unlock(&views->lock);
