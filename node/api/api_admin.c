@@ -169,6 +169,7 @@ static void gather_facts(const struct api_env *env,
                                  .root_fork = root->fork.text};
     count_lists(env, out);
     store_stats(env->store, &out->store);
+    views_stats(env->views, &out->views);
     downlink_children(env->downlink, widest_skew, &out->clock_skew_max_ms);
 }
 
@@ -219,9 +220,10 @@ static json_t *views_json(const struct api_env *env)
 {
     struct views_stats st;
     views_stats(env->views, &st);
-    return st.on ? json_pack("{s:I, s:I, s:s}", "behind", (json_int_t)st.behind,
-                             "skipped", (json_int_t)st.skipped, "waits_for",
-                             st.why)
+    return st.on ? json_pack("{s:I, s:I, s:I, s:s}", "behind",
+                             (json_int_t)st.behind, "late_ms",
+                             (json_int_t)st.late_ms, "skipped",
+                             (json_int_t)st.skipped, "waits_for", st.why)
                  : json_null();
 }
 

@@ -8,6 +8,8 @@ enum {
     UPLINK_WARN_MS = 60 * 1000, /* a cut line is daily life */
     UPLINK_ALARM_MS = 15 * 60 * 1000,
     SKEW_WARN_MS = 60 * 1000,
+    VIEWS_STOPPED_WARN_MS = 60 * 1000, /* a server that is started again */
+    VIEWS_BEHIND_WARN_MS = 5 * 60 * 1000,
     ISSUES_WARN = 1,
 };
 static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
@@ -155,10 +157,29 @@ static void judge_exchange(const struct health_facts *f,
     }
 }
 
+/* What reads them is told no moment, so that somebody else has to watch. */
+static void judge_views(const struct health_facts *f, struct health_report *r)
+{
+    const struct views_stats *v = &f->views;
+    if (!v->on) {
+        return;
+    }
+    if (v->why[0] != 0 && v->late_ms >= VIEWS_STOPPED_WARN_MS) {
+        add(r, HEALTH_WARN, "views-stopped",
+            "the views for SQL stand still, tried again: %.110s", v->why);
+    } else if (v->late_ms >= VIEWS_BEHIND_WARN_MS) {
+        add(r, HEALTH_WARN, "views-behind",
+            "the views for SQL are %llu entries and %lld minutes behind: "
+            "reports are incomplete",
+            (unsigned long long)v->behind, (long long)(v->late_ms / 60000));
+    }
+}
+
 void health_judge(const struct health_facts *f, struct health_report *r)
 {
     *r = (struct health_report){.level = HEALTH_OK};
     judge_store(f, r);
+    judge_views(f, r);
     judge_uplink(f, r);
     judge_certificate(f, r, "TLS", f->tls_not_after_ms);
     judge_certificate(f, r, "signing", f->sign_not_after_ms);

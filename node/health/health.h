@@ -5,6 +5,7 @@
 #define HEALTH_HEALTH_H
 
 #include "store/store.h"
+#include "store/views.h"
 
 enum health_level { HEALTH_OK, HEALTH_WARN, HEALTH_ALARM };
 const char *health_level_name(enum health_level level);
@@ -16,6 +17,7 @@ struct health_facts {
     int64_t connected_since_ms; /* last change of that, wall clock */
     const char *connect_error;  /* of the last failure, "" if none */
     struct store_stats store;
+    struct views_stats views;
     uint64_t forked_logs;
     uint64_t pulling_logs;
     int64_t tls_not_after_ms;
@@ -36,7 +38,7 @@ struct health_facts {
     uint64_t other_histories;
 };
 
-enum { HEALTH_REASONS_MAX = 16 };
+enum { HEALTH_REASONS_MAX = 18 };
 struct health_report {
     enum health_level level; /* the worst of the reasons */
     size_t count;

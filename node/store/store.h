@@ -257,7 +257,7 @@ struct lists_view {
 void lists_view_take(struct store *store, struct lists_view *out);
 void lists_view_fini(struct lists_view *view);
 
-/* A listing in force. */
+/* A listing; in force, unless more was asked for. */
 struct store_listing {
     struct log_id log; /* and number: its name for ever */
     uint64_t number;
@@ -267,16 +267,21 @@ struct store_listing {
     uint32_t decided; /* yyyymmdd */
     uint32_t from;
     uint32_t until; /* 0: open */
+    bool removed;
+    uint32_t
+        removed_on; /* decided: the earliest of its removals; 0: not said */
 };
 typedef bool store_listing_fn(void *ctx, const struct store_listing *listing);
 /* Listings of a subject in force on `today` (yyyymmdd, China), or with `all`
- * also those that are over or begin later, in order of log and number. `met`
- * (may be NULL): whether there is anything about the subject at all. */
+ * also those that are over or begin later, with `removed` also those that were
+ * ended by a removal, in order of log and number. `met` (may be NULL): whether
+ * there is anything about the subject at all. */
 struct listing_query {
     const struct lists_view *view;
     const struct subject_key *subject;
     uint32_t today;
     bool all;
+    bool removed;
     bool now; /* from memory only; ERR_BUSY: ask without it */
 };
 MUST_USE enum err store_listings(struct store *store,

@@ -134,19 +134,22 @@ static bool is_about(const struct list_row *row, const struct lists_log *log,
            row->target_incarnation == log->log.incarnation;
 }
 
-static bool is_removed(const struct gathered *g,
-                       const struct gathered_row *listing)
+/* The earliest by the day it was decided; NULL: none ends it. */
+static const struct list_row *removal_of(const struct gathered *g,
+                                         const struct gathered_row *listing)
 {
     const struct lists_log *log = listing->log;
+    const struct list_row *first = NULL;
     for (size_t i = 0; i < g->n; i++) {
         const struct gathered_row *r = &g->rows[i];
         if (r->row.type == ENTRY_REMOVAL &&
             is_about(&r->row, log, listing->row.number) &&
-            listing_may_end(r->log->log.origin, log->log.origin)) {
-            return true;
+            listing_may_end(r->log->log.origin, log->log.origin) &&
+            (first == NULL || r->row.decided < first->decided)) {
+            first = &r->row;
         }
     }
-    return false;
+    return first;
 }
 
 /* The newest correction counts. */
@@ -179,7 +182,11 @@ static bool give(const struct gathered *g, size_t place,
     bool more = true;
     for (size_t i = 0; more && i < g->n; i++) {
         const struct gathered_row *r = &g->rows[i];
-        if (r->row.type != ENTRY_LISTING || is_removed(g, r)) {
+        if (r->row.type != ENTRY_LISTING) {
+            continue;
+        }
+        const struct list_row *removal = removal_of(g, r);
+        if (removal != NULL && !g->q->removed) {
             continue;
         }
         const struct gathered_row *text = text_of(g, r);
@@ -190,7 +197,10 @@ static bool give(const struct gathered *g, size_t place,
                                   .list = text->row.list,
                                   .decided = text->row.decided,
                                   .from = text->row.from,
-                                  .until = text->row.until};
+                                  .until = text->row.until,
+                                  .removed = removal != NULL,
+                                  .removed_on =
+                                      removal != NULL ? removal->decided : 0};
         more = !in_force(g->q, &text->row) || fn(ctx, place, &l);
     }
     return more;

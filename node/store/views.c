@@ -30,9 +30,10 @@ struct shown {
     struct buf frontier; /* at `position`, as frontier_put() */
     struct hash sound;   /* the store's root when this was last found equal */
     struct hash voids;   /* digest of packages without effect up to there */
-    uint8_t phase;       /* 1: what its origin showed is being taken away */
+    uint8_t phase;       /* 1: what it showed is being taken away */
     uint64_t told_size;
     enum log_state told;
+    uint64_t mark; /* its limit when v->mark_ms was taken */
     /* of this look */
     uint64_t size;
     uint64_t limit;
@@ -54,7 +55,9 @@ struct views {
     char why[160]; /* lock */
     _Atomic uint64_t behind;
     _Atomic uint64_t skipped;
+    _Atomic int64_t current_ms; /* all that was stored then is shown */
     /* the thread's */
+    int64_t mark_ms; /* monotonic; 0: none */
     struct mdb_conn *conn;
     struct block_codec *codec;
     struct shown **shown;
@@ -100,6 +103,7 @@ static void forget(struct views *v)
     }
     v->n = 0;
     v->nodes_of = 0;
+    v->mark_ms = 0;
     mdb_shut(&v->conn);
 }
 
@@ -256,8 +260,28 @@ static bool on_log(void *ctx, const struct store_head *head)
     return true;
 }
 
+/* Once all that was stored at the mark is shown, the next is taken: of a store
+ * that grows without a pause, too, this says how late the views are. */
+static void follow_mark(struct views *v, int64_t now_ms)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        const struct shown *s = v->shown[i];
+        if (s->position < s->mark && s->position < s->limit) {
+            return;
+        }
+    }
+    if (v->mark_ms != 0) {
+        atomic_store(&v->current_ms, v->mark_ms);
+    }
+    v->mark_ms = now_ms;
+    for (size_t i = 0; i < v->n; i++) {
+        v->shown[i]->mark = v->shown[i]->limit;
+    }
+}
+
 static enum err look(struct views *v, struct errmsg *why)
 {
+    int64_t now_ms = clock_mono_ms();
     struct look l = {.v = v, .known = v->n, .why = why};
     for (size_t i = 0; i < v->n; i++) {
         v->shown[i]->size = v->shown[i]->limit = 0;
@@ -276,6 +300,9 @@ static enum err look(struct views *v, struct errmsg *why)
         behind += s->limit > s->position ? s->limit - s->position : 0;
     }
     atomic_store(&v->behind, behind);
+    if (l.err == ERR_OK) {
+        follow_mark(v, now_ms);
+    }
     return l.err;
 }
 
@@ -297,12 +324,28 @@ static enum err write_rows(struct views *v, const struct view_batch *b,
     return err;
 }
 
-static bool on_listing(void *ctx, const struct store_listing *l)
+struct judging {
+    struct views *v;
+    struct view_batch *b;
+};
+
+/* What is not shown yet is judged with the batch that shows it. */
+static bool on_listing(void *ctx, size_t place, const struct store_listing *l)
 {
-    struct view_batch *b = ctx;
-    const struct mdb_cell cells[] = {{.b = batch_log_name(b, &l->log)},
-                                     {.n = l->number}};
-    batch_row(b, VSQL_LIVE_LIST, cells);
+    struct judging *j = ctx;
+    const struct shown *log = find(j->v, &l->log);
+    const struct shown *text = find(j->v, &l->text_log);
+    (void)place;
+    if (log != NULL) {
+        const struct mdb_cell cells[] = {
+            {.n = text != NULL ? text->id : 0},
+            {.n = l->text},
+            {.n = l->removed ? LISTED_REMOVED : LISTED_LIVE},
+            {.n = l->removed_on},
+            {.n = log->id},
+            {.n = l->number}};
+        batch_row(j->b, VSQL_JUDGE_LIST, cells);
+    }
     return true;
 }
 
@@ -310,28 +353,27 @@ static int by_subject(const void *a, const void *b)
 {
     const struct subject_key *x = a;
     const struct subject_key *y = b;
-    return x->len != y->len ? x->len - y->len : memcmp(x->b, y->b, x->len);
+    return memcmp(x->b, y->b, x->len); /* organisations: all of one length */
 }
 
 /* The store judges what is in force, of each subject once. */
 static enum err put_states(struct views *v, struct view_batch *b,
                            struct errmsg *why)
 {
-    enum err err = ERR_OK;
+    struct judging j = {v, b};
+    const struct listing_query q = {
+        .view = &v->lists, .all = true, .removed = true};
+    size_t n = 0;
     if (b->subjects_n > 0) {
         qsort(b->subjects, b->subjects_n, sizeof *b->subjects, by_subject);
     }
-    for (size_t i = 0; err == ERR_OK && i < b->subjects_n; i++) {
-        const struct subject_key *s = &b->subjects[i];
-        if (i > 0 && by_subject(s - 1, s) == 0) {
-            continue;
+    for (size_t i = 0; i < b->subjects_n; i++) {
+        if (n == 0 || by_subject(&b->subjects[n - 1], &b->subjects[i]) != 0) {
+            b->subjects[n++] = b->subjects[i];
         }
-        const struct listing_query q = {
-            .view = &v->lists, .subject = s, .all = true};
-        struct mdb_cell cell = {.b = slice_of(s->b + 1, s->len - 1U)};
-        batch_row(b, VSQL_END_LISTS, &cell);
-        err = store_listings(v->store, &q, on_listing, b, NULL);
     }
+    enum err err =
+        store_listings_of(v->store, &q, b->subjects, n, on_listing, &j);
     return err == ERR_OK
                ? ERR_OK
                : err_set(why, err, "the store's lists: %s", err_text(err));
@@ -442,8 +484,7 @@ static enum err batch_of(struct views *v, struct shown *s, struct errmsg *why)
                          : s->limit;
     frontier_of(s, &f);
     batch_init(&b, &s->log, s->id);
-    b.lists = &v->lists;
-    b.list = s->list;
+    b.lists = s->list != NULL;
     enum err err = store_blocks(v->store, &s->log, s->position + 1, limit,
                                 BATCH_BYTES, &blocks, refs, BATCH_REFS, &count);
     struct buf *raws = mem_zalloc(count + 1, sizeof *raws);
@@ -475,23 +516,37 @@ static enum err batch_of(struct views *v, struct shown *s, struct errmsg *why)
 
 /* ---- a log that shows what does not count any more ---- */
 
-static enum err clear_origin(struct views *v, uint64_t origin,
-                             struct errmsg *why)
+/* What is taken away together. */
+static const struct scope {
+    enum views_sql spoil;
+    enum views_sql rows[2];
+    enum views_sql anew;
+} scopes[] = {
+    {VSQL_SPOIL_RECORDS,
+     {VSQL_DEL_RECORDS, VSQL_DEL_IMPORTS},
+     VSQL_ANEW_RECORDS},
+    {VSQL_SPOIL_LISTS, {VSQL_DEL_LISTS, VSQL_DEL_LISTS}, VSQL_ANEW_LISTS},
+};
+
+/* Records of an origin may hide each other across its logs, and what stands on
+ * a list is said by all lists together. */
+static enum err clear(struct views *v, const struct log_id *log,
+                      struct errmsg *why)
 {
-    static const enum views_sql deletes[] = {
-        VSQL_DEL_RECORDS, VSQL_DEL_LISTS, VSQL_DEL_REMOVALS, VSQL_DEL_IMPORTS};
-    const struct mdb_cell cell = {.n = origin};
-    enum err err = mdb_write(v->conn, VSQL_PHASE, &cell, 1, NULL, why);
-    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(deletes); i++) {
+    bool lists = log->kind == LOG_DIRECTIVES;
+    const struct scope *scope = &scopes[lists];
+    const struct mdb_cell cell = {.n = lists ? LOG_DIRECTIVES : log->origin};
+    enum err err = mdb_write(v->conn, scope->spoil, &cell, 1, NULL, why);
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(scope->rows); i++) {
         uint64_t gone = 1;
         while (err == ERR_OK && gone > 0 && !stopping(v)) {
-            err = mdb_write(v->conn, deletes[i], &cell, 1, &gone, why);
+            err = mdb_write(v->conn, scope->rows[i], &cell, 1, &gone, why);
         }
     }
     if (err == ERR_OK && stopping(v)) {
         return err_set(why, ERR_CANCELLED, "stopping");
     }
-    return err == ERR_OK ? mdb_write(v->conn, VSQL_CLEARED, &cell, 1, NULL, why)
+    return err == ERR_OK ? mdb_write(v->conn, scope->anew, &cell, 1, NULL, why)
                          : err;
 }
 
@@ -511,8 +566,6 @@ static bool is_other(const struct views *v, struct shown *s)
     return memcmp(h.b, s->root.b, HASH_LEN) != 0;
 }
 
-/* Records of an origin may hide each other across its logs, so all of them
- * begin anew. */
 static bool is_wrong(const struct views *v, struct shown *s)
 {
     struct hash h;
@@ -666,7 +719,7 @@ static enum err put_nodes(struct views *v, struct errmsg *why)
 
 /* ---- rounds ---- */
 
-/* One batch of each log that has more. `wrong`: an origin begins anew, after
+/* One batch of each log that has more. `wrong`: logs begin anew, after
  * which everything is read anew. */
 static enum err run_round(struct views *v, bool *more, bool *wrong,
                           struct errmsg *why)
@@ -678,9 +731,10 @@ static enum err run_round(struct views *v, bool *more, bool *wrong,
         struct shown *s = v->shown[i];
         if (is_wrong(v, s)) {
             *wrong = true;
-            log_info(&v->log, "VIEWS-ANEW", "origin=%012llu",
-                     (unsigned long long)s->log.origin);
-            err = clear_origin(v, s->log.origin, why);
+            log_info(&v->log, "VIEWS-ANEW", "origin=%012llu lists=%d",
+                     (unsigned long long)s->log.origin,
+                     s->log.kind == LOG_DIRECTIVES);
+            err = clear(v, &s->log, why);
         } else if (s->limit > s->position) {
             err = batch_of(v, s, why);
             *more = *more || s->limit > s->position;
@@ -713,9 +767,11 @@ static enum err follow(struct views *v, struct errmsg *why)
     bool go = v->conf.on;
     while (err == ERR_OK && go) {
         err = run_round(v, &more, &wrong, why);
+        if (err == ERR_OK) {
+            say(v, "");
+        }
         if (err == ERR_OK && !more && !wrong) {
             atomic_store(&v->behind, 0);
-            say(v, "");
             go = pause_for(v, WAIT_MS, true);
         }
         (void)pthread_mutex_lock(&v->lock);
@@ -758,6 +814,7 @@ enum err views_start(struct views **out, struct store *store,
     v->log.up = conf->log;
     v->log.fields = "part=views";
     v->codec = block_codec_new();
+    atomic_store(&v->current_ms, clock_mono_ms());
     (void)pthread_mutex_init(&v->lock, NULL);
     clock_cond_init(&v->wake);
     *out = v;
@@ -800,6 +857,7 @@ void views_stats(struct views *views, struct views_stats *out)
     out->on = true;
     out->behind = atomic_load(&views->behind);
     out->skipped = atomic_load(&views->skipped);
+    out->late_ms = clock_mono_ms() - atomic_load(&views->current_ms);
     (void)pthread_mutex_lock(&views->lock);
     memcpy(out->why, views->why, sizeof out->why);
     (void)pthread_mutex_unlock(&views->lock);

@@ -30,6 +30,7 @@ struct views_stats {
     bool on;
     uint64_t behind;  /* entries that are stored and not shown yet */
     uint64_t skipped; /* entries without effect, or not understood */
+    int64_t late_ms;  /* all that was stored so long ago is shown */
     char why[160];    /* what it waits for; "" if nothing */
 };
 

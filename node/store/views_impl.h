@@ -14,26 +14,31 @@ enum views_sql {
     VSQL_ADD_LOG, /* a log is met */
     VSQL_MOVE,    /* its position, compared and set */
     VSQL_FACTS,   /* what is told of it */
-    VSQL_PHASE,   /* of all logs of an origin */
-    VSQL_CLEARED, /* all logs of an origin begin anew */
+    /* What logs of an origin showed is taken away, and begins anew. */
+    VSQL_SPOIL_RECORDS,
     VSQL_DEL_RECORDS,
-    VSQL_DEL_LISTS,
-    VSQL_DEL_REMOVALS,
     VSQL_DEL_IMPORTS,
+    VSQL_ANEW_RECORDS,
+    /* The same of all lists: one authority's removal ends another's listing. */
+    VSQL_SPOIL_LISTS,
+    VSQL_DEL_LISTS,
+    VSQL_ANEW_LISTS,
     VSQL_PUT_RECORD,
     VSQL_PUT_IMPORT,
     VSQL_PUT_LIST,
-    VSQL_CORRECT_LIST,
-    VSQL_PUT_REMOVAL,
-    VSQL_END_LISTS, /* of a subject: none is in force */
-    VSQL_LIVE_LIST, /* but this one */
+    VSQL_JUDGE_LIST, /* what the store says of one that is there */
     VSQL_PUT_NODE,
     VSQL_COUNT
 };
 
-/* State of a listing as it is kept; whether it is over is a question of the
- * day, which the view answers. */
-enum { LISTED_LIVE = 1, LISTED_REMOVED = 2, LISTED_VOID = 3 };
+/* What a row of a list is; whether a listing is over is a question of the day,
+ * which the view answers. */
+enum {
+    LISTED_TEXT = 0, /* a correction: values of a listing, if the store says */
+    LISTED_LIVE = 1,
+    LISTED_REMOVED = 2,
+    LISTED_VOID = 3, /* until the store says that it counts */
+};
 
 /* Made at the first call. */
 const struct mdb_sql_set *views_statements(void);
@@ -58,8 +63,7 @@ struct view_rows {
 struct view_batch {
     struct log_id log;
     uint32_t id; /* of the log in the tables */
-    const struct lists_view *lists;
-    const struct lists_log *list; /* of a directives log */
+    bool lists;  /* a directives log */
     struct view_rows rows[VSQL_COUNT];
     struct buf *texts; /* pieces that cells borrow from */
     size_t texts_n;
@@ -76,7 +80,5 @@ void batch_entry(struct view_batch *b, uint64_t number, struct slice entry);
 /* A row of a statement; cells are copied, what they borrow is not. */
 void batch_row(struct view_batch *b, enum views_sql sql,
                const struct mdb_cell *cells);
-/* A log's name, for cells. */
-struct slice batch_log_name(struct view_batch *b, const struct log_id *log);
 
 #endif

@@ -260,20 +260,6 @@ static void put_listed(struct row_out *o, const struct entry *e,
     put_day(o, notice);
 }
 
-struct slice batch_log_name(struct view_batch *b, const struct log_id *log)
-{
-    char name[LOG_ID_TEXT_MAX];
-    struct buf text = BUF_INIT;
-    log_id_format(log, name);
-    buf_put_str(&text, name);
-    return keep(b, &text);
-}
-
-static void put_log(struct row_out *o, const struct log_id *log)
-{
-    o->cells[o->n++].b = batch_log_name(o->b, log);
-}
-
 static void touch_subject(struct view_batch *b, struct slice subject)
 {
     if (b->subjects_n == b->subjects_cap) {
@@ -284,50 +270,37 @@ static void touch_subject(struct view_batch *b, struct slice subject)
     subject_key_org(&b->subjects[b->subjects_n++], SUBJECT_USCC, subject);
 }
 
+static void put_list(struct view_batch *b, uint64_t number,
+                     const struct entry *e, const struct record *r)
+{
+    struct row_out o = {.b = b};
+    put_n(&o, b->id);
+    put_n(&o, number);
+    o.cells[o.n++].b = e->subject;
+    put_time(&o, e->entered_at_ms);
+    put_n(&o, e->type == ENTRY_LISTING ? LISTED_VOID : LISTED_TEXT);
+    put_listed(&o, e, r);
+    put_n(&o, b->id);
+    put_n(&o, number);
+    batch_row(b, VSQL_PUT_LIST, o.cells);
+}
+
+/* Only what the entry itself says: what comes of it the store is asked. */
 static void take_listing(struct view_batch *b, uint64_t number,
                          const struct entry *e)
 {
     struct listing_facts facts;
     struct record r;
-    struct row_out o = {.b = b};
-    struct slice subject = shown_subject(e->subject_kind, false, e->subject);
-    bool voided = lists_is_void(b->lists->voids + b->list->voids_at,
-                                b->list->voids_n, number);
-    if (subject.len == 0 || listing_facts(e, b->log.origin, &facts) != ERR_OK ||
+    if (shown_subject(e->subject_kind, false, e->subject).len == 0 ||
+        listing_facts(e, b->log.origin, &facts) != ERR_OK ||
         listing_values(e, &r) != ERR_OK) {
         b->skipped++;
         return;
     }
-    if (e->type == ENTRY_LISTING) {
-        put_n(&o, b->id);
-        put_n(&o, number);
-        o.cells[o.n++].b = subject;
-        put_time(&o, e->entered_at_ms);
-        put_n(&o, voided ? LISTED_VOID : LISTED_REMOVED);
-        put_listed(&o, e, &r);
-        put_log(&o, &b->log);
-        put_n(&o, number);
-        batch_row(b, VSQL_PUT_LIST, o.cells);
-    } else if (e->type == ENTRY_CORRECTION && !voided &&
-               facts.target.log.origin == b->log.origin) {
-        put_listed(&o, e, &r);
-        put_log(&o, &b->log);
-        put_n(&o, number);
-        put_log(&o, &facts.target.log);
-        put_n(&o, facts.target.number);
-        batch_row(b, VSQL_CORRECT_LIST, o.cells);
-    } else if (e->type == ENTRY_REMOVAL && !voided &&
-               listing_may_end(b->log.origin, facts.target.log.origin)) {
-        put_n(&o, b->id);
-        put_n(&o, number);
-        put_log(&o, &facts.target.log);
-        put_n(&o, facts.target.number);
-        put_day(&o, e->decided);
-        put_value(&o, &r, FIELD_DOCUMENT_NO, NAME_BYTES);
-        put_value(&o, &r, FIELD_AUTHORITY, NAME_BYTES);
-        batch_row(b, VSQL_PUT_REMOVAL, o.cells);
+    if (e->type != ENTRY_REMOVAL) {
+        put_list(b, number, e, &r);
     }
-    touch_subject(b, subject);
+    touch_subject(b, e->subject);
 }
 
 static bool has_no_meaning_here(uint8_t type)
@@ -343,7 +316,7 @@ void batch_entry(struct view_batch *b, uint64_t number, struct slice entry)
         b->skipped++;
     } else if (e.type == ENTRY_RECORD) {
         take_record(b, number, &e);
-    } else if (listing_is_type(e.type) && b->list != NULL) {
+    } else if (listing_is_type(e.type) && b->lists) {
         take_listing(b, number, &e);
     }
 }

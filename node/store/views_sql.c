@@ -16,7 +16,7 @@
 #define TEXT "NULLIF(?,'')"
 #define FEN "NULLIF(?,18446744073709551615)"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 static const char *const tables[] = {
     "CREATE TABLE cn_v_log(id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY "
@@ -47,6 +47,8 @@ static const char *const tables[] = {
     "NULL, last_number BIGINT UNSIGNED NOT NULL, first_at DATETIME(3) NOT "
     "NULL, last_at DATETIME(3) NOT NULL, PRIMARY KEY(log, day, item, source, "
     "source_code)" TABLE_END,
+    /* Listings, and the corrections that speak for some of them: text_* names
+     * the row with the values that count. */
     "CREATE TABLE cn_v_list(log INT UNSIGNED NOT NULL, number BIGINT UNSIGNED "
     "NOT NULL, subject VARCHAR(64) COLLATE utf8mb4_bin NOT NULL, entered_at "
     "DATETIME(3) NOT NULL, state TINYINT UNSIGNED NOT NULL, list SMALLINT "
@@ -55,14 +57,9 @@ static const char *const tables[] = {
     "valid_until DATE, name VARCHAR(600), document_no VARCHAR(600), authority "
     "VARCHAR(600), authority_code VARCHAR(64), basis TEXT, facts TEXT, "
     "measures TEXT, removal_terms TEXT, notice_no VARCHAR(600), notice_date "
-    "DATE, text_log VARCHAR(48) NOT NULL, text_number BIGINT UNSIGNED NOT "
-    "NULL, PRIMARY KEY(log, number), KEY(subject), KEY(state, "
-    "valid_until)" TABLE_END,
-    "CREATE TABLE cn_v_removal(log INT UNSIGNED NOT NULL, number BIGINT "
-    "UNSIGNED NOT NULL, target_log VARCHAR(48) NOT NULL, target_number BIGINT "
-    "UNSIGNED NOT NULL, decided DATE, document_no VARCHAR(600), authority "
-    "VARCHAR(600), PRIMARY KEY(log, number), KEY(target_log, "
-    "target_number)" TABLE_END,
+    "DATE, text_log INT UNSIGNED NOT NULL, text_number BIGINT UNSIGNED NOT "
+    "NULL, removed_on DATE, PRIMARY KEY(log, number), "
+    "KEY(subject)" TABLE_END,
     "CREATE TABLE cn_v_node(code BIGINT UNSIGNED NOT NULL PRIMARY KEY, tier "
     "VARCHAR(16) NOT NULL, tier_zh VARCHAR(16) NOT NULL, parent VARCHAR(12), "
     "province VARCHAR(12), city VARCHAR(12), county VARCHAR(12), state "
@@ -109,18 +106,19 @@ static const char *const views[] = {
                                           "cn_v_record r JOIN cn_v_log l ON "
                                           "l.id=r.log LEFT JOIN cn_v_node n ON "
                                           "n.code=r.origin WHERE r.moved=0",
-    "CREATE OR REPLACE VIEW v_list_entry AS SELECT e.subject,e.name,CASE WHEN "
+    "CREATE OR REPLACE VIEW v_list_entry AS SELECT e.subject,t.name,CASE WHEN "
     "e.state=3 THEN 'void' WHEN e.state=2 THEN 'removed' WHEN "
-    "e.valid_until<" TODAY " THEN 'ended' WHEN e.valid_from>" TODAY
+    "t.valid_until<" TODAY " THEN 'ended' WHEN t.valid_from>" TODAY
     " THEN 'future' ELSE "
-    "'live' END AS state,e.list_name AS list,e.list_zh,e.colour,e.domain,e."
-    "document_no,e.authority,e.authority_code,e.basis,e.facts,e.measures,e."
-    "removal_terms,e.notice_no,e.notice_date,e.decided,e.valid_from,e.valid_"
-    "until,IF(e.state=2,(SELECT MIN(m.decided) FROM cn_v_removal m WHERE "
-    "m.target_log=l.name AND m.target_number=e.number),NULL) AS "
-    "removed_on,e.entered_at," CODE(
-        "l.origin") " AS node,l.name AS log,e.number,e.text_log,e.text_number "
-                    "FROM cn_v_list e JOIN cn_v_log l ON l.id=e.log",
+    "'live' END AS state,t.list_name AS list,t.list_zh,t.colour,t.domain,t."
+    "document_no,t.authority,t.authority_code,t.basis,t.facts,t.measures,t."
+    "removal_terms,t.notice_no,t.notice_date,t.decided,t.valid_from,t.valid_"
+    "until,e.removed_on,e.entered_at," CODE(
+        "l.origin") " AS node,l.name AS log,e.number,m.name AS "
+                    "text_log,e.text_number FROM cn_v_list e JOIN cn_v_log l "
+                    "ON l.id=e.log JOIN cn_v_list t ON t.log=e.text_log AND "
+                    "t.number=e.text_number JOIN cn_v_log m ON m.id=t.log "
+                    "WHERE e.state>0",
     "CREATE OR REPLACE VIEW v_node AS SELECT " CODE(
         "n.code") " AS code,n.tier,n.tier_zh,n.parent,n.province,n.city,n."
                   "county,n.state,n.decided AS state_since,COUNT(l.id) AS "
@@ -160,10 +158,12 @@ static const char *const views[] = {
                           ")) AS open_penalties,COALESCE(SUM(r.fine_fen),0) AS "
                           "fines_fen,MAX(r.decided) AS last_decided,(SELECT "
                           "COUNT(*) FROM cn_v_list "
-                          "e WHERE e.subject=r.subject AND e.state=1 AND "
-                          "(e.valid_from IS NULL OR "
-                          "e.valid_from<=" TODAY ") AND (e.valid_until IS NULL "
-                          "OR e.valid_until>=" TODAY
+                          "e JOIN cn_v_list t ON t.log=e.text_log AND "
+                          "t.number=e.text_number WHERE e.subject=r.subject "
+                          "AND e.state=1 AND "
+                          "(t.valid_from IS NULL OR "
+                          "t.valid_from<=" TODAY ") AND (t.valid_until IS NULL "
+                          "OR t.valid_until>=" TODAY
                           ")) AS live_listings FROM cn_v_record r WHERE "
                           "r.moved=0 AND "
                           "r.subject_kind IN (1,2) GROUP BY "
@@ -177,6 +177,10 @@ static const char *const view_names =
 /* The highest version of a record stays; `version` is compared until the end.
  */
 #define NEWER(C) C "=IF(VALUES(version)>version,VALUES(" C ")," C "),"
+
+#define ANEW                                                                   \
+    "UPDATE cn_v_log SET phase=0,position=0,frontier='',voids='',skipped=0 "   \
+    "WHERE "
 
 static const struct mdb_statement statements[VSQL_COUNT] = {
     [VSQL_LOGS] = {"SELECT id,origin,kind,incarnation,position,voids,phase,"
@@ -192,21 +196,20 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
     [VSQL_FACTS] = {"UPDATE cn_v_log SET size=?,state=?,signed_at=" TIME
                     " WHERE id=?",
                     "nbnn", ""},
-    [VSQL_PHASE] = {"UPDATE cn_v_log SET phase=1 WHERE origin=?", "n", ""},
-    [VSQL_CLEARED] = {"UPDATE cn_v_log SET phase=0,position=0,frontier='',"
-                      "voids='',skipped=0 WHERE origin=?",
-                      "n", ""},
+    [VSQL_SPOIL_RECORDS] = {"UPDATE cn_v_log SET phase=1 WHERE kind<>2 AND "
+                            "origin=?",
+                            "n", ""},
     [VSQL_DEL_RECORDS] = {"DELETE FROM cn_v_record WHERE origin=? LIMIT 5000",
                           "n", ""},
-    [VSQL_DEL_LISTS] = {"DELETE FROM cn_v_list WHERE log IN (SELECT id FROM "
-                        "cn_v_log WHERE origin=?) LIMIT 5000",
-                        "n", ""},
-    [VSQL_DEL_REMOVALS] = {"DELETE FROM cn_v_removal WHERE log IN (SELECT id "
-                           "FROM cn_v_log WHERE origin=?) LIMIT 5000",
-                           "n", ""},
     [VSQL_DEL_IMPORTS] = {"DELETE FROM cn_v_import WHERE log IN (SELECT id "
                           "FROM cn_v_log WHERE origin=?) LIMIT 5000",
                           "n", ""},
+    [VSQL_ANEW_RECORDS] = {ANEW "kind<>2 AND origin=?", "n", ""},
+    [VSQL_SPOIL_LISTS] = {"UPDATE cn_v_log SET phase=1 WHERE kind=?", "n", ""},
+    [VSQL_DEL_LISTS] = {"DELETE FROM cn_v_list WHERE log IN (SELECT id FROM "
+                        "cn_v_log WHERE kind=?) LIMIT 5000",
+                        "n", ""},
+    [VSQL_ANEW_LISTS] = {ANEW "kind=?", "n", ""},
     [VSQL_PUT_RECORD] =
         {"INSERT INTO cn_v_record(origin,record_key,subject,log,number,moved,"
          "subject_kind,item,status,disclosure,decided,valid_from,valid_until,"
@@ -250,28 +253,14 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
          "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT
          "," TEXT "," DAY ",?,?) ON DUPLICATE KEY UPDATE state="
          "VALUES(state)",
-         "nnbnnnbbbbnnnbbbbbbbbbnbn", ""},
-    [VSQL_CORRECT_LIST] =
-        {"UPDATE cn_v_list e JOIN cn_v_log l ON l.id=e.log SET e.list=?,e.list_"
-         "name=" TEXT ",e.list_zh=" TEXT ",e.colour=" TEXT ",e.domain=" TEXT
-         ",e.decided=" DAY ",e.valid_from=" DAY ",e.valid_until=" DAY
-         ",e.name=" TEXT ",e.document_no=" TEXT ",e.authority=" TEXT
-         ",e.authority_code=" TEXT ",e.basis=" TEXT ",e.facts=" TEXT
-         ",e.measures=" TEXT ",e.removal_terms=" TEXT ",e.notice_no=" TEXT
-         ",e.notice_date=" DAY ",e.text_log=?,e.text_number=? WHERE "
-         "l.name=? AND e.number=?",
-         "nbbbbnnnbbbbbbbbbnbnbn", ""},
-    [VSQL_PUT_REMOVAL] = {"REPLACE INTO cn_v_removal(log,number,target_log,"
-                          "target_number,decided,document_no,authority) "
-                          "VALUES(?,?,?,?," DAY "," TEXT "," TEXT ")",
-                          "nnbnnbb", ""},
-    [VSQL_END_LISTS] = {"UPDATE cn_v_list SET state=2 WHERE subject=? AND "
-                        "state=1",
-                        "b", ""},
-    [VSQL_LIVE_LIST] = {"UPDATE cn_v_list e JOIN cn_v_log l ON l.id=e.log SET "
-                        "e.state=1 WHERE l.name=? AND e.number=? AND "
-                        "e.state=2",
-                        "bn", ""},
+         "nnbnnnbbbbnnnbbbbbbbbbnnn", ""},
+    /* Values that are not shown yet come with the entry that has them. */
+    [VSQL_JUDGE_LIST] = {"UPDATE cn_v_list e LEFT JOIN cn_v_list t ON t.log=? "
+                         "AND t.number=? SET e.text_log=COALESCE(t.log,e.text_"
+                         "log),e.text_number=COALESCE(t.number,e.text_number),"
+                         "e.state=?,e.removed_on=" DAY
+                         " WHERE e.log=? AND e.number=?",
+                         "nnnnnn", ""},
     [VSQL_PUT_NODE] = {"INSERT INTO cn_v_node(code,tier,tier_zh,parent,"
                        "province,city,county,state,decided) VALUES(?,?,?," TEXT
                        "," TEXT "," TEXT "," TEXT ",?," DAY ")",

@@ -7,6 +7,7 @@
     "--issuer 341821100000:2:3 --issuer 341821100201:1:1 --issuer "            \
     "340000000000:1:1"
 #include "contract/store_fixture.h"
+#include "ident/rootdraft.h"
 #include "support/decisions.h"
 
 enum { TODAY = 20260601 };
@@ -127,6 +128,76 @@ decide(struct node *township, const struct decision *decisions, size_t n)
     assert_ok(publish(township, package, &p));
     package_free(&package);
     return p;
+}
+
+/* Entries of a directives log that count, but for void packages. */
+static inline uint64_t visible(struct node *n, const struct log_id *log)
+{
+    struct lists_view view;
+    uint64_t number = 0;
+    lists_view_take(n->store, &view);
+    for (size_t i = 0; i < view.n; i++) {
+        number =
+            log_id_eq(&view.logs[i].log, log) ? view.logs[i].visible : number;
+    }
+    lists_view_fini(&view);
+    return number;
+}
+
+/* A package of `n` decisions at the end of a log that another node holds. */
+static inline void forge_entries(struct forge *f, struct node *to,
+                                 const struct package *p, size_t n,
+                                 int64_t at_ms)
+{
+    struct slice *entries = mem_zalloc(n + 2, sizeof *entries);
+    struct buf room = BUF_INIT;
+    package_log_entries(p, at_ms, &room, entries);
+    for (size_t i = 0; i < n + 2; i++) {
+        assert_ok(forge_bytes(f, to->store, entries[i]));
+    }
+    buf_fini(&room);
+    mem_free(entries);
+}
+
+/* ---- another root document ---- */
+
+/* Decider 3 of the township makes room for the village's; what was signed
+ * counts up to entry `size`, or nothing if that is 0. Own chain, so that other
+ * tests keep theirs. */
+static inline void replace_third(struct rootchain *chain,
+                                 const struct log_id *log, uint64_t size)
+{
+    struct rootdraft *draft = rootdraft_new(rootchain_newest(chain));
+    struct key *key = NULL;
+    struct hash id;
+    struct buf text = BUF_INIT;
+    struct errmsg why;
+    struct rootdoc *doc = NULL;
+    bool added;
+    uint64_t version;
+    const struct rootdoc_last last = {.incarnation = log->incarnation,
+                                      .size = size};
+    assert_ok(key_load(&key, key_path(VILLAGE, 1), &why));
+    suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
+    key_free(&key);
+    assert_ok(
+        rootdraft_remove_decider(draft, TOWNSHIP, "341821100000-3", &why));
+    assert_ok(rootdraft_add_decider(draft, TOWNSHIP, &id, "new", &why));
+    if (size > 0) {
+        assert_ok(rootdraft_set_last(draft, TOWNSHIP, &last, &why));
+    }
+    rootdraft_put(draft, &text);
+    assert_ok(rootdoc_parse(&doc, buf_slice(&text), "next", &why));
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_ok(key_load(&key, key_path(TOWNSHIP, i), &why));
+        assert_ok(rootdoc_sign(doc, key, &text, &why));
+        key_free(&key);
+    }
+    assert_ok(
+        rootchain_add(chain, buf_slice(&text), "test", &added, &version, &why));
+    rootdoc_free(&doc);
+    buf_fini(&text);
+    rootdraft_free(&draft);
 }
 
 #endif

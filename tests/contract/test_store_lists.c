@@ -4,8 +4,6 @@
 #include "contract/lists_fixture.h"
 #include "contract/store_scripted.h"
 
-#include "ident/rootdraft.h"
-
 /* ---- looking ---- */
 
 struct listings {
@@ -42,19 +40,6 @@ static size_t look(struct node *n, const char *subject, struct listings *out)
     look_in(n, &view, subject, out);
     lists_view_fini(&view);
     return out->n;
-}
-
-static uint64_t visible(struct node *n, const struct log_id *log)
-{
-    struct lists_view view;
-    uint64_t number = 0;
-    lists_view_take(n->store, &view);
-    for (size_t i = 0; i < view.n; i++) {
-        number =
-            log_id_eq(&view.logs[i].log, log) ? view.logs[i].visible : number;
-    }
-    lists_view_fini(&view);
-    return number;
 }
 
 static void assert_issue(struct node *n, uint64_t number, const char *text)
@@ -436,14 +421,8 @@ static void forge_package(struct forge *f, struct node *to, alter_fn *alter,
 {
     const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
     struct package *p = signed_package(TOWNSHIP, 2, &d, 1);
-    struct slice entries[3];
-    struct buf room = BUF_INIT;
     alter(p);
-    package_log_entries(p, at_ms, &room, entries);
-    for (size_t i = 0; i < 3; i++) {
-        assert_ok(forge_bytes(f, to->store, entries[i]));
-    }
-    buf_fini(&room);
+    forge_entries(f, to, p, 1, at_ms);
     package_free(&p);
 }
 
@@ -641,45 +620,6 @@ static void a_view_stays_as_it_was_taken(void **state)
 }
 
 /* ---- another root document ---- */
-
-/* Decider 3 of the township makes room for the village's; what was signed
- * counts up to entry `size`, or nothing if that is 0. Own chain, so that other
- * tests keep theirs. */
-static void replace_third(struct rootchain *chain, const struct log_id *log,
-                          uint64_t size)
-{
-    struct rootdraft *draft = rootdraft_new(rootchain_newest(chain));
-    struct key *key = NULL;
-    struct hash id;
-    struct buf text = BUF_INIT;
-    struct errmsg why;
-    struct rootdoc *doc = NULL;
-    bool added;
-    uint64_t version;
-    const struct rootdoc_last last = {.incarnation = log->incarnation,
-                                      .size = size};
-    assert_ok(key_load(&key, key_path(VILLAGE, 1), &why));
-    suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
-    key_free(&key);
-    assert_ok(
-        rootdraft_remove_decider(draft, TOWNSHIP, "341821100000-3", &why));
-    assert_ok(rootdraft_add_decider(draft, TOWNSHIP, &id, "new", &why));
-    if (size > 0) {
-        assert_ok(rootdraft_set_last(draft, TOWNSHIP, &last, &why));
-    }
-    rootdraft_put(draft, &text);
-    assert_ok(rootdoc_parse(&doc, buf_slice(&text), "next", &why));
-    for (unsigned i = 1; i <= 2; i++) {
-        assert_ok(key_load(&key, key_path(TOWNSHIP, i), &why));
-        assert_ok(rootdoc_sign(doc, key, &text, &why));
-        key_free(&key);
-    }
-    assert_ok(
-        rootchain_add(chain, buf_slice(&text), "test", &added, &version, &why));
-    rootdoc_free(&doc);
-    buf_fini(&text);
-    rootdraft_free(&draft);
-}
 
 /* store_watch() calls it. */
 static void count_told(void *ctx, const struct log_id *logs, size_t n)

@@ -102,6 +102,66 @@ static void is_made_anew(void **state)
     wait_for("SELECT SUM(entries) FROM v_import", 500);
 }
 
+/* Tables of an earlier build go, with what they showed. */
+static void is_made_anew_by_a_build_with_other_tables(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 100);
+    wait_for("SELECT COUNT(*) FROM v_record", 100);
+    views_stop(&views);
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=1 WHERE "
+                             "id=2");
+    mariadb_sql(&fed_server, "ALTER TABLE village.cn_v_list DROP COLUMN "
+                             "removed_on");
+    mariadb_sql(&fed_server, "CREATE TABLE village.cn_v_removal(n INT)");
+    mariadb_sql(&fed_server, "UPDATE village.cn_v_record SET version=99,"
+                             "status=1");
+    views_up(true);
+    wait_for("SELECT COUNT(*) FROM v_record WHERE version=1 AND "
+             "status='valid'",
+             100);
+    assert_int_equal(ask("root", "SELECT COUNT(removed_on) FROM v_list_entry"),
+                     0);
+    assert_true(ask("root", "SELECT COUNT(*) FROM cn_v_removal") == UINT64_MAX);
+}
+
+static struct views_stats stats_when(bool well)
+{
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
+    struct views_stats st;
+    do {
+        (void)usleep(20000);
+        views_stats(views, &st);
+    } while ((well ? st.why[0] != 0 || st.behind > 0 || st.late_ms > 5000
+                   : st.why[0] == 0 || st.late_ms < 1500) &&
+             clock_mono_ms() < until_ms);
+    return st;
+}
+
+/* What they wait for, and how late they are meanwhile. */
+static void says_that_it_stands_still(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 10);
+    wait_for("SELECT COUNT(*) FROM v_record", 10);
+    assert_string_equal(stats_when(true).why, "");
+    views_stop(&views);
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=99 WHERE "
+                             "id=2");
+    views_up(true);
+    struct views_stats st = stats_when(false);
+    assert_non_null(strstr(st.why, "of version 99"));
+    assert_true(st.late_ms >= 1500);
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=0 WHERE "
+                             "id=2");
+    st = stats_when(true);
+    assert_string_equal(st.why, "");
+    assert_true(st.late_ms <= 5000);
+    assert_int_equal(ask("root", "SELECT COUNT(*) FROM v_record"), 10);
+}
+
 /* What docs/sql.md asks is answered. */
 static void answers_the_questions_of_the_page(void **state)
 {
@@ -215,6 +275,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_once_when_the_server_is_killed,
                                         start, stop),
         cmocka_unit_test_setup_teardown(is_made_anew, start, stop),
+        cmocka_unit_test_setup_teardown(
+            is_made_anew_by_a_build_with_other_tables, start, stop),
+        cmocka_unit_test_setup_teardown(says_that_it_stands_still, start, stop),
         cmocka_unit_test_setup_teardown(answers_the_questions_of_the_page,
                                         start, stop),
         cmocka_unit_test_setup_teardown(shows_no_person, start, stop),

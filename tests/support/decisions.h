@@ -21,6 +21,7 @@ struct decision {
     uint8_t type; /* 0: ENTRY_LISTING */
     const char *subject;
     uint16_t list;
+    uint32_t decided;
     uint32_t from;
     uint32_t until;
     const char *reason;
@@ -122,7 +123,7 @@ static inline void decision_put(struct buf *out, const struct decision *d)
     record_set(&r, FIELD_DOCUMENT_NO, slice_str("示例〔2026〕1号"));
     (void)snprintf(r.subject, sizeof r.subject, "%s", d->subject);
     r.subject_kind = SUBJECT_USCC;
-    r.decided = 20260301;
+    r.decided = d->decided != 0 ? d->decided : 20260301;
     r.from = d->from;
     r.until = d->until;
     memset(r.key, 0x11, sizeof r.key);

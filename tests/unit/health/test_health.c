@@ -151,6 +151,29 @@ static void a_store_that_refuses_writes_is_an_alarm(void **state)
     assert_non_null(strstr(r.reason[0].text, "3 MiB free"));
 }
 
+static void views_that_stay_behind_warn(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    struct health_report r;
+    f.views = (struct views_stats){
+        .on = true, .behind = 7, .late_ms = 59 * 1000, .why = "no server"};
+    expect(&f, HEALTH_OK, "");
+    f.views.late_ms = 60 * 1000;
+    expect(&f, HEALTH_WARN, "views-stopped");
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "no server"));
+    f.views.why[0] = 0;
+    f.views.late_ms = 5 * 60 * 1000 - 1;
+    expect(&f, HEALTH_OK, "");
+    f.views.late_ms++;
+    expect(&f, HEALTH_WARN, "views-behind");
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "7 entries and 5 minutes"));
+    f.views.on = false;
+    expect(&f, HEALTH_OK, "");
+}
+
 static void logs_and_entries_are_judged(void **state)
 {
     (void)state;
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_sound_node_has_no_reason),
         cmocka_unit_test(a_root_document_that_does_not_fit_alarms),
         cmocka_unit_test(lists_are_judged),
+        cmocka_unit_test(views_that_stay_behind_warn),
         cmocka_unit_test(a_store_that_awaits_its_parent_warns),
         cmocka_unit_test(a_damaged_store_alarms),
         cmocka_unit_test(a_cut_line_warns_then_alarms),
