@@ -426,6 +426,13 @@ static enum err recover_nothing(struct restore *r, const struct log_id *log,
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Past the end that its successor names nothing is wanted: there a twin of this
+ * node may have written on. */
+static uint64_t wanted(const struct store_head *head, bool there, uint64_t held)
+{
+    return there && head->end != 0 && head->end < held ? head->end : held;
+}
+
 static enum err recover_own(struct restore *r, const struct log_id *log,
                             const struct wire_root_reply *reply,
                             const struct checkpoint *note, struct errmsg *why)
@@ -448,8 +455,9 @@ static enum err recover_own(struct restore *r, const struct log_id *log,
     if (err != ERR_OK || (there && head.state != LOG_PULLING)) {
         return err;
     }
-    err = pull(r, log, reply->held, why);
-    return err == ERR_OK ? end_pull(r, log, reply->held, why) : err;
+    uint64_t last = wanted(&head, there, reply->held);
+    err = pull(r, log, last, why);
+    return err == ERR_OK ? end_pull(r, log, last, why) : err;
 }
 
 /* A log of a node below, of which the parent holds more. Its copy and ours are

@@ -101,6 +101,9 @@ static void pull(struct host *h)
     struct recover *r = &h->recover;
     struct disk_log *l = disk_find(&h->disk, &r->waiting[0]);
     uint64_t size = l != NULL ? l->frontier.size : 0;
+    if (l != NULL && l->own && l->limit != 0 && l->limit < r->held) {
+        r->held = l->limit; /* past it a twin may have written on */
+    }
     if (size >= r->held) {
         finish(h, ERR_OK);
         return;
