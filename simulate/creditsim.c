@@ -1,5 +1,6 @@
 /* creditsim.c - the simulator's commands. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "creditsim.h"
@@ -10,6 +11,7 @@ static const char help[] =
     "\n"
     "  creditsim pure [options]   the replication machines in one process,\n"
     "                             under faults that follow from a seed\n"
+    "  creditsim run [options]    real processes, imports, kill -9\n"
     "\n"
     "creditsim COMMAND --help tells more. docs/simulator.md says what is\n"
     "checked and how.\n";
@@ -19,7 +21,20 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"pure", creditsim_pure},
+    {"run", creditsim_run},
 };
+
+bool sim_number(const char *text, unsigned long max, unsigned long *out)
+{
+    char *end;
+    *out = strtoul(text, &end, 10);
+    bool good = end != text && *end == '\0' && *text != '-' && *out <= max;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: \"%s\": a number up to %lu\n", text,
+                      max);
+    }
+    return good;
+}
 
 int main(int argc, char **argv)
 {

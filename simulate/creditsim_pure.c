@@ -55,18 +55,6 @@ struct options {
 
 /* ---- options ---- */
 
-static bool number(const char *text, unsigned long max, unsigned long *out)
-{
-    char *end;
-    *out = strtoul(text, &end, 10);
-    bool good = end != text && *end == '\0' && *text != '-' && *out <= max;
-    if (!good) {
-        (void)fprintf(stderr, "creditsim: \"%s\": a number up to %lu\n", text,
-                      max);
-    }
-    return good;
-}
-
 static bool keep_only(struct options *o, const char *text)
 {
     o->chosen = true;
@@ -109,19 +97,19 @@ typedef bool option_fn(struct options *o, const char *text, int *status);
 static bool take_seeds(struct options *o, const char *text, int *status)
 {
     (void)status;
-    return number(text, ULONG_MAX - 1, &o->seeds);
+    return sim_number(text, ULONG_MAX - 1, &o->seeds);
 }
 
 static bool take_minutes(struct options *o, const char *text, int *status)
 {
     (void)status;
-    return number(text, 100000, &o->minutes);
+    return sim_number(text, 100000, &o->minutes);
 }
 
 static bool take_seed(struct options *o, const char *text, int *status)
 {
     (void)status;
-    return number(text, ULONG_MAX - 1, &o->seed);
+    return sim_number(text, ULONG_MAX - 1, &o->seed);
 }
 
 static bool take_shape(struct options *o, const char *text, int *status)
@@ -140,7 +128,7 @@ static bool take_faults(struct options *o, const char *text, int *status)
 {
     unsigned long n = 0;
     (void)status;
-    bool good = number(text, PURE_FAULTS_MAX, &n);
+    bool good = sim_number(text, PURE_FAULTS_MAX, &n);
     o->conf.faults = (unsigned)n;
     return good;
 }
@@ -149,7 +137,7 @@ static bool take_busy(struct options *o, const char *text, int *status)
 {
     unsigned long n = 0;
     (void)status;
-    bool good = number(text, 86400, &n);
+    bool good = sim_number(text, 86400, &n);
     o->conf.busy_ms = (uint32_t)n * 1000;
     return good;
 }

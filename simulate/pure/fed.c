@@ -50,27 +50,39 @@ static const enum tier tiers[PURE_LEVELS_MAX] = {
 /* What one more child adds to the code of its parent, a level. */
 static const uint64_t steps[PURE_LEVELS_MAX] = {0, 100000000, 1000000, 1000, 1};
 
-static void lay_out(struct pure_fed *fed, const struct pure_shape *shape)
+unsigned pure_places(const struct pure_shape *shape, struct pure_place *out)
 {
-    fed->node = mem_zalloc(PURE_NODES_MAX, sizeof *fed->node);
-    fed->node[0] = (struct pure_node){
-        .code = 340000000000, .tier = tiers[0], .parent = -1};
-    fed->nodes = 1;
+    unsigned n = 1;
     unsigned above = 0; /* first of the level above … */
     unsigned wide = 1;  /* … and how many there are */
+    out[0] = (struct pure_place){340000000000, tiers[0], -1};
     for (unsigned level = 1; level < shape->levels; level++) {
-        unsigned first = fed->nodes;
+        unsigned first = n;
         assert(wide > 0);
         for (unsigned i = 0; i < shape->count[level]; i++) {
-            int parent = (int)(above + i % wide);
-            fed->node[fed->nodes++] = (struct pure_node){
-                .code = fed->node[parent].code + steps[level] * (i / wide + 1),
+            unsigned parent = above + i % wide;
+            out[n++] = (struct pure_place){
+                .code = out[parent].code + steps[level] * (i / wide + 1),
                 .tier = tiers[level],
-                .parent = parent};
+                .parent = (int)parent};
         }
         above = first;
-        wide = fed->nodes - first;
+        wide = n - first;
     }
+    return n;
+}
+
+static void lay_out(struct pure_fed *fed, const struct pure_shape *shape)
+{
+    struct pure_place *place = mem_zalloc(PURE_NODES_MAX, sizeof *place);
+    fed->nodes = pure_places(shape, place);
+    fed->node = mem_zalloc(fed->nodes, sizeof *fed->node);
+    for (unsigned i = 0; i < fed->nodes; i++) {
+        fed->node[i] = (struct pure_node){.code = place[i].code,
+                                          .tier = place[i].tier,
+                                          .parent = place[i].parent};
+    }
+    mem_free(place);
 }
 
 bool fed_covers(const struct pure_fed *fed, int above, int below)

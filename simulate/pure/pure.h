@@ -22,6 +22,7 @@
 
 #include <stdio.h>
 
+#include "ident/ident.h"
 #include "mlog/log_id.h"
 
 enum {
@@ -77,6 +78,16 @@ struct pure_shape {
  * a node. False: `why` says what is wrong. */
 MUST_USE bool pure_shape_parse(const char *text, struct pure_shape *out,
                                struct errmsg *why);
+/* Where a node of a shape stands. Codes are made up from the division's digits
+ * of each tier. */
+struct pure_place {
+    uint64_t code;
+    enum tier tier;
+    int parent; /* index; -1: the top */
+};
+/* All of them, parents first; room for PURE_NODES_MAX. How many there are. */
+unsigned pure_places(const struct pure_shape *shape, struct pure_place *out);
+
 /* Makes what is missing in `folder` by the scripts in `scripts` (certs/). NULL:
  * in a folder that is removed with it. ERR_CONF, ERR_IO. */
 MUST_USE enum err pure_fed_open(struct pure_fed **out, const char *folder,
