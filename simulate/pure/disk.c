@@ -217,6 +217,11 @@ static bool is_draft(struct slice bytes)
     return entry_decode(bytes, &e) == ERR_OK && e.type == ENTRY_RECORD;
 }
 
+static uint32_t sync_ms(struct host *h)
+{
+    return rng_between(&h->rng, 1, 15) * h->disk_slow;
+}
+
 void disk_succeed(struct host *h, const struct log_id *log, uint64_t common,
                   uint64_t peer_size, const struct hash *peer_root,
                   struct slice note)
@@ -256,6 +261,10 @@ void disk_succeed(struct host *h, const struct log_id *log, uint64_t common,
     memcpy(open.prev_root, peer_root->b, HASH_LEN);
     truth_ended(h, log, peer_size);
     open_log(h, &open);
+    if (!h->syncing) { /* what was set aside may follow at once */
+        h->syncing = true;
+        post_self(h, EV_SYNC, sync_ms(h), 0);
+    }
     h->w->result->successions++;
 }
 
@@ -482,11 +491,6 @@ void item_free(struct item **item)
     mem_free((*item)->record);
     mem_free(*item);
     *item = NULL;
-}
-
-static uint32_t sync_ms(struct host *h)
-{
-    return rng_between(&h->rng, 1, 15) * h->disk_slow;
 }
 
 void disk_queue(struct host *h, struct item *item)

@@ -73,6 +73,9 @@ static void next(struct host *h)
 void recover_log(struct host *h, const struct log_id *log)
 {
     struct recover *r = &h->recover;
+    if (planted(h->w, PLANT_NO_SUCCESSOR) && is_own(h, log)) {
+        return;
+    }
     for (size_t i = 0; i < r->n; i++) {
         if (log_id_eq(&r->waiting[i], log)) {
             return;
@@ -205,11 +208,22 @@ static bool may_succeed(struct host *h)
     return true;
 }
 
+/* The parent has a later signed head of this log than is here. */
+static bool later_above(const struct host *h)
+{
+    const struct recover *r = &h->recover;
+    const struct disk_log *l = disk_find(&h->disk, &r->waiting[0]);
+    struct checkpoint theirs;
+    return checkpoint_parse(r->note, trust_federation(h->w->fed->trust),
+                            &theirs) == ERR_OK &&
+           theirs.size > l->newest.size;
+}
+
 static void found_common(struct host *h)
 {
     struct recover *r = &h->recover;
     struct log_id log = r->waiting[0];
-    if (r->low == r->held) {
+    if (r->low == r->held && !later_above(h)) {
         finish(h, ERR_OK); /* equal after all */
     } else if (!may_succeed(h)) {
         finish(h, ERR_BUSY);

@@ -194,9 +194,7 @@ static enum send_verdict differs(struct host *h, struct disk_log *l)
     say(h, "sees another copy above");
     if (is_own(h, &l->log)) {
         h->rolled_back = true;
-        if (!planted(h->w, PLANT_NO_SUCCESSOR)) {
-            recover_log(h, &l->log);
-        }
+        recover_log(h, &l->log);
     } else {
         up_evidence(h, l, l->note);
     }
@@ -344,7 +342,8 @@ static void weigh_head(struct host *h, const struct wire_stop *stop)
         err = recv_note(h->recv, log, stop->note, slice_of(NULL, 0), &view,
                         h->w->fed->now_ms, &theirs, &refusal);
     }
-    if (err != ERR_OK && refusal.disagree && is_own(h, &stop->log)) {
+    bool later = err == ERR_OK && theirs.size > l->frontier.size;
+    if ((later || refusal.disagree) && is_own(h, &stop->log)) {
         recover_log(h, &stop->log);
     } else if (err != ERR_OK && refusal.disagree) {
         disk_fork(h, l, stop->note, refusal.text);

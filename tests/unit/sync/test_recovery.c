@@ -437,6 +437,32 @@ static void upload_in_part(struct node *from, struct node *to,
     source_fini(&src);
 }
 
+/* The parent holds less than the backup, but a later signed head: under an
+ * older one it takes nothing more. */
+static void a_node_put_back_during_its_upload_goes_on(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v6b");
+    struct node *town = node_new(TOWNSHIP, "t6b");
+    struct log_id old = store_own_log(village->store);
+    submit(village, 0, 1000);
+    back_up(village);
+    submit(village, 1000, 1000);
+    upload_in_part(village, town, &old, 500);
+    uint64_t held = size_of(town, &old);
+    put_back(village);
+    node_listen(town);
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), held);
+    await_version(town, 999, 1); /* what was set aside */
+    submit(village, 9000, 1);
+    await_version(town, 9000, 1);
+    assert_int_equal(state_of(town, &old), LOG_ACTIVE);
+    node_free(village);
+    node_free(town);
+}
+
 static void lose_store(struct node *n)
 {
     node_stop(n);
@@ -728,6 +754,7 @@ int main(void)
         cmocka_unit_test(a_relay_that_was_put_back_is_no_fault),
         cmocka_unit_test(a_relay_that_sees_a_fork_tells_its_parent),
         cmocka_unit_test(a_node_that_lost_an_upload_half_way_goes_on),
+        cmocka_unit_test(a_node_put_back_during_its_upload_goes_on),
         cmocka_unit_test(
             a_parent_emptied_during_the_pull_does_not_stop_its_child),
         cmocka_unit_test(a_relay_that_lost_its_store_blames_nobody),
