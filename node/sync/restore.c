@@ -357,8 +357,8 @@ static enum err may_succeed(struct restore *r, const struct log_id *id,
     return err_set(why, ERR_BUSY, "too many successions in an hour");
 }
 
-/* A log in doubt of which the parent holds a part, and no later signed head
- * than ours: what it lacks can still be sent. */
+/* The parent holds a part of the log, and no later signed head than ours: what
+ * it lacks can still be sent. Under a later one it would be refused. */
 static bool goes_on_from(const struct restore *r, const struct store_head *head,
                          const struct wire_root_reply *reply)
 {
@@ -380,11 +380,12 @@ static enum err succeed(struct restore *r, const struct store_head *head,
     enum err err = remote_common(r->channel, r->env->trust, &head->log, &view,
                                  both, &common, why);
     bool doubt = store_in_doubt(r->env->store, &head->log);
-    if (err != ERR_OK || (common == reply->held && !doubt)) {
-        return err; /* equal after all: it had been asked too early */
+    if (err != ERR_OK) {
+        return err;
     }
     if (common == reply->held && goes_on_from(r, head, reply)) {
-        return store_settle(r->env->store, why);
+        /* If not in doubt, equal after all: it had been asked too early. */
+        return doubt ? store_settle(r->env->store, why) : ERR_OK;
     }
     err = may_succeed(r, &head->log, why);
     if (err != ERR_OK) {
@@ -426,6 +427,13 @@ static enum err recover_nothing(struct restore *r, const struct log_id *log,
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Past the end that its successor names nothing is wanted: there a twin of this
+ * node may have written on. */
+static uint64_t wanted(const struct store_head *head, bool there, uint64_t held)
+{
+    return there && head->end != 0 && head->end < held ? head->end : held;
+}
+
 static enum err recover_own(struct restore *r, const struct log_id *log,
                             const struct wire_root_reply *reply,
                             const struct checkpoint *note, struct errmsg *why)
@@ -448,8 +456,9 @@ static enum err recover_own(struct restore *r, const struct log_id *log,
     if (err != ERR_OK || (there && head.state != LOG_PULLING)) {
         return err;
     }
-    err = pull(r, log, reply->held, why);
-    return err == ERR_OK ? end_pull(r, log, reply->held, why) : err;
+    uint64_t last = wanted(&head, there, reply->held);
+    err = pull(r, log, last, why);
+    return err == ERR_OK ? end_pull(r, log, last, why) : err;
 }
 
 /* A log of a node below, of which the parent holds more. Its copy and ours are

@@ -537,7 +537,10 @@ static void weigh_head(struct uplink *up, const struct wire_stop *stop)
         err = recv_note(up->recv, log, stop->note, slice_of(NULL, 0), &view,
                         clock_wall_ms(), &theirs, &refusal);
     }
-    if (refusal.disagree && is_own(up, &stop->log)) {
+    /* A head of ours that is later than what is here: put back while the rest
+     * was under way. */
+    bool later = err == ERR_OK && theirs.size > head.frontier.size;
+    if ((refusal.disagree || later) && is_own(up, &stop->log)) {
         restore_log(up->restore, &stop->log);
     } else if (refusal.disagree) {
         say_log(up, LOG_ERROR, "SYNC-FORKED", &stop->log, refusal.text);

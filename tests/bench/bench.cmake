@@ -2,9 +2,9 @@
 # both sides load.
 set(BENCH_DIR ${CMAKE_CURRENT_SOURCE_DIR}/bench)
 
-add_library(bench_support STATIC ${BENCH_DIR}/rows.c ${BENCH_DIR}/measure.c)
+add_library(bench_support STATIC ${BENCH_DIR}/measure.c)
 target_include_directories(bench_support PUBLIC ${BENCH_DIR})
-target_link_libraries(bench_support PUBLIC cn_credit m PRIVATE warnings)
+target_link_libraries(bench_support PUBLIC sim_rows m PRIVATE warnings)
 
 function(bench_program name)
   add_executable(${name} ${ARGN})

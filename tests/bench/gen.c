@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
-#include "rows.h"
+#include "run/rows.h"
 
 static const char usage[] =
     "usage: bench_gen --rows N [--first N] [--subjects N] [--codes]\n"

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "credit/uscc.h"
 #include "measure.h"
-#include "rows.h"
+#include "run/rows.h"
 
 enum { SUBJECTS = 500, ROWS = 4 * SUBJECTS };
 

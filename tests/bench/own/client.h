@@ -8,8 +8,8 @@
 
 #include "measure.h"
 #include "mlog/log_id.h"
-#include "rows.h"
 #include "rpc/rpc.h"
+#include "run/rows.h"
 
 enum {
     OWN_THREADS_MAX = 64,

@@ -9,7 +9,7 @@
 #include <mysql.h>
 
 #include "measure.h"
-#include "rows.h"
+#include "run/rows.h"
 
 #define PEER_COLUMNS                                                           \
     "origin,seq,id,subject,item,category,disclosure,status,decided,expiry,"    \

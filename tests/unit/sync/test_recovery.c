@@ -236,6 +236,61 @@ static void a_clone_is_seen_and_its_log_stops(void **state)
     node_free(town);
 }
 
+/* As the node does it when it learns what `above` holds; it gets no further,
+ * for it is not connected. */
+static void succeed_by_hand(struct node *n, struct node *above,
+                            const struct log_id *log)
+{
+    struct buf note = BUF_INIT;
+    struct errmsg why = {""};
+    struct store_head *head = MEM_NEW(struct store_head);
+    assert_ok(store_head(above->store, log, head));
+    assert_ok(store_note(above->store, log, &note, NULL));
+    assert_ok(store_succeed(n->store, log, size_of(n, log), head->frontier.size,
+                            &head->root, buf_slice(&note), &why));
+    buf_fini(&note);
+    mem_free(head);
+}
+
+/* Between the succession and the pull its twin wrote on: the parent holds more
+ * than the end that was named. Only what is before it comes back. */
+static void a_log_comes_back_to_its_end_whatever_a_twin_wrote(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v4t");
+    struct node *town = node_new(TOWNSHIP, "t4t");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 100);
+    back_up(village);
+    node_connect(village, town);
+    submit(village, 100, 50);
+    await_acked(village, town, &old);
+    uint64_t end = size_of(village, &old);
+    node_stop(village);
+    shell("cp -r %s %s/v4twin && cp -r %s %s/v4twin.keys", village->path,
+          fed_dir, village->keys, fed_dir);
+    node_start(village);
+    put_back(village);
+    succeed_by_hand(village, town, &old);
+
+    struct node *twin = node_new(VILLAGE, "v4twin");
+    node_connect(twin, town);
+    submit(twin, 8000, 20);
+    await_acked(twin, town, &old);
+    assert_true(size_of(town, &old) > end);
+    node_disconnect(twin);
+
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), end);
+    submit(village, 9000, 1);
+    await_version(town, 9000, 1);
+    node_free(village);
+    node_free(twin);
+    node_free(town);
+}
+
 struct log_of_size {
     struct node *node;
     struct log_id log;
@@ -380,6 +435,32 @@ static void upload_in_part(struct node *from, struct node *to,
     recv_free(&recv);
     buf_fini(&bytes);
     source_fini(&src);
+}
+
+/* The parent holds less than the backup, but a later signed head: under an
+ * older one it takes nothing more. */
+static void a_node_put_back_during_its_upload_goes_on(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v6b");
+    struct node *town = node_new(TOWNSHIP, "t6b");
+    struct log_id old = store_own_log(village->store);
+    submit(village, 0, 1000);
+    back_up(village);
+    submit(village, 1000, 1000);
+    upload_in_part(village, town, &old, 500);
+    uint64_t held = size_of(town, &old);
+    put_back(village);
+    node_listen(town);
+    node_connect(village, town);
+    await_state(village, &old, LOG_CLOSED);
+    assert_int_equal(size_of(village, &old), held);
+    await_version(town, 999, 1); /* what was set aside */
+    submit(village, 9000, 1);
+    await_version(town, 9000, 1);
+    assert_int_equal(state_of(town, &old), LOG_ACTIVE);
+    node_free(village);
+    node_free(town);
 }
 
 static void lose_store(struct node *n)
@@ -669,9 +750,11 @@ int main(void)
         cmocka_unit_test(what_a_restored_node_wrote_off_line_is_kept),
         cmocka_unit_test(a_node_that_lost_its_store_gets_its_old_log_back),
         cmocka_unit_test(a_clone_is_seen_and_its_log_stops),
+        cmocka_unit_test(a_log_comes_back_to_its_end_whatever_a_twin_wrote),
         cmocka_unit_test(a_relay_that_was_put_back_is_no_fault),
         cmocka_unit_test(a_relay_that_sees_a_fork_tells_its_parent),
         cmocka_unit_test(a_node_that_lost_an_upload_half_way_goes_on),
+        cmocka_unit_test(a_node_put_back_during_its_upload_goes_on),
         cmocka_unit_test(
             a_parent_emptied_during_the_pull_does_not_stop_its_child),
         cmocka_unit_test(a_relay_that_lost_its_store_blames_nobody),

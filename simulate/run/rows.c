@@ -1,4 +1,4 @@
-#include "rows.h"
+#include "run/rows.h"
 
 #include <assert.h>
 #include <stdio.h>

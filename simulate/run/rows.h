@@ -1,4 +1,4 @@
-/* rows.h - the synthetic licence records that every benchmark loads.
+/* rows.h - the synthetic licence records that simulator and benchmarks load.
  *
  * A row depends on its number and the number of subjects only, so the own
  * side and a peer load the same content, and a second run repeats the first.

@@ -1,0 +1,20 @@
+/* creditsim.h - the commands of the simulator and what they return. */
+#ifndef CREDITSIM_H
+#define CREDITSIM_H
+
+#include <stdbool.h>
+
+enum {
+    SIM_HOLDS = 0,  /* every invariant held */
+    SIM_BROKEN = 1, /* one did not */
+    SIM_USAGE = 2,
+    SIM_CANNOT = 3, /* the simulation could not be made */
+};
+
+int creditsim_pure(int argc, char **argv);
+int creditsim_run(int argc, char **argv);
+
+/* A number up to `max`; says what is wrong otherwise. */
+bool sim_number(const char *text, unsigned long max, unsigned long *out);
+
+#endif

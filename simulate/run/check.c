@@ -1,0 +1,163 @@
+#include <string.h>
+
+#include "api/admin.h"
+#include "base/mem.h"
+#include "run/run.h"
+
+enum { ROOT_HEX = 64 };
+
+/* A log as one node holds it. */
+struct held {
+    char log[LOG_ID_TEXT_MAX];
+    uint64_t size;
+    char root[ROOT_HEX + 1];
+    bool own;
+    bool forked;
+};
+struct holding {
+    struct held *log; /* owned */
+    size_t n;
+    size_t cap;
+};
+
+static void add_row(struct holding *h, const json_t *row)
+{
+    const char *log = json_string_value(json_object_get(row, "log"));
+    const char *root = json_string_value(json_object_get(row, "root"));
+    const char *state = json_string_value(json_object_get(row, "state"));
+    if (log == NULL || root == NULL || strstr(log, "/records/") == NULL) {
+        return;
+    }
+    if (h->n == h->cap) {
+        h->cap = h->cap == 0 ? 32 : 2 * h->cap;
+        h->log = mem_realloc(h->log, h->cap * sizeof *h->log);
+    }
+    struct held *l = &h->log[h->n++];
+    *l = (struct held){
+        .size = (uint64_t)json_integer_value(json_object_get(row, "size")),
+        .own = json_is_true(json_object_get(row, "own")),
+        .forked = state != NULL && strcmp(state, "forked") == 0};
+    (void)snprintf(l->log, sizeof l->log, "%s", log);
+    (void)snprintf(l->root, sizeof l->root, "%s", root);
+}
+
+/* False: the node does not answer. */
+static bool ask_logs(const struct run_node *n, struct holding *out)
+{
+    struct admin_client *client = NULL;
+    struct errmsg why;
+    json_t *row = NULL;
+    bool more =
+        admin_connect(&client, n->socket, &why) == ERR_OK &&
+        admin_write_json(client, json_pack("{s:s}", "cmd", "logs")) == ERR_OK;
+    bool ended = false;
+    while (more && admin_read(client, &row, &why) == ERR_OK) {
+        const char *type = json_string_value(json_object_get(row, "type"));
+        more = type != NULL && strcmp(type, "row") == 0;
+        ended = type != NULL && strcmp(type, "result") == 0;
+        if (more) {
+            add_row(out, row);
+        }
+        json_decref(row);
+    }
+    admin_disconnect(&client);
+    return ended;
+}
+
+static const struct held *find(const struct holding *h, const char *log)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        if (strcmp(h->log[i].log, log) == 0) {
+            return &h->log[i];
+        }
+    }
+    return NULL;
+}
+
+/* Against every ancestor. False: it differs somewhere. */
+static bool compare(struct run *run, const struct holding *all, unsigned node,
+                    const struct held *l, bool say)
+{
+    for (int at = run->node[node].place.parent; at >= 0;
+         at = run->node[at].place.parent) {
+        const struct held *above = find(&all[at], l->log);
+        bool equal = above != NULL && above->size == l->size &&
+                     strcmp(above->root, l->root) == 0;
+        if (!equal && say) {
+            run_broken(run, &run->node[at], "converged",
+                       "log %s has %llu entries here and %llu at its origin, "
+                       "or another root",
+                       l->log,
+                       (unsigned long long)(above != NULL ? above->size : 0),
+                       (unsigned long long)l->size);
+        }
+        if (!equal) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool compare_node(struct run *run, const struct holding *all,
+                         unsigned node, bool say)
+{
+    bool equal = true;
+    for (size_t i = 0; i < all[node].n; i++) {
+        const struct held *l = &all[node].log[i];
+        if (l->forked) {
+            run_broken(run, &run->node[node], "fork", "log %s is marked forked",
+                       l->log);
+        }
+        if (l->own) {
+            run->logs++;
+            run->entries += l->size;
+            equal = compare(run, all, node, l, say) && equal;
+        }
+    }
+    return equal;
+}
+
+bool check_equal(struct run *run, bool say)
+{
+    struct holding *all = mem_zalloc(run->nodes, sizeof *all);
+    bool equal = true;
+    run->logs = 0;
+    run->entries = 0;
+    for (unsigned i = 0; equal && i < run->nodes; i++) {
+        equal = ask_logs(&run->node[i], &all[i]);
+        if (!equal && say) {
+            run_broken(run, &run->node[i], "answers",
+                       "it does not say what logs it has");
+        }
+    }
+    for (unsigned i = 0; equal && i < run->nodes; i++) {
+        equal = compare_node(run, all, i, say);
+    }
+    for (unsigned i = 0; i < run->nodes; i++) {
+        mem_free(all[i].log);
+    }
+    mem_free(all);
+    return equal;
+}
+
+/* At its office and at every ancestor. */
+static void check_receipt(struct run *run, const struct receipt *r,
+                          unsigned office)
+{
+    for (int at = (int)office; at >= 0; at = run->node[at].place.parent) {
+        struct errmsg why;
+        if (!receipt_holds(run->node[at].socket, r, &why)) {
+            run_broken(run, &run->node[at], "acknowledged",
+                       "record %s, number %llu of %s: %s", r->key,
+                       (unsigned long long)r->number, r->log, why.text);
+            return;
+        }
+    }
+}
+
+void check_acked(struct run *run)
+{
+    for (size_t i = 0; i < run->acked_n && run->invariant == NULL; i++) {
+        check_receipt(run, &run->acked[i], run->acked_at[i]);
+    }
+}

@@ -1,0 +1,93 @@
+#include "run/receipts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/admin.h"
+
+enum { LINE_LEN = 4096, CELLS = 5 };
+
+/* The first cells of a receipt row; quotes are dropped, none holds a comma. */
+static size_t split(char *line, char *cells[CELLS])
+{
+    size_t n = 0;
+    char *from = line;
+    char *to = line;
+    cells[n++] = line;
+    for (; *from != 0 && *from != '\n'; from++) {
+        if (*from == ',' && n == CELLS) {
+            break;
+        }
+        if (*from == ',') {
+            *to++ = 0;
+            cells[n++] = to;
+        } else if (*from != '"') {
+            *to++ = *from;
+        }
+    }
+    *to = 0;
+    return n;
+}
+
+/* A row that has a number was taken. */
+static bool parse(char *line, struct receipt *out)
+{
+    char *cells[CELLS];
+    if (split(line, cells) < CELLS || strlen(cells[2]) != RECEIPT_KEY_HEX ||
+        strlen(cells[3]) >= sizeof out->log ||
+        (out->number = strtoull(cells[4], NULL, 10)) == 0) {
+        return false;
+    }
+    (void)snprintf(out->key, sizeof out->key, "%s", cells[2]);
+    (void)snprintf(out->log, sizeof out->log, "%s", cells[3]);
+    return true;
+}
+
+bool receipt_next(FILE *file, struct receipt *out)
+{
+    char line[LINE_LEN];
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strchr(line, '\n') != NULL && parse(line, out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static json_t *ask(const char *socket, json_t *request, struct errmsg *why)
+{
+    struct admin_client *client = NULL;
+    json_t *answer = NULL;
+    if (admin_connect(&client, socket, why) != ERR_OK) {
+        json_decref(request);
+        return NULL;
+    }
+    if (admin_write_json(client, request) != ERR_OK ||
+        admin_read(client, &answer, why) != ERR_OK) {
+        answer = NULL;
+    }
+    admin_disconnect(&client);
+    return answer;
+}
+
+bool receipt_holds(const char *socket, const struct receipt *receipt,
+                   struct errmsg *why)
+{
+    *why = (struct errmsg){""};
+    json_t *answer =
+        ask(socket,
+            json_pack("{s:s, s:s, s:I}", "cmd", "record", "log", receipt->log,
+                      "number", (json_int_t)receipt->number),
+            why);
+    const char *have = json_string_value(
+        json_object_get(json_object_get(answer, "record"), "record_key"));
+    const char *text = json_string_value(json_object_get(answer, "text"));
+    bool good = have != NULL && strcmp(have, receipt->key) == 0;
+    if (!good && (have != NULL || text != NULL)) {
+        (void)err_set(why, ERR_NOT_FOUND, "%s%.100s",
+                      have != NULL ? "another record is there: " : "",
+                      have != NULL ? have : text);
+    }
+    json_decref(answer);
+    return good;
+}

@@ -1,0 +1,28 @@
+/* receipts.h - what an import acknowledged, and whether a node has it.
+ *
+ * Threads: any. Blocks for a node's answer. */
+#ifndef RUN_RECEIPTS_H
+#define RUN_RECEIPTS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "mlog/log_id.h"
+
+enum { RECEIPT_KEY_HEX = 32 };
+
+struct receipt {
+    char key[RECEIPT_KEY_HEX + 1];
+    char log[LOG_ID_TEXT_MAX];
+    uint64_t number;
+};
+/* The next row that was taken, of `creditnode import --receipt`. A file may
+ * end in the middle of a line, if the import was killed. False: no more. */
+bool receipt_next(FILE *file, struct receipt *out);
+/* Does the node behind this admin socket hold just this record under just this
+ * number? `why` says what it has instead. */
+bool receipt_holds(const char *socket, const struct receipt *receipt,
+                   struct errmsg *why);
+
+#endif

@@ -1,0 +1,434 @@
+#include "run/run.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum {
+    TICK_MS = 50,
+    CHECK_MS = 500,
+    PORT_FIRST = 20000, /* below those the kernel gives to outgoing ones */
+    PORT_LAST = 32000,
+};
+
+static const char *const phases[] = {
+    [RUN_STARTING] = "starting", [RUN_WORKING] = "working",
+    [RUN_SETTLING] = "settling", [RUN_STOPPING] = "stopping",
+    [RUN_OVER] = "over",
+};
+
+static void say(const struct run *run, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void say(const struct run *run, const char *fmt, ...)
+{
+    va_list ap;
+    if (run->conf->quiet) {
+        return;
+    }
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
+
+void run_broken(struct run *run, const struct run_node *node,
+                const char *invariant, const char *fmt, ...)
+{
+    va_list ap;
+    if (run->invariant != NULL) {
+        return;
+    }
+    run->invariant = invariant;
+    run->culprit = (unsigned)(node - run->node);
+    va_start(ap, fmt);
+    (void)vsnprintf(run->text, sizeof run->text, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- the tree ---- */
+
+static bool is_free(unsigned port)
+{
+    uv_loop_t loop;
+    uv_tcp_t tcp;
+    struct sockaddr_in address;
+    bool good = uv_loop_init(&loop) == 0;
+    (void)uv_tcp_init(&loop, &tcp);
+    (void)uv_ip4_addr("127.0.0.1", (int)port, &address);
+    good = good &&
+           uv_tcp_bind(&tcp, (const struct sockaddr *)&address, 0) == 0 &&
+           uv_listen((uv_stream_t *)&tcp, 1, NULL) == 0;
+    uv_close((uv_handle_t *)&tcp, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&loop);
+    return good;
+}
+
+static enum err choose_ports(struct run *run, struct errmsg *why)
+{
+    /* Runs side by side begin at other places. */
+    unsigned port = PORT_FIRST + (unsigned)getpid() % (PORT_LAST - PORT_FIRST);
+    unsigned tries = 0;
+    for (unsigned i = 0; i < run->nodes; tries++) {
+        port = port < PORT_LAST ? port + 1 : PORT_FIRST;
+        if (tries > PORT_LAST - PORT_FIRST) {
+            return err_set(why, ERR_IO, "no free ports from %d to %d",
+                           PORT_FIRST, PORT_LAST);
+        }
+        if (is_free(port)) {
+            run->node[i++].port = port;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err write_list(const struct run *run, const char *path,
+                           struct errmsg *why)
+{
+    FILE *list = fopen(path, "w");
+    for (unsigned i = 0; list != NULL && i < run->nodes; i++) {
+        const struct pure_place *p = &run->node[i].place;
+        char code[CODE_LEN + 1];
+        char parent[CODE_LEN + 1] = "-";
+        code_format(p->code, code);
+        if (p->parent >= 0) {
+            code_format(run->node[p->parent].place.code, parent);
+        }
+        (void)fprintf(list, "%s %s %s node %u\n", code, tier_name(p->tier),
+                      parent, i);
+    }
+    return list != NULL && fclose(list) == 0
+               ? ERR_OK
+               : err_set(why, ERR_IO, "%s cannot be written", path);
+}
+
+/* The script reads the list from its standard input. */
+static pid_t start_script(const struct run *run, const char *list)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (freopen(list, "r", stdin) != NULL) {
+            (void)execl(run->conf->make_tree, run->conf->make_tree,
+                        run->conf->folder, (char *)NULL);
+        }
+        _exit(127);
+    }
+    return pid;
+}
+
+static enum err make_tree(struct run *run, struct errmsg *why)
+{
+    char list[RUN_PATH_MAX + 16];
+    int status = 0;
+    (void)snprintf(list, sizeof list, "%s/nodes", run->conf->folder);
+    enum err err = write_list(run, list, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    pid_t pid = start_script(run, list);
+    bool made = pid > 0 && waitpid(pid, &status, 0) == pid &&
+                WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return made ? ERR_OK
+                : err_set(why, ERR_CONF, "no tree: run %s %s < %s to see why",
+                          run->conf->make_tree, run->conf->folder, list);
+}
+
+static enum err place_node(struct run *run, unsigned i,
+                           const struct pure_place *place, struct errmsg *why)
+{
+    struct run_node *n = &run->node[i];
+    n->run = run;
+    n->place = *place;
+    (void)snprintf(n->folder, sizeof n->folder, "%s/%012llu", run->conf->folder,
+                   (unsigned long long)place->code);
+    int len = snprintf(n->socket, sizeof n->socket, "%s/sock", n->folder);
+    return len < (int)sizeof n->socket
+               ? ERR_OK
+               : err_set(why, ERR_CONF,
+                         "%s: a socket's path may have %d bytes: give a "
+                         "shorter --dir",
+                         n->folder, RUN_SOCKET_MAX);
+}
+
+static enum err open_logs(struct run *run, struct errmsg *why)
+{
+    for (unsigned i = 0; i < run->nodes; i++) {
+        char path[RUN_PATH_MAX + 16];
+        (void)snprintf(path, sizeof path, "%s/log", run->node[i].folder);
+        run->node[i].log = fopen(path, "a");
+        if (run->node[i].log == NULL) {
+            return err_set(why, ERR_IO, "%s cannot be written", path);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err lay_out(struct run *run, struct errmsg *why)
+{
+    struct pure_place *place = mem_zalloc(PURE_NODES_MAX, sizeof *place);
+    enum err err = ERR_OK;
+    run->nodes = pure_places(&run->conf->shape, place);
+    if (run->nodes > RUN_NODES_MAX) {
+        err = err_set(why, ERR_CONF, "%u nodes: at most %d", run->nodes,
+                      RUN_NODES_MAX);
+    }
+    run->node = mem_zalloc(run->nodes, sizeof *run->node);
+    for (unsigned i = 0; err == ERR_OK && i < run->nodes; i++) {
+        err = place_node(run, i, &place[i], why);
+    }
+    mem_free(place);
+    return err;
+}
+
+/* ---- the course ---- */
+
+static uint64_t now_ms(const struct run *run)
+{
+    return uv_now(&run->loop);
+}
+
+static void enter(struct run *run, enum run_phase phase)
+{
+    run->phase = phase;
+    run->phase_ms = now_ms(run);
+    run->check_ms = 0;
+    say(run, "%s\n", phases[phase]);
+}
+
+static bool late(struct run *run, const char *what)
+{
+    bool is = now_ms(run) - run->phase_ms > run->conf->patience_s * 1000ull;
+    if (is) {
+        say(run, "not within %u s: %s\n", run->conf->patience_s, what);
+    }
+    return is;
+}
+
+static void on_starting(struct run *run)
+{
+    const struct run_node *waits = NULL;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        waits = run->node[i].ready || waits != NULL ? waits : &run->node[i];
+    }
+    if (waits == NULL) {
+        run->ready_in_ms = now_ms(run) - run->phase_ms;
+        run->fault_ms = now_ms(run) + run->conf->fault_ms;
+        enter(run, RUN_WORKING);
+    } else if (late(run, "all nodes ready")) {
+        run_broken(run, waits, "ready", "it did not come up");
+    }
+}
+
+/* Nodes that were killed come back. */
+static bool restart(struct run *run)
+{
+    bool all = true;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        struct run_node *n = &run->node[i];
+        bool down = !n->running && !n->reading;
+        if (down && n->start_ms != 0 &&
+            (n->start_ms <= now_ms(run) || run->phase == RUN_SETTLING)) {
+            node_spawn(n);
+        }
+        all = all && n->ready;
+    }
+    return all;
+}
+
+static void kill_one(struct run *run)
+{
+    struct run_node *n = &run->node[rng_below(&run->rng, run->nodes)];
+    uint32_t away_ms = rng_one_in(&run->rng, 3)
+                           ? rng_between(&run->rng, 1000, 4000)
+                           : rng_between(&run->rng, 10, 300);
+    run->fault_ms = now_ms(run) + run->conf->fault_ms / 2 +
+                    rng_below(&run->rng, run->conf->fault_ms);
+    if (!n->ready || n->start_ms != 0) {
+        return;
+    }
+    say(run, "%7.1f s  kill -9 %012llu for %u ms\n",
+        (double)(now_ms(run) - run->phase_ms) / 1000,
+        (unsigned long long)n->place.code, away_ms);
+    n->start_ms = now_ms(run) + away_ms;
+    node_signal(n, SIGKILL);
+    run->kills++;
+}
+
+static void let_enter(struct run *run)
+{
+    for (unsigned i = 0; i < run->nodes; i++) {
+        struct run_node *n = &run->node[i];
+        if (n->ready && !n->importing && n->next_ms <= now_ms(run)) {
+            n->next_ms = now_ms(run) + rng_between(&run->rng, 300, 1500);
+            node_import(n);
+        }
+    }
+}
+
+static void on_working(struct run *run)
+{
+    (void)restart(run);
+    let_enter(run);
+    if (run->conf->fault_ms != 0 && run->fault_ms <= now_ms(run)) {
+        kill_one(run);
+    }
+    if (now_ms(run) - run->phase_ms >= run->conf->seconds * 1000ull) {
+        enter(run, RUN_SETTLING);
+    }
+}
+
+static bool importing(const struct run *run)
+{
+    bool any = false;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        any = any || run->node[i].importing;
+    }
+    return any;
+}
+
+static void on_settling(struct run *run)
+{
+    if (now_ms(run) < run->check_ms) {
+        return;
+    }
+    run->check_ms = now_ms(run) + CHECK_MS;
+    bool ready = restart(run) && !importing(run);
+    if (ready && check_equal(run, false)) {
+        run->equal_in_ms = now_ms(run) - run->phase_ms;
+        check_acked(run);
+        run->stopping = run->nodes;
+        enter(run, RUN_STOPPING);
+    } else if (late(run, "every log equal at every ancestor")) {
+        (void)check_equal(run, true);
+        run_broken(run, &run->node[0], "converged", "the nodes are not ready");
+    }
+}
+
+/* Children first, as an office would. */
+static void on_stopping(struct run *run)
+{
+    bool over = true;
+    while (run->stopping > 0) {
+        node_signal(&run->node[--run->stopping], SIGTERM);
+    }
+    for (unsigned i = 0; i < run->nodes; i++) {
+        over = over && !run->node[i].running && !run->node[i].reading;
+    }
+    if (over) {
+        enter(run, RUN_OVER);
+    } else if (late(run, "all nodes ended")) {
+        run_broken(run, &run->node[0], "clean-exit", "not all nodes end");
+    }
+}
+
+static void (*const courses[])(struct run *) = {
+    [RUN_STARTING] = on_starting,
+    [RUN_WORKING] = on_working,
+    [RUN_SETTLING] = on_settling,
+    [RUN_STOPPING] = on_stopping,
+};
+
+/* Nothing of ours is left behind, whatever it was. */
+static void kill_all(struct run *run)
+{
+    for (unsigned i = 0; i < run->nodes; i++) {
+        node_signal(&run->node[i], SIGKILL);
+        if (run->node[i].importing) {
+            (void)uv_process_kill(&run->node[i].import, SIGKILL);
+        }
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct run *run = timer->data;
+    if (run->phase != RUN_OVER && run->invariant == NULL) {
+        courses[run->phase](run);
+    }
+    if (run->phase == RUN_OVER || run->invariant != NULL) {
+        kill_all(run);
+        uv_close((uv_handle_t *)timer, NULL);
+    }
+}
+
+static void course(struct run *run)
+{
+    (void)uv_loop_init(&run->loop);
+    (void)uv_timer_init(&run->loop, &run->timer);
+    run->timer.data = run;
+    run->phase_ms = now_ms(run);
+    say(run, "starting %u processes\n", run->nodes);
+    for (unsigned i = 0; i < run->nodes; i++) {
+        node_spawn(&run->node[i]);
+    }
+    (void)uv_timer_start(&run->timer, on_tick, TICK_MS, TICK_MS);
+    (void)uv_run(&run->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&run->loop);
+}
+
+enum err run_all(struct run **out, const struct run_conf *conf,
+                 struct errmsg *why)
+{
+    struct run *run = MEM_NEW(struct run);
+    *out = run;
+    run->conf = conf;
+    run->rng.state = rng_mix(conf->seed + 1);
+    enum err err = lay_out(run, why);
+    if (err == ERR_OK) {
+        say(run, "certificates and configurations for %u nodes\n", run->nodes);
+        err = make_tree(run, why);
+    }
+    if (err == ERR_OK) {
+        err = choose_ports(run, why);
+    }
+    if (err == ERR_OK) {
+        err = open_logs(run, why);
+    }
+    if (err == ERR_OK) {
+        course(run);
+    }
+    return err;
+}
+
+void run_free(struct run **run)
+{
+    for (unsigned i = 0; (*run)->node != NULL && i < (*run)->nodes; i++) {
+        if ((*run)->node[i].log != NULL) {
+            (void)fclose((*run)->node[i].log);
+        }
+    }
+    mem_free((*run)->node);
+    mem_free((*run)->acked);
+    mem_free((*run)->acked_at);
+    mem_free(*run);
+    *run = NULL;
+}
+
+json_t *run_json(const struct run *run)
+{
+    unsigned long imports = 0;
+    unsigned long broken_off = 0;
+    char node[CODE_LEN + 1] = "";
+    for (unsigned i = 0; i < run->nodes; i++) {
+        imports += run->node[i].imports;
+        broken_off += run->node[i].broken_off;
+    }
+    if (run->invariant != NULL) {
+        code_format(run->node[run->culprit].place.code, node);
+    }
+    return json_pack(
+        "{s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:I}",
+        "holds", run->invariant == NULL, "broken",
+        run->invariant != NULL ? run->invariant : "", "node", node, "text",
+        run->text, "seed", (json_int_t)run->conf->seed, "nodes",
+        (json_int_t)run->nodes, "kills", (json_int_t)run->kills, "imports",
+        (json_int_t)imports, "imports_broken_off", (json_int_t)broken_off,
+        "acknowledged", (json_int_t)run->acked_n, "logs", (json_int_t)run->logs,
+        "entries", (json_int_t)run->entries, "ready_in_ms",
+        (json_int_t)run->ready_in_ms, "equal_in_ms",
+        (json_int_t)run->equal_in_ms);
+}

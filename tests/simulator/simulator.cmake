@@ -1,0 +1,11 @@
+# The simulator's commands as a person uses them.
+add_test(NAME simulator.pure
+         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_pure.sh)
+set_tests_properties(simulator.pure PROPERTIES LABELS quick TIMEOUT 120
+  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>")
+
+add_test(NAME simulator.run
+         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_run.sh)
+set_tests_properties(simulator.run PROPERTIES LABELS slow TIMEOUT 600
+  PROCESSORS 2
+  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")

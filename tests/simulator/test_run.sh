@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# creditsim run with real nodes: it holds, and it says by name what does not
+# when a program between it and the node spoils something.
+set -u
+sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
+work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+    echo "FAIL: $*"
+    cat "$work/out"
+    exit 1
+}
+run() { # ARGS...: a short run, its report in $work/out
+    "$sim" run --shape 1,1 --seconds 3 --rows 5 --json "$@" >"$work/out" 2>&1
+}
+is() { # FILTER VALUE
+    [ "$(jq -r "$1" "$work/out")" = "$2" ] || fail "$1 is not $2"
+}
+# BODY: a node program that does BODY first; "$@" are its arguments.
+spoiled() {
+    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" \
+        >"$work/node"
+    chmod +x "$work/node"
+}
+caught() { # INVARIANT ARGS...
+    local name=$1
+    shift
+    run --node "$work/node" "$@"
+    [ $? = 1 ] || fail "$name was not caught"
+    is .broken "$name"
+    ! pgrep -f "^$work/node" >/dev/null || fail "$name: a process is left"
+}
+
+"$sim" run --help >"$work/out" || fail "help"
+for bad in '--shape 2' '--rows 0' '--seconds x' 'words' '--nonsense'; do
+    # shellcheck disable=SC2086 # an option and its value
+    run $bad
+    [ $? = 2 ] || fail "$bad was taken"
+done
+
+run --fault-ms 500 --seconds 6 || fail "it does not hold"
+is .holds true
+is .nodes 2
+[ "$(jq .kills "$work/out")" -gt 0 ] || fail "nothing was killed"
+[ "$(jq .acknowledged "$work/out")" -gt 0 ] || fail "nothing was entered"
+
+# shellcheck disable=SC2016 # for the program that is written
+spoiled 'if [ "$1" = import ]; then
+    "$node" "$@"; rc=$?
+    for last; do :; done
+    sed -i "2s/,[0-9a-f]\{32\},/,0123456789abcdef0123456789abcdef,/; \
+        2s/,\"[0-9a-f]\{32\}\",/,\"0123456789abcdef0123456789abcdef\",/" \
+        "$(dirname "$last")/receipts.csv"
+    exit $rc
+fi'
+caught acknowledged --fault-ms 0
+# shellcheck disable=SC2016
+spoiled '[[ "$*" != *parent.address* ]] || set -- "$@" --set parent.address=127.0.0.1:1'
+caught converged --fault-ms 0 --patience 5
+# shellcheck disable=SC2016
+spoiled '[ "$1" != serve ] || exec sleep 100'
+caught ready --patience 2
+# shellcheck disable=SC2016
+spoiled '[ "$1" != serve ] || echo "2026-01-01T00:00:00Z error TEST cause=planted" >&2'
+caught error-line
+# shellcheck disable=SC2016
+spoiled '[ "$1" != serve ] || { "$node" "$@" & trap "kill $!" TERM; wait; wait; exit 3; }'
+caught clean-exit --fault-ms 0
+echo PASS
