@@ -16,7 +16,7 @@
 #define TEXT "NULLIF(?,'')"
 #define FEN "NULLIF(?,18446744073709551615)"
 
-enum { VERSION = 2 };
+enum { VERSION = 2 }; /* of tables and views */
 
 static const char *const tables[] = {
     "CREATE TABLE cn_v_log(id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY "
@@ -314,6 +314,26 @@ static enum err run_all(struct mdb_conn *c, const char *const *sql, size_t n,
     return err;
 }
 
+/* Views that are there are left alone: to define them again waits for every
+ * report that is reading them. */
+static enum err define_views(struct mdb_conn *c, bool anew, struct errmsg *why)
+{
+    char sql[256];
+    char there[24] = "";
+    enum err err = ERR_OK;
+    if (!anew) {
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT COUNT(*) FROM information_schema.views WHERE "
+                       "table_schema=DATABASE() AND "
+                       "FIND_IN_SET(table_name,'%s')",
+                       view_names);
+        err = mdb_ask(c, sql, there, sizeof there, why);
+    }
+    return err == ERR_OK && strtoul(there, NULL, 10) != ARRAY_LEN(views)
+               ? run_all(c, views, ARRAY_LEN(views), why)
+               : err;
+}
+
 enum err views_make(struct mdb_conn *c, struct errmsg *why)
 {
     unsigned long version;
@@ -334,7 +354,7 @@ enum err views_make(struct mdb_conn *c, struct errmsg *why)
             err = write_version(c, VERSION, why);
         }
     }
-    return err == ERR_OK ? run_all(c, views, ARRAY_LEN(views), why) : err;
+    return err == ERR_OK ? define_views(c, version != VERSION, why) : err;
 }
 
 enum err views_spoil(struct mdb_conn *c, struct errmsg *why)

@@ -248,6 +248,26 @@ static void takes_back_what_does_not_count(void **state)
     wait_for("SELECT SUM(entries) FROM v_import", 100);
 }
 
+/* A report that has its transaction open for hours. */
+static void does_not_wait_for_a_report(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 10);
+    wait_for("SELECT COUNT(*) FROM v_record", 10);
+    MYSQL *m = mysql_init(NULL);
+    assert_non_null(mysql_real_connect(m, NULL, "root", "", "village", 0,
+                                       fed_server.socket, 0));
+    assert_int_equal(mysql_query(m, "START TRANSACTION"), 0);
+    assert_int_equal(mysql_query(m, "SELECT COUNT(*) FROM v_record"), 0);
+    mysql_free_result(mysql_store_result(m));
+    views_stop(&views);
+    views_up(true);
+    submit_many(village.store, 11, 10);
+    wait_for("SELECT COUNT(*) FROM cn_v_record", 20);
+    mysql_close(m);
+}
+
 static void shows_an_account_the_views_alone(void **state)
 {
     (void)state;
@@ -266,6 +286,9 @@ static void shows_an_account_the_views_alone(void **state)
     wait_for("SELECT COUNT(*) FROM information_schema.views WHERE "
              "table_schema='village'",
              0);
+    views_stop(&views);
+    views_up(true);
+    wait_for("SELECT COUNT(*) FROM v_record", 10);
 }
 
 int main(void)
@@ -282,6 +305,8 @@ int main(void)
                                         start, stop),
         cmocka_unit_test_setup_teardown(shows_no_person, start, stop),
         cmocka_unit_test_setup_teardown(takes_back_what_does_not_count, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(does_not_wait_for_a_report, start,
                                         stop),
         cmocka_unit_test_setup_teardown(shows_an_account_the_views_alone, start,
                                         stop),
