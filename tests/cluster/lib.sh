@@ -302,6 +302,37 @@ holds_rows() {
     return 1
 }
 
+# ---- load ----
+
+LOADS=()
+
+enter_for_ever() { # CODE FIRST
+    local batch=0
+    while [ ! -e "$WORK/enough" ]; do
+        if enter "$1" $(($2 + batch * ROWS)) "$ROWS" 2>/dev/null; then
+            batch=$((batch + 1))
+            echo $batch >"$WORK/batches.$1"
+        else
+            sleep 0.02
+        fi
+    done
+}
+
+# CODE FIRST: from now on batch after batch of $ROWS rows is entered there, from
+# record FIRST on; one that broke off is entered again.
+load_begins() {
+    enter_for_ever "$1" "$2" &
+    LOADS+=("$!")
+    PROCESSES+=("$!")
+}
+load_ends() {
+    : >"$WORK/enough"
+    wait "${LOADS[@]}"
+}
+# CODE: how many were acknowledged whole.
+batches() { cat "$WORK/batches.$1" 2>/dev/null || echo 0; }
+more_batches() { [ "$(batches "$1")" -gt "$2" ] 2>/dev/null; } # CODE THAN
+
 # ---- lines ----
 
 # CODE: puts a relay between CODE and its parent; before CODE starts.

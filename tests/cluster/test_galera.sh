@@ -23,20 +23,7 @@ done
 use_galera "$COUNTY"
 start_all
 
-enter_for_ever() {
-    local batch=0
-    while [ ! -e "$WORK/enough" ]; do
-        enter "$VILLAGE" $((batch * ROWS + 1)) $ROWS 2>/dev/null || continue
-        batch=$((batch + 1))
-        echo $batch >"$WORK/batches"
-    done
-}
-enter_for_ever &
-load=$!
-PROCESSES+=("$load")
-
-batches() { cat "$WORK/batches" 2>/dev/null || echo 0; }
-more_than() { [ "$(batches)" -gt "$1" ]; }
+load_begins "$VILLAGE" 1
 log=$(own_log "$VILLAGE")
 
 # The one that has most of the county's connections.
@@ -56,24 +43,23 @@ takes_in() {
 }
 
 for ((i = 1; i <= KILLS; i++)); do
-    within "$PATIENCE" "load" more_than "$(batches)"
+    within "$PATIENCE" "load" more_batches "$VILLAGE" "$(batches "$VILLAGE")"
     n=$(writes_at)
     check "the county is at a server" [ "$n" != 0 ]
-    before=$(batches)
+    before=$(batches "$VILLAGE")
     galera_kill "$n"
     began=$(date +%s%N)
-    within "$PATIENCE" "the village enters on" more_than $((before + 1))
-    before=$(batches)
+    within "$PATIENCE" "the village enters on" more_batches "$VILLAGE" $((before + 1))
+    before=$(batches "$VILLAGE")
     within "$PATIENCE" "the county takes in again" takes_in
     echo "without server $n: going on after $((($(date +%s%N) - began) / 1000000)) ms, at server $(writes_at)"
     galera_join "$n"
 done
 
-: >"$WORK/enough"
-wait "$load"
+load_ends
 check "equal everywhere" equal
 check "everything acknowledged is there" acked "$PROVINCE" "$COUNTY" "$TOWN"
-check "nothing twice" holds_rows "$VILLAGE" $(($(batches) * ROWS))
+check "nothing twice" holds_rows "$VILLAGE" $(($(batches "$VILLAGE") * ROWS))
 check "scrub" node_cmd "$COUNTY" scrub >/dev/null
 
 # Whichever server is asked.

@@ -13,25 +13,10 @@ add_node "$VILLAGE2" village "$TOWN"
 for node in "${nodes[@]}"; do set_option "$node" replication.segment="4 KiB"; done
 start_all
 
-# CODE: enters batch after batch; one that broke off is entered again. How many
-# were acknowledged stands in $WORK/batches.CODE.
-enter_for_ever() {
-    local code=$1 batch=0
-    while [ ! -e "$WORK/enough" ]; do
-        if enter "$code" $((batch * ROWS + 1 + 10#${code:11:1} * 1000000)) $ROWS \
-            2>/dev/null; then
-            batch=$((batch + 1))
-            echo $batch >"$WORK/batches.$code"
-        else
-            sleep 0.02
-        fi
-    done
-}
-enter_for_ever "$VILLAGE" &
-load1=$!
-enter_for_ever "$VILLAGE2" &
-load2=$!
-PROCESSES+=("$load1" "$load2")
+first_of() { echo $((1 + 10#${1:11:1} * 1000000)); }
+for code in "$VILLAGE" "$VILLAGE2"; do
+    load_begins "$code" "$(first_of "$code")"
+done
 
 RANDOM=${SEED:=$$}
 note "seed $SEED"
@@ -54,8 +39,7 @@ for ((i = 1; i <= KILLS; i++)); do
     [ $((i % 20)) -ne 0 ] || note "$i kills, $(own_size "$VILLAGE") entries"
 done
 
-: >"$WORK/enough"
-wait "$load1" "$load2"
+load_ends
 check "equal everywhere" equal
 for code in "$VILLAGE" "$VILLAGE2"; do
     # A batch that was entered again has each row twice here.
@@ -63,13 +47,12 @@ for code in "$VILLAGE" "$VILLAGE2"; do
 done
 check "everything acknowledged is there" acked "$PROVINCE" "$TOWN"
 for code in "$VILLAGE" "$VILLAGE2"; do
-    batches=$(cat "$WORK/batches.$code")
-    note "$code: $batches batches of $ROWS rows"
-    check "load went on" [ "$batches" -ge $((KILLS / 20 + 1)) ]
+    n=$(batches "$code")
+    note "$code: $n batches of $ROWS rows"
+    check "load went on" [ "$n" -ge $((KILLS / 20 + 1)) ]
     # The last batch may have been cut off.
-    first=$((1 + 10#${code:11:1} * 1000000))
-    check "the last batch" enter "$code" $((first + batches * ROWS)) $ROWS
-    check "nothing twice at $code" holds_rows "$code" $(((batches + 1) * ROWS))
+    check "the last batch" enter "$code" $(($(first_of "$code") + n * ROWS)) $ROWS
+    check "nothing twice at $code" holds_rows "$code" $(((n + 1) * ROWS))
 done
 check "equal at the end" equal
 for node in "${nodes[@]}"; do

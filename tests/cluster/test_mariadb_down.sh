@@ -17,20 +17,7 @@ for node in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE"; do
 done
 start_all
 
-enter_for_ever() {
-    local batch=0
-    while [ ! -e "$WORK/enough" ]; do
-        enter "$VILLAGE" $((batch * ROWS + 1)) $ROWS 2>/dev/null || continue
-        batch=$((batch + 1))
-        echo $batch >"$WORK/batches"
-    done
-}
-enter_for_ever &
-load=$!
-PROCESSES+=("$load")
-
-batches() { cat "$WORK/batches" 2>/dev/null || echo 0; }
-more_than() { [ "$(batches)" -gt "$1" ]; }
+load_begins "$VILLAGE" 1
 
 # More than it had when its database went.
 takes_in() {
@@ -39,24 +26,23 @@ takes_in() {
 log=$(own_log "$VILLAGE")
 
 for ((i = 1; i <= TIMES; i++)); do
-    within "$PATIENCE" "load" more_than "$(batches)"
+    within "$PATIENCE" "load" more_batches "$VILLAGE" "$(batches "$VILLAGE")"
     from=$(log_end "$COUNTY")
     server_kill
     # Children wait 30 s where their parent could not write.
     within "$PATIENCE" "the county says that its database is away" \
         says "$COUNTY" 'STORE-FULL.*MariaDB' "$from"
     check "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true
-    before=$(batches)
-    within "$PATIENCE" "the village enters on" more_than "$before"
+    before=$(batches "$VILLAGE")
+    within "$PATIENCE" "the village enters on" more_batches "$VILLAGE" "$before"
     server_start
     within "$PATIENCE" "the county takes in again" takes_in
 done
 
-: >"$WORK/enough"
-wait "$load"
+load_ends
 check "equal everywhere" equal
 check "everything acknowledged is there" acked "$PROVINCE" "$COUNTY" "$TOWN"
-check "nothing twice" holds_rows "$VILLAGE" $(($(batches) * ROWS))
+check "nothing twice" holds_rows "$VILLAGE" $(($(batches "$VILLAGE") * ROWS))
 for node in "$PROVINCE" "$CITY" "$COUNTY"; do
     check "scrub at $node" node_cmd "$node" scrub >/dev/null
 done

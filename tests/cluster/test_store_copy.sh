@@ -47,26 +47,15 @@ fails_with() {
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
-enter_for_ever() { # CODE FIRST
-    local batch=0
-    while [ ! -e "$WORK/enough" ]; do
-        enter "$1" $(($2 + batch * ROWS)) $ROWS 2>/dev/null || continue
-        batch=$((batch + 1))
-        echo $batch >"$WORK/batches.$1"
-    done
+wait_for_load() {
+    within "$PATIENCE" "load" more_batches "$VILLAGE" $(($(batches "$VILLAGE") + 1))
 }
-batches() { cat "$WORK/batches.$1" 2>/dev/null || echo 0; }
-more_than() { [ "$(batches "$VILLAGE")" -gt "$1" ] 2>/dev/null; }
-wait_for_load() { within "$PATIENCE" "load" more_than $(($(batches "$VILLAGE") + 1)); }
 
 start_all
 own=$(own_log "$COUNTY")
 check "the county's own" enter "$COUNTY" 900001 $ROWS
-enter_for_ever "$VILLAGE" 1 &
-load=("$!")
-enter_for_ever "$VILLAGE2" 500001 &
-load+=("$!")
-PROCESSES+=("${load[@]}")
+load_begins "$VILLAGE" 1
+load_begins "$VILLAGE2" 500001
 wait_for_load
 
 # ---- to MariaDB, killed on the way ----
