@@ -440,8 +440,10 @@ static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
         err = mdb_run(m->writer, "COMMIT", why);
     }
     enum mdb_fault fault = err == ERR_OK ? FAULT_NONE : mdb_fault(m->writer);
-    /* At a COMMIT only this says for certain that nothing is there. */
-    bool undone = !filled || mdb_errno(m->writer) == ER_LOCK_DEADLOCK;
+    /* At a COMMIT only this says for certain that nothing is there, and of a
+     * cluster not even this: what was certified may be played again. */
+    bool undone = !filled || (mdb_errno(m->writer) == ER_LOCK_DEADLOCK &&
+                              !mdb_server(m->writer)->cluster);
     if (err == ERR_OK || err == ERR_CORRUPT) {
         return err;
     }

@@ -56,6 +56,32 @@ for ((i = 1; i <= KILLS; i++)); do
     galera_join "$n"
 done
 
+# At another server somebody changes the row that each commit begins with, and
+# puts it back: commits come into conflict, and none is lost or done twice.
+disturb() { # N
+    while [ ! -e "$WORK/calm" ]; do
+        galera_sql "$1" "USE cn_$COUNTY; BEGIN;
+            SET @was = (SELECT claim FROM cn_meta WHERE k = 2 FOR UPDATE);
+            UPDATE cn_meta SET claim = 0 WHERE k = 2;
+            UPDATE cn_meta SET claim = @was WHERE k = 2; COMMIT" 2>/dev/null
+    done
+}
+conflicts() {
+    echo $(($(galera_says "$1" wsrep_local_cert_failures) + $(galera_says "$1" wsrep_local_bf_aborts)))
+}
+in_conflict() { [ "$(conflicts "$n")" -gt "$had" ]; }
+n=$(writes_at)
+had=$(conflicts "$n")
+disturb $((n % 3 + 1)) &
+disturber=$!
+PROCESSES+=("$disturber")
+within "$PATIENCE" "commits in conflict" in_conflict
+: >"$WORK/calm"
+wait "$disturber"
+note "commits in conflict: $(($(conflicts "$n") - had))"
+before=$(batches "$VILLAGE")
+within "$PATIENCE" "the county takes in all the same" takes_in
+
 load_ends
 check "equal everywhere" equal
 check "everything acknowledged is there" acked "$PROVINCE" "$COUNTY" "$TOWN"
