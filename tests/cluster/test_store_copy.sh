@@ -103,8 +103,7 @@ cp "$other" "$conf"
 start "$COUNTY"
 wait_for_load
 
-: >"$WORK/enough"
-wait "${load[@]}"
+load_ends
 check "equal everywhere" equal
 check "everything acknowledged is there" acked "$PROVINCE" "$CITY" "$COUNTY"
 check "nothing twice at $VILLAGE" holds_rows "$VILLAGE" $(($(batches "$VILLAGE") * ROWS))
