@@ -312,40 +312,35 @@ static void print_failure(const struct pure_fed *fed, struct options *o,
 
 struct sums {
     unsigned long runs;
-    uint64_t events;
-    uint64_t entries;
-    uint64_t acked;
-    unsigned crashes;
-    unsigned restores;
-    unsigned successions;
-    unsigned forks;
-    unsigned refusals;
-    int64_t virtual_ms;
+    struct pure_counts all;
 };
 
-static void add(struct sums *s, const struct pure_result *r)
+static void add(struct sums *s, const struct pure_counts *one)
 {
+    struct pure_counts *all = &s->all;
     s->runs++;
-    s->events += r->events;
-    s->entries += r->entries;
-    s->acked += r->acked;
-    s->crashes += r->crashes;
-    s->restores += r->restores;
-    s->successions += r->successions;
-    s->forks += r->forks;
-    s->refusals += r->refusals;
-    s->virtual_ms += r->virtual_ms;
+    all->events += one->events;
+    all->virtual_ms += one->virtual_ms;
+    all->entries += one->entries;
+    all->acked += one->acked;
+    all->crashes += one->crashes;
+    all->restores += one->restores;
+    all->successions += one->successions;
+    all->forks += one->forks;
+    all->refusals += one->refusals;
 }
 
 static void print_sums(const struct sums *s, int64_t took_ms)
 {
+    const struct pure_counts *all = &s->all;
     (void)printf(
         "%lu schedules held: %llu events, %llu entries, %llu records "
         "acknowledged,\n%u crashes, %u restores, %u successions, %u forks "
         "marked, %u refusals;\n%.1f simulated hours in %.1f s\n",
-        s->runs, (unsigned long long)s->events, (unsigned long long)s->entries,
-        (unsigned long long)s->acked, s->crashes, s->restores, s->successions,
-        s->forks, s->refusals, (double)s->virtual_ms / 3600000,
+        s->runs, (unsigned long long)all->events,
+        (unsigned long long)all->entries, (unsigned long long)all->acked,
+        all->crashes, all->restores, all->successions, all->forks,
+        all->refusals, (double)all->virtual_ms / 3600000,
         (double)took_ms / 1000);
 }
 
@@ -367,7 +362,7 @@ static int run_all(const struct pure_fed *fed, struct options *o)
     o->conf.left_out = o->chosen ? o->left_out : NULL;
     for (o->conf.seed = o->seed; more(o, &sums, from_ms); o->conf.seed++) {
         pure_run(fed, &o->conf, r);
-        add(&sums, r);
+        add(&sums, &r->counts);
         if (r->invariant != NULL) {
             print_failure(fed, o, r);
             status = SIM_BROKEN;

@@ -265,7 +265,7 @@ void disk_succeed(struct host *h, const struct log_id *log, uint64_t common,
         h->syncing = true;
         post_self(h, EV_SYNC, sync_ms(h), 0);
     }
-    h->w->result->successions++;
+    h->w->result->counts.successions++;
 }
 
 void disk_end_pull(struct host *h, const struct log_id *log)
@@ -290,7 +290,7 @@ void disk_fork(struct host *h, struct disk_log *l, struct slice other_note,
         char log[LOG_ID_TEXT_MAX];
         log_id_format(&l->log, log);
         say(h, "marks %s forked: %s", log, reason);
-        h->w->result->forks++;
+        h->w->result->counts.forks++;
     }
     l->state = LOG_FORKED;
     l->fork_note = keep(h->w, other_note);
@@ -549,7 +549,7 @@ static void commit_drafts(struct host *h, struct item *item)
     encode(h, item);
     bool grew = disk_submit(h, item);
     truth_acked(h, item->record, item->drafts);
-    h->w->result->acked += item->drafts;
+    h->w->result->counts.acked += item->drafts;
     if (grew) {
         up_grew(h, &own);
     }

@@ -133,7 +133,7 @@ static void say_stop(struct host *h, struct inflow *in, struct in_log *il,
     bool differ = refusal->disagree || err == ERR_BAD_PROOF ||
                   err == ERR_CONFLICT || err == ERR_FORKED;
     il->stopped = true;
-    h->w->result->refusals++;
+    h->w->result->counts.refusals++;
     say(h, "refuses entry %llu: %s", (unsigned long long)refusal->number,
         refusal->text);
     wire_put_stop(&message,

@@ -114,7 +114,7 @@ static void crash(struct host *h)
 {
     host_stop(h);
     truth_crashed(h);
-    h->w->result->crashes++;
+    h->w->result->counts.crashes++;
 }
 
 void fault_doom(struct host *h, uint32_t for_ms)
@@ -134,7 +134,7 @@ static void put_back(struct host *h)
     h->restored = true;
     h->restored_at_ms = h->w->now_ms;
     truth_put_back(h);
-    h->w->result->restores++;
+    h->w->result->counts.restores++;
 }
 
 static void run_twice(struct host *h)

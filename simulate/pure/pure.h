@@ -105,6 +105,19 @@ struct pure_conf {
     FILE *trace;          /* every event; NULL: none */
 };
 
+/* Of a run, or of many. */
+struct pure_counts {
+    uint64_t events;
+    int64_t virtual_ms;
+    uint64_t entries;
+    uint64_t acked;
+    unsigned crashes;
+    unsigned restores;
+    unsigned successions;
+    unsigned forks;
+    unsigned refusals;
+};
+
 struct pure_result {
     const char *invariant; /* that does not hold; NULL: all do */
     uint64_t node;
@@ -115,15 +128,7 @@ struct pure_result {
     unsigned tail_n;
     /* What the run was. */
     uint64_t digest; /* of all events: equal runs have equal ones */
-    uint64_t events;
-    int64_t virtual_ms;
-    uint64_t entries;
-    uint64_t acked;
-    unsigned crashes;
-    unsigned restores;
-    unsigned successions;
-    unsigned forks;
-    unsigned refusals;
+    struct pure_counts counts;
 };
 void pure_run(const struct pure_fed *fed, const struct pure_conf *conf,
               struct pure_result *out);

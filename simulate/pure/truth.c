@@ -174,7 +174,7 @@ void truth_written(struct host *h, const struct disk_log *l, uint64_t number,
                    const struct hash *leaf)
 {
     struct log_truth *lt = touch(h->w->truth, &l->log);
-    h->w->result->entries++;
+    h->w->result->counts.entries++;
     if (number > lt->n + 1) {
         broken(h, "numbers", &l->log, number, "its origin skips from %llu",
                (unsigned long long)lt->n);

@@ -411,10 +411,10 @@ static void step_until(struct world *w, int64_t until_ms, bool settle)
 {
     struct event ev;
     while (w->result->invariant == NULL && w->heap_n > 0 &&
-           w->heap[0].at_ms <= until_ms && w->result->events < EVENTS_MAX &&
-           pop(w, &ev)) {
+           w->heap[0].at_ms <= until_ms &&
+           w->result->counts.events < EVENTS_MAX && pop(w, &ev)) {
         w->now_ms = ev.at_ms;
-        w->result->events++;
+        w->result->counts.events++;
         happen(w, &ev);
         buf_fini(&ev.bytes);
         if (settle && ev.kind == EV_WATCH && truth_settled(w)) {
@@ -447,7 +447,7 @@ static void begin(struct world *w)
 static void end(struct world *w)
 {
     struct event ev;
-    w->result->virtual_ms = w->now_ms;
+    w->result->counts.virtual_ms = w->now_ms;
     for (unsigned i = 0; i < w->hosts; i++) {
         host_stop(w->host[i]);
     }

@@ -59,8 +59,8 @@ static void every_invariant_holds_over_random_schedules(void **state)
     for (conf.seed = 1; conf.seed <= SCHEDULES; conf.seed++) {
         pure_run(fed, &conf, r);
         check_holds(&conf, r);
-        crashes += r->crashes;
-        acked += r->acked;
+        crashes += r->counts.crashes;
+        acked += r->counts.acked;
     }
     assert_true(crashes > SCHEDULES);
     assert_true(acked > UINT64_C(500) * SCHEDULES);
@@ -77,7 +77,7 @@ static void a_seed_gives_the_same_run_again(void **state)
     conf.seed++;
     pure_run(fed, &conf, &r[2]);
     assert_true(r[0].digest == r[1].digest);
-    assert_int_equal(r[0].events, r[1].events);
+    assert_int_equal(r[0].counts.events, r[1].counts.events);
     assert_true(r[0].digest != r[2].digest);
     mem_free(r);
 }
