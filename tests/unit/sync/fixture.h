@@ -453,6 +453,16 @@ static inline void node_free(struct node *n)
     mem_free(n);
 }
 
+/* Copies folder and keys as of now to those of a node `name`, which is not made
+ * yet. */
+static inline void node_copy_to(struct node *n, const char *name)
+{
+    node_stop(n);
+    shell("cp -r %s %s/%s && cp -r %s %s/%s.keys", n->path, fed_dir, name,
+          n->keys, fed_dir, name);
+    node_start(n);
+}
+
 /* ---- records ---- */
 
 struct waiter {

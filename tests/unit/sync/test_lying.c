@@ -381,10 +381,7 @@ static void two_signed_heads_that_disagree_fork_the_log(void **state)
     struct node *town = node_new(TOWNSHIP, "t5");
     struct log_id log = store_own_log(village->store);
     submit(village, 0, 8);
-    node_stop(village);
-    shell("cp -r %s %s/v5twin && cp -r %s %s/v5twin.keys", village->path,
-          fed_dir, village->keys, fed_dir);
-    node_start(village);
+    node_copy_to(village, "v5twin");
     struct node *twin = node_new(VILLAGE, "v5twin");
     submit(village, 100, 8);
     submit(twin, 200, 8);
@@ -424,10 +421,7 @@ static void tell_fork_above(bool line_is_up, const char *names[4])
     struct node *county = node_new(COUNTY, names[3]);
     struct log_id log = store_own_log(village->store);
     submit(village, 0, 8);
-    node_stop(village);
-    shell("cp -r %s %s/%s && cp -r %s %s/%s.keys", village->path, fed_dir,
-          names[1], village->keys, fed_dir, names[1]);
-    node_start(village);
+    node_copy_to(village, names[1]);
     struct node *twin = node_new(VILLAGE, names[1]);
     submit(village, 100, 8);
     submit(twin, 200, 8);

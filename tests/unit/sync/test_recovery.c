@@ -196,10 +196,7 @@ static void a_clone_is_seen_and_its_log_stops(void **state)
     struct log_id old = store_own_log(village->store);
     node_listen(town);
     submit(village, 0, 100);
-    node_stop(village);
-    shell("cp -r %s %s/v4clone && cp -r %s %s/v4clone.keys", village->path,
-          fed_dir, village->keys, fed_dir);
-    node_start(village);
+    node_copy_to(village, "v4clone");
     node_connect(village, town);
     submit(village, 100, 10);
     await_acked(village, town, &old);
@@ -267,10 +264,7 @@ static void a_log_comes_back_to_its_end_whatever_a_twin_wrote(void **state)
     submit(village, 100, 50);
     await_acked(village, town, &old);
     uint64_t end = size_of(village, &old);
-    node_stop(village);
-    shell("cp -r %s %s/v4twin && cp -r %s %s/v4twin.keys", village->path,
-          fed_dir, village->keys, fed_dir);
-    node_start(village);
+    node_copy_to(village, "v4twin");
     put_back(village);
     succeed_by_hand(village, town, &old);
 
@@ -319,10 +313,7 @@ static void a_relay_that_sees_a_fork_tells_its_parent(void **state)
     struct log_of_size wrapped = {village, log, 102};
     assert_true(comes_true(is_of_size, &wrapped, WAIT_MS));
     await_acked(village, town, &log);
-    node_stop(village);
-    shell("cp -r %s %s/v13clone && cp -r %s %s/v13clone.keys", village->path,
-          fed_dir, village->keys, fed_dir);
-    node_start(village);
+    node_copy_to(village, "v13clone");
     back_up(town);
     node_listen(town);
     node_connect(town, county);
