@@ -2,7 +2,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/admin.h"
@@ -414,12 +413,6 @@ static void print_json(const struct watch *w, bool equal)
         json_pack("{s:b, s:o}", "equal", equal ? 1 : 0, "nodes", list));
 }
 
-static void pause_ms(int64_t ms)
-{
-    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    (void)nanosleep(&ts, NULL);
-}
-
 static void draw(struct watch *w, size_t *drawn)
 {
     if (*drawn > 0) {
@@ -464,7 +457,7 @@ static int run_watch(struct watch *w)
         if (last) {
             return equal || w->until_equal_ms == 0 ? EXIT_OK : EXIT_FAILED;
         }
-        pause_ms(w->interval_ms);
+        clock_sleep(w->interval_ms);
     }
 }
 

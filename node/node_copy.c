@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -196,12 +195,6 @@ static enum err pass_beside(struct run *r, struct errmsg *why)
     return err;
 }
 
-static void sleep_ms(int64_t ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    (void)nanosleep(&t, NULL);
-}
-
 /* Waits for the time of the next pass, or until the node is stopped: how long
  * that takes is for people to say, so there is no other end. */
 static void wait_for_stop(const struct run *r, int64_t ms)
@@ -209,7 +202,7 @@ static void wait_for_stop(const struct run *r, int64_t ms)
     int64_t until_ms = clock_mono_ms() + ms;
     while (clock_mono_ms() < until_ms &&
            copy_in_use(node_side_store(r->from))) {
-        sleep_ms(LOOK_MS);
+        clock_sleep(LOOK_MS);
     }
 }
 
@@ -286,7 +279,7 @@ static enum err follow(struct run *r, struct errmsg *why)
         if (!end && err == ERR_OK) {
             wait_for_stop(r, pause_ms);
         } else if (!end) {
-            sleep_ms(LOOK_MS);
+            clock_sleep(LOOK_MS);
         }
     }
     return err;

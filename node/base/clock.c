@@ -34,6 +34,13 @@ int64_t clock_mono_ms(void)
     return clock_mono_ns() / 1000000;
 }
 
+void clock_sleep(int64_t ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000,
+                               .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&t, NULL);
+}
+
 void clock_until(int64_t ms, struct timespec *out)
 {
     (void)clock_gettime(CLOCK_MONOTONIC, out);

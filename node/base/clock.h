@@ -14,6 +14,8 @@ int64_t clock_wall_ms(void);
 /* Never goes back; start is arbitrary. */
 int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
+/* May return early, on a signal. */
+void clock_sleep(int64_t ms);
 
 /* For pthread_cond_timedwait() on a condition made by clock_cond_init(), which
  * waits by the monotonic clock. `ms` is not below 0. */

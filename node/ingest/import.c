@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -232,13 +231,6 @@ static void on_submitted(void *ctx, enum err err, const char *why,
     }
 }
 
-/* The queue is full: nothing of ours may be under way, so wait by the clock. */
-static void wait_a_little(void)
-{
-    struct timespec ts = {.tv_nsec = IMPORT_RETRY_MS * 1000000L};
-    (void)nanosleep(&ts, NULL);
-}
-
 static void mark(struct import *import, struct batch *b, enum batch_state state)
 {
     (void)pthread_mutex_lock(&import->lock);
@@ -265,7 +257,8 @@ static enum err submit(struct import *import, struct batch *b,
                                     b->drafts_count, on_submitted, b)) ==
                ERR_BUSY &&
            clock_mono_ms() < give_up_ms) {
-        wait_a_little();
+        /* Nothing of ours may be under way, so wait by the clock. */
+        clock_sleep(IMPORT_RETRY_MS);
     }
     mem_free(drafts);
     if (err != ERR_OK) {

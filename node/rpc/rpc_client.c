@@ -2,8 +2,8 @@
 #include <grpc/impl/codegen/propagation_bits.h>
 #include <grpc/slice.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "rpc/rpc_private.h"
 
@@ -159,14 +159,13 @@ void rpc_channel_reset(struct rpc_channel *ch)
  * answers it is a matter of milliseconds, so wait for them. */
 static void settle(struct rpc_channel *ch)
 {
-    const struct timespec pause = {0, 2000000};
     (void)pthread_mutex_lock(&ch->lock);
     for (unsigned i = 0; i < SETTLE_TRIES && ch->link != NULL; i++) {
         if (grpc_channel_check_connectivity_state(ch->link->core, 0) !=
             GRPC_CHANNEL_CONNECTING) {
             break;
         }
-        (void)nanosleep(&pause, NULL);
+        clock_sleep(2);
     }
     (void)pthread_mutex_unlock(&ch->lock);
 }

@@ -147,12 +147,6 @@ static enum err flight_wait(struct pass *p, size_t left, struct errmsg *why)
     return err;
 }
 
-static void pause_briefly(void)
-{
-    const struct timespec t = {0, PAUSE_MS * 1000000L};
-    (void)nanosleep(&t, NULL);
-}
-
 /* Takes `*seg`. */
 static enum err send(struct pass *p, struct segment **seg, struct errmsg *why)
 {
@@ -164,7 +158,7 @@ static enum err send(struct pass *p, struct segment **seg, struct errmsg *why)
     while (err == ERR_OK && *seg != NULL) {
         err = store_append(p->to, seg, on_appended, f);
         if (err == ERR_BUSY) { /* its queue is shorter than the window */
-            pause_briefly();
+            clock_sleep(PAUSE_MS);
             err = ERR_OK;
         } else if (err != ERR_OK) {
             struct store_stats stats;

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/store_mariadb.h"
@@ -195,11 +196,11 @@ static enum err folder_id(const char *path, uint8_t id[16], struct errmsg *why)
  * a moment. */
 static bool lock_folder(int fd)
 {
-    enum { TRIES = 10, PAUSE_US = 20000 };
+    enum { TRIES = 10, PAUSE_MS = 20 };
     bool locked = false;
     for (int i = 0; i < TRIES && !locked; i++) {
         if (i > 0) {
-            (void)usleep(PAUSE_US);
+            clock_sleep(PAUSE_MS);
         }
         locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
     }
@@ -417,13 +418,11 @@ enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
         err = make_tables(c, why);
     }
     suite_random(&owner->claim, sizeof owner->claim);
-    if (err == ERR_OK) {
+    bool again = err == ERR_OK;
+    for (int i = 0; again && i < CLAIM_TRIES; i++) {
         err = fence(c, folder, owner, conf, why);
-    }
-    /* A commit of the older connection came first; it was rolled back. */
-    for (int i = 1;
-         err != ERR_OK && mdb_fault(c) == FAULT_AGAIN && i < CLAIM_TRIES; i++) {
-        err = fence(c, folder, owner, conf, why);
+        /* A commit of the older connection came first; it was rolled back. */
+        again = err != ERR_OK && mdb_fault(c) == FAULT_AGAIN;
     }
     return err;
 }

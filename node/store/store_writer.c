@@ -170,12 +170,6 @@ static bool is_closing(struct store *s)
     return closing;
 }
 
-static void pause_writer(void)
-{
-    const struct timespec t = {RETRY_MS / 1000, RETRY_MS % 1000 * 1000000L};
-    (void)nanosleep(&t, NULL);
-}
-
 /* Finds out whether commit number `serial` is there. What a read-only look
  * finds may not be durable yet; what it does not find may still be on its way,
  * unless the backend says otherwise. */
@@ -202,7 +196,7 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
                            "back: %s",
                            again.text);
         }
-        pause_writer();
+        clock_sleep(RETRY_MS);
     }
 }
 

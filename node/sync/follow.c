@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,7 +18,7 @@
 
 enum {
     DIALING_MS = 10000,
-    STORE_WAIT_NS = 20000000, /* between two tries when the store is full */
+    STORE_WAIT_MS = 20, /* between two tries when the store is full */
     STALLED_MS = 10000,
 };
 
@@ -248,8 +247,7 @@ static void append(struct line *line, struct segment *seg)
     while ((err = store_append(f->env->store, &seg, on_appended, a)) ==
                ERR_BUSY &&
            clock_mono_ms() < give_up_at) {
-        const struct timespec wait = {0, STORE_WAIT_NS};
-        (void)nanosleep(&wait, NULL);
+        clock_sleep(STORE_WAIT_MS);
     }
     if (err != ERR_OK) {
         segment_free(&seg);

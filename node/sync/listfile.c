@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,7 +18,7 @@
 
 enum {
     SEGMENT_BYTES = 128 << 10,
-    STORE_WAIT_NS = 20000000,
+    STORE_WAIT_MS = 20,
     STALLED_MS = 10000,
     ROUNDS_MAX = 1000, /* of an export that commits overtake */
 };
@@ -327,8 +326,7 @@ static enum err append(struct listfile *f, struct segment **seg,
     while ((err = store_append(f->env->store, seg, on_appended, &a)) ==
                ERR_BUSY &&
            clock_mono_ms() < give_up_at) {
-        const struct timespec wait = {0, STORE_WAIT_NS};
-        (void)nanosleep(&wait, NULL);
+        clock_sleep(STORE_WAIT_MS);
     }
     if (err != ERR_OK) {
         segment_free(seg);

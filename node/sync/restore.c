@@ -12,10 +12,10 @@
 #include "sync/remote.h"
 
 enum {
-    LOGS_MAX = 4096,             /* waiting; others are asked for again */
-    PENDING_MAX = 4 << 20,       /* bytes not yet committed */
-    FETCH_SILENCE_S = 60,        /* without a reply */
-    BUSY_WAIT_NS = 10 * 1000000, /* the store's queue is full */
+    LOGS_MAX = 4096,       /* waiting; others are asked for again */
+    PENDING_MAX = 4 << 20, /* bytes not yet committed */
+    FETCH_SILENCE_S = 60,  /* without a reply */
+    BUSY_WAIT_MS = 10,     /* the store's queue is full */
     SUCCESSIONS_AN_HOUR = 3,
     HOUR_MS = 3600000,
 };
@@ -121,7 +121,7 @@ static enum err append(struct pull *p, struct segment **seg, uint64_t bytes)
     (void)pthread_mutex_unlock(&p->lock);
     enum err err = store_append(p->env->store, seg, on_appended, a);
     while (err == ERR_BUSY) {
-        (void)nanosleep(&(struct timespec){0, BUSY_WAIT_NS}, NULL);
+        clock_sleep(BUSY_WAIT_MS);
         err = store_append(p->env->store, seg, on_appended, a);
     }
     if (err != ERR_OK) {
