@@ -25,6 +25,13 @@ static const char help[] =
     "office and at every ancestor; and all processes must end cleanly.\n"
     "\n"
     "  --shape LIST    nodes a level from the top (default 1,3,9)\n"
+    "  --area CODE     instead: a division (2 to 12 digits), all below it and\n"
+    "                  what is above it, such as 3418: 984 offices\n"
+    "  --below LIST    at most so many children of each node, a level below\n"
+    "                  the area, as in 2,2,2 (0: all)\n"
+    "  --table PATH    division table, or a folder of such (made by\n"
+    "                  simulate/area/make-area.sh)\n"
+    "  --suite SUITE   intl (default) or gm\n"
     "  --seconds N     of work and faults (default 30)\n"
     "  --fault-ms N    in the mean between two kills (default 1000; 0: none)\n"
     "  --rows N        of one import (default 40, at most 1000)\n"
@@ -64,6 +71,38 @@ static bool take_shape(struct options *o, const char *text)
         return false;
     }
     return true;
+}
+
+static bool take_area(struct options *o, const char *text)
+{
+    o->conf.area.code = text;
+    return true;
+}
+
+static bool take_below(struct options *o, const char *text)
+{
+    struct errmsg why;
+    bool good = area_below_parse(text, &o->conf.area, &why);
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
+    return good;
+}
+
+static bool take_table(struct options *o, const char *text)
+{
+    o->conf.area.table = text;
+    return true;
+}
+
+static bool take_suite(struct options *o, const char *text)
+{
+    o->conf.suite = text;
+    bool good = strcmp(text, "intl") == 0 || strcmp(text, "gm") == 0;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: suite \"%s\": intl or gm\n", text);
+    }
+    return good;
 }
 
 static bool take_seconds(struct options *o, const char *text)
@@ -118,32 +157,39 @@ static bool take_json(struct options *o, const char *text)
     return o->json = o->conf.quiet = true;
 }
 
-enum { OPT_HELP = 11 };
-static const struct option options[] = {
-    {"shape", required_argument, NULL, 1},
-    {"seconds", required_argument, NULL, 2},
-    {"fault-ms", required_argument, NULL, 3},
-    {"rows", required_argument, NULL, 4},
-    {"seed", required_argument, NULL, 5},
-    {"patience", required_argument, NULL, 6},
-    {"dir", required_argument, NULL, 7},
-    {"node", required_argument, NULL, 8},
-    {"keep", no_argument, NULL, 9},
-    {"json", no_argument, NULL, 10},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
-};
-static option_fn *const takers[OPT_HELP] = {
-    NULL,      take_shape, take_seconds,  take_fault_ms,
-    take_rows, take_seed,  take_patience, take_dir,
-    take_node, take_keep,  take_json,
+static const struct {
+    struct option option;
+    option_fn *take; /* NULL: help */
+} rows[] = {
+    {{"shape", required_argument, NULL, 0}, take_shape},
+    {{"area", required_argument, NULL, 0}, take_area},
+    {{"below", required_argument, NULL, 0}, take_below},
+    {{"table", required_argument, NULL, 0}, take_table},
+    {{"suite", required_argument, NULL, 0}, take_suite},
+    {{"seconds", required_argument, NULL, 0}, take_seconds},
+    {{"fault-ms", required_argument, NULL, 0}, take_fault_ms},
+    {{"rows", required_argument, NULL, 0}, take_rows},
+    {{"seed", required_argument, NULL, 0}, take_seed},
+    {{"patience", required_argument, NULL, 0}, take_patience},
+    {{"dir", required_argument, NULL, 0}, take_dir},
+    {{"node", required_argument, NULL, 0}, take_node},
+    {{"keep", no_argument, NULL, 0}, take_keep},
+    {{"json", no_argument, NULL, 0}, take_json},
+    {{"help", no_argument, NULL, 0}, NULL},
 };
 
 static bool parse(struct options *o, int argc, char **argv, int *status)
 {
+    struct option options[ARRAY_LEN(rows) + 1] = {{NULL, 0, NULL, 0}};
+    int at = 0;
     int opt;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        options[i] = rows[i].option;
+    }
     *o = (struct options){.conf = {.creditnode = CREDITNODE,
-                                   .make_tree = MAKE_TREE,
+                                   .source = SOURCE_DIR,
+                                   .suite = "intl",
+                                   .area = {.table = AREA_DIR},
                                    .shape = {.levels = 3, .count = {1, 3, 9}},
                                    .seed = 1,
                                    .seconds = 30,
@@ -151,13 +197,13 @@ static bool parse(struct options *o, int argc, char **argv, int *status)
                                    .rows = 40,
                                    .patience_s = 120}};
     *status = SIM_USAGE;
-    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt == OPT_HELP) {
+    while ((opt = getopt_long(argc, argv, "", options, &at)) != -1) {
+        if (opt == 0 && rows[at].take == NULL) {
             (void)fputs(help, stdout);
             *status = SIM_HOLDS;
             return false;
         }
-        if (opt > OPT_HELP || !takers[opt](o, optarg)) {
+        if (opt != 0 || !rows[at].take(o, optarg)) {
             return false;
         }
     }
@@ -257,7 +303,7 @@ int creditsim_run(int argc, char **argv)
     }
     o.conf.folder = o.dir != NULL ? o.dir : made;
     status = run_in(&o);
-    if (o.keep || status == SIM_CANNOT) {
+    if (o.keep) {
         (void)fprintf(stderr, "kept: %s\n", o.conf.folder);
     } else {
         remove_folder(o.conf.folder);

@@ -3,14 +3,20 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/resource.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "run/tree.h"
 
 enum {
     TICK_MS = 50,
     CHECK_MS = 500,
+    START_AT_ONCE = 16,
+    NODES_A_PATIENCE = 200,
+    SHOW_EVERY = 50, /* nodes between two lines of progress */
+    FDS_BASE = 64,
+    FDS_NODE = 3,
     PORT_FIRST = 20000, /* below those the kernel gives to outgoing ones */
     PORT_LAST = 32000,
 };
@@ -32,6 +38,15 @@ static void say(const struct run *run, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vfprintf(stderr, fmt, ap);
     va_end(ap);
+}
+
+/* A line now and then while many nodes are made or started. */
+static void say_progress(struct run *run, const char *what, unsigned done)
+{
+    if (run->nodes > SHOW_EVERY && done / SHOW_EVERY > run->shown) {
+        say(run, "  %u of %u %s\n", done, run->nodes, what);
+    }
+    run->shown = done / SHOW_EVERY;
 }
 
 void run_broken(struct run *run, const struct run_node *node,
@@ -85,59 +100,31 @@ static enum err choose_ports(struct run *run, struct errmsg *why)
     return ERR_OK;
 }
 
-static enum err write_list(const struct run *run, const char *path,
-                           struct errmsg *why)
+static void show_made(void *ctx, unsigned done)
 {
-    FILE *list = fopen(path, "w");
-    for (unsigned i = 0; list != NULL && i < run->nodes; i++) {
-        const struct pure_place *p = &run->node[i].place;
-        char code[CODE_LEN + 1];
-        char parent[CODE_LEN + 1] = "-";
-        code_format(p->code, code);
-        if (p->parent >= 0) {
-            code_format(run->node[p->parent].place.code, parent);
-        }
-        (void)fprintf(list, "%s %s %s node %u\n", code, tier_name(p->tier),
-                      parent, i);
-    }
-    return list != NULL && fclose(list) == 0
-               ? ERR_OK
-               : err_set(why, ERR_IO, "%s cannot be written", path);
-}
-
-/* The script reads the list from its standard input. */
-static pid_t start_script(const struct run *run, const char *list)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (freopen(list, "r", stdin) != NULL) {
-            (void)execl(run->conf->make_tree, run->conf->make_tree,
-                        run->conf->folder, (char *)NULL);
-        }
-        _exit(127);
-    }
-    return pid;
+    say_progress(ctx, "made", done);
 }
 
 static enum err make_tree(struct run *run, struct errmsg *why)
 {
-    char list[RUN_PATH_MAX + 16];
-    int status = 0;
-    (void)snprintf(list, sizeof list, "%s/nodes", run->conf->folder);
-    enum err err = write_list(run, list, why);
-    if (err != ERR_OK) {
-        return err;
+    struct place *place = mem_zalloc(run->nodes, sizeof *place);
+    for (unsigned i = 0; i < run->nodes; i++) {
+        place[i] = run->node[i].place;
     }
-    pid_t pid = start_script(run, list);
-    bool made = pid > 0 && waitpid(pid, &status, 0) == pid &&
-                WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    return made ? ERR_OK
-                : err_set(why, ERR_CONF, "no tree: run %s %s < %s to see why",
-                          run->conf->make_tree, run->conf->folder, list);
+    const struct tree tree = {.folder = run->conf->folder,
+                              .source = run->conf->source,
+                              .suite = run->conf->suite,
+                              .place = place,
+                              .n = run->nodes};
+    uint64_t start_ms = uv_hrtime() / 1000000;
+    enum err err = tree_make(&tree, show_made, run, why);
+    run->made_in_ms = uv_hrtime() / 1000000 - start_ms;
+    mem_free(place);
+    return err;
 }
 
 static enum err place_node(struct run *run, unsigned i,
-                           const struct pure_place *place, struct errmsg *why)
+                           const struct place *place, struct errmsg *why)
 {
     struct run_node *n = &run->node[i];
     n->run = run;
@@ -168,12 +155,15 @@ static enum err open_logs(struct run *run, struct errmsg *why)
 
 static enum err lay_out(struct run *run, struct errmsg *why)
 {
-    struct pure_place *place = mem_zalloc(PURE_NODES_MAX, sizeof *place);
-    enum err err = ERR_OK;
-    run->nodes = pure_places(&run->conf->shape, place);
-    if (run->nodes > RUN_NODES_MAX) {
-        err = err_set(why, ERR_CONF, "%u nodes: at most %d", run->nodes,
-                      RUN_NODES_MAX);
+    struct place *place = NULL;
+    const struct run_conf *conf = run->conf;
+    enum err err =
+        conf->area.code != NULL
+            ? places_of_area(&conf->area, &place, &run->nodes, why)
+            : places_of_shape(&conf->shape, &place, &run->nodes, why);
+    if (err != ERR_OK) {
+        run->nodes = 0;
+        return err;
     }
     run->node = mem_zalloc(run->nodes, sizeof *run->node);
     for (unsigned i = 0; err == ERR_OK && i < run->nodes; i++) {
@@ -181,6 +171,28 @@ static enum err lay_out(struct run *run, struct errmsg *why)
     }
     mem_free(place);
     return err;
+}
+
+/* Of each node: a log, a pipe for its lines, and what spawning takes. */
+static enum err raise_descriptors(const struct run *run, struct errmsg *why)
+{
+    struct rlimit limit;
+    rlim_t wanted = FDS_BASE + (rlim_t)FDS_NODE * run->nodes;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return ERR_OK;
+    }
+    if (limit.rlim_max < wanted) {
+        return err_set(why, ERR_CONF,
+                       "%u nodes need %llu descriptors and this session may "
+                       "have %llu: raise it (ulimit -n, limits.conf)",
+                       run->nodes, (unsigned long long)wanted,
+                       (unsigned long long)limit.rlim_max);
+    }
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return ERR_OK;
 }
 
 /* ---- the course ---- */
@@ -198,21 +210,42 @@ static void enter(struct run *run, enum run_phase phase)
     say(run, "%s\n", phases[phase]);
 }
 
+/* A thousand nodes take longer than thirteen. */
+static uint64_t patience_ms(const struct run *run)
+{
+    return run->conf->patience_s * 1000ull *
+           (1 + run->nodes / NODES_A_PATIENCE);
+}
+
 static bool late(struct run *run, const char *what)
 {
-    bool is = now_ms(run) - run->phase_ms > run->conf->patience_s * 1000ull;
+    bool is = now_ms(run) - run->phase_ms > patience_ms(run);
     if (is) {
-        say(run, "not within %u s: %s\n", run->conf->patience_s, what);
+        say(run, "not within %llu s: %s\n",
+            (unsigned long long)patience_ms(run) / 1000, what);
     }
     return is;
+}
+
+/* Only so many come up at a time: each takes a processor for a moment, and
+ * the deadline of the first would pass while the last gets its turn. */
+static void start_more(struct run *run, unsigned ready)
+{
+    while (run->started < run->nodes && run->started - ready < START_AT_ONCE) {
+        node_spawn(&run->node[run->started++]);
+    }
 }
 
 static void on_starting(struct run *run)
 {
     const struct run_node *waits = NULL;
+    unsigned ready = 0;
     for (unsigned i = 0; i < run->nodes; i++) {
+        ready += run->node[i].ready;
         waits = run->node[i].ready || waits != NULL ? waits : &run->node[i];
     }
+    start_more(run, ready);
+    say_progress(run, "ready", ready);
     if (waits == NULL) {
         run->ready_in_ms = now_ms(run) - run->phase_ms;
         run->fault_ms = now_ms(run) + run->conf->fault_ms;
@@ -361,9 +394,6 @@ static void course(struct run *run)
     run->timer.data = run;
     run->phase_ms = now_ms(run);
     say(run, "starting %u processes\n", run->nodes);
-    for (unsigned i = 0; i < run->nodes; i++) {
-        node_spawn(&run->node[i]);
-    }
     (void)uv_timer_start(&run->timer, on_tick, TICK_MS, TICK_MS);
     (void)uv_run(&run->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&run->loop);
@@ -377,6 +407,9 @@ enum err run_all(struct run **out, const struct run_conf *conf,
     run->conf = conf;
     run->rng.state = rng_mix(conf->seed + 1);
     enum err err = lay_out(run, why);
+    if (err == ERR_OK) {
+        err = raise_descriptors(run, why);
+    }
     if (err == ERR_OK) {
         say(run, "certificates and configurations for %u nodes\n", run->nodes);
         err = make_tree(run, why);

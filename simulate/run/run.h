@@ -6,6 +6,8 @@
  * record that was acknowledged.
  *
  *   run.c     the course of a run
+ *   places.c  which nodes: a shape, or an area of the division table
+ *   tree.c    their certificates (certs.c) and configurations
  *   procs.c   processes of nodes and imports
  *   check.c   what must hold
  *   receipts.c, rows.c
@@ -17,17 +19,19 @@
 #include <jansson.h>
 #include <uv.h>
 
-#include "pure/pure.h"
 #include "pure/rng.h"
+#include "run/places.h"
 #include "run/receipts.h"
 
-enum { RUN_PATH_MAX = 512, RUN_NODES_MAX = 1200, RUN_SOCKET_MAX = 107 };
+enum { RUN_PATH_MAX = 512, RUN_SOCKET_MAX = 107 };
 
 struct run_conf {
-    const char *creditnode; /* program */
-    const char *make_tree;  /* script */
-    const char *folder;     /* for the tree; made, and empty */
-    struct pure_shape shape;
+    const char *creditnode;  /* program */
+    const char *source;      /* where certs/ and tiers/ are */
+    const char *folder;      /* for the tree; made, and empty */
+    struct pure_shape shape; /* if there is no area */
+    struct area area;
+    const char *suite; /* "intl" or "gm" */
     uint64_t seed;
     uint32_t seconds;    /* of work and faults */
     uint32_t fault_ms;   /* in the mean between two; 0: none */
@@ -39,7 +43,7 @@ struct run_conf {
 struct run;
 struct run_node {
     struct run *run;
-    struct pure_place place;
+    struct place place;
     char folder[RUN_PATH_MAX];
     char socket[RUN_SOCKET_MAX + 1];
     unsigned port;
@@ -69,6 +73,8 @@ struct run {
     struct rng rng;
     struct run_node *node;
     unsigned nodes;
+    unsigned shown;   /* of progress */
+    unsigned started; /* nodes below this place were started */
     enum run_phase {
         RUN_STARTING,
         RUN_WORKING,
@@ -85,6 +91,7 @@ struct run {
     size_t acked_n;
     size_t acked_cap;
     unsigned kills;
+    uint64_t made_in_ms;
     uint64_t ready_in_ms;
     uint64_t equal_in_ms;
     size_t logs; /* that were compared */

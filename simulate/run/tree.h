@@ -1,0 +1,35 @@
+/* tree.h - the folder of a run: federation, certificates, configurations.
+ *
+ * The layout is that of simulate/tree.sh, so its functions work in a tree
+ * that was kept: fed/ (the federation's CA), NODE-CODE/ for each node (certs/,
+ * node.cfg with common.cfg and identity.cfg, revoked, parent, log, data/),
+ * order (codes, parents first), root_hash. The configurations are the role
+ * files of tiers/ with every FILL-IN filled in.
+ *
+ * Threads: one. */
+#ifndef RUN_TREE_H
+#define RUN_TREE_H
+
+#include "run/places.h"
+
+#define TREE_FEDERATION "run.simulation"
+
+struct tree {
+    const char *folder; /* of the run */
+    const char *source; /* where certs/ and tiers/ are */
+    const char *suite;  /* "intl" or "gm" */
+    const struct place *place;
+    unsigned n;
+};
+
+/* Called after each node. */
+typedef void tree_progress_fn(void *ctx, unsigned done);
+
+/* Whether directives are decided there; each has one decider, whose key is
+ * fed/deciders/CODE-1.key. */
+bool tree_is_issuer(const struct place *place);
+/* Makes it all; `folder` is there and empty. ERR_CONF, ERR_IO. */
+MUST_USE enum err tree_make(const struct tree *tree, tree_progress_fn *progress,
+                            void *ctx, struct errmsg *why);
+
+#endif
