@@ -34,10 +34,14 @@ static const char help[] =
     "  --suite SUITE   intl (default) or gm\n"
     "  --seconds N     of work and faults (default 30)\n"
     "  --fault-ms N    in the mean between two kills (default 1000; 0: none)\n"
-    "  --rows N        of one import (default 40, at most 1000)\n"
+    "  --profile NAME  what the offices do: quiet, month-end, first-load,\n"
+    "                  campaign, mixed (default), or the path of such a file\n"
+    "                  (simulate/profiles/)\n"
+    "  --rows N        of one import, whatever the profile says\n"
     "  --seed S        (default 1)\n"
     "  --patience N    seconds for what must come to an end (default 120)\n"
     "  --dir DIR       folder of the tree; must not exist (default: made)\n"
+    "  --attach        when all is equal, go on until Ctrl-C: look around\n"
     "  --keep          leave it: logs are DIR/CODE/log\n"
     "  --json          the report for programs\n"
     "  --node PROGRAM  another creditnode\n"
@@ -48,6 +52,7 @@ static const char help[] =
 
 struct options {
     struct run_conf conf;
+    struct profile profile;
     const char *dir;
     bool keep;
     bool json;
@@ -103,6 +108,27 @@ static bool take_suite(struct options *o, const char *text)
         (void)fprintf(stderr, "creditsim: suite \"%s\": intl or gm\n", text);
     }
     return good;
+}
+
+/* A name of simulate/profiles/, or a path. */
+static bool take_profile(struct options *o, const char *text)
+{
+    char path[512];
+    struct errmsg why;
+    bool is_path = strchr(text, '/') != NULL;
+    (void)snprintf(path, sizeof path, is_path ? "%s" : PROFILES_DIR "/%s.cfg",
+                   text);
+    bool good = profile_read(path, &o->profile, &why) == ERR_OK;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
+    return good;
+}
+
+static bool take_attach(struct options *o, const char *text)
+{
+    (void)text;
+    return o->conf.attach = true;
 }
 
 static bool take_seconds(struct options *o, const char *text)
@@ -166,6 +192,8 @@ static const struct {
     {{"below", required_argument, NULL, 0}, take_below},
     {{"table", required_argument, NULL, 0}, take_table},
     {{"suite", required_argument, NULL, 0}, take_suite},
+    {{"profile", required_argument, NULL, 0}, take_profile},
+    {{"attach", no_argument, NULL, 0}, take_attach},
     {{"seconds", required_argument, NULL, 0}, take_seconds},
     {{"fault-ms", required_argument, NULL, 0}, take_fault_ms},
     {{"rows", required_argument, NULL, 0}, take_rows},
@@ -194,9 +222,12 @@ static bool parse(struct options *o, int argc, char **argv, int *status)
                                    .seed = 1,
                                    .seconds = 30,
                                    .fault_ms = 1000,
-                                   .rows = 40,
                                    .patience_s = 120}};
     *status = SIM_USAGE;
+    if (!take_profile(o, "mixed")) {
+        return false;
+    }
+    o->conf.profile = &o->profile;
     while ((opt = getopt_long(argc, argv, "", options, &at)) != -1) {
         if (opt == 0 && rows[at].take == NULL) {
             (void)fputs(help, stdout);

@@ -3,6 +3,7 @@
 #include "api/admin.h"
 #include "base/mem.h"
 #include "run/run.h"
+#include "run/work.h"
 
 enum { ROOT_HEX = 64 };
 
@@ -25,7 +26,9 @@ static void add_row(struct holding *h, const json_t *row)
     const char *log = json_string_value(json_object_get(row, "log"));
     const char *root = json_string_value(json_object_get(row, "root"));
     const char *state = json_string_value(json_object_get(row, "state"));
-    if (log == NULL || root == NULL || strstr(log, "/records/") == NULL) {
+    if (log == NULL || root == NULL ||
+        (strstr(log, "/records/") == NULL &&
+         strstr(log, "/directives/") == NULL)) {
         return;
     }
     if (h->n == h->cap) {
@@ -98,6 +101,38 @@ static bool compare(struct run *run, const struct holding *all, unsigned node,
     return true;
 }
 
+/* A directives log, at every node below its issuer. */
+static bool compare_below(struct run *run, const struct holding *all,
+                          unsigned issuer, const struct held *l, bool say)
+{
+    for (unsigned i = 0; i < run->nodes; i++) {
+        int at = (int)i;
+        while (at > (int)issuer) {
+            at = run->node[at].place.parent;
+        }
+        if (at != (int)issuer || i == issuer) {
+            continue;
+        }
+        const struct held *below = find(&all[i], l->log);
+        /* A log without a decision may not have come yet. */
+        bool equal = (below == NULL && l->size == 0) ||
+                     (below != NULL && below->size == l->size &&
+                      strcmp(below->root, l->root) == 0);
+        if (!equal && say) {
+            run_broken(run, &run->node[i], "converged",
+                       "log %s has %llu entries here and %llu at its issuer, "
+                       "or another root",
+                       l->log,
+                       (unsigned long long)(below != NULL ? below->size : 0),
+                       (unsigned long long)l->size);
+        }
+        if (!equal) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool compare_node(struct run *run, const struct holding *all,
                          unsigned node, bool say)
 {
@@ -111,7 +146,10 @@ static bool compare_node(struct run *run, const struct holding *all,
         if (l->own) {
             run->logs++;
             run->entries += l->size;
-            equal = compare(run, all, node, l, say) && equal;
+            bool records = strstr(l->log, "/records/") != NULL;
+            equal = (records ? compare(run, all, node, l, say)
+                             : compare_below(run, all, node, l, say)) &&
+                    equal;
         }
     }
     return equal;
@@ -160,4 +198,68 @@ void check_acked(struct run *run)
     for (size_t i = 0; i < run->acked_n && run->invariant == NULL; i++) {
         check_receipt(run, &run->acked[i], run->acked_at[i]);
     }
+}
+
+/* ---- receipts of directives ---- */
+
+static unsigned nodes_below(const struct run *run, unsigned top)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        int at = (int)i;
+        while (at > (int)top) {
+            at = run->node[at].place.parent;
+        }
+        n += at == (int)top;
+    }
+    return n;
+}
+
+static bool check_decided(struct run *run, const struct decided *d, bool say)
+{
+    const struct run_node *n = &run->node[d->issuer];
+    struct errmsg why = {""};
+    json_t *answer =
+        admin_ask(n->socket,
+                  json_pack("{s:s, s:s, s:I}", "cmd", "directive-status", "log",
+                            d->log, "number", (json_int_t)d->last),
+                  &why);
+    json_int_t reached = json_integer_value(json_object_get(answer, "reached"));
+    json_int_t nodes = json_integer_value(json_object_get(answer, "nodes"));
+    json_int_t wanted = nodes_below(run, d->issuer);
+    bool good = reached == wanted && nodes == wanted;
+    if (!good && say) {
+        const char *text = json_string_value(json_object_get(answer, "text"));
+        run_broken(run, n, "receipts",
+                   "directive %llu of %s is said to be held by %lld of %lld "
+                   "nodes; there are %lld %.80s",
+                   (unsigned long long)d->last, d->log, (long long)reached,
+                   (long long)nodes, (long long)wanted,
+                   text != NULL ? text : why.text);
+    }
+    json_decref(answer);
+    return good;
+}
+
+/* Of each log the first and the newest stand for the others. */
+static bool is_asked(const struct run *run, size_t at)
+{
+    bool first = true;
+    bool newest = true;
+    for (size_t i = 0; i < run->decided_n; i++) {
+        if (i != at && run->decided[i].issuer == run->decided[at].issuer) {
+            first = first && i > at;
+            newest = newest && i < at;
+        }
+    }
+    return first || newest;
+}
+
+bool check_receipts(struct run *run, bool say)
+{
+    bool good = true;
+    for (size_t i = 0; i < run->decided_n && good; i++) {
+        good = !is_asked(run, i) || check_decided(run, &run->decided[i], say);
+    }
+    return good;
 }

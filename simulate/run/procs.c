@@ -1,13 +1,30 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "run/rows.h"
 #include "run/run.h"
+#include "run/tree.h"
+#include "run/work.h"
 
-enum { ARGS_MAX = 24, ROWS_APART = 10000000 };
+enum { ARGS_MAX = 24, SUBJECTS = 500, AGAIN_BACK = 200 };
 
 /* ---- log lines ---- */
+
+/* The node of a fault is back. */
+static void event_ready(struct run_node *n)
+{
+    struct run *run = n->run;
+    for (size_t i = run->events; i-- > 0;) {
+        struct run_event *e = &run->event[i];
+        if (&run->node[e->node] == n && e->ready_ms == 0) {
+            e->ready_ms = uv_now(&run->loop);
+            work_follow(run, i);
+        }
+    }
+}
 
 /* A failing commit of a killed parent, say, is a warning; errors are not
  * expected of anything that is done here. */
@@ -16,6 +33,7 @@ static void take_line(struct run_node *n, const char *line)
     (void)fprintf(n->log, "%s\n", line);
     if (strstr(line, " READY ") != NULL) {
         n->ready = true;
+        event_ready(n);
     }
     if (strstr(line, "Sanitizer") != NULL ||
         strstr(line, "runtime error:") != NULL) {
@@ -114,31 +132,26 @@ static void set(struct args *a, const char *key, const char *value)
 
 static void node_args(const struct run_node *n, struct args *a)
 {
-    char address[64];
     add(a, "%s", n->run->conf->creditnode);
     add(a, "serve");
     add(a, "-c");
     add(a, "%s/node.cfg", n->folder);
-    (void)snprintf(address, sizeof address, "127.0.0.1:%u", n->port);
-    set(a, "listen.address", address);
-    if (n->place.parent >= 0) {
-        (void)snprintf(address, sizeof address, "127.0.0.1:%u",
-                       n->run->node[n->place.parent].port);
-        set(a, "parent.address", address);
-    }
-    set(a, "admin.socket", n->socket);
     set(a, "replication.backoff_max", "2 s");
     set(a, "rpc.keepalive", "5 s");
 }
 
 static bool spawn(struct run *run, uv_process_t *process, struct args *a,
-                  uv_exit_cb on_end, uv_stream_t *lines)
+                  uv_exit_cb on_end, uv_stream_t *lines, int out)
 {
     uv_stdio_container_t io[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
     if (lines != NULL) {
         io[2].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
         io[2].data.stream = lines;
+    }
+    if (out >= 0) {
+        io[1].flags = UV_INHERIT_FD;
+        io[1].data.fd = out;
     }
     uv_process_options_t options = {.exit_cb = on_end,
                                     .file = a->at[0],
@@ -159,7 +172,7 @@ void node_spawn(struct run_node *n)
     (void)uv_pipe_init(&n->run->loop, &n->lines, 0);
     n->running = n->reading = true;
     if (!spawn(n->run, &n->process, a, on_process_exit,
-               (uv_stream_t *)&n->lines)) {
+               (uv_stream_t *)&n->lines, -1)) {
         run_broken(n->run, n, "clean-exit", "it cannot be started");
         uv_close((uv_handle_t *)&n->process, on_process_closed);
         uv_close((uv_handle_t *)&n->lines, on_lines_closed);
@@ -185,27 +198,67 @@ static void import_path(const struct run_node *n, const char *name,
     (void)snprintf(out, RUN_PATH_MAX + 16, "%s/%s", n->folder, name);
 }
 
-static void write_rows(const struct run_node *n)
+/* Each office has its own numbers. */
+static uint64_t numbers_of(const struct run_node *n)
 {
-    const struct run_conf *conf = n->run->conf;
+    uint64_t apart = BENCH_NUMBER_MAX / n->run->nodes;
+    return (uint64_t)(n - n->run->node) * apart + 1;
+}
+
+/* The check digit no longer fits. */
+static void spoil(struct bench_row *row)
+{
+    char *code = strstr(row->csv, row->code);
+    if (code != NULL) {
+        char *digit = code + BENCH_CODE_LEN - 1;
+        *digit = *digit == '0' ? '1' : '0';
+    }
+}
+
+/* The same decision with another remark: a correction. */
+static void correct(struct bench_row *row, uint64_t salt)
+{
+    (void)snprintf(row->csv + row->csv_len, sizeof row->csv - row->csv_len,
+                   "更正%llu", (unsigned long long)salt);
+}
+
+/* What a row is follows from its number, so that an import that was broken off
+ * is repeated exactly. */
+static void make_row(struct run_node *n, uint64_t number, struct bench_row *row)
+{
+    uint64_t draw = rng_mix(number ^ n->run->conf->seed);
+    uint64_t back = draw / 10000 % AGAIN_BACK + 1;
+    bool bad = draw % 100 < n->dirty;
+    bool again = !bad && draw / 100 % 100 < n->again && back <= n->first_row;
+    bench_row_make(again ? numbers_of(n) + n->first_row - back : number,
+                   SUBJECTS, row);
+    if (bad) {
+        spoil(row);
+        n->spoiled++;
+    } else if (again) {
+        correct(row, number);
+    }
+}
+
+static void write_rows(struct run_node *n)
+{
     char path[RUN_PATH_MAX + 16];
-    uint64_t first = (uint64_t)(n - n->run->node) * ROWS_APART / 10 +
-                     n->batch * conf->rows + 1;
+    n->spoiled = 0;
     import_path(n, "rows.csv", path);
     FILE *file = fopen(path, "w");
     if (file == NULL) {
         return; /* the import says that it cannot read it */
     }
     (void)fprintf(file, "%s\n", bench_csv_header);
-    for (uint32_t i = 0; i < conf->rows; i++) {
+    for (uint32_t i = 0; i < n->rows; i++) {
         struct bench_row row;
-        bench_row_make(first + i, 500, &row);
+        make_row(n, numbers_of(n) + n->first_row + i, &row);
         (void)fprintf(file, "%s\n", row.csv);
     }
     (void)fclose(file);
 }
 
-static void add_receipt(struct run *run, const struct run_node *n,
+static void add_receipt(struct run *run, struct run_node *n,
                         const struct receipt *r)
 {
     if (run->acked_n == run->acked_cap) {
@@ -217,20 +270,24 @@ static void add_receipt(struct run *run, const struct run_node *n,
     }
     run->acked_at[run->acked_n] = (unsigned)(n - run->node);
     run->acked[run->acked_n++] = *r;
+    n->newest = run->acked_n;
 }
 
-static void take_receipts(struct run_node *n)
+static unsigned take_receipts(struct run_node *n)
 {
+    unsigned taken = 0;
     char path[RUN_PATH_MAX + 16];
     struct receipt r;
     import_path(n, "receipts.csv", path);
     FILE *file = fopen(path, "r");
     while (file != NULL && receipt_next(file, &r)) {
         add_receipt(n->run, n, &r);
+        taken++;
     }
     if (file != NULL) {
         (void)fclose(file);
     }
+    return taken;
 }
 
 static void on_import_closed(uv_handle_t *handle)
@@ -244,12 +301,9 @@ static void on_import_closed(uv_handle_t *handle)
 static void on_import_end(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
-    take_receipts(n);
-    if (status == 0 && signum == 0) {
-        n->imports++;
-        n->batch++;
-    } else {
-        n->broken_off++;
+    work_imported(n, signum == 0 ? status : -1, take_receipts(n));
+    if (status == 0 || status == 3) {
+        work_acked(n);
     }
     uv_close((uv_handle_t *)process, on_import_closed);
 }
@@ -271,10 +325,59 @@ void node_import(struct run_node *n)
     add(a, "%s", path);
     n->import.data = n;
     n->importing = true;
+    n->import_ns = uv_hrtime();
     write_rows(n);
-    if (!spawn(n->run, &n->import, a, on_import_end, NULL)) {
+    if (!spawn(n->run, &n->import, a, on_import_end, NULL, -1)) {
         run_broken(n->run, n, "clean-exit", "no import can be started");
         uv_close((uv_handle_t *)&n->import, on_import_closed);
+    }
+    mem_free(a);
+}
+
+/* ---- directives ---- */
+
+static void on_decide_closed(uv_handle_t *handle)
+{
+    struct run_node *n = handle->data;
+    n->deciding = false;
+}
+
+static void on_decide_end(uv_process_t *process, int64_t status, int signum)
+{
+    struct run_node *n = process->data;
+    char path[RUN_PATH_MAX + 16];
+    import_path(n, "decided.json", path);
+    work_decided(n, signum == 0 ? status : -1, path);
+    uv_close((uv_handle_t *)process, on_decide_closed);
+}
+
+void node_decide(struct run_node *n)
+{
+    char path[RUN_PATH_MAX + 16];
+    struct args *a = MEM_NEW(struct args);
+    add(a, "%s", n->run->conf->creditnode);
+    add(a, "directive");
+    add(a, "import");
+    add(a, "--json");
+    add(a, "-s");
+    add(a, "%s", n->socket);
+    import_path(n, "listings.csv", path);
+    add(a, "%s", path);
+    add(a, "--publish");
+    add(a, "--key");
+    add(a, "%s/fed/deciders/%012llu-1.key", n->run->conf->folder,
+        (unsigned long long)n->place.code);
+    import_path(n, "decided.json", path);
+    int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    n->decide.data = n;
+    n->deciding = true;
+    n->decide_ns = uv_hrtime();
+    if (!spawn(n->run, &n->decide, a, on_decide_end, NULL, out)) {
+        run_broken(n->run, n, "clean-exit", "no directive can be started");
+        uv_close((uv_handle_t *)&n->decide, on_decide_closed);
+    }
+    if (out >= 0) {
+        (void)close(out);
     }
     mem_free(a);
 }

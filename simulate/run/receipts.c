@@ -54,7 +54,7 @@ bool receipt_next(FILE *file, struct receipt *out)
     return false;
 }
 
-static json_t *ask(const char *socket, json_t *request, struct errmsg *why)
+json_t *admin_ask(const char *socket, json_t *request, struct errmsg *why)
 {
     struct admin_client *client = NULL;
     json_t *answer = NULL;
@@ -74,11 +74,11 @@ bool receipt_holds(const char *socket, const struct receipt *receipt,
                    struct errmsg *why)
 {
     *why = (struct errmsg){""};
-    json_t *answer =
-        ask(socket,
-            json_pack("{s:s, s:s, s:I}", "cmd", "record", "log", receipt->log,
-                      "number", (json_int_t)receipt->number),
-            why);
+    json_t *answer = admin_ask(socket,
+                               json_pack("{s:s, s:s, s:I}", "cmd", "record",
+                                         "log", receipt->log, "number",
+                                         (json_int_t)receipt->number),
+                               why);
     const char *have = json_string_value(
         json_object_get(json_object_get(answer, "record"), "record_key"));
     const char *text = json_string_value(json_object_get(answer, "text"));

@@ -4,6 +4,7 @@
 #ifndef RUN_RECEIPTS_H
 #define RUN_RECEIPTS_H
 
+#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -24,5 +25,8 @@ bool receipt_next(FILE *file, struct receipt *out);
  * number? `why` says what it has instead. */
 bool receipt_holds(const char *socket, const struct receipt *receipt,
                    struct errmsg *why);
+
+/* One call of a node's admin socket; takes `request`. NULL: no answer. */
+json_t *admin_ask(const char *socket, json_t *request, struct errmsg *why);
 
 #endif

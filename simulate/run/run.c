@@ -2,12 +2,14 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "run/tree.h"
+#include "run/work.h"
 
 enum {
     TICK_MS = 50,
@@ -23,8 +25,8 @@ enum {
 
 static const char *const phases[] = {
     [RUN_STARTING] = "starting", [RUN_WORKING] = "working",
-    [RUN_SETTLING] = "settling", [RUN_STOPPING] = "stopping",
-    [RUN_OVER] = "over",
+    [RUN_SETTLING] = "settling", [RUN_ATTACHED] = "attached",
+    [RUN_STOPPING] = "stopping", [RUN_OVER] = "over",
 };
 
 static void say(const struct run *run, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -108,18 +110,22 @@ static void show_made(void *ctx, unsigned done)
 static enum err make_tree(struct run *run, struct errmsg *why)
 {
     struct place *place = mem_zalloc(run->nodes, sizeof *place);
+    unsigned *port = mem_zalloc(run->nodes, sizeof *port);
     for (unsigned i = 0; i < run->nodes; i++) {
         place[i] = run->node[i].place;
+        port[i] = run->node[i].port;
     }
     const struct tree tree = {.folder = run->conf->folder,
                               .source = run->conf->source,
                               .suite = run->conf->suite,
                               .place = place,
+                              .port = port,
                               .n = run->nodes};
     uint64_t start_ms = uv_hrtime() / 1000000;
     enum err err = tree_make(&tree, show_made, run, why);
     run->made_in_ms = uv_hrtime() / 1000000 - start_ms;
     mem_free(place);
+    mem_free(port);
     return err;
 }
 
@@ -205,7 +211,7 @@ static uint64_t now_ms(const struct run *run)
 static void enter(struct run *run, enum run_phase phase)
 {
     run->phase = phase;
-    run->phase_ms = now_ms(run);
+    run->phase_ms = run->phase_at_ms[phase] = now_ms(run);
     run->check_ms = 0;
     say(run, "%s\n", phases[phase]);
 }
@@ -236,6 +242,17 @@ static void start_more(struct run *run, unsigned ready)
     }
 }
 
+/* Of each node; what a thousand processes cost. */
+static void measure(struct run *run, bool end)
+{
+    for (unsigned i = 0; i < run->nodes; i++) {
+        struct run_node *n = &run->node[i];
+        if (n->running) {
+            (void)usage_of(n->process.pid, end ? &n->usage_end : &n->usage);
+        }
+    }
+}
+
 static void on_starting(struct run *run)
 {
     const struct run_node *waits = NULL;
@@ -249,9 +266,32 @@ static void on_starting(struct run *run)
     if (waits == NULL) {
         run->ready_in_ms = now_ms(run) - run->phase_ms;
         run->fault_ms = now_ms(run) + run->conf->fault_ms;
+        measure(run, false);
+        work_start(run);
         enter(run, RUN_WORKING);
     } else if (late(run, "all nodes ready")) {
         run_broken(run, waits, "ready", "it did not come up");
+    }
+}
+
+static void event_begin(struct run *run, const char *kind, unsigned node)
+{
+    if (run->events == run->events_cap) {
+        run->events_cap = run->events_cap == 0 ? 64 : 2 * run->events_cap;
+        run->event =
+            mem_realloc(run->event, run->events_cap * sizeof *run->event);
+    }
+    run->event[run->events++] =
+        (struct run_event){.kind = kind, .node = node, .begin_ms = now_ms(run)};
+}
+
+static void event_end(struct run *run, unsigned node)
+{
+    for (size_t i = 0; i < run->events; i++) {
+        struct run_event *e = &run->event[i];
+        if (e->node == node && e->end_ms == 0) {
+            e->end_ms = now_ms(run);
+        }
     }
 }
 
@@ -264,6 +304,7 @@ static bool restart(struct run *run)
         bool down = !n->running && !n->reading;
         if (down && n->start_ms != 0 &&
             (n->start_ms <= now_ms(run) || run->phase == RUN_SETTLING)) {
+            event_end(run, i);
             node_spawn(n);
         }
         all = all && n->ready;
@@ -286,25 +327,15 @@ static void kill_one(struct run *run)
         (double)(now_ms(run) - run->phase_ms) / 1000,
         (unsigned long long)n->place.code, away_ms);
     n->start_ms = now_ms(run) + away_ms;
+    event_begin(run, "kill", (unsigned)(n - run->node));
     node_signal(n, SIGKILL);
     run->kills++;
-}
-
-static void let_enter(struct run *run)
-{
-    for (unsigned i = 0; i < run->nodes; i++) {
-        struct run_node *n = &run->node[i];
-        if (n->ready && !n->importing && n->next_ms <= now_ms(run)) {
-            n->next_ms = now_ms(run) + rng_between(&run->rng, 300, 1500);
-            node_import(n);
-        }
-    }
 }
 
 static void on_working(struct run *run)
 {
     (void)restart(run);
-    let_enter(run);
+    work_go_on(run);
     if (run->conf->fault_ms != 0 && run->fault_ms <= now_ms(run)) {
         kill_one(run);
     }
@@ -313,30 +344,41 @@ static void on_working(struct run *run)
     }
 }
 
-static bool importing(const struct run *run)
-{
-    bool any = false;
-    for (unsigned i = 0; i < run->nodes; i++) {
-        any = any || run->node[i].importing;
-    }
-    return any;
-}
-
 static void on_settling(struct run *run)
 {
     if (now_ms(run) < run->check_ms) {
         return;
     }
     run->check_ms = now_ms(run) + CHECK_MS;
-    bool ready = restart(run) && !importing(run);
-    if (ready && check_equal(run, false)) {
+    bool ready = restart(run) && !work_busy(run);
+    if (ready && check_equal(run, false) && check_receipts(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
-        run->stopping = run->nodes;
-        enter(run, RUN_STOPPING);
+        measure(run, true);
+        enter(run, run->conf->attach ? RUN_ATTACHED : RUN_STOPPING);
     } else if (late(run, "every log equal at every ancestor")) {
-        (void)check_equal(run, true);
+        (void)(check_equal(run, true) && check_receipts(run, true));
         run_broken(run, &run->node[0], "converged", "the nodes are not ready");
+    }
+}
+
+/* Somebody looks around in the tree; a signal ends that. */
+static void on_attached(struct run *run)
+{
+    if (run->check_ms == 0) {
+        const struct run_node *last = &run->node[run->nodes - 1];
+        run->check_ms = 1;
+        (void)fprintf(stderr,
+                      "\nAll is equal; the nodes go on. Try:\n"
+                      "  %s status -c %s/node.cfg\n"
+                      "  %s logs -c %s/node.cfg\n"
+                      "  %s directive lists -c %s/node.cfg\n"
+                      "  %s verify -c %s/node.cfg\n"
+                      "Each node has such a folder; Ctrl-C ends the run.\n",
+                      run->conf->creditnode, run->node[0].folder,
+                      run->conf->creditnode, run->node[0].folder,
+                      run->conf->creditnode, last->folder,
+                      run->conf->creditnode, last->folder);
     }
 }
 
@@ -344,6 +386,7 @@ static void on_settling(struct run *run)
 static void on_stopping(struct run *run)
 {
     bool over = true;
+    work_stop(run);
     while (run->stopping > 0) {
         node_signal(&run->node[--run->stopping], SIGTERM);
     }
@@ -358,19 +401,22 @@ static void on_stopping(struct run *run)
 }
 
 static void (*const courses[])(struct run *) = {
-    [RUN_STARTING] = on_starting,
-    [RUN_WORKING] = on_working,
-    [RUN_SETTLING] = on_settling,
+    [RUN_STARTING] = on_starting, [RUN_WORKING] = on_working,
+    [RUN_SETTLING] = on_settling, [RUN_ATTACHED] = on_attached,
     [RUN_STOPPING] = on_stopping,
 };
 
 /* Nothing of ours is left behind, whatever it was. */
 static void kill_all(struct run *run)
 {
+    work_stop(run);
     for (unsigned i = 0; i < run->nodes; i++) {
         node_signal(&run->node[i], SIGKILL);
         if (run->node[i].importing) {
             (void)uv_process_kill(&run->node[i].import, SIGKILL);
+        }
+        if (run->node[i].deciding) {
+            (void)uv_process_kill(&run->node[i].decide, SIGKILL);
         }
     }
 }
@@ -384,15 +430,46 @@ static void on_tick(uv_timer_t *timer)
     if (run->phase == RUN_OVER || run->invariant != NULL) {
         kill_all(run);
         uv_close((uv_handle_t *)timer, NULL);
+        for (size_t i = 0; i < ARRAY_LEN(run->signals); i++) {
+            uv_close((uv_handle_t *)&run->signals[i], NULL);
+        }
+    }
+}
+
+/* The first ends the work, as if its time were over; nodes end cleanly. */
+static void on_signal(uv_signal_t *signal, int signum)
+{
+    struct run *run = signal->data;
+    (void)signum;
+    if (run->phase == RUN_ATTACHED) {
+        enter(run, RUN_STOPPING);
+    } else if (run->phase == RUN_WORKING) {
+        enter(run, RUN_SETTLING);
+    } else {
+        run_broken(run, &run->node[0], "interrupted", "by a signal");
+    }
+}
+
+static void hear_signals(struct run *run)
+{
+    static const int signums[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < ARRAY_LEN(run->signals); i++) {
+        (void)uv_signal_init(&run->loop, &run->signals[i]);
+        run->signals[i].data = run;
+        (void)uv_signal_start(&run->signals[i], on_signal, signums[i]);
     }
 }
 
 static void course(struct run *run)
 {
+    /* A question to a frozen node keeps its thread. */
+    (void)setenv("UV_THREADPOOL_SIZE", "24", 0);
     (void)uv_loop_init(&run->loop);
     (void)uv_timer_init(&run->loop, &run->timer);
     run->timer.data = run;
-    run->phase_ms = now_ms(run);
+    hear_signals(run);
+    run->phase_ms = run->phase_at_ms[RUN_STARTING] = now_ms(run);
+    run->stopping = run->nodes;
     say(run, "starting %u processes\n", run->nodes);
     (void)uv_timer_start(&run->timer, on_tick, TICK_MS, TICK_MS);
     (void)uv_run(&run->loop, UV_RUN_DEFAULT);
@@ -411,11 +488,11 @@ enum err run_all(struct run **out, const struct run_conf *conf,
         err = raise_descriptors(run, why);
     }
     if (err == ERR_OK) {
-        say(run, "certificates and configurations for %u nodes\n", run->nodes);
-        err = make_tree(run, why);
+        err = choose_ports(run, why);
     }
     if (err == ERR_OK) {
-        err = choose_ports(run, why);
+        say(run, "certificates and configurations for %u nodes\n", run->nodes);
+        err = make_tree(run, why);
     }
     if (err == ERR_OK) {
         err = open_logs(run, why);
@@ -436,32 +513,17 @@ void run_free(struct run **run)
     mem_free((*run)->node);
     mem_free((*run)->acked);
     mem_free((*run)->acked_at);
+    mem_free((*run)->decided);
+    mem_free((*run)->event);
+    mem_free((*run)->second);
+    for (int i = 0; i < ACTS; i++) {
+        samples_free(&(*run)->act_us[i]);
+    }
+    for (int i = 0; i < PROFILE_TIERS; i++) {
+        samples_free(&(*run)->hop_ms[i]);
+    }
+    samples_free(&(*run)->top_ms);
+    work_free(*run);
     mem_free(*run);
     *run = NULL;
-}
-
-json_t *run_json(const struct run *run)
-{
-    unsigned long imports = 0;
-    unsigned long broken_off = 0;
-    char node[CODE_LEN + 1] = "";
-    for (unsigned i = 0; i < run->nodes; i++) {
-        imports += run->node[i].imports;
-        broken_off += run->node[i].broken_off;
-    }
-    if (run->invariant != NULL) {
-        code_format(run->node[run->culprit].place.code, node);
-    }
-    return json_pack(
-        "{s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:I}",
-        "holds", run->invariant == NULL, "broken",
-        run->invariant != NULL ? run->invariant : "", "node", node, "text",
-        run->text, "seed", (json_int_t)run->conf->seed, "nodes",
-        (json_int_t)run->nodes, "kills", (json_int_t)run->kills, "imports",
-        (json_int_t)imports, "imports_broken_off", (json_int_t)broken_off,
-        "acknowledged", (json_int_t)run->acked_n, "logs", (json_int_t)run->logs,
-        "entries", (json_int_t)run->entries, "ready_in_ms",
-        (json_int_t)run->ready_in_ms, "equal_in_ms",
-        (json_int_t)run->equal_in_ms);
 }

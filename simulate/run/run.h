@@ -9,7 +9,11 @@
  *   places.c  which nodes: a shape, or an area of the division table
  *   tree.c    their certificates (certs.c) and configurations
  *   procs.c   processes of nodes and imports
+ *   profile.c what the offices do, read from a file
+ *   work.c    doing it; the model of what was acknowledged
  *   check.c   what must hold
+ *   stats.c   latencies and memory
+ *   report.c, html.c
  *   receipts.c, rows.c
  *
  * Threads: one. */
@@ -21,7 +25,9 @@
 
 #include "pure/rng.h"
 #include "run/places.h"
+#include "run/profile.h"
 #include "run/receipts.h"
+#include "run/stats.h"
 
 enum { RUN_PATH_MAX = 512, RUN_SOCKET_MAX = 107 };
 
@@ -33,9 +39,11 @@ struct run_conf {
     struct area area;
     const char *suite; /* "intl" or "gm" */
     uint64_t seed;
-    uint32_t seconds;    /* of work and faults */
-    uint32_t fault_ms;   /* in the mean between two; 0: none */
-    uint32_t rows;       /* of one import */
+    uint32_t seconds;  /* of work and faults */
+    uint32_t fault_ms; /* in the mean between two; 0: none */
+    const struct profile *profile;
+    uint32_t rows;       /* of one import; 0: what the profile says */
+    bool attach;         /* when all is equal, go on until a signal comes */
     uint32_t patience_s; /* for whatever must come to an end */
     bool quiet;
 };
@@ -57,31 +65,66 @@ struct run_node {
     bool ready;
     bool killed;       /* by us: its end is no fault */
     uint64_t start_ms; /* when it is to be started again; 0: not */
-    /* Imports, one at a time. */
+    /* Imports, one at a time. Of the one under way or to be repeated: */
     uv_process_t import;
     bool importing;
-    uint64_t batch; /* of the rows that are entered next */
-    uint64_t next_ms;
+    uint64_t import_ns;
+    uint64_t first_row;
+    uint32_t rows; /* 0: none */
+    uint32_t dirty;
+    uint32_t again;
+    uint32_t spoiled; /* of its rows */
     unsigned long imports;
     unsigned long broken_off; /* entered again until they are in */
+    size_t newest;            /* of run.acked, plus 1; 0: none */
+    /* Directives, one at a time. */
+    uv_process_t decide;
+    bool deciding;
+    uint64_t decide_ns;
+    uint64_t first_subject;
+    uint32_t listings;
+    struct usage usage; /* when all were ready; at the end */
+    struct usage usage_end;
 };
 
+/* A fault and what came of it; times of the loop, 0: not yet. */
+struct run_event {
+    const char *kind;
+    unsigned node;
+    uint64_t begin_ms;
+    uint64_t end_ms;   /* the fault ended */
+    uint64_t ready_ms; /* the node was there again */
+    uint64_t equal_ms; /* and what it had acknowledged was above */
+};
+struct run_second {
+    uint64_t at_ms;
+    size_t acked;
+    size_t decided;
+    unsigned ready;
+};
+
+enum run_phase {
+    RUN_STARTING,
+    RUN_WORKING,
+    RUN_SETTLING,
+    RUN_ATTACHED,
+    RUN_STOPPING,
+    RUN_OVER
+};
+
+struct work;
+struct decided;
 struct run {
     const struct run_conf *conf;
     uv_loop_t loop;
     uv_timer_t timer;
+    uv_signal_t signals[2];
     struct rng rng;
     struct run_node *node;
     unsigned nodes;
     unsigned shown;   /* of progress */
     unsigned started; /* nodes below this place were started */
-    enum run_phase {
-        RUN_STARTING,
-        RUN_WORKING,
-        RUN_SETTLING,
-        RUN_STOPPING,
-        RUN_OVER
-    } phase;
+    enum run_phase phase;
     uint64_t phase_ms; /* when it began */
     uint64_t fault_ms; /* when the next one is due */
     uint64_t check_ms;
@@ -90,6 +133,24 @@ struct run {
     unsigned *acked_at;    /* owned: by which node */
     size_t acked_n;
     size_t acked_cap;
+    uint64_t refused; /* rows */
+    struct work *work;
+    struct decided *decided; /* owned: directives that were published */
+    size_t decided_n;
+    size_t decided_cap;
+    unsigned long undecided;  /* directives that were broken off */
+    unsigned long unanswered; /* questions to nodes that were away */
+    unsigned long skipped;    /* acts for which no office was free */
+    struct samples act_us[ACTS];
+    struct samples hop_ms[PROFILE_TIERS]; /* into that tier from below */
+    struct samples top_ms;                /* from the office to the top */
+    struct run_event *event;              /* owned */
+    size_t events;
+    size_t events_cap;
+    struct run_second *second; /* owned */
+    size_t seconds_n;
+    size_t seconds_cap;
+    uint64_t phase_at_ms[RUN_OVER + 1];
     unsigned kills;
     uint64_t made_in_ms;
     uint64_t ready_in_ms;
@@ -117,12 +178,16 @@ void run_broken(struct run *run, const struct run_node *node,
 /* procs.c */
 void node_spawn(struct run_node *n);
 void node_signal(struct run_node *n, int signum);
-/* Enters the batch; its receipts are added when it ends. */
+/* Enters its rows; receipts are added, then work_imported() hears of it. */
 void node_import(struct run_node *n);
+/* Publishes NODE/listings.csv. */
+void node_decide(struct run_node *n);
 
 /* check.c */
 /* Are all logs at all their ancestors? `say`: what differs is an error. */
 bool check_equal(struct run *run, bool say);
 void check_acked(struct run *run);
+/* Has every node below each issuer what it decided, and does it know? */
+bool check_receipts(struct run *run, bool say);
 
 #endif

@@ -17,6 +17,7 @@ enum {
     ARGS_MAX = 2 * ISSUERS_MAX + 16,
     ISSUER_TEXT = 32,
     HASH_HEX = 64,
+    ADDRESS_LEN = 24,
     ROLE_MAX = 64 << 10,
 };
 
@@ -240,30 +241,43 @@ static enum err write_common(const struct tree *t, const struct home *p,
     return write_role(path, &roles->common, fills, ARRAY_LEN(fills), "", why);
 }
 
+static void address_of(const struct tree *t, int node, char out[ADDRESS_LEN])
+{
+    out[0] = '\0';
+    if (node >= 0) {
+        (void)snprintf(out, ADDRESS_LEN, "127.0.0.1:%u", t->port[node]);
+    }
+}
+
 static enum err write_node(const struct tree *t, const struct home *p,
-                           const struct place *place, const struct roles *roles,
+                           unsigned i, const struct roles *roles,
                            struct errmsg *why)
 {
+    const struct place *place = &t->place[i];
+    char listen[ADDRESS_LEN];
+    char parent[ADDRESS_LEN];
     char code[CODE_LEN + 1];
     char data[PATH_LEN];
     char path[PATH_LEN];
-    char trust[3 * PATH_LEN];
+    char trust[4 * PATH_LEN];
     bool gm = strcmp(t->suite, "gm") == 0;
-    bool top = place->parent < 0;
+    address_of(t, (int)i, listen);
+    address_of(t, place->parent, parent);
     code_format(place->code, code);
     (void)snprintf(data, sizeof data, "%s/data", p->dir);
     (void)snprintf(path, sizeof path, "%s/node.cfg", p->dir);
     (void)snprintf(trust, sizeof trust,
                    "\ntrust: {\n    ca = \"%s/certs/%s\";\n"
-                   "    revoked = \"%s/revoked\";\n};\n",
-                   p->dir, gm ? "signing-ca.pem" : "ca.pem", p->dir);
+                   "    revoked = \"%s/revoked\";\n};\n"
+                   "admin: { socket = \"%s/sock\"; };\n",
+                   p->dir, gm ? "signing-ca.pem" : "ca.pem", p->dir, p->dir);
     /* A top that is no national one has a parent to be left out. */
     bool has_parent = place->tier != TIER_NATIONAL;
     const struct fill fills[] = {
         {"code", NULL, code},
         {"name", NULL, place->name},
-        {"address", "FILL-IN", has_parent ? (top ? "" : "127.0.0.1:0") : NULL},
-        {"address", NULL, "127.0.0.1:0"},
+        {"address", "FILL-IN", has_parent ? parent : NULL},
+        {"address", NULL, listen},
         {"dir", "/var/lib/creditnode", data},
         {"reserve", NULL, "64 MiB"}};
     return write_role(path, &roles->tier[place->tier], fills, ARRAY_LEN(fills),
@@ -305,7 +319,7 @@ static enum err make_node(const struct tree *t, unsigned i, const char *hash,
                         why);
     }
     if (err == ERR_OK) {
-        err = write_node(t, &p, place, roles, why);
+        err = write_node(t, &p, i, roles, why);
     }
     if (err == ERR_OK) {
         err = write_common(t, &p, roles, hash, why);

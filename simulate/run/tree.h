@@ -19,6 +19,7 @@ struct tree {
     const char *source; /* where certs/ and tiers/ are */
     const char *suite;  /* "intl" or "gm" */
     const struct place *place;
+    const unsigned *port; /* where each listens, on 127.0.0.1 */
     unsigned n;
 };
 

@@ -1,0 +1,571 @@
+#include "run/work.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "api/admin.h"
+#include "base/mem.h"
+#include "run/rows.h"
+#include "run/tree.h"
+
+enum {
+    SUBJECTS_OF_LISTS = 1000000, /* first: those of records are below */
+    SUBJECTS_OF_RECORDS = 500,
+    FRESH_MS = 30000, /* three periods of a directives log */
+    SLACK_MS = 2000,
+    POLL_MS = 10,
+    PROBE_MS = 60000, /* how long a record may take to be followed */
+    CHAIN_MAX = PLACES_DEPTH_MAX + 2,
+    SERIES_MS = 1000,
+    TRIES = 64,
+    FOLLOWING_MAX = 8,
+};
+
+struct position {
+    char log[LOG_ID_TEXT_MAX];
+    uint64_t at;
+    bool fresh;
+};
+
+/* A question; the thread writes what follows `asked_ms`. */
+struct ask {
+    uv_work_t work;
+    struct run *run;
+    unsigned node;
+    enum act_kind kind;
+    char socket[RUN_SOCKET_MAX + 1];
+    struct buf subjects;             /* a line each */
+    char expect[BENCH_CODE_LEN + 1]; /* listed by `decided`; "": none */
+    size_t decided;
+    uint64_t asked_ms;
+    struct position *position; /* owned */
+    size_t positions;
+    bool answered;
+    bool listed; /* `expect` was */
+    uint64_t took_us;
+};
+
+/* Follows one record from its office to the top. */
+struct probe {
+    uv_work_t work;
+    struct run *run;
+    unsigned chain[CHAIN_MAX]; /* nodes, from the parent up */
+    char socket[CHAIN_MAX][RUN_SOCKET_MAX + 1];
+    unsigned n;
+    struct receipt receipt;
+    size_t event; /* or SIZE_MAX: a hop is measured */
+    uint64_t since_ms;
+    uint64_t after_ms[CHAIN_MAX]; /* when it was there */
+    unsigned reached;
+    atomic_bool *stop;
+};
+
+struct work {
+    struct rng rng;
+    double due_ms[PROFILE_ACTS_MAX];
+    unsigned under_way;
+    bool probing;
+    unsigned following;
+    atomic_bool stop;
+    uint64_t series_ms;
+    uint64_t subjects; /* listed so far */
+};
+
+/* ---- questions, in a thread ---- */
+
+static void take_positions(struct ask *a, const json_t *lists)
+{
+    size_t n = json_array_size(lists);
+    a->position = mem_zalloc(n + 1, sizeof *a->position);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *l = json_array_get(lists, i);
+        const char *log = json_string_value(json_object_get(l, "log"));
+        const char *fresh = json_string_value(json_object_get(l, "freshness"));
+        if (log == NULL || fresh == NULL) {
+            continue;
+        }
+        struct position *p = &a->position[a->positions++];
+        (void)snprintf(p->log, sizeof p->log, "%s", log);
+        p->at = (uint64_t)json_integer_value(json_object_get(l, "position"));
+        p->fresh = strcmp(fresh, "fresh") == 0;
+    }
+}
+
+static void take_answer(struct ask *a, const json_t *answer)
+{
+    const char *type = json_string_value(json_object_get(answer, "type"));
+    const char *who = json_string_value(json_object_get(answer, "subject"));
+    if (type != NULL && strcmp(type, "row") == 0) {
+        a->listed = a->listed || (who != NULL && strcmp(who, a->expect) == 0);
+    } else if (type != NULL && strcmp(type, "result") == 0) {
+        a->answered = true;
+        take_positions(a, json_object_get(answer, "lists"));
+    }
+}
+
+static bool send_question(struct admin_client *client, const struct ask *a)
+{
+    if (a->kind == ACT_QUERY) {
+        json_t *q = json_pack("{s:s, s:s#, s:i, s:b}", "cmd", "subject",
+                              "subject", (const char *)a->subjects.data,
+                              (size_t)BENCH_CODE_LEN, "limit", 20, "brief", 1);
+        return admin_write_json(client, q) == ERR_OK;
+    }
+    return admin_write_json(client, json_pack("{s:s}", "cmd", "check")) ==
+               ERR_OK &&
+           admin_write(client, buf_slice(&a->subjects)) == ERR_OK &&
+           admin_write(client, slice_of("", 0)) == ERR_OK;
+}
+
+static void on_ask(uv_work_t *work)
+{
+    struct ask *a = work->data;
+    struct admin_client *client = NULL;
+    struct errmsg why;
+    json_t *answer = NULL;
+    uint64_t start = uv_hrtime();
+    bool more = admin_connect(&client, a->socket, &why) == ERR_OK &&
+                send_question(client, a);
+    while (more && admin_read(client, &answer, &why) == ERR_OK) {
+        const char *type = json_string_value(json_object_get(answer, "type"));
+        more = type != NULL && strcmp(type, "row") == 0;
+        take_answer(a, answer);
+        json_decref(answer);
+    }
+    admin_disconnect(&client);
+    a->took_us = (uv_hrtime() - start) / 1000;
+}
+
+/* ---- what an answer must not say ---- */
+
+static const struct position *position_of(const struct ask *a, const char *log)
+{
+    for (size_t i = 0; i < a->positions; i++) {
+        if (strcmp(a->position[i].log, log) == 0) {
+            return &a->position[i];
+        }
+    }
+    return NULL;
+}
+
+/* Fresh means: nothing that was decided more than three periods before the
+ * question is missing. */
+static void check_fresh(struct ask *a)
+{
+    struct run *run = a->run;
+    for (size_t i = 0; i < run->decided_n; i++) {
+        const struct decided *d = &run->decided[i];
+        const struct position *p = position_of(a, d->log);
+        if (p != NULL && p->fresh && p->at < d->last &&
+            d->acked_ms + FRESH_MS + SLACK_MS < a->asked_ms) {
+            run_broken(run, &run->node[a->node], "stale-as-fresh",
+                       "it calls log %s fresh at %llu; %llu was decided %llu "
+                       "ms before",
+                       d->log, (unsigned long long)p->at,
+                       (unsigned long long)d->last,
+                       (unsigned long long)(a->asked_ms - d->acked_ms));
+        }
+    }
+}
+
+static void check_listed(struct ask *a)
+{
+    struct run *run = a->run;
+    if (a->expect[0] == '\0') {
+        return;
+    }
+    const struct decided *d = &run->decided[a->decided];
+    const struct position *p = position_of(a, d->log);
+    if (p != NULL && p->at >= d->last && !a->listed) {
+        run_broken(run, &run->node[a->node], "listed",
+                   "it has log %s up to %llu, and %s, listed there up to "
+                   "%llu, is on no list",
+                   d->log, (unsigned long long)p->at, a->expect,
+                   (unsigned long long)d->last);
+    }
+}
+
+static void on_answer(uv_work_t *work, int status)
+{
+    struct ask *a = work->data;
+    struct run *run = a->run;
+    run->work->under_way--;
+    if (status == 0 && a->answered) {
+        samples_add(&run->act_us[a->kind], a->took_us);
+        check_fresh(a);
+        check_listed(a);
+    } else {
+        run->unanswered++;
+    }
+    buf_fini(&a->subjects);
+    mem_free(a->position);
+    mem_free(a);
+}
+
+/* ---- beginning an act ---- */
+
+static void put_subject(struct buf *out, uint64_t subject)
+{
+    char code[BENCH_CODE_LEN + 1];
+    bench_subject_code(subject, code);
+    buf_put(out, code, BENCH_CODE_LEN);
+    buf_put_u8(out, '\n');
+}
+
+/* One that is listed, if any is: the answer can be judged. */
+static void expect_one(struct ask *a)
+{
+    struct run *run = a->run;
+    if (run->decided_n > 0) {
+        a->decided = rng_below(&run->work->rng, (uint32_t)run->decided_n);
+        const struct decided *d = &run->decided[a->decided];
+        uint64_t subject =
+            d->first_subject + rng_below(&run->work->rng, d->listings);
+        bench_subject_code(subject, a->expect);
+        put_subject(&a->subjects, subject);
+    }
+}
+
+static bool ask(struct run_node *n, const struct act *act)
+{
+    struct run *run = n->run;
+    struct ask *a = MEM_NEW(struct ask);
+    a->work.data = a;
+    a->run = run;
+    a->node = (unsigned)(n - run->node);
+    a->kind = act->kind;
+    a->asked_ms = uv_now(&run->loop);
+    (void)snprintf(a->socket, sizeof a->socket, "%s", n->socket);
+    if (act->kind == ACT_CHECK) {
+        expect_one(a);
+    }
+    for (uint32_t i = 0; i < act->rows; i++) {
+        put_subject(&a->subjects,
+                    rng_below(&run->work->rng, SUBJECTS_OF_RECORDS));
+    }
+    if (uv_queue_work(&run->loop, &a->work, on_ask, on_answer) != 0) {
+        buf_fini(&a->subjects);
+        mem_free(a);
+        return false;
+    }
+    run->work->under_way++;
+    return true;
+}
+
+static bool begin_import(struct run_node *n, const struct act *act)
+{
+    if (n->importing) {
+        return false;
+    }
+    if (n->rows == 0) { /* else the one that was broken off is repeated */
+        n->rows = n->run->conf->rows != 0 ? n->run->conf->rows : act->rows;
+        n->dirty = act->dirty;
+        n->again = act->again;
+    }
+    n->run->work->under_way++;
+    node_import(n);
+    return true;
+}
+
+static void put_listing(FILE *file, const struct run_node *n, uint64_t subject)
+{
+    char code[BENCH_CODE_LEN + 1];
+    const struct run *run = n->run;
+    /* A listing is decided within the country, not by it. */
+    uint64_t division =
+        n->place.code != 0
+            ? n->place.code
+            : run->node[run->nodes - 1].place.code / 10000000000 * 10000000000;
+    bench_subject_code(subject, code);
+    (void)fprintf(
+        file,
+        "示例%06llu商贸有限公司,%s,示例认〔2026〕%llu号,示例事由,"
+        "示例条例第十条,2026-03-01,2026-03-05,长期,示例法院,"
+        "11340000200000013H,%06llu,失信被执行人,"
+        "示例告〔2026〕%llu号,2026-02-01,C01,履行完毕\n",
+        (unsigned long long)subject, code, (unsigned long long)subject,
+        (unsigned long long)(division / 1000000), (unsigned long long)subject);
+}
+
+static bool write_listings(struct run_node *n, const char *path)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        return false;
+    }
+    (void)fprintf(file,
+                  "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,"
+                  "认定日期,起始日期,截止日期,认定机关,"
+                  "认定机关统一社会信用代码,认定机关行政区划,名单类型,"
+                  "事先告知（公示）文书号,告知（公示）日期,措施编号,"
+                  "移出条件\n");
+    for (uint32_t i = 0; i < n->listings; i++) {
+        put_listing(file, n, n->first_subject + i);
+    }
+    return fclose(file) == 0;
+}
+
+static bool begin_directive(struct run_node *n, const struct act *act)
+{
+    struct run *run = n->run;
+    char path[RUN_PATH_MAX + 16];
+    if (n->deciding || !tree_is_issuer(&n->place)) {
+        return false;
+    }
+    n->listings = act->rows;
+    n->first_subject = SUBJECTS_OF_LISTS + run->work->subjects;
+    run->work->subjects += act->rows;
+    (void)snprintf(path, sizeof path, "%s/listings.csv", n->folder);
+    if (!write_listings(n, path)) {
+        return false;
+    }
+    run->work->under_way++;
+    node_decide(n);
+    return true;
+}
+
+static bool (*const begins[ACTS])(struct run_node *n, const struct act *act) = {
+    [ACT_IMPORT] = begin_import,
+    [ACT_DIRECTIVE] = begin_directive,
+    [ACT_QUERY] = ask,
+    [ACT_CHECK] = ask,
+};
+
+/* Some office that can do it now; the draws follow from the seed. */
+static void begin(struct run *run, const struct act *act)
+{
+    for (int i = 0; i < TRIES; i++) {
+        struct run_node *n = &run->node[rng_below(&run->work->rng, run->nodes)];
+        bool may = n->ready && n->start_ms == 0 &&
+                   (act->tiers & profile_tier_bit(n->place.tier)) != 0;
+        if (may && begins[act->kind](n, act)) {
+            return;
+        }
+    }
+    run->skipped++;
+}
+
+/* ---- what ends ---- */
+
+void work_imported(struct run_node *n, int64_t status, unsigned receipts)
+{
+    struct run *run = n->run;
+    run->work->under_way--;
+    if (status != 0 && status != 3) {
+        n->broken_off++;
+        return;
+    }
+    if ((status == 3) != (n->spoiled > 0) || receipts != n->rows - n->spoiled) {
+        run_broken(run, n, "bad-input",
+                   "import ended with status %lld; of %u rows, %u of them "
+                   "bad, %u were acknowledged",
+                   (long long)status, n->rows, n->spoiled, receipts);
+    }
+    run->refused += n->spoiled;
+    n->imports++;
+    n->first_row += n->rows;
+    n->rows = 0;
+    samples_add(&run->act_us[ACT_IMPORT], (uv_hrtime() - n->import_ns) / 1000);
+}
+
+void work_decided(struct run_node *n, int64_t status, const char *path)
+{
+    struct run *run = n->run;
+    json_t *answer = status == 0 ? json_load_file(path, 0, NULL) : NULL;
+    const char *log = json_string_value(json_object_get(answer, "log"));
+    json_int_t last = json_integer_value(json_object_get(answer, "last"));
+    run->work->under_way--;
+    if (log == NULL || last <= 0) {
+        run->undecided++; /* whether it is in is not known */
+    } else {
+        if (run->decided_n == run->decided_cap) {
+            run->decided_cap =
+                run->decided_cap == 0 ? 64 : 2 * run->decided_cap;
+            run->decided = mem_realloc(run->decided,
+                                       run->decided_cap * sizeof *run->decided);
+        }
+        struct decided *d = &run->decided[run->decided_n++];
+        *d = (struct decided){.issuer = (unsigned)(n - run->node),
+                              .last = (uint64_t)last,
+                              .acked_ms = uv_now(&run->loop),
+                              .first_subject = n->first_subject,
+                              .listings = n->listings};
+        (void)snprintf(d->log, sizeof d->log, "%s", log);
+        samples_add(&run->act_us[ACT_DIRECTIVE],
+                    (uv_hrtime() - n->decide_ns) / 1000);
+    }
+    json_decref(answer);
+}
+
+/* ---- following a record ---- */
+
+static bool is_there(struct probe *p, unsigned at)
+{
+    struct errmsg why;
+    uint64_t start_ms = uv_hrtime() / 1000000;
+    while (!atomic_load(p->stop) &&
+           uv_hrtime() / 1000000 - start_ms < PROBE_MS) {
+        if (receipt_holds(p->socket[at], &p->receipt, &why)) {
+            return true;
+        }
+        uv_sleep(POLL_MS);
+    }
+    return false;
+}
+
+static void on_probe(uv_work_t *work)
+{
+    struct probe *p = work->data;
+    uint64_t start = uv_hrtime();
+    while (p->reached < p->n && is_there(p, p->reached)) {
+        p->after_ms[p->reached++] = (uv_hrtime() - start) / 1000000;
+    }
+}
+
+static void on_probed(uv_work_t *work, int status)
+{
+    struct probe *p = work->data;
+    struct run *run = p->run;
+    uint64_t before = 0;
+    (void)status;
+    for (unsigned i = 0; i < p->reached && p->event == SIZE_MAX; i++) {
+        const struct place *from = &run->node[p->chain[i]].place;
+        samples_add(&run->hop_ms[profile_tier_index(from->tier)],
+                    p->after_ms[i] - before);
+        before = p->after_ms[i];
+    }
+    if (p->event == SIZE_MAX) {
+        run->work->probing = false;
+        if (p->reached == p->n && p->n > 0) {
+            samples_add(&run->top_ms, before);
+        }
+    } else {
+        run->work->following--;
+        if (p->reached == p->n) {
+            run->event[p->event].equal_ms = uv_now(&run->loop);
+        }
+    }
+    mem_free(p);
+}
+
+/* False: nothing to follow. */
+static bool start_probe(struct run *run, unsigned node, size_t event)
+{
+    const struct run_node *n = &run->node[node];
+    if (n->newest == 0 || n->place.parent < 0) {
+        return false;
+    }
+    struct probe *p = MEM_NEW(struct probe);
+    p->work.data = p;
+    p->run = run;
+    p->receipt = run->acked[n->newest - 1];
+    p->event = event;
+    p->stop = &run->work->stop;
+    for (int at = n->place.parent; at >= 0 && p->n < CHAIN_MAX;
+         at = run->node[at].place.parent) {
+        p->chain[p->n] = (unsigned)at;
+        (void)snprintf(p->socket[p->n++], sizeof p->socket[0], "%s",
+                       run->node[at].socket);
+    }
+    bool good = uv_queue_work(&run->loop, &p->work, on_probe, on_probed) == 0;
+    if (!good) {
+        mem_free(p);
+    }
+    return good;
+}
+
+void work_follow(struct run *run, size_t event)
+{
+    struct run_event *e = &run->event[event];
+    if (run->work->following == FOLLOWING_MAX) {
+        return; /* not measured */
+    }
+    if (start_probe(run, e->node, event)) {
+        run->work->following++;
+    } else {
+        e->equal_ms = uv_now(&run->loop);
+    }
+}
+
+void work_acked(struct run_node *n)
+{
+    struct work *work = n->run->work;
+    if (!work->probing && n->run->phase == RUN_WORKING) {
+        work->probing =
+            start_probe(n->run, (unsigned)(n - n->run->node), SIZE_MAX);
+    }
+}
+
+/* ---- the course ---- */
+
+static double gap_ms(struct run *run, const struct act *act)
+{
+    double mean = 60000.0 / act->per_minute;
+    return mean * (0.5 + rng_below(&run->work->rng, 1000) / 1000.0);
+}
+
+void work_start(struct run *run)
+{
+    const struct profile *profile = run->conf->profile;
+    run->work = MEM_NEW(struct work);
+    atomic_init(&run->work->stop, false);
+    run->work->rng.state = rng_mix(run->conf->seed + 2);
+    for (unsigned i = 0; i < profile->acts; i++) {
+        run->work->due_ms[i] =
+            (double)uv_now(&run->loop) + gap_ms(run, &profile->act[i]) / 4;
+    }
+}
+
+static void keep_series(struct run *run)
+{
+    uint64_t now = uv_now(&run->loop);
+    if (now < run->work->series_ms) {
+        return;
+    }
+    run->work->series_ms = now + SERIES_MS;
+    unsigned ready = 0;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        ready += run->node[i].ready;
+    }
+    if (run->seconds_n == run->seconds_cap) {
+        run->seconds_cap = run->seconds_cap == 0 ? 128 : 2 * run->seconds_cap;
+        run->second =
+            mem_realloc(run->second, run->seconds_cap * sizeof *run->second);
+    }
+    run->second[run->seconds_n++] =
+        (struct run_second){now, run->acked_n, run->decided_n, ready};
+}
+
+void work_go_on(struct run *run)
+{
+    const struct profile *profile = run->conf->profile;
+    double now = (double)uv_now(&run->loop);
+    keep_series(run);
+    for (unsigned i = 0; i < profile->acts; i++) {
+        double *due = &run->work->due_ms[i];
+        /* Behind the bound nothing is caught up: a rush would follow. */
+        if (*due <= now && run->work->under_way < profile->at_once) {
+            begin(run, &profile->act[i]);
+            *due += gap_ms(run, &profile->act[i]);
+            *due = *due < now - 1000 ? now : *due;
+        }
+    }
+}
+
+bool work_busy(const struct run *run)
+{
+    return run->work->under_way > 0;
+}
+
+void work_stop(struct run *run)
+{
+    if (run->work != NULL) {
+        atomic_store(&run->work->stop, true);
+    }
+}
+
+void work_free(struct run *run)
+{
+    mem_free(run->work);
+    run->work = NULL;
+}

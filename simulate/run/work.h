@@ -1,0 +1,46 @@
+/* work.h - the acts of a profile: done, measured, remembered.
+ *
+ * Which office acts and when follows from the seed. Imports and directives are
+ * processes of `creditnode`, as an office would run them; questions go to the
+ * admin socket from libuv's threads, since a frozen node answers nobody. What
+ * was acknowledged is the model that check.c compares with.
+ *
+ * Threads: one, and libuv's for questions. */
+#ifndef RUN_WORK_H
+#define RUN_WORK_H
+
+#include "run/run.h"
+
+/* A package that was published, by its last entry. */
+struct decided {
+    char log[LOG_ID_TEXT_MAX];
+    unsigned issuer; /* node */
+    uint64_t last;
+    uint64_t acked_ms;
+    uint64_t first_subject; /* of bench_subject_code(), one a listing */
+    uint32_t listings;
+};
+
+void work_start(struct run *run);
+/* Begins what is due. */
+void work_go_on(struct run *run);
+/* Something is under way, or broken off and not yet repeated. */
+bool work_busy(const struct run *run);
+/* Once nothing is under way. */
+void work_free(struct run *run);
+
+/* Nothing is followed any more: threads end soon. */
+void work_stop(struct run *run);
+
+/* The import of `n` ended; status 0 and 3 mean that it is in. `receipts` of its
+ * rows were acknowledged, now or before. */
+void work_imported(struct run_node *n, int64_t status, unsigned receipts);
+/* A record of `n` was acknowledged just now. */
+void work_acked(struct run_node *n);
+/* The directive of `n` ended; its answer is in the file. */
+void work_decided(struct run_node *n, int64_t status, const char *path);
+/* The node of that event is ready again: how long until what it had
+ * acknowledged is above? */
+void work_follow(struct run *run, size_t event);
+
+#endif
