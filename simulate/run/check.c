@@ -101,23 +101,34 @@ static bool compare(struct run *run, const struct holding *all, unsigned node,
     return true;
 }
 
+/* Or the node itself. */
+static bool is_below(const struct run *run, unsigned node, unsigned top)
+{
+    int at = (int)node;
+    while (at > (int)top) { /* parents stand before their children */
+        at = run->node[at].place.parent;
+    }
+    return at == (int)top;
+}
+
+/* As its issuer has it. A log without a decision may not have come yet. */
+static bool is_same(const struct held *below, const struct held *l)
+{
+    return below == NULL
+               ? l->size == 0
+               : below->size == l->size && strcmp(below->root, l->root) == 0;
+}
+
 /* A directives log, at every node below its issuer. */
 static bool compare_below(struct run *run, const struct holding *all,
                           unsigned issuer, const struct held *l, bool say)
 {
-    for (unsigned i = 0; i < run->nodes; i++) {
-        int at = (int)i;
-        while (at > (int)issuer) {
-            at = run->node[at].place.parent;
-        }
-        if (at != (int)issuer || i == issuer) {
+    for (unsigned i = issuer + 1; i < run->nodes; i++) {
+        if (!is_below(run, i, issuer)) {
             continue;
         }
         const struct held *below = find(&all[i], l->log);
-        /* A log without a decision may not have come yet. */
-        bool equal = (below == NULL && l->size == 0) ||
-                     (below != NULL && below->size == l->size &&
-                      strcmp(below->root, l->root) == 0);
+        bool equal = is_same(below, l);
         if (!equal && say) {
             run_broken(run, &run->node[i], "converged",
                        "log %s has %llu entries here and %llu at its issuer, "
@@ -205,12 +216,8 @@ void check_acked(struct run *run)
 static unsigned nodes_below(const struct run *run, unsigned top)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < run->nodes; i++) {
-        int at = (int)i;
-        while (at > (int)top) {
-            at = run->node[at].place.parent;
-        }
-        n += at == (int)top;
+    for (unsigned i = top; i < run->nodes; i++) {
+        n += is_below(run, i, top);
     }
     return n;
 }

@@ -14,7 +14,7 @@
 enum {
     TICK_MS = 50,
     CHECK_MS = 500,
-    START_AT_ONCE = 16,
+    START_AT_ONCE = 8,
     NODES_A_PATIENCE = 200,
     SHOW_EVERY = 50, /* nodes between two lines of progress */
     FDS_BASE = 64,

@@ -85,7 +85,9 @@ static uint64_t cpu_ms_of(pid_t pid)
     unsigned long kernel = 0;
     FILE *in = open_proc(pid, "stat");
     if (in != NULL) {
-        (void)fgets(line, sizeof line, in);
+        if (fgets(line, sizeof line, in) == NULL) {
+            line[0] = '\0';
+        }
         (void)fclose(in);
     }
     char *at = strrchr(line, ')');
