@@ -11,7 +11,9 @@ static const char help[] =
     "\n"
     "  creditsim pure [options]   the replication machines in one process,\n"
     "                             under faults that follow from a seed\n"
-    "  creditsim run [options]    real processes, imports, kill -9\n"
+    "  creditsim run [options]    real processes: an area or a shape,\n"
+    "                             work by profile, faults, a report\n"
+    "  creditsim html [options]   the page of a report\n"
     "\n"
     "creditsim COMMAND --help tells more. docs/simulator.md says what is\n"
     "checked and how.\n";
@@ -22,6 +24,7 @@ static const struct {
 } commands[] = {
     {"pure", creditsim_pure},
     {"run", creditsim_run},
+    {"html", creditsim_html},
 };
 
 bool sim_number(const char *text, unsigned long max, unsigned long *out)

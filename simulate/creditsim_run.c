@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "creditsim.h"
+#include "run/html.h"
 #include "run/run.h"
 
 static const char help[] =
@@ -44,6 +45,8 @@ static const char help[] =
     "  --attach        when all is equal, go on until Ctrl-C: look around\n"
     "  --keep          leave it: logs are DIR/CODE/log\n"
     "  --json          the report for programs\n"
+    "  --html FILE     the report as one page with charts, to be filed\n"
+    "  --lang zh|en    language of that page (default zh)\n"
     "  --node PROGRAM  another creditnode\n"
     "\n"
     "What is killed and when follows from the seed; how far the processes are\n"
@@ -56,6 +59,8 @@ struct options {
     const char *dir;
     bool keep;
     bool json;
+    const char *html;
+    bool english;
 };
 
 typedef bool option_fn(struct options *o, const char *text);
@@ -171,6 +176,22 @@ static bool take_node(struct options *o, const char *text)
     return true;
 }
 
+static bool take_html(struct options *o, const char *text)
+{
+    o->html = text;
+    return true;
+}
+
+static bool take_lang(struct options *o, const char *text)
+{
+    o->english = strcmp(text, "en") == 0;
+    bool good = o->english || strcmp(text, "zh") == 0;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: language \"%s\": zh or en\n", text);
+    }
+    return good;
+}
+
 static bool take_keep(struct options *o, const char *text)
 {
     (void)text;
@@ -203,6 +224,8 @@ static const struct {
     {{"node", required_argument, NULL, 0}, take_node},
     {{"keep", no_argument, NULL, 0}, take_keep},
     {{"json", no_argument, NULL, 0}, take_json},
+    {{"html", required_argument, NULL, 0}, take_html},
+    {{"lang", required_argument, NULL, 0}, take_lang},
     {{"help", no_argument, NULL, 0}, NULL},
 };
 
@@ -276,33 +299,41 @@ static void remove_folder(const char *folder)
 
 /* ---- the report ---- */
 
-static void print_report(const struct run *run)
+static void print_report(const json_t *report)
 {
-    json_t *report = run_json(run);
     const char *key;
     json_t *value;
-    json_object_foreach(report, key, value)
+    json_object_foreach((json_t *)(uintptr_t)report, key, value)
     {
         if (json_is_integer(value)) {
             (void)printf("%-20s %lld\n", key,
                          (long long)json_integer_value(value));
         }
     }
-    if (run->invariant == NULL) {
+    if (json_is_true(json_object_get(report, "holds"))) {
         (void)printf("all held\n");
     } else {
-        (void)printf("BROKEN %s at %s\n  %s\n", run->invariant,
+        (void)printf("BROKEN %s at %s\n  %s\n",
+                     json_string_value(json_object_get(report, "broken")),
                      json_string_value(json_object_get(report, "node")),
-                     run->text);
+                     json_string_value(json_object_get(report, "text")));
     }
-    json_decref(report);
 }
 
-static void print_json(const struct run *run)
+static void give_report(const struct options *o, const struct run *run)
 {
+    struct errmsg why;
     json_t *report = run_json(run);
-    (void)json_dumpf(report, stdout, JSON_INDENT(2));
-    (void)printf("\n");
+    if (o->json) {
+        (void)json_dumpf(report, stdout, JSON_INDENT(2));
+        (void)printf("\n");
+    } else {
+        print_report(report);
+    }
+    if (o->html != NULL &&
+        html_write(report, o->html, o->english, &why) != ERR_OK) {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
     json_decref(report);
 }
 
@@ -314,7 +345,7 @@ static int run_in(struct options *o)
     if (run_all(&run, &o->conf, &why) != ERR_OK) {
         (void)fprintf(stderr, "creditsim: %s\n", why.text);
     } else {
-        o->json ? print_json(run) : print_report(run);
+        give_report(o, run);
         status = run->invariant == NULL ? SIM_HOLDS : SIM_BROKEN;
     }
     run_free(&run);
@@ -340,4 +371,30 @@ int creditsim_run(int argc, char **argv)
         remove_folder(o.conf.folder);
     }
     return status;
+}
+
+int creditsim_html(int argc, char **argv)
+{
+    json_error_t fault;
+    struct errmsg why;
+    bool english = argc == 4 && strcmp(argv[3], "en") == 0;
+    if (argc < 3 || argc > 4 || (argc == 4 && !english)) {
+        (void)fputs("creditsim html REPORT.json PAGE.html [en]\n\n"
+                    "The page of a report that `creditsim run --json` wrote.\n",
+                    argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout
+                                                                : stderr);
+        return argc == 2 ? SIM_HOLDS : SIM_USAGE;
+    }
+    json_t *report = json_load_file(argv[1], 0, &fault);
+    if (report == NULL) {
+        (void)fprintf(stderr, "creditsim: %s:%d: %s\n", argv[1], fault.line,
+                      fault.text);
+        return SIM_CANNOT;
+    }
+    enum err err = html_write(report, argv[2], english, &why);
+    if (err != ERR_OK) {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
+    json_decref(report);
+    return err == ERR_OK ? SIM_HOLDS : SIM_CANNOT;
 }

@@ -201,6 +201,7 @@ json_t *run_json(const struct run *run)
         holds ? json_string("") : code_of(run, run->culprit), "text", run->text,
         "profile", "zh", profile->title_zh, "en", profile->title_en, "area",
         run->nodes > 0 ? run->node[0].place.name : "");
+    (void)json_object_set_new(report, "at", json_string(run->at));
     put_counts(run, report);
     (void)json_object_set_new(
         report, "phases_ms",

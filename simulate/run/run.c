@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -482,6 +483,10 @@ enum err run_all(struct run **out, const struct run_conf *conf,
     struct run *run = MEM_NEW(struct run);
     *out = run;
     run->conf = conf;
+    time_t now = time(NULL);
+    struct tm local;
+    (void)strftime(run->at, sizeof run->at, "%Y-%m-%d %H:%M:%S %z",
+                   localtime_r(&now, &local));
     run->rng.state = rng_mix(conf->seed + 1);
     enum err err = lay_out(run, why);
     if (err == ERR_OK) {

@@ -122,6 +122,7 @@ struct run {
     struct rng rng;
     struct run_node *node;
     unsigned nodes;
+    char at[32];      /* when it began, by the wall clock */
     unsigned shown;   /* of progress */
     unsigned started; /* nodes below this place were started */
     enum run_phase phase;
