@@ -13,9 +13,9 @@ every record is proven equal at the province. Stays until Ctrl-C.
 
   --once           end with status 0 when everything is proven equal
   --area CODE      root of the area, 2 to 12 digits of a division code in
-                   simulate/area (default 3418, Xuancheng): its ancestors, and
-                   a slice of what lies below it
-  --counties N     counties below the city (default 2)
+                   simulate/area (default 3418, Xuancheng): what is above it,
+                   and a slice of what lies below
+  --counties N     counties below a city (default 2)
   --townships N    townships of each county (default 2)
   --villages N     villages of each township (default 2)
   --suite SUITE    intl (default) or gm
@@ -31,8 +31,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/setup.sh"
 
 once=0 area=3418 counties=2 townships=2 villages=2 dir='' build=1
-table=$here/area/anhui-3418.csv
-TREE_SUITE=intl
+table=$here/area suite=intl
 while [ $# -gt 0 ]; do
     case $1 in
     --once | --no-build | -h | --help) ;;
@@ -44,7 +43,7 @@ while [ $# -gt 0 ]; do
     --counties) counties=$2 && shift ;;
     --townships) townships=$2 && shift ;;
     --villages) villages=$2 && shift ;;
-    --suite) TREE_SUITE=$2 && shift ;;
+    --suite) suite=$2 && shift ;;
     --dir) dir=$2 && shift ;;
     --table) table=$2 && shift ;;
     --no-build) build=0 ;;
@@ -59,66 +58,50 @@ done
     setup_build release -DCREDITNODE_TESTS=OFF
 }
 CREDITNODE=${CREDITNODE:-$ROOT/build/release/node/creditnode}
-. "$here/tree.sh"
+CREDITSIM=${CREDITSIM:-${CREDITNODE%/node/creditnode}/simulate/creditsim}
 
-TREE=${dir:-$(mktemp -d "${TMPDIR:-/tmp}/creditnode-demo.XXXXXX")}
-idle=
+work=$(mktemp -d /var/tmp/creditnode-demo.XXXXXX)
+TREE=${dir:-$work/tree}
+idle='' sim=''
 finish() {
     [ -z "$idle" ] || kill "$idle" 2>/dev/null || true
-    tree_down || true
-    [ -n "$dir" ] || rm -rf "$TREE"
+    # The nodes end cleanly before it does.
+    [ -z "$sim" ] || { kill "$sim" 2>/dev/null && wait "$sim"; } || cat "$work/said" "$work/report" >&2
+    rm -rf "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# ---- which nodes: the ancestors of the area, the area, a slice below it ----
-code=$(printf '%-12s' "$area" | tr ' ' 0)
-pick() { # PARENT TIER N
-    awk -F, -v p="$1" -v t="$2" -v n="$3" \
-        '$3 == p && $2 == t && k < n {k++; print $1}' "$table"
-}
-row() { awk -F, -v c="$1" '$1 == c {print; exit}' "$table"; }
-
-ancestors=()
-up=$code
-while [ -n "$up" ]; do
-    line=$(row "$up")
-    [ -n "$line" ] || { say "$up is not in $table; see --area and --table"; exit 2; }
-    ancestors=("$up" "${ancestors[@]}")
-    up=$(cut -d, -f3 <<<"$line")
-done
-
-nodes=("${ancestors[@]}")
-level=("$code")
-descend() { # TIER N: up to N of each node of the level before
-    mapfile -t level < <(for p in "${level[@]}"; do pick "$p" "$1" "$2"; done)
-    nodes+=("${level[@]}")
-}
-at_county=()
-case $(row "$code" | cut -d, -f2) in
-national) descend province 1 ;&
-province) descend city 1 ;&
-city) descend county "$counties" ;&
-county)
-    at_county=("${level[@]}")
-    descend township "$townships"
-    ;&
-township) descend village "$villages" ;&
-village) at_village=("${level[@]}") ;;
+# ---- the nodes: a run of the simulator that does nothing but stay ----
+case $(printf '%s' "$area" | sed 's/\(00\)*$//' | wc -c) in
+0 | 1) below=1,1,$counties,$townships,$villages ;;
+2) below=1,$counties,$townships,$villages ;;
+4) below=$counties,$townships,$villages ;;
+6) below=$townships,$villages ;;
+*) below=$villages ;;
 esac
-
-say "making certificates and configurations for ${#nodes[@]} nodes in $TREE"
-TREE_FEDERATION=demo.credit
-tree_federation "$(printf '%-12s' "${code:0:2}" | tr ' ' 0)"
-for node in "${nodes[@]}"; do
-    IFS=, read -r c tier parent name < <(row "$node")
-    [ "$node" != "${nodes[0]}" ] || parent=''
-    tree_add "$c" "$tier" "$parent" "$name"
-done
-
-say "starting ${#nodes[@]} processes"
 started=$(date +%s%N)
-tree_up
+keep=()
+[ -z "$dir" ] || keep=(--keep)
+"$CREDITSIM" run --area "$area" --table "$table" --below "$below" --suite "$suite" \
+    --node "$CREDITNODE" --dir "$TREE" --seconds 0 --fault-ms 0 --attach \
+    "${keep[@]}" >"$work/report" 2>"$work/said" &
+sim=$!
+until [ -e "$TREE/attached" ]; do
+    kill -0 "$sim" 2>/dev/null || { cat "$work/said" "$work/report" >&2 && sim='' && exit 1; }
+    sleep 0.05
+done
+mapfile -t nodes <"$TREE/order"
+tree_conf() { printf '%s/%s/node.cfg' "$TREE" "$1"; }
+at_tier() { # TIER: codes of the tree's nodes of that tier
+    local c
+    for c in "${nodes[@]}"; do
+        ! grep -q "^ *tier = \"$1\";" "$(tree_conf "$c")" || echo "$c"
+    done
+}
+mapfile -t at_county < <(at_tier county)
+mapfile -t at_village < <(at_tier village)
+say "${#nodes[@]} nodes are up, $((($(date +%s%N) - started) / 1000000)) ms after the start"
 
 # ---- records: sample files at villages and counties ----
 samples=$here/samples
@@ -140,8 +123,8 @@ part() { # FILE N K
 
 say "entering sample files"
 for i in "${!at_village[@]}"; do
-    part "$samples/licences-2018-utf8bom.csv" "${#at_village[@]}" "$i" >"$TREE/licences-${at_village[$i]}.csv"
-    enter "${at_village[$i]}" "$TREE/licences-${at_village[$i]}.csv"
+    part "$samples/licences-2018-utf8bom.csv" "${#at_village[@]}" "$i" >"$work/licences-${at_village[$i]}.csv"
+    enter "${at_village[$i]}" "$work/licences-${at_village[$i]}.csv"
 done
 kinds=(penalties-2018-gb18030.csv penalties-2016.csv)
 for i in "${!at_county[@]}"; do
@@ -150,24 +133,22 @@ for i in "${!at_county[@]}"; do
 done
 [ ${#at_county[@]} -eq 0 ] || enter "${at_county[0]}" "$samples/licences-dirty.csv"
 
-mapfile -t confs < <(tree_confs)
+confs=()
+for node in "${nodes[@]}"; do confs+=("$(tree_conf "$node")"); done
 "$CREDITNODE" watch --lang "$lang" --until-equal 60 --interval 200 "${confs[@]}"
 say "every record is proven equal at the province, $((($(date +%s%N) - started) / 1000000)) ms after the start"
 
-province=''
-for node in "${nodes[@]}"; do
-    [ "$(row "$node" | cut -d, -f2)" != province ] || province=$node
-done
 subject=$(awk -F, 'NR == 1 {sub(/^\xef\xbb\xbf/, "")} {
     for (i = 1; i <= NF; i++) if (length($i) == 18 && $i ~ /^9[1-3][0-9A-Z]+$/) {print $i; exit}}' \
     "$samples/licences-2018-utf8bom.csv")
-top=${province:-${ancestors[0]}}
+province=$(at_tier province)
+top=${province:-${nodes[0]}}
 "$CREDITNODE" query -c "$(tree_conf "$top")" --lang "$lang" --limit 1 "$subject" >/dev/null
 cat <<EOF
 
 Try:
   $CREDITNODE query -c $(tree_conf "$top") $subject
-  $CREDITNODE status -c $(tree_conf "$code")
+  $CREDITNODE status -c $(tree_conf "${at_county[0]:-$top}")
   $CREDITNODE verify -c $(tree_conf "${nodes[-1]}")
 EOF
 [ "$once" = 1 ] && exit 0

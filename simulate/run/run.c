@@ -363,10 +363,23 @@ static void on_settling(struct run *run)
     }
 }
 
+/* For scripts that wait for it. */
+static void write_attached(struct run *run)
+{
+    char path[RUN_PATH_MAX + 16];
+    (void)snprintf(path, sizeof path, "%s/attached", run->conf->folder);
+    FILE *file = fopen(path, "w");
+    if (file == NULL || fclose(file) != 0) {
+        run_broken(run, &run->node[0], "interrupted", "%.200s: not written",
+                   path);
+    }
+}
+
 /* Somebody looks around in the tree; a signal ends that. */
 static void on_attached(struct run *run)
 {
     if (run->check_ms == 0) {
+        write_attached(run);
         const struct run_node *last = &run->node[run->nodes - 1];
         run->check_ms = 1;
         (void)fprintf(stderr,
