@@ -49,7 +49,7 @@ static const struct label {
     {"imports_broken_off", "中断后重导", "imports repeated"},
     {"h_hops", "逐级上报时延", "Latency of each hop up"},
     {"n_hops",
-     "记录在录入节点确认后，到达各上级节点所用时间（对数刻度）。短条为中位数，"
+     "记录在录入节点确认后，到达各上级节点所用时间（对数刻度）。横条为中位数，"
      "细线至第 99 百分位。",
      "From the acknowledgement at one tier until the next has the record, on a "
      "logarithmic scale: bar to the median, line to the 99th percentile."},
@@ -348,11 +348,22 @@ static double time_x(const struct page *p, double ms)
     return LEFT + PLOT * (at < 0 ? 0 : at > 1 ? 1 : at);
 }
 
+/* A round one, so that there are four to ten of them. */
+static double time_step(double last)
+{
+    static const double rounds[] = {1, 2, 5};
+    double step = MS_DIGITS;
+    for (size_t i = 0; last / step > 10; i++) {
+        step = rounds[i % ARRAY_LEN(rounds)] * MS_DIGITS *
+               pow(10, (double)(i / ARRAY_LEN(rounds)));
+    }
+    return step;
+}
+
 static void put_time_axis(const struct page *p, int top, int bottom)
 {
-    enum { STEPS = 6 };
-    for (int i = 0; i <= STEPS; i++) {
-        double ms = last_ms(p) * i / STEPS;
+    double step = time_step(last_ms(p));
+    for (double ms = 0; ms <= last_ms(p); ms += step) {
         double x = time_x(p, ms);
         put(p,
             "<line class=\"g\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>"

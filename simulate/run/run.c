@@ -2,10 +2,14 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -20,8 +24,9 @@ enum {
     SHOW_EVERY = 50, /* nodes between two lines of progress */
     FDS_BASE = 64,
     FDS_NODE = 3,
-    PORT_FIRST = 20000, /* below those the kernel gives to outgoing ones */
-    PORT_LAST = 32000,
+    PORT_FIRST = 10000, /* below those the kernel gives to outgoing ones */
+    PORT_LAST = 31999,
+    PORT_BLOCK = 100,
 };
 
 static const char *const phases[] = {
@@ -85,22 +90,45 @@ static bool is_free(unsigned port)
     return good;
 }
 
+/* Nodes listen minutes after their ports were chosen, and runs go on side by
+ * side: a run claims blocks of ports. The claim is a socket without a file,
+ * so it ends with the process, however that ends. */
+static bool claim_block(unsigned block)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int len = snprintf(name.sun_path + 1, sizeof name.sun_path - 1,
+                       "creditsim-ports-%u", block);
+    socklen_t size =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&name, size) != 0) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return false;
+    }
+    return true; /* stays open */
+}
+
 static enum err choose_ports(struct run *run, struct errmsg *why)
 {
-    /* Runs side by side begin at other places. */
-    unsigned port = PORT_FIRST + (unsigned)getpid() % (PORT_LAST - PORT_FIRST);
-    unsigned tries = 0;
-    for (unsigned i = 0; i < run->nodes; tries++) {
-        port = port < PORT_LAST ? port + 1 : PORT_FIRST;
-        if (tries > PORT_LAST - PORT_FIRST) {
-            return err_set(why, ERR_IO, "no free ports from %d to %d",
-                           PORT_FIRST, PORT_LAST);
-        }
-        if (is_free(port)) {
-            run->node[i++].port = port;
+    enum { BLOCKS = (PORT_LAST - PORT_FIRST + 1) / PORT_BLOCK };
+    unsigned block = (unsigned)getpid() % BLOCKS;
+    unsigned i = 0;
+    for (unsigned tries = 0; tries < BLOCKS && i < run->nodes; tries++) {
+        block = (block + 1) % BLOCKS;
+        unsigned port = PORT_FIRST + block * PORT_BLOCK;
+        unsigned end = claim_block(block) ? port + PORT_BLOCK : port;
+        for (; port < end && i < run->nodes; port++) {
+            if (is_free(port)) {
+                run->node[i++].port = port;
+            }
         }
     }
-    return ERR_OK;
+    return i == run->nodes
+               ? ERR_OK
+               : err_set(why, ERR_IO, "not enough free ports from %d to %d",
+                         PORT_FIRST, PORT_LAST);
 }
 
 static void show_made(void *ctx, unsigned done)
