@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "run/fault.h"
 #include "run/rows.h"
 #include "run/run.h"
 
@@ -9,8 +10,8 @@ enum { ARGS_MAX = 24, ROWS_APART = 10000000 };
 
 /* ---- log lines ---- */
 
-/* A failing commit of a killed parent, say, is a warning; errors are not
- * expected of anything that is done here. */
+/* A failing commit of a killed parent, say, is a warning; errors are expected
+ * only of what a fault brings (schedule_kinds). */
 static void take_line(struct run_node *n, const char *line)
 {
     (void)fprintf(n->log, "%s\n", line);
@@ -20,7 +21,7 @@ static void take_line(struct run_node *n, const char *line)
     if (strstr(line, "Sanitizer") != NULL ||
         strstr(line, "runtime error:") != NULL) {
         run_broken(n->run, n, "sanitizer", "%.200s", line);
-    } else if (strstr(line, " error ") != NULL) {
+    } else if (strstr(line, " error ") != NULL && !faults_expect(n, line)) {
         run_broken(n->run, n, "error-line", "%.200s", line);
     }
 }
@@ -76,12 +77,19 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
     n->ready = false;
-    if (!n->killed && (status != 0 || signum != 0)) {
+    bool damage = n->damaged && status == RUN_DAMAGED_STATUS && signum == 0;
+    if (n->killed) {
+        n->frozen = false;
+    } else if (damage) {
+        run_event(n->run, "%012llu ends: its store is damaged",
+                  (unsigned long long)n->place.code);
+        n->start_ms = uv_now(&n->run->loop);
+    } else if (status != 0 || signum != 0) {
         run_broken(n->run, n, "clean-exit",
                    "it ended with status %lld, by "
                    "signal %d",
                    (long long)status, signum);
-    } else if (!n->killed && n->run->phase != RUN_STOPPING) {
+    } else if (!n->told) {
         run_broken(n->run, n, "clean-exit", "it ended by itself");
     }
     uv_close((uv_handle_t *)process, on_process_closed);
@@ -123,16 +131,21 @@ static void node_args(const struct run_node *n, struct args *a)
     set(a, "listen.address", address);
     if (n->place.parent >= 0) {
         (void)snprintf(address, sizeof address, "127.0.0.1:%u",
-                       n->run->node[n->place.parent].port);
+                       faults_parent_port(n));
         set(a, "parent.address", address);
     }
     set(a, "admin.socket", n->socket);
     set(a, "replication.backoff_max", "2 s");
     set(a, "rpc.keepalive", "5 s");
+    if (n->is_twin) {
+        char data[RUN_PATH_MAX + 16];
+        (void)snprintf(data, sizeof data, "%s/data.twin", n->folder);
+        set(a, "data.dir", data);
+    }
 }
 
 static bool spawn(struct run *run, uv_process_t *process, struct args *a,
-                  uv_exit_cb on_end, uv_stream_t *lines)
+                  char **environment, uv_exit_cb on_end, uv_stream_t *lines)
 {
     uv_stdio_container_t io[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
@@ -143,6 +156,7 @@ static bool spawn(struct run *run, uv_process_t *process, struct args *a,
     uv_process_options_t options = {.exit_cb = on_end,
                                     .file = a->at[0],
                                     .args = a->at,
+                                    .env = environment,
                                     .stdio = io,
                                     .stdio_count = 3};
     return uv_spawn(&run->loop, process, &options) == 0;
@@ -151,14 +165,15 @@ static bool spawn(struct run *run, uv_process_t *process, struct args *a,
 void node_spawn(struct run_node *n)
 {
     struct args *a = MEM_NEW(struct args);
-    n->killed = n->ready = false;
+    char **environment = n->is_twin ? NULL : faults_environment(n);
+    n->killed = n->ready = n->told = false;
     n->start_ms = 0;
     n->line_n = 0;
     n->process.data = n->lines.data = n;
     node_args(n, a);
     (void)uv_pipe_init(&n->run->loop, &n->lines, 0);
     n->running = n->reading = true;
-    if (!spawn(n->run, &n->process, a, on_process_exit,
+    if (!spawn(n->run, &n->process, a, environment, on_process_exit,
                (uv_stream_t *)&n->lines)) {
         run_broken(n->run, n, "clean-exit", "it cannot be started");
         uv_close((uv_handle_t *)&n->process, on_process_closed);
@@ -166,6 +181,7 @@ void node_spawn(struct run_node *n)
     } else {
         (void)uv_read_start((uv_stream_t *)&n->lines, on_room, on_lines);
     }
+    faults_environment_free(environment);
     mem_free(a);
 }
 
@@ -173,6 +189,8 @@ void node_signal(struct run_node *n, int signum)
 {
     if (n->running) {
         n->killed = n->killed || signum == SIGKILL;
+        n->told_ms = signum == SIGTERM ? uv_now(&n->run->loop) : n->told_ms;
+        n->told = n->told || signum == SIGTERM;
         (void)uv_process_kill(&n->process, signum);
     }
 }
@@ -182,15 +200,22 @@ void node_signal(struct run_node *n, int signum)
 static void import_path(const struct run_node *n, const char *name,
                         char out[RUN_PATH_MAX + 16])
 {
-    (void)snprintf(out, RUN_PATH_MAX + 16, "%s/%s", n->folder, name);
+    (void)snprintf(out, RUN_PATH_MAX + 16, "%s/%s%s", n->folder,
+                   n->is_twin ? "twin." : "", name);
+}
+
+/* Which row stands first in the batch. */
+static uint64_t first_row(const struct run_node *n)
+{
+    return (uint64_t)n->index * ROWS_APART / 10 +
+           n->batch * n->run->conf->rows + 1;
 }
 
 static void write_rows(const struct run_node *n)
 {
     const struct run_conf *conf = n->run->conf;
     char path[RUN_PATH_MAX + 16];
-    uint64_t first = (uint64_t)(n - n->run->node) * ROWS_APART / 10 +
-                     n->batch * conf->rows + 1;
+    uint64_t first = first_row(n);
     import_path(n, "rows.csv", path);
     FILE *file = fopen(path, "w");
     if (file == NULL) {
@@ -199,7 +224,7 @@ static void write_rows(const struct run_node *n)
     (void)fprintf(file, "%s\n", bench_csv_header);
     for (uint32_t i = 0; i < conf->rows; i++) {
         struct bench_row row;
-        bench_row_make(first + i, 500, &row);
+        bench_row_make(first + i, RUN_SUBJECTS, &row);
         (void)fprintf(file, "%s\n", row.csv);
     }
     (void)fclose(file);
@@ -214,8 +239,12 @@ static void add_receipt(struct run *run, const struct run_node *n,
             mem_realloc(run->acked, run->acked_cap * sizeof *run->acked);
         run->acked_at =
             mem_realloc(run->acked_at, run->acked_cap * sizeof *run->acked_at);
+        run->acked_row = mem_realloc(run->acked_row,
+                                     run->acked_cap * sizeof *run->acked_row);
     }
-    run->acked_at[run->acked_n] = (unsigned)(n - run->node);
+    run->acked_at[run->acked_n] = n->index;
+    /* The header is line 1. */
+    run->acked_row[run->acked_n] = first_row(n) + r->line - 2;
     run->acked[run->acked_n++] = *r;
 }
 
@@ -225,7 +254,8 @@ static void take_receipts(struct run_node *n)
     struct receipt r;
     import_path(n, "receipts.csv", path);
     FILE *file = fopen(path, "r");
-    while (file != NULL && receipt_next(file, &r)) {
+    /* What a twin acknowledged is lost with it. */
+    while (file != NULL && !n->is_twin && receipt_next(file, &r)) {
         add_receipt(n->run, n, &r);
     }
     if (file != NULL) {
@@ -272,7 +302,7 @@ void node_import(struct run_node *n)
     n->import.data = n;
     n->importing = true;
     write_rows(n);
-    if (!spawn(n->run, &n->import, a, on_import_end, NULL)) {
+    if (!spawn(n->run, &n->import, a, NULL, on_import_end, NULL)) {
         run_broken(n->run, n, "clean-exit", "no import can be started");
         uv_close((uv_handle_t *)&n->import, on_import_closed);
     }

@@ -7,10 +7,13 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "run/fault.h"
+#include "run/loss.h"
 
 enum {
     TICK_MS = 50,
     CHECK_MS = 500,
+    BOUNDS_MS = 1000,
     PORT_FIRST = 20000, /* below those the kernel gives to outgoing ones */
     PORT_LAST = 32000,
 };
@@ -42,10 +45,22 @@ void run_broken(struct run *run, const struct run_node *node,
         return;
     }
     run->invariant = invariant;
-    run->culprit = (unsigned)(node - run->node);
+    run->culprit = node->index;
     va_start(ap, fmt);
     (void)vsnprintf(run->text, sizeof run->text, fmt, ap);
     va_end(ap);
+}
+
+void run_event(struct run *run, const char *fmt, ...)
+{
+    char *to = run->event[run->events++ % RUN_EVENTS];
+    uint64_t at_ms = uv_now(&run->loop) - run->work_ms;
+    int len = snprintf(to, RUN_EVENT_MAX, "%8.2f s  ", (double)at_ms / 1000);
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(to + len, RUN_EVENT_MAX - (size_t)len, fmt, ap);
+    va_end(ap);
+    say(run, "%s\n", to);
 }
 
 /* ---- the tree ---- */
@@ -141,6 +156,7 @@ static enum err place_node(struct run *run, unsigned i,
 {
     struct run_node *n = &run->node[i];
     n->run = run;
+    n->index = i;
     n->place = *place;
     (void)snprintf(n->folder, sizeof n->folder, "%s/%012llu", run->conf->folder,
                    (unsigned long long)place->code);
@@ -215,46 +231,41 @@ static void on_starting(struct run *run)
     }
     if (waits == NULL) {
         run->ready_in_ms = now_ms(run) - run->phase_ms;
-        run->fault_ms = now_ms(run) + run->conf->fault_ms;
+        run->work_ms = now_ms(run);
         enter(run, RUN_WORKING);
     } else if (late(run, "all nodes ready")) {
         run_broken(run, waits, "ready", "it did not come up");
     }
 }
 
-/* Nodes that were killed come back. */
+static void watch_end(struct run *run, struct run_node *n)
+{
+    if (n->running && n->told &&
+        now_ms(run) - n->told_ms > run->conf->patience_s * 1000ull) {
+        run_broken(run, n, "clean-exit", "it does not end when told to");
+    }
+}
+
+/* Nodes that went down come back. */
 static bool restart(struct run *run)
 {
     bool all = true;
     for (unsigned i = 0; i < run->nodes; i++) {
         struct run_node *n = &run->node[i];
         bool down = !n->running && !n->reading;
+        if (down && n->when_down != NULL) {
+            node_down_fn *then = n->when_down;
+            n->when_down = NULL;
+            then(n, n->when_down_of);
+        }
         if (down && n->start_ms != 0 &&
             (n->start_ms <= now_ms(run) || run->phase == RUN_SETTLING)) {
             node_spawn(n);
         }
+        watch_end(run, n);
         all = all && n->ready;
     }
     return all;
-}
-
-static void kill_one(struct run *run)
-{
-    struct run_node *n = &run->node[rng_below(&run->rng, run->nodes)];
-    uint32_t away_ms = rng_one_in(&run->rng, 3)
-                           ? rng_between(&run->rng, 1000, 4000)
-                           : rng_between(&run->rng, 10, 300);
-    run->fault_ms = now_ms(run) + run->conf->fault_ms / 2 +
-                    rng_below(&run->rng, run->conf->fault_ms);
-    if (!n->ready || n->start_ms != 0) {
-        return;
-    }
-    say(run, "%7.1f s  kill -9 %012llu for %u ms\n",
-        (double)(now_ms(run) - run->phase_ms) / 1000,
-        (unsigned long long)n->place.code, away_ms);
-    n->start_ms = now_ms(run) + away_ms;
-    node_signal(n, SIGKILL);
-    run->kills++;
 }
 
 static void let_enter(struct run *run)
@@ -272,9 +283,7 @@ static void on_working(struct run *run)
 {
     (void)restart(run);
     let_enter(run);
-    if (run->conf->fault_ms != 0 && run->fault_ms <= now_ms(run)) {
-        kill_one(run);
-    }
+    faults_tick(run);
     if (now_ms(run) - run->phase_ms >= run->conf->seconds * 1000ull) {
         enter(run, RUN_SETTLING);
     }
@@ -295,7 +304,8 @@ static void on_settling(struct run *run)
         return;
     }
     run->check_ms = now_ms(run) + CHECK_MS;
-    bool ready = restart(run) && !importing(run);
+    bool ended = faults_end(run);
+    bool ready = restart(run) && ended && !importing(run);
     if (ready && check_equal(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
@@ -334,6 +344,7 @@ static void (*const courses[])(struct run *) = {
 /* Nothing of ours is left behind, whatever it was. */
 static void kill_all(struct run *run)
 {
+    faults_abort(run);
     for (unsigned i = 0; i < run->nodes; i++) {
         node_signal(&run->node[i], SIGKILL);
         if (run->node[i].importing) {
@@ -347,6 +358,10 @@ static void on_tick(uv_timer_t *timer)
     struct run *run = timer->data;
     if (run->phase != RUN_OVER && run->invariant == NULL) {
         courses[run->phase](run);
+    }
+    if (run->bounds_ms <= now_ms(run)) {
+        run->bounds_ms = now_ms(run) + BOUNDS_MS;
+        bounds_look(run);
     }
     if (run->phase == RUN_OVER || run->invariant != NULL) {
         kill_all(run);
@@ -369,14 +384,61 @@ static void course(struct run *run)
     (void)uv_loop_close(&run->loop);
 }
 
-enum err run_all(struct run **out, const struct run_conf *conf,
-                 struct errmsg *why)
+/* The schedule of the file, or one that follows from the seed. */
+static enum err plan_faults(struct run *run, struct errmsg *why)
+{
+    const struct run_conf *conf = run->conf;
+    struct schedule_node *node = mem_zalloc(run->nodes, sizeof *node);
+    enum err err = ERR_OK;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        node[i] = (struct schedule_node){.code = run->node[i].place.code,
+                                         .parent = run->node[i].place.parent};
+    }
+    if (conf->schedule.fault != NULL) {
+        size_t bytes = (conf->schedule.n + 1) * sizeof(struct fault);
+        run->schedule.fault = mem_dup(conf->schedule.fault, bytes);
+        run->schedule.n = conf->schedule.n;
+        err = schedule_check(&run->schedule, conf->schedule_path, node,
+                             run->nodes, why);
+    } else {
+        const struct schedule_plan plan = {.seed = conf->seed,
+                                           .kinds = conf->fault_kinds,
+                                           .every_ms = conf->fault_ms,
+                                           .for_ms = conf->seconds * 1000};
+        schedule_make(&run->schedule, &plan, node, run->nodes);
+    }
+    mem_free(node);
+    return err;
+}
+
+/* It is put between quotes for a shell. */
+static enum err check_folder(const struct run_conf *conf, struct errmsg *why)
+{
+    return strchr(conf->folder, '\'') == NULL
+               ? ERR_OK
+               : err_set(why, ERR_CONF, "%s: no ' in the name of a folder",
+                         conf->folder);
+}
+
+enum err run_plan(struct run **out, const struct run_conf *conf,
+                  struct errmsg *why)
 {
     struct run *run = MEM_NEW(struct run);
     *out = run;
     run->conf = conf;
     run->rng.state = rng_mix(conf->seed + 1);
     enum err err = lay_out(run, why);
+    return err == ERR_OK ? plan_faults(run, why) : err;
+}
+
+enum err run_all(struct run **out, const struct run_conf *conf,
+                 struct errmsg *why)
+{
+    enum err err = run_plan(out, conf, why);
+    struct run *run = *out;
+    if (err == ERR_OK) {
+        err = check_folder(conf, why);
+    }
     if (err == ERR_OK) {
         say(run, "certificates and configurations for %u nodes\n", run->nodes);
         err = make_tree(run, why);
@@ -386,6 +448,9 @@ enum err run_all(struct run **out, const struct run_conf *conf,
     }
     if (err == ERR_OK) {
         err = open_logs(run, why);
+    }
+    if (err == ERR_OK) {
+        err = faults_open(&run->faults, run, &run->schedule, why);
     }
     if (err == ERR_OK) {
         course(run);
@@ -400,11 +465,27 @@ void run_free(struct run **run)
             (void)fclose((*run)->node[i].log);
         }
     }
+    faults_free(&(*run)->faults);
+    loss_free(*run);
+    schedule_free(&(*run)->schedule);
     mem_free((*run)->node);
+    mem_free((*run)->acked_row);
     mem_free((*run)->acked);
     mem_free((*run)->acked_at);
     mem_free(*run);
     *run = NULL;
+}
+
+/* The oldest first. */
+static json_t *events_json(const struct run *run)
+{
+    json_t *list = json_array();
+    unsigned from = run->events > RUN_EVENTS ? run->events - RUN_EVENTS : 0;
+    for (unsigned i = from; i < run->events; i++) {
+        (void)json_array_append_new(list,
+                                    json_string(run->event[i % RUN_EVENTS]));
+    }
+    return list;
 }
 
 json_t *run_json(const struct run *run)
@@ -419,7 +500,7 @@ json_t *run_json(const struct run *run)
     if (run->invariant != NULL) {
         code_format(run->node[run->culprit].place.code, node);
     }
-    return json_pack(
+    json_t *report = json_pack(
         "{s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
         "s:I}",
         "holds", run->invariant == NULL, "broken",
@@ -431,4 +512,14 @@ json_t *run_json(const struct run *run)
         "entries", (json_int_t)run->entries, "ready_in_ms",
         (json_int_t)run->ready_in_ms, "equal_in_ms",
         (json_int_t)run->equal_in_ms);
+    json_t *more = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "faults_done",
+        (json_int_t)run->faulted, "faults_left_out", (json_int_t)run->left_out,
+        "excused", (json_int_t)run->excused, "rss_max_kib",
+        (json_int_t)run->most.rss_kib, "fds_max", (json_int_t)run->most.fds,
+        "threads_max", (json_int_t)run->most.threads, "faults",
+        faults_json(run), "last_events", events_json(run));
+    (void)json_object_update(report, more);
+    json_decref(more);
+    return report;
 }
