@@ -40,14 +40,14 @@ static bool spoils_libc_of(const struct faults *f, const struct run_node *n)
     return any;
 }
 
-static void between_path(const struct run_node *n, char out[RUN_PATH_MAX + 16])
+static void between_path(const struct run_node *n, char out[RUN_FILE_MAX])
 {
-    (void)snprintf(out, RUN_PATH_MAX + 16, "%s/between", n->folder);
+    (void)snprintf(out, RUN_FILE_MAX, "%s/between", n->folder);
 }
 
 static enum err map_between(struct faults *f, unsigned i, struct errmsg *why)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     between_path(&f->run->node[i], path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     void *at = MAP_FAILED;
@@ -150,7 +150,7 @@ char **faults_environment(const struct run_node *n)
     if (n->run->faults->between[n->index] == NULL) {
         return NULL;
     }
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     const char *asan = getenv("ASAN_OPTIONS");
     size_t count = 0;
     size_t kept = 0;
@@ -186,13 +186,39 @@ static uint64_t work_ms(const struct run *run)
     return uv_now(&run->loop) - run->work_ms;
 }
 
-/* A fault of the process needs one that is up and not busy with another. */
+/* One that began late may last longer than was planned. */
+static bool is_busy(const struct mishap *m)
+{
+    const struct faults *f = m->faults;
+    bool busy = false;
+    for (size_t i = 0; i < f->schedule->n; i++) {
+        const struct mishap *other = &f->mishap[i];
+        bool goes_on = other != m &&
+                       (other->stage == FAULT_ON ||
+                        (other->stage == FAULT_OVER && !mishap_is_over(other)));
+        busy =
+            busy || (goes_on &&
+                     schedule_collide(m->fault, m->node->place.parent,
+                                      other->fault, other->node->place.parent));
+    }
+    return busy;
+}
+
+/* A fault of the process needs one that is up. */
 static bool may_begin(const struct mishap *m)
 {
     const struct run_node *n = m->node;
     bool process =
         (schedule_kinds[m->fault->kind].spoils & SPOILS_PROCESS) != 0;
-    return !process || (n->ready && n->start_ms == 0 && !n->told);
+    return !is_busy(m) &&
+           (!process || (n->ready && n->start_ms == 0 && !n->told));
+}
+
+/* What stops the process at its end lets it come up first. */
+static bool may_end(const struct mishap *m)
+{
+    const struct run_node *n = m->node;
+    return !mishap_stops_at_end(m) || (n->ready && n->start_ms == 0);
 }
 
 static void begin(struct mishap *m)
@@ -227,7 +253,8 @@ void faults_tick(struct run *run)
             may_begin(m)) {
             begin(m);
         } else if (m->stage == FAULT_ON &&
-                   (f->ended || m->began_ms + m->fault->for_ms <= now)) {
+                   (f->ended || m->began_ms + m->fault->for_ms <= now) &&
+                   may_end(m)) {
             end(m);
         }
         mishap_go_on(m);

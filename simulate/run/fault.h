@@ -73,6 +73,7 @@ void mishap_begin(struct mishap *m);
 void mishap_end(struct mishap *m);
 /* What is to be done between the two. */
 void mishap_go_on(struct mishap *m);
+bool mishap_stops_at_end(const struct mishap *m);
 /* Has all that it began come to its end? */
 bool mishap_is_over(const struct mishap *m);
 

@@ -335,7 +335,7 @@ static bool take_certificate(const struct run_node *n, const char *from)
 static void end_certificate(struct mishap *m)
 {
     const struct run_node *n = m->node;
-    char from[RUN_PATH_MAX + 16];
+    char from[RUN_FILE_MAX];
     (void)snprintf(from, sizeof from, "%s/certs/kept", n->folder);
     if (!take_certificate(n, from)) {
         run_broken(m->faults->run, n, "ready",
@@ -347,7 +347,7 @@ static void end_certificate(struct mishap *m)
 static void begin_expired(struct mishap *m)
 {
     struct run_node *n = m->node;
-    char from[RUN_PATH_MAX + 16];
+    char from[RUN_FILE_MAX];
     (void)snprintf(from, sizeof from, "%s/ending", n->folder);
     if (!command("rm -rf '%s' && '%s/make-node.sh' '%s/fed' '%s' --tier %s "
                  "--code %012llu --not-after 'now + 3 seconds' >/dev/null",
@@ -369,7 +369,7 @@ static void end_expired(struct mishap *m)
 
 static void begin_wrong(struct mishap *m)
 {
-    char from[RUN_PATH_MAX + 16];
+    char from[RUN_FILE_MAX];
     (void)snprintf(from, sizeof from, "%s/certs",
                    m->faults->run->node[0].folder);
     if (!take_certificate(m->node, from)) {
@@ -412,15 +412,15 @@ static void end_revoked(struct mishap *m)
 static const char *const lie_names[] = {"altered",  "dropped", "reordered",
                                         "invented", "head",    "signer"};
 
-static void lie_path(const struct mishap *m, char out[RUN_PATH_MAX + 16])
+static void lie_path(const struct mishap *m, char out[RUN_FILE_MAX])
 {
-    (void)snprintf(out, RUN_PATH_MAX + 16, "%s/lie", m->node->folder);
+    (void)snprintf(out, RUN_FILE_MAX, "%s/lie", m->node->folder);
 }
 
 /* Refused by the parent: it stops the log or ends the call. */
 static void judge(struct mishap *m, int64_t status)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     char line[256] = "";
     char last[256] = "";
     lie_path(m, path);
@@ -459,7 +459,7 @@ static void tell(struct run_node *n, void *of)
 {
     struct mishap *m = of;
     char script[PATHS_MAX];
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     size_t lies = sizeof lie_names / sizeof lie_names[0];
     lie_path(m, path);
     n->start_ms = 0;
@@ -550,6 +550,12 @@ void mishap_go_on(struct mishap *m)
     if (m->twin != NULL) {
         twin_tick(m);
     }
+}
+
+bool mishap_stops_at_end(const struct mishap *m)
+{
+    mishap_fn *end = kinds[m->fault->kind].end;
+    return end == end_flip || end == end_restore || end == end_lie;
 }
 
 bool mishap_is_over(const struct mishap *m)

@@ -10,6 +10,13 @@ enum { ARGS_MAX = 24, ROWS_APART = 10000000 };
 
 /* ---- log lines ---- */
 
+/* The level stands behind the time. */
+static bool is_error(const char *line)
+{
+    const char *level = strchr(line, ' ');
+    return level != NULL && strncmp(level, " error ", 7) == 0;
+}
+
 /* A failing commit of a killed parent, say, is a warning; errors are expected
  * only of what a fault brings (schedule_kinds). */
 static void take_line(struct run_node *n, const char *line)
@@ -21,7 +28,7 @@ static void take_line(struct run_node *n, const char *line)
     if (strstr(line, "Sanitizer") != NULL ||
         strstr(line, "runtime error:") != NULL) {
         run_broken(n->run, n, "sanitizer", "%.200s", line);
-    } else if (strstr(line, " error ") != NULL && !faults_expect(n, line)) {
+    } else if (is_error(line) && !faults_expect(n, line)) {
         run_broken(n->run, n, "error-line", "%.200s", line);
     }
 }
@@ -138,7 +145,7 @@ static void node_args(const struct run_node *n, struct args *a)
     set(a, "replication.backoff_max", "2 s");
     set(a, "rpc.keepalive", "5 s");
     if (n->is_twin) {
-        char data[RUN_PATH_MAX + 16];
+        char data[RUN_FILE_MAX];
         (void)snprintf(data, sizeof data, "%s/data.twin", n->folder);
         set(a, "data.dir", data);
     }
@@ -198,9 +205,9 @@ void node_signal(struct run_node *n, int signum)
 /* ---- imports ---- */
 
 static void import_path(const struct run_node *n, const char *name,
-                        char out[RUN_PATH_MAX + 16])
+                        char out[RUN_FILE_MAX])
 {
-    (void)snprintf(out, RUN_PATH_MAX + 16, "%s/%s%s", n->folder,
+    (void)snprintf(out, RUN_FILE_MAX, "%s/%s%s", n->folder,
                    n->is_twin ? "twin." : "", name);
 }
 
@@ -214,7 +221,7 @@ static uint64_t first_row(const struct run_node *n)
 static void write_rows(const struct run_node *n)
 {
     const struct run_conf *conf = n->run->conf;
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     uint64_t first = first_row(n);
     import_path(n, "rows.csv", path);
     FILE *file = fopen(path, "w");
@@ -250,7 +257,7 @@ static void add_receipt(struct run *run, const struct run_node *n,
 
 static void take_receipts(struct run_node *n)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     struct receipt r;
     import_path(n, "receipts.csv", path);
     FILE *file = fopen(path, "r");
@@ -286,7 +293,7 @@ static void on_import_end(uv_process_t *process, int64_t status, int signum)
 
 void node_import(struct run_node *n)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     struct args *a = MEM_NEW(struct args);
     import_path(n, "receipts.csv", path);
     (void)remove(path);

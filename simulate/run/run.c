@@ -16,6 +16,7 @@ enum {
     BOUNDS_MS = 1000,
     PORT_FIRST = 20000, /* below those the kernel gives to outgoing ones */
     PORT_LAST = 32000,
+    SPREAD = 7919, /* a prime */
 };
 
 static const char *const phases[] = {
@@ -84,8 +85,9 @@ static bool is_free(unsigned port)
 
 static enum err choose_ports(struct run *run, struct errmsg *why)
 {
-    /* Runs side by side begin at other places. */
-    unsigned port = PORT_FIRST + (unsigned)getpid() % (PORT_LAST - PORT_FIRST);
+    /* Runs side by side begin at other places, far apart. */
+    unsigned port =
+        PORT_FIRST + (unsigned)getpid() * SPREAD % (PORT_LAST - PORT_FIRST);
     unsigned tries = 0;
     for (unsigned i = 0; i < run->nodes; tries++) {
         port = port < PORT_LAST ? port + 1 : PORT_FIRST;
@@ -136,7 +138,7 @@ static pid_t start_script(const struct run *run, const char *list)
 
 static enum err make_tree(struct run *run, struct errmsg *why)
 {
-    char list[RUN_PATH_MAX + 16];
+    char list[RUN_FILE_MAX];
     int status = 0;
     (void)snprintf(list, sizeof list, "%s/nodes", run->conf->folder);
     enum err err = write_list(run, list, why);
@@ -172,12 +174,14 @@ static enum err place_node(struct run *run, unsigned i,
 static enum err open_logs(struct run *run, struct errmsg *why)
 {
     for (unsigned i = 0; i < run->nodes; i++) {
-        char path[RUN_PATH_MAX + 16];
+        char path[RUN_FILE_MAX];
         (void)snprintf(path, sizeof path, "%s/log", run->node[i].folder);
         run->node[i].log = fopen(path, "a");
         if (run->node[i].log == NULL) {
             return err_set(why, ERR_IO, "%s cannot be written", path);
         }
+        /* To be read while it runs. */
+        (void)setvbuf(run->node[i].log, NULL, _IOLBF, 0);
     }
     return ERR_OK;
 }

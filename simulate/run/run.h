@@ -25,6 +25,7 @@
 
 enum {
     RUN_PATH_MAX = 512,
+    RUN_FILE_MAX = 560, /* of one in such a folder */
     RUN_NODES_MAX = 1200,
     RUN_SOCKET_MAX = 107,
     RUN_EVENTS = 12, /* last ones, kept for a failure */

@@ -67,7 +67,8 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
                      .neighbours_say = ERRORS_FORK},
     [FAULT_EXPIRED] = {"expired", "the certificate ends of",
                        .spoils = SPOILS_PROCESS | SPOILS_LINE, .weight = 1,
-                       .has_parent = true, LASTS(4000, 8000)},
+                       .has_parent = true, LASTS(4000, 8000),
+                       .says = "CERT-REFUSED "},
     [FAULT_REVOKED] = {"revoked", "its parent holds as revoked",
                        .spoils = SPOILS_PROCESS | SPOILS_LINE, .weight = 1,
                        .has_parent = true, LASTS(1000, 6000)},
@@ -151,16 +152,26 @@ static bool may_hit(enum fault_kind kind, const struct schedule_node *node,
 }
 
 /* The line of the first, or the lines below it. */
-static bool same_line(const struct fault *a, const struct fault *b,
-                      const struct schedule_node *node)
+static bool same_line(const struct fault *a, int parent_of_a,
+                      const struct fault *b)
 {
     unsigned x = schedule_kinds[a->kind].spoils;
     unsigned y = schedule_kinds[b->kind].spoils;
     bool own = (x & y & SPOILS_LINE) != 0 && a->node == b->node;
     bool below = (x & y & SPOILS_CHILD_LINES) != 0 && a->node == b->node;
     bool mixed = (x & SPOILS_LINE) != 0 && (y & SPOILS_CHILD_LINES) != 0 &&
-                 node[a->node].parent == (int)b->node;
+                 parent_of_a == (int)b->node;
     return own || below || mixed;
+}
+
+bool schedule_collide(const struct fault *a, int parent_of_a,
+                      const struct fault *b, int parent_of_b)
+{
+    bool process = (schedule_kinds[a->kind].spoils &
+                    schedule_kinds[b->kind].spoils & SPOILS_PROCESS) != 0 &&
+                   a->node == b->node;
+    return process || same_line(a, parent_of_a, b) ||
+           same_line(b, parent_of_b, a);
 }
 
 static bool overlap(const struct fault *a, const struct fault *b,
@@ -168,11 +179,8 @@ static bool overlap(const struct fault *a, const struct fault *b,
 {
     bool same_time = a->at_ms < b->at_ms + b->for_ms + rest_ms &&
                      b->at_ms < a->at_ms + a->for_ms + rest_ms;
-    bool process = (schedule_kinds[a->kind].spoils &
-                    schedule_kinds[b->kind].spoils & SPOILS_PROCESS) != 0 &&
-                   a->node == b->node;
     return same_time &&
-           (process || same_line(a, b, node) || same_line(b, a, node));
+           schedule_collide(a, node[a->node].parent, b, node[b->node].parent);
 }
 
 static const struct fault *overlapped(const struct schedule *s, size_t n,

@@ -126,6 +126,9 @@ MUST_USE enum err schedule_read(struct schedule *out, const char *path,
 MUST_USE enum err schedule_check(struct schedule *s, const char *path,
                                  const struct schedule_node *node,
                                  unsigned nodes, struct errmsg *why);
+/* Would they spoil one process or one line? */
+bool schedule_collide(const struct fault *a, int parent_of_a,
+                      const struct fault *b, int parent_of_b);
 /* The faults only; what a file begins with is schedule_print_head(). */
 void schedule_print(const struct schedule *s, FILE *out);
 void schedule_print_head(FILE *out);
