@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "creditsim.h"
+#include "pure/fewest.h"
 #include "run/html.h"
 #include "run/run.h"
 
@@ -17,13 +18,21 @@ static const char help[] =
     "creditsim run [options]\n"
     "\n"
     "Makes certificates and configurations of a tree, starts a creditnode\n"
-    "process for each node, lets every office import licences, and kills "
-    "nodes\n"
-    "with kill -9 by a plan that follows from the seed; a killed node comes\n"
-    "back after a moment. Then all come up, and within the patience every log\n"
-    "must have the size and root of its origin at every ancestor; every row\n"
-    "that was acknowledged must be there under its log and number, at the\n"
-    "office and at every ancestor; and all processes must end cleanly.\n"
+    "process for each node, lets every office import licences, and does "
+    "faults\n"
+    "to processes, lines, disks, stores, certificates and clocks, by a "
+    "schedule\n"
+    "that follows from the seed or is read from a file. Then all faults end, "
+    "and\n"
+    "within the patience every log must have the size and root of its origin "
+    "at\n"
+    "every ancestor; every row that was acknowledged must be there under its "
+    "log\n"
+    "and number, at the office and at every ancestor; and all processes must "
+    "end\n"
+    "cleanly. If something does not hold, the schedule is written to a file "
+    "and\n"
+    "the command is printed that repeats it.\n"
     "\n"
     "  --shape LIST    nodes a level from the top (default 1,3,9)\n"
     "  --area CODE     instead: a division (2 to 12 digits), all below it and\n"
@@ -34,12 +43,21 @@ static const char help[] =
     "                  simulate/area/make-area.sh)\n"
     "  --suite SUITE   intl (default) or gm\n"
     "  --seconds N     of work and faults (default 30)\n"
-    "  --fault-ms N    in the mean between two kills (default 1000; 0: none)\n"
     "  --profile NAME  what the offices do: quiet, month-end, first-load,\n"
     "                  campaign, mixed (default), or the path of such a file\n"
     "                  (simulate/profiles/)\n"
     "  --rows N        of one import, whatever the profile says\n"
     "  --seed S        (default 1)\n"
+    "  --faults LIST   kinds, such as kill,cut,full; all (default); none;\n"
+    "                  list: prints which there are\n"
+    "  --every S       seconds in the mean between two faults (default 1; "
+    "0.2)\n"
+    "  --plan          prints the schedule and stops\n"
+    "  --write-plan FILE  writes it, for --replay\n"
+    "  --replay FILE   does the faults of FILE, with the options in it\n"
+    "  --shrink        if something breaks: again with fewer faults, as long "
+    "as\n"
+    "                  the same breaks\n"
     "  --patience N    seconds for what must come to an end (default 120)\n"
     "  --dir DIR       folder of the tree; must not exist (default: made)\n"
     "  --attach        when all is equal, go on until Ctrl-C: look around\n"
@@ -49,18 +67,28 @@ static const char help[] =
     "  --lang zh|en    language of that page (default zh)\n"
     "  --node PROGRAM  another creditnode\n"
     "\n"
-    "What is killed and when follows from the seed; how far the processes are\n"
+    "What is spoiled and when follows from the seed; how far the processes "
+    "are\n"
     "then does not.\n"
     "Exit status: 0 all held, 1 something did not, 2 usage, 3 no tree.\n";
+
+enum { GIVEN_MAX = 32, GIVEN_LEN = 512 };
 
 struct options {
     struct run_conf conf;
     struct profile profile;
     const char *dir;
+    const char *write_plan;
     bool keep;
     bool json;
     const char *html;
     bool english;
+    bool plan;
+    bool shrink;
+    bool listed; /* what was asked for is printed */
+    /* Options that a schedule's file begins with. */
+    char given[GIVEN_MAX][GIVEN_LEN];
+    size_t given_n;
 };
 
 typedef bool option_fn(struct options *o, const char *text);
@@ -141,10 +169,54 @@ static bool take_seconds(struct options *o, const char *text)
     return number32(text, 86400, &o->conf.seconds);
 }
 
-static bool take_fault_ms(struct options *o, const char *text)
+static bool take_every(struct options *o, const char *text)
 {
-    return number32(text, 3600000, &o->conf.fault_ms);
+    char *end;
+    double s = strtod(text, &end);
+    bool good = end != text && *end == '\0' && s >= 0.05 && s <= 3600;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: \"%s\": 0.05 to 3600 seconds\n",
+                      text);
+        return false;
+    }
+    o->conf.fault_ms = (uint32_t)(s * 1000);
+    return true;
 }
+
+static bool take_faults(struct options *o, const char *text)
+{
+    struct errmsg why;
+    if (strcmp(text, "list") == 0) {
+        schedule_print_kinds(stdout);
+        o->listed = true;
+        return false;
+    }
+    bool good = schedule_kinds_parse(text, &o->conf.fault_kinds, &why);
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
+    return good;
+}
+
+static bool take_write_plan(struct options *o, const char *text)
+{
+    o->write_plan = text;
+    return true;
+}
+
+static bool take_plan(struct options *o, const char *text)
+{
+    (void)text;
+    return o->plan = true;
+}
+
+static bool take_shrink(struct options *o, const char *text)
+{
+    (void)text;
+    return o->shrink = true;
+}
+
+static bool take_replay(struct options *o, const char *text);
 
 static bool take_rows(struct options *o, const char *text)
 {
@@ -207,27 +279,81 @@ static bool take_json(struct options *o, const char *text)
 static const struct {
     struct option option;
     option_fn *take; /* NULL: help */
+    bool in_file;    /* a schedule's file may have it */
 } rows[] = {
-    {{"shape", required_argument, NULL, 0}, take_shape},
-    {{"area", required_argument, NULL, 0}, take_area},
-    {{"below", required_argument, NULL, 0}, take_below},
-    {{"table", required_argument, NULL, 0}, take_table},
-    {{"suite", required_argument, NULL, 0}, take_suite},
-    {{"profile", required_argument, NULL, 0}, take_profile},
-    {{"attach", no_argument, NULL, 0}, take_attach},
-    {{"seconds", required_argument, NULL, 0}, take_seconds},
-    {{"fault-ms", required_argument, NULL, 0}, take_fault_ms},
-    {{"rows", required_argument, NULL, 0}, take_rows},
-    {{"seed", required_argument, NULL, 0}, take_seed},
-    {{"patience", required_argument, NULL, 0}, take_patience},
-    {{"dir", required_argument, NULL, 0}, take_dir},
-    {{"node", required_argument, NULL, 0}, take_node},
-    {{"keep", no_argument, NULL, 0}, take_keep},
-    {{"json", no_argument, NULL, 0}, take_json},
-    {{"html", required_argument, NULL, 0}, take_html},
-    {{"lang", required_argument, NULL, 0}, take_lang},
-    {{"help", no_argument, NULL, 0}, NULL},
+    {{"shape", required_argument, NULL, 0}, take_shape, true},
+    {{"area", required_argument, NULL, 0}, take_area, true},
+    {{"below", required_argument, NULL, 0}, take_below, true},
+    {{"table", required_argument, NULL, 0}, take_table, true},
+    {{"suite", required_argument, NULL, 0}, take_suite, true},
+    {{"profile", required_argument, NULL, 0}, take_profile, true},
+    {{"seconds", required_argument, NULL, 0}, take_seconds, true},
+    {{"rows", required_argument, NULL, 0}, take_rows, true},
+    {{"seed", required_argument, NULL, 0}, take_seed, true},
+    {{"faults", required_argument, NULL, 0}, take_faults, false},
+    {{"every", required_argument, NULL, 0}, take_every, false},
+    {{"plan", no_argument, NULL, 0}, take_plan, false},
+    {{"write-plan", required_argument, NULL, 0}, take_write_plan, false},
+    {{"replay", required_argument, NULL, 0}, take_replay, false},
+    {{"shrink", no_argument, NULL, 0}, take_shrink, false},
+    {{"patience", required_argument, NULL, 0}, take_patience, false},
+    {{"dir", required_argument, NULL, 0}, take_dir, false},
+    {{"node", required_argument, NULL, 0}, take_node, false},
+    {{"attach", no_argument, NULL, 0}, take_attach, false},
+    {{"keep", no_argument, NULL, 0}, take_keep, false},
+    {{"json", no_argument, NULL, 0}, take_json, false},
+    {{"html", required_argument, NULL, 0}, take_html, false},
+    {{"lang", required_argument, NULL, 0}, take_lang, false},
+    {{"help", no_argument, NULL, 0}, NULL, false},
 };
+
+/* Takes an option and keeps it for the file of the schedule; the value is that
+ * of the copy, for the text may be gone before the run is. */
+static bool take(struct options *o, size_t row, const char *text)
+{
+    if (!rows[row].in_file) {
+        return rows[row].take(o, text);
+    }
+    const char *name = rows[row].option.name;
+    char *kept = o->given_n < GIVEN_MAX ? o->given[o->given_n++] : NULL;
+    if (kept == NULL ||
+        snprintf(kept, GIVEN_LEN, "%s %s", name, text) >= GIVEN_LEN) {
+        (void)fprintf(stderr, "creditsim: --%s: too long, or too many\n", name);
+        return false;
+    }
+    return rows[row].take(o, kept + strlen(name) + 1);
+}
+
+static bool take_from_file(void *ctx, const char *name, const char *value,
+                           struct errmsg *why)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].in_file && strcmp(rows[i].option.name, name) == 0) {
+            bool good = take(ctx, i, value);
+            if (!good) {
+                (void)err_set(why, ERR_CONF, "\"%.60s\" is not possible",
+                              value);
+            }
+            return good;
+        }
+    }
+    (void)err_set(why, ERR_CONF,
+                  "not one that a file may have: see creditsim run --help");
+    return false;
+}
+
+static bool take_replay(struct options *o, const char *text)
+{
+    struct errmsg why;
+    schedule_free(&o->conf.schedule);
+    o->conf.schedule_path = text;
+    bool good = schedule_read(&o->conf.schedule, text, take_from_file, o,
+                              &why) == ERR_OK;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
+    return good;
+}
 
 static bool parse(struct options *o, int argc, char **argv, int *status)
 {
@@ -239,11 +365,14 @@ static bool parse(struct options *o, int argc, char **argv, int *status)
     }
     *o = (struct options){.conf = {.creditnode = CREDITNODE,
                                    .source = SOURCE_DIR,
+                                   .between = BETWEEN,
+                                   .liar = LIAR,
                                    .suite = "intl",
                                    .area = {.table = AREA_DIR},
                                    .shape = {.levels = 3, .count = {1, 3, 9}},
                                    .seed = 1,
                                    .seconds = 30,
+                                   .fault_kinds = UINT32_MAX,
                                    .fault_ms = 1000,
                                    .patience_s = 120}};
     *status = SIM_USAGE;
@@ -257,7 +386,8 @@ static bool parse(struct options *o, int argc, char **argv, int *status)
             *status = SIM_HOLDS;
             return false;
         }
-        if (opt != 0 || !rows[at].take(o, optarg)) {
+        if (opt != 0 || !take(o, (size_t)at, optarg)) {
+            *status = o->listed ? SIM_HOLDS : SIM_USAGE;
             return false;
         }
     }
@@ -297,7 +427,59 @@ static void remove_folder(const char *folder)
     }
 }
 
+/* ---- the schedule ---- */
+
+static void put_schedule(const struct options *o, const struct schedule *s,
+                         FILE *out)
+{
+    schedule_print_head(out);
+    for (size_t i = 0; i < o->given_n; i++) {
+        (void)fprintf(out, "option %s\n", o->given[i]);
+    }
+    (void)fprintf(out, "# at for kind node amount\n");
+    schedule_print(s, out);
+}
+
+static bool write_schedule(const struct options *o, const struct schedule *s,
+                           const char *path)
+{
+    FILE *out = fopen(path, "we");
+    if (out != NULL) {
+        put_schedule(o, s, out);
+    }
+    bool good = out != NULL && fclose(out) == 0;
+    if (!good) {
+        (void)fprintf(stderr, "creditsim: %s: cannot be written\n", path);
+    }
+    return good;
+}
+
+static int print_plan(const struct options *o)
+{
+    struct run *run = NULL;
+    struct errmsg why;
+    enum err err = run_plan(&run, &o->conf, &why);
+    if (err == ERR_OK) {
+        put_schedule(o, &run->schedule, stdout);
+    } else {
+        (void)fprintf(stderr, "creditsim: %s\n", why.text);
+    }
+    run_free(&run);
+    return err == ERR_OK ? SIM_HOLDS : SIM_USAGE;
+}
+
 /* ---- the report ---- */
+
+static void print_events(const json_t *report)
+{
+    size_t i;
+    json_t *event;
+    (void)printf("last events:\n");
+    json_array_foreach(json_object_get(report, "last_events"), i, event)
+    {
+        (void)printf("  %s\n", json_string_value(event));
+    }
+}
 
 static void print_report(const json_t *report)
 {
@@ -317,59 +499,155 @@ static void print_report(const json_t *report)
                      json_string_value(json_object_get(report, "broken")),
                      json_string_value(json_object_get(report, "node")),
                      json_string_value(json_object_get(report, "text")));
+        print_events(report);
     }
 }
 
-static void give_report(const struct options *o, const struct run *run)
+static void give_report(const struct options *o, json_t *report,
+                        const char *replay)
 {
     struct errmsg why;
-    json_t *report = run_json(run);
+    if (replay != NULL) {
+        (void)json_object_set_new(report, "replay", json_string(replay));
+    }
     if (o->json) {
         (void)json_dumpf(report, stdout, JSON_INDENT(2));
         (void)printf("\n");
-    } else {
-        print_report(report);
     }
     if (o->html != NULL &&
         html_write(report, o->html, o->english, &why) != ERR_OK) {
         (void)fprintf(stderr, "creditsim: %s\n", why.text);
     }
-    json_decref(report);
+}
+
+/* ---- fewer faults ---- */
+
+struct shrinking {
+    struct options *o;
+    const struct schedule *all;
+    const char *invariant;
+    unsigned tries;
+};
+
+static void keep_some(const struct schedule *all, const bool *left_out,
+                      struct schedule *out)
+{
+    *out =
+        (struct schedule){.fault = mem_zalloc(all->n + 1, sizeof *out->fault)};
+    for (size_t i = 0; i < all->n; i++) {
+        if (!left_out[i]) {
+            out->fault[out->n++] = all->fault[i];
+        }
+    }
+}
+
+/* Once more, in a folder of its own. */
+static bool breaks_too(void *ctx, const bool *left_out)
+{
+    struct shrinking *s = ctx;
+    struct run_conf conf = s->o->conf;
+    struct run *run = NULL;
+    struct errmsg why = {""};
+    char folder[RUN_PATH_MAX];
+    (void)snprintf(folder, sizeof folder, "%s/s%u", s->o->conf.folder,
+                   s->tries++);
+    conf.folder = folder;
+    conf.quiet = true;
+    keep_some(s->all, left_out, &conf.schedule);
+    bool breaks =
+        mkdir(folder, 0700) == 0 && run_all(&run, &conf, &why) == ERR_OK &&
+        run->invariant != NULL && strcmp(run->invariant, s->invariant) == 0;
+    (void)fprintf(stderr, "with %zu faults: %s\n", conf.schedule.n,
+                  breaks ? "breaks too" : "does not");
+    if (run != NULL) {
+        run_free(&run);
+    }
+    remove_folder(folder);
+    schedule_free(&conf.schedule);
+    return breaks;
+}
+
+static void shrink(struct options *o, const struct run *run,
+                   struct schedule *out)
+{
+    struct shrinking s = {
+        .o = o, .all = &run->schedule, .invariant = run->invariant};
+    bool *left_out = mem_zalloc(run->schedule.n + 1, sizeof *left_out);
+    size_t remain = fewest(left_out, run->schedule.n, breaks_too, &s);
+    (void)fprintf(stderr, "with the fewest faults: %zu of %zu\n", remain,
+                  run->schedule.n);
+    keep_some(&run->schedule, left_out, out);
+    mem_free(left_out);
+}
+
+/* Writes what repeats it, and says how. */
+static void say_again(struct options *o, const struct run *run,
+                      char replay[RUN_PATH_MAX])
+{
+    struct schedule some = {0};
+    const struct schedule *s = &run->schedule;
+    if (o->shrink) {
+        shrink(o, run, &some);
+        s = &some;
+    }
+    (void)snprintf(replay, RUN_PATH_MAX, "%s.faults", o->conf.folder);
+    if (write_schedule(o, s, replay) && !o->json) {
+        (void)printf("repeat with\n  creditsim run --replay %s\n", replay);
+    }
+    schedule_free(&some);
 }
 
 static int run_in(struct options *o)
 {
     struct run *run = NULL;
     struct errmsg why = {""};
+    char replay[RUN_PATH_MAX] = "";
     int status = SIM_CANNOT;
     if (run_all(&run, &o->conf, &why) != ERR_OK) {
         (void)fprintf(stderr, "creditsim: %s\n", why.text);
     } else {
-        give_report(o, run);
         status = run->invariant == NULL ? SIM_HOLDS : SIM_BROKEN;
+        json_t *report = run_json(run);
+        if (!o->json) {
+            print_report(report);
+        }
+        if (status == SIM_BROKEN) {
+            say_again(o, run, replay);
+        }
+        give_report(o, report, replay[0] != '\0' ? replay : NULL);
+        json_decref(report);
+        if (o->write_plan != NULL) {
+            (void)write_schedule(o, &run->schedule, o->write_plan);
+        }
     }
     run_free(&run);
+    return status;
+}
+
+static int run_folder(struct options *o)
+{
+    char made[64];
+    if (!make_folder(o, made)) {
+        return SIM_CANNOT;
+    }
+    o->conf.folder = o->dir != NULL ? o->dir : made;
+    int status = run_in(o);
+    if (o->keep || status == SIM_CANNOT) {
+        (void)fprintf(stderr, "kept: %s\n", o->conf.folder);
+    } else {
+        remove_folder(o->conf.folder);
+    }
     return status;
 }
 
 int creditsim_run(int argc, char **argv)
 {
     struct options o;
-    char made[64];
     int status = SIM_USAGE;
-    if (!parse(&o, argc, argv, &status)) {
-        return status;
+    if (parse(&o, argc, argv, &status)) {
+        status = o.plan ? print_plan(&o) : run_folder(&o);
     }
-    if (!make_folder(&o, made)) {
-        return SIM_CANNOT;
-    }
-    o.conf.folder = o.dir != NULL ? o.dir : made;
-    status = run_in(&o);
-    if (o.keep) {
-        (void)fprintf(stderr, "kept: %s\n", o.conf.folder);
-    } else {
-        remove_folder(o.conf.folder);
-    }
+    schedule_free(&o.conf.schedule);
     return status;
 }
 

@@ -84,7 +84,7 @@ started=$(date +%s%N)
 keep=()
 [ -z "$dir" ] || keep=(--keep)
 "$CREDITSIM" run --area "$area" --table "$table" --below "$below" --suite "$suite" \
-    --node "$CREDITNODE" --dir "$TREE" --seconds 0 --fault-ms 0 --attach \
+    --node "$CREDITNODE" --dir "$TREE" --seconds 0 --faults none --attach \
     "${keep[@]}" >"$work/report" 2>"$work/said" &
 sim=$!
 until [ -e "$TREE/attached" ]; do

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pure/fewest.h"
 #include "pure/impl.h"
 
 const struct pure_plant_info pure_plants[PLANTS] = {
@@ -34,66 +35,33 @@ const struct pure_plant_info pure_plants[PLANTS] = {
                      "a parent says what it has before it has greeted"},
 };
 
+struct shrinking {
+    const struct pure_fed *fed;
+    const struct pure_conf *conf;
+    struct pure_result *out;
+};
+
 /* Does the same invariant break without these faults? */
-static bool still_fails(const struct pure_fed *fed,
-                        const struct pure_conf *conf, const bool *left_out,
-                        struct pure_result *out)
+static bool still_fails(void *ctx, const bool *left_out)
 {
-    struct pure_conf without = *conf;
+    struct shrinking *s = ctx;
+    struct pure_conf without = *s->conf;
     struct pure_result *r = MEM_NEW(struct pure_result);
     without.left_out = left_out;
     without.trace = NULL;
-    pure_run(fed, &without, r);
-    bool same = r->invariant != NULL && out->invariant != NULL &&
-                strcmp(r->invariant, out->invariant) == 0;
+    pure_run(s->fed, &without, r);
+    bool same = r->invariant != NULL && s->out->invariant != NULL &&
+                strcmp(r->invariant, s->out->invariant) == 0;
     if (same) {
-        *out = *r;
+        *s->out = *r;
     }
     mem_free(r);
     return same;
 }
 
-/* Leaves out `n` faults from `at` on, if it fails all the same. */
-static bool try_without(const struct pure_fed *fed,
-                        const struct pure_conf *conf, bool *left_out,
-                        unsigned at, unsigned n, struct pure_result *out)
-{
-    bool *trial = mem_dup(left_out, PURE_FAULTS_MAX * sizeof *left_out);
-    bool any = false;
-    for (unsigned i = at; i < at + n && i < conf->faults; i++) {
-        any = any || !trial[i];
-        trial[i] = true;
-    }
-    bool fails = any && still_fails(fed, conf, trial, out);
-    if (fails) {
-        memcpy(left_out, trial, PURE_FAULTS_MAX * sizeof *left_out);
-    }
-    mem_free(trial);
-    return fails;
-}
-
-/* Once over the plan, `n` at a time. True: some were left out. */
-static bool pass(const struct pure_fed *fed, const struct pure_conf *conf,
-                 bool *left_out, unsigned n, struct pure_result *out)
-{
-    bool smaller = false;
-    for (unsigned at = 0; at < conf->faults; at += n) {
-        smaller |= try_without(fed, conf, left_out, at, n, out);
-    }
-    return smaller;
-}
-
 unsigned pure_shrink(const struct pure_fed *fed, const struct pure_conf *conf,
                      bool *left_out, struct pure_result *out)
 {
-    unsigned remain = 0;
-    for (unsigned n = conf->faults; n > 1; n /= 2) {
-        (void)pass(fed, conf, left_out, n, out);
-    }
-    while (pass(fed, conf, left_out, 1, out)) {
-    }
-    for (unsigned i = 0; i < conf->faults; i++) {
-        remain += !left_out[i];
-    }
-    return remain;
+    struct shrinking s = {.fed = fed, .conf = conf, .out = out};
+    return (unsigned)fewest(left_out, conf->faults, still_fails, &s);
 }

@@ -1,89 +1,20 @@
+#include <stdlib.h>
 #include <string.h>
 
-#include "api/admin.h"
 #include "base/mem.h"
+#include "run/held.h"
+#include "run/loss.h"
+#include "run/rows.h"
 #include "run/run.h"
 #include "run/work.h"
 
-enum { ROOT_HEX = 64 };
-
-/* A log as one node holds it. */
-struct held {
-    char log[LOG_ID_TEXT_MAX];
-    uint64_t size;
-    char root[ROOT_HEX + 1];
-    bool own;
-    bool forked;
-};
-struct holding {
-    struct held *log; /* owned */
-    size_t n;
-    size_t cap;
-};
-
-static void add_row(struct holding *h, const json_t *row)
-{
-    const char *log = json_string_value(json_object_get(row, "log"));
-    const char *root = json_string_value(json_object_get(row, "root"));
-    const char *state = json_string_value(json_object_get(row, "state"));
-    if (log == NULL || root == NULL ||
-        (strstr(log, "/records/") == NULL &&
-         strstr(log, "/directives/") == NULL)) {
-        return;
-    }
-    if (h->n == h->cap) {
-        h->cap = h->cap == 0 ? 32 : 2 * h->cap;
-        h->log = mem_realloc(h->log, h->cap * sizeof *h->log);
-    }
-    struct held *l = &h->log[h->n++];
-    *l = (struct held){
-        .size = (uint64_t)json_integer_value(json_object_get(row, "size")),
-        .own = json_is_true(json_object_get(row, "own")),
-        .forked = state != NULL && strcmp(state, "forked") == 0};
-    (void)snprintf(l->log, sizeof l->log, "%s", log);
-    (void)snprintf(l->root, sizeof l->root, "%s", root);
-}
-
-/* False: the node does not answer. */
-static bool ask_logs(const struct run_node *n, struct holding *out)
-{
-    struct admin_client *client = NULL;
-    struct errmsg why;
-    json_t *row = NULL;
-    bool more =
-        admin_connect(&client, n->socket, &why) == ERR_OK &&
-        admin_write_json(client, json_pack("{s:s}", "cmd", "logs")) == ERR_OK;
-    bool ended = false;
-    while (more && admin_read(client, &row, &why) == ERR_OK) {
-        const char *type = json_string_value(json_object_get(row, "type"));
-        more = type != NULL && strcmp(type, "row") == 0;
-        ended = type != NULL && strcmp(type, "result") == 0;
-        if (more) {
-            add_row(out, row);
-        }
-        json_decref(row);
-    }
-    admin_disconnect(&client);
-    return ended;
-}
-
-static const struct held *find(const struct holding *h, const char *log)
-{
-    for (size_t i = 0; i < h->n; i++) {
-        if (strcmp(h->log[i].log, log) == 0) {
-            return &h->log[i];
-        }
-    }
-    return NULL;
-}
-
 /* Against every ancestor. False: it differs somewhere. */
-static bool compare(struct run *run, const struct holding *all, unsigned node,
+static bool compare(struct run *run, const struct held_logs *all, unsigned node,
                     const struct held *l, bool say)
 {
     for (int at = run->node[node].place.parent; at >= 0;
          at = run->node[at].place.parent) {
-        const struct held *above = find(&all[at], l->log);
+        const struct held *above = held_find(&all[at], l->log);
         bool equal = above != NULL && above->size == l->size &&
                      strcmp(above->root, l->root) == 0;
         if (!equal && say) {
@@ -120,14 +51,14 @@ static bool is_same(const struct held *below, const struct held *l)
 }
 
 /* A directives log, at every node below its issuer. */
-static bool compare_below(struct run *run, const struct holding *all,
+static bool compare_below(struct run *run, const struct held_logs *all,
                           unsigned issuer, const struct held *l, bool say)
 {
     for (unsigned i = issuer + 1; i < run->nodes; i++) {
         if (!is_below(run, i, issuer)) {
             continue;
         }
-        const struct held *below = find(&all[i], l->log);
+        const struct held *below = held_find(&all[i], l->log);
         bool equal = is_same(below, l);
         if (!equal && say) {
             run_broken(run, &run->node[i], "converged",
@@ -144,22 +75,55 @@ static bool compare_below(struct run *run, const struct holding *all,
     return true;
 }
 
-static bool compare_node(struct run *run, const struct holding *all,
+/* Whose log it is; the top, if nobody's here. */
+static unsigned origin_of(const struct run *run, const char *log)
+{
+    uint64_t code = strtoull(log, NULL, 10);
+    unsigned at = 0;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        at = run->node[i].place.code == code ? i : at;
+    }
+    return at;
+}
+
+static bool is_marked(const struct run *run, const struct held_logs *all,
+                      const char *log)
+{
+    bool marked = false;
+    for (unsigned i = 0; i < run->nodes && !marked; i++) {
+        const struct held *l = held_find(&all[i], log);
+        marked = l != NULL && l->forked;
+    }
+    return marked;
+}
+
+/* May it be forked? A directives log comes back by file only: its children
+ * hold more of it than an issuer that was put back. */
+static bool may_fork(const struct run *run, const char *log, bool records)
+{
+    unsigned origin = origin_of(run, log);
+    return loss_forks(run, origin) ||
+           (!records && loss_moves(&run->node[origin]));
+}
+
+static bool compare_node(struct run *run, const struct held_logs *all,
                          unsigned node, bool say)
 {
     bool equal = true;
     for (size_t i = 0; i < all[node].n; i++) {
         const struct held *l = &all[node].log[i];
-        if (l->forked) {
+        bool records = strstr(l->log, "/records/") != NULL;
+        bool excused = may_fork(run, l->log, records);
+        if (l->forked && !excused) {
             run_broken(run, &run->node[node], "fork", "log %s is marked forked",
                        l->log);
         }
         if (l->own) {
             run->logs++;
             run->entries += l->size;
-            bool records = strstr(l->log, "/records/") != NULL;
-            equal = (records ? compare(run, all, node, l, say)
-                             : compare_below(run, all, node, l, say)) &&
+            equal = ((excused && is_marked(run, all, l->log)) ||
+                     (records ? compare(run, all, node, l, say)
+                              : compare_below(run, all, node, l, say))) &&
                     equal;
         }
     }
@@ -168,12 +132,12 @@ static bool compare_node(struct run *run, const struct holding *all,
 
 bool check_equal(struct run *run, bool say)
 {
-    struct holding *all = mem_zalloc(run->nodes, sizeof *all);
+    struct held_logs *all = mem_zalloc(run->nodes, sizeof *all);
     bool equal = true;
     run->logs = 0;
     run->entries = 0;
     for (unsigned i = 0; equal && i < run->nodes; i++) {
-        equal = ask_logs(&run->node[i], &all[i]);
+        equal = held_ask(&run->node[i], &all[i]);
         if (!equal && say) {
             run_broken(run, &run->node[i], "answers",
                        "it does not say what logs it has");
@@ -183,31 +147,54 @@ bool check_equal(struct run *run, bool say)
         equal = compare_node(run, all, i, say);
     }
     for (unsigned i = 0; i < run->nodes; i++) {
-        mem_free(all[i].log);
+        held_free(&all[i]);
     }
     mem_free(all);
     return equal;
 }
 
-/* At its office and at every ancestor. */
-static void check_receipt(struct run *run, const struct receipt *r,
-                          unsigned office)
+static bool holds_somehow(const struct run *run, size_t i, int at)
 {
+    char subject[BENCH_CODE_LEN + 1];
+    struct bench_row row;
+    bench_row_make(run->acked_row[i], RUN_SUBJECTS, &row);
+    memcpy(subject, row.code, sizeof subject);
+    return receipt_holds_key(run->node[at].socket, subject, &run->acked[i]);
+}
+
+/* At its office and at every ancestor: under its number or, if the office's
+ * store is not what it was, under its key. */
+static void check_receipt(struct run *run, size_t i)
+{
+    const struct receipt *r = &run->acked[i];
+    unsigned office = run->acked_at[i];
+    bool moves = loss_moves(&run->node[office]);
+    unsigned held = 0;
+    int lacks = -1;
+    struct errmsg why = {""};
     for (int at = (int)office; at >= 0; at = run->node[at].place.parent) {
-        struct errmsg why;
-        if (!receipt_holds(run->node[at].socket, r, &why)) {
-            run_broken(run, &run->node[at], "acknowledged",
-                       "record %s, number %llu of %s: %s", r->key,
-                       (unsigned long long)r->number, r->log, why.text);
-            return;
+        struct errmsg here;
+        if (receipt_holds(run->node[at].socket, r, &here) ||
+            (moves && holds_somehow(run, i, at))) {
+            held++;
+        } else if (lacks < 0) {
+            lacks = at;
+            why = here;
         }
+    }
+    if (lacks >= 0 && held == 0 && loss_excuses(run, i)) {
+        run->excused++;
+    } else if (lacks >= 0 && !(held > 0 && loss_forks(run, office))) {
+        run_broken(run, &run->node[lacks], "acknowledged",
+                   "record %s, number %llu of %s: %s", r->key,
+                   (unsigned long long)r->number, r->log, why.text);
     }
 }
 
 void check_acked(struct run *run)
 {
     for (size_t i = 0; i < run->acked_n && run->invariant == NULL; i++) {
-        check_receipt(run, &run->acked[i], run->acked_at[i]);
+        check_receipt(run, i);
     }
 }
 
@@ -234,7 +221,9 @@ static bool check_decided(struct run *run, const struct decided *d, bool say)
     json_int_t reached = json_integer_value(json_object_get(answer, "reached"));
     json_int_t nodes = json_integer_value(json_object_get(answer, "nodes"));
     json_int_t wanted = nodes_below(run, d->issuer);
-    bool good = reached == wanted && nodes == wanted;
+    /* One that was put back may lack what it published. */
+    bool good = (reached == wanted && nodes == wanted) ||
+                loss_moves(&run->node[d->issuer]);
     if (!good && say) {
         const char *text = json_string_value(json_object_get(answer, "text"));
         run_broken(run, n, "receipts",

@@ -4,41 +4,49 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "run/fault.h"
 #include "run/rows.h"
 #include "run/run.h"
 #include "run/tree.h"
 #include "run/work.h"
 
-enum { ARGS_MAX = 24, SUBJECTS = 500, AGAIN_BACK = 200 };
+enum { ARGS_MAX = 32, AGAIN_BACK = 200 };
 
 /* ---- log lines ---- */
 
 /* The node of a fault is back. */
-static void event_ready(struct run_node *n)
+static void fault_ready(struct run_node *n)
 {
     struct run *run = n->run;
-    for (size_t i = run->events; i-- > 0;) {
-        struct run_event *e = &run->event[i];
-        if (&run->node[e->node] == n && e->ready_ms == 0) {
+    for (size_t i = run->faults_n; !n->is_twin && i-- > 0;) {
+        struct run_fault *e = &run->fault[i];
+        if (&run->node[e->node] == n && e->end_ms != 0 && e->ready_ms == 0) {
             e->ready_ms = uv_now(&run->loop);
             work_follow(run, i);
         }
     }
 }
 
-/* A failing commit of a killed parent, say, is a warning; errors are not
- * expected of anything that is done here. */
+/* The level stands behind the time. */
+static bool is_error(const char *line)
+{
+    const char *level = strchr(line, ' ');
+    return level != NULL && strncmp(level, " error ", 7) == 0;
+}
+
+/* A failing commit of a killed parent, say, is a warning; errors are expected
+ * only of what a fault brings (schedule_kinds). */
 static void take_line(struct run_node *n, const char *line)
 {
     (void)fprintf(n->log, "%s\n", line);
     if (strstr(line, " READY ") != NULL) {
         n->ready = true;
-        event_ready(n);
+        fault_ready(n);
     }
     if (strstr(line, "Sanitizer") != NULL ||
         strstr(line, "runtime error:") != NULL) {
         run_broken(n->run, n, "sanitizer", "%.200s", line);
-    } else if (strstr(line, " error ") != NULL) {
+    } else if (is_error(line) && !faults_expect(n, line)) {
         run_broken(n->run, n, "error-line", "%.200s", line);
     }
 }
@@ -94,12 +102,19 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
     n->ready = false;
-    if (!n->killed && (status != 0 || signum != 0)) {
+    bool damage = n->damaged && status == RUN_DAMAGED_STATUS && signum == 0;
+    if (n->killed) {
+        n->frozen = false;
+    } else if (damage) {
+        run_event(n->run, "%012llu ends: its store is damaged",
+                  (unsigned long long)n->place.code);
+        n->start_ms = uv_now(&n->run->loop);
+    } else if (status != 0 || signum != 0) {
         run_broken(n->run, n, "clean-exit",
                    "it ended with status %lld, by "
                    "signal %d",
                    (long long)status, signum);
-    } else if (!n->killed && n->run->phase != RUN_STOPPING) {
+    } else if (!n->told) {
         run_broken(n->run, n, "clean-exit", "it ended by itself");
     }
     uv_close((uv_handle_t *)process, on_process_closed);
@@ -136,12 +151,28 @@ static void node_args(const struct run_node *n, struct args *a)
     add(a, "serve");
     add(a, "-c");
     add(a, "%s/node.cfg", n->folder);
+    if (n->is_twin) {
+        set(a, "listen.address", "127.0.0.1:0");
+        set(a, "admin.socket", n->socket);
+    }
+    if (n->place.parent >= 0) {
+        char address[32];
+        (void)snprintf(address, sizeof address, "127.0.0.1:%u",
+                       faults_parent_port(n));
+        set(a, "parent.address", address);
+    }
     set(a, "replication.backoff_max", "2 s");
     set(a, "rpc.keepalive", "5 s");
+    if (n->is_twin) {
+        char data[RUN_FILE_MAX];
+        (void)snprintf(data, sizeof data, "%s/data.twin", n->folder);
+        set(a, "data.dir", data);
+    }
 }
 
 static bool spawn(struct run *run, uv_process_t *process, struct args *a,
-                  uv_exit_cb on_end, uv_stream_t *lines, int out)
+                  char **environment, uv_exit_cb on_end, uv_stream_t *lines,
+                  int out)
 {
     uv_stdio_container_t io[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
@@ -156,6 +187,7 @@ static bool spawn(struct run *run, uv_process_t *process, struct args *a,
     uv_process_options_t options = {.exit_cb = on_end,
                                     .file = a->at[0],
                                     .args = a->at,
+                                    .env = environment,
                                     .stdio = io,
                                     .stdio_count = 3};
     return uv_spawn(&run->loop, process, &options) == 0;
@@ -164,14 +196,15 @@ static bool spawn(struct run *run, uv_process_t *process, struct args *a,
 void node_spawn(struct run_node *n)
 {
     struct args *a = MEM_NEW(struct args);
-    n->killed = n->ready = false;
+    char **environment = n->is_twin ? NULL : faults_environment(n);
+    n->killed = n->ready = n->told = false;
     n->start_ms = 0;
     n->line_n = 0;
     n->process.data = n->lines.data = n;
     node_args(n, a);
     (void)uv_pipe_init(&n->run->loop, &n->lines, 0);
     n->running = n->reading = true;
-    if (!spawn(n->run, &n->process, a, on_process_exit,
+    if (!spawn(n->run, &n->process, a, environment, on_process_exit,
                (uv_stream_t *)&n->lines, -1)) {
         run_broken(n->run, n, "clean-exit", "it cannot be started");
         uv_close((uv_handle_t *)&n->process, on_process_closed);
@@ -179,6 +212,7 @@ void node_spawn(struct run_node *n)
     } else {
         (void)uv_read_start((uv_stream_t *)&n->lines, on_room, on_lines);
     }
+    faults_environment_free(environment);
     mem_free(a);
 }
 
@@ -186,6 +220,8 @@ void node_signal(struct run_node *n, int signum)
 {
     if (n->running) {
         n->killed = n->killed || signum == SIGKILL;
+        n->told_ms = signum == SIGTERM ? uv_now(&n->run->loop) : n->told_ms;
+        n->told = n->told || signum == SIGTERM;
         (void)uv_process_kill(&n->process, signum);
     }
 }
@@ -193,16 +229,40 @@ void node_signal(struct run_node *n, int signum)
 /* ---- imports ---- */
 
 static void import_path(const struct run_node *n, const char *name,
-                        char out[RUN_PATH_MAX + 16])
+                        char out[RUN_FILE_MAX])
 {
-    (void)snprintf(out, RUN_PATH_MAX + 16, "%s/%s", n->folder, name);
+    (void)snprintf(out, RUN_FILE_MAX, "%s/%s%s", n->folder,
+                   n->is_twin ? "twin." : "", name);
 }
 
-/* Each office has its own numbers. */
+/* Each office has its own numbers, the second half of them its twin. */
 static uint64_t numbers_of(const struct run_node *n)
 {
     uint64_t apart = BENCH_NUMBER_MAX / n->run->nodes;
-    return (uint64_t)(n - n->run->node) * apart + 1;
+    return n->index * apart + (n->is_twin ? apart / 2 : 0) + 1;
+}
+
+/* Which row stands first in the import. */
+static uint64_t first_row(const struct run_node *n)
+{
+    return numbers_of(n) + n->first_row;
+}
+
+/* What a row is follows from its number, so that an import that was broken off
+ * is repeated exactly. */
+struct row_plan {
+    uint64_t number; /* of the row that is made */
+    bool bad;
+    bool again; /* it was entered before: a correction */
+};
+
+static struct row_plan plan_row(const struct run_node *n, uint64_t number)
+{
+    uint64_t draw = rng_mix(number ^ n->run->conf->seed);
+    uint64_t back = draw / 10000 % AGAIN_BACK + 1;
+    bool bad = draw % 100 < n->dirty;
+    bool again = !bad && draw / 100 % 100 < n->again && back <= n->first_row;
+    return (struct row_plan){again ? first_row(n) - back : number, bad, again};
 }
 
 /* The check digit no longer fits. */
@@ -222,27 +282,21 @@ static void correct(struct bench_row *row, uint64_t salt)
                    "更正%llu", (unsigned long long)salt);
 }
 
-/* What a row is follows from its number, so that an import that was broken off
- * is repeated exactly. */
 static void make_row(struct run_node *n, uint64_t number, struct bench_row *row)
 {
-    uint64_t draw = rng_mix(number ^ n->run->conf->seed);
-    uint64_t back = draw / 10000 % AGAIN_BACK + 1;
-    bool bad = draw % 100 < n->dirty;
-    bool again = !bad && draw / 100 % 100 < n->again && back <= n->first_row;
-    bench_row_make(again ? numbers_of(n) + n->first_row - back : number,
-                   SUBJECTS, row);
-    if (bad) {
+    const struct row_plan plan = plan_row(n, number);
+    bench_row_make(plan.number, RUN_SUBJECTS, row);
+    if (plan.bad) {
         spoil(row);
         n->spoiled++;
-    } else if (again) {
+    } else if (plan.again) {
         correct(row, number);
     }
 }
 
 static void write_rows(struct run_node *n)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     n->spoiled = 0;
     import_path(n, "rows.csv", path);
     FILE *file = fopen(path, "w");
@@ -252,7 +306,7 @@ static void write_rows(struct run_node *n)
     (void)fprintf(file, "%s\n", bench_csv_header);
     for (uint32_t i = 0; i < n->rows; i++) {
         struct bench_row row;
-        make_row(n, numbers_of(n) + n->first_row + i, &row);
+        make_row(n, first_row(n) + i, &row);
         (void)fprintf(file, "%s\n", row.csv);
     }
     (void)fclose(file);
@@ -267,8 +321,13 @@ static void add_receipt(struct run *run, struct run_node *n,
             mem_realloc(run->acked, run->acked_cap * sizeof *run->acked);
         run->acked_at =
             mem_realloc(run->acked_at, run->acked_cap * sizeof *run->acked_at);
+        run->acked_row = mem_realloc(run->acked_row,
+                                     run->acked_cap * sizeof *run->acked_row);
     }
-    run->acked_at[run->acked_n] = (unsigned)(n - run->node);
+    run->acked_at[run->acked_n] = n->index;
+    /* The header is line 1. */
+    run->acked_row[run->acked_n] =
+        plan_row(n, first_row(n) + r->line - 2).number;
     run->acked[run->acked_n++] = *r;
     n->newest = run->acked_n;
 }
@@ -276,11 +335,12 @@ static void add_receipt(struct run *run, struct run_node *n,
 static unsigned take_receipts(struct run_node *n)
 {
     unsigned taken = 0;
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     struct receipt r;
     import_path(n, "receipts.csv", path);
     FILE *file = fopen(path, "r");
-    while (file != NULL && receipt_next(file, &r)) {
+    /* What a twin acknowledged is lost with it. */
+    while (file != NULL && !n->is_twin && receipt_next(file, &r)) {
         add_receipt(n->run, n, &r);
         taken++;
     }
@@ -301,8 +361,13 @@ static void on_import_closed(uv_handle_t *handle)
 static void on_import_end(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
-    work_imported(n, signum == 0 ? status : -1, take_receipts(n));
-    if (status == 0 || status == 3) {
+    unsigned receipts = take_receipts(n);
+    if (n->is_twin) {
+        n->first_row += status == 0 ? n->rows : 0;
+    } else {
+        work_imported(n, signum == 0 ? status : -1, receipts);
+    }
+    if (!n->is_twin && (status == 0 || status == 3)) {
         work_acked(n);
     }
     uv_close((uv_handle_t *)process, on_import_closed);
@@ -310,7 +375,7 @@ static void on_import_end(uv_process_t *process, int64_t status, int signum)
 
 void node_import(struct run_node *n)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     struct args *a = MEM_NEW(struct args);
     import_path(n, "receipts.csv", path);
     (void)remove(path);
@@ -327,7 +392,7 @@ void node_import(struct run_node *n)
     n->importing = true;
     n->import_ns = uv_hrtime();
     write_rows(n);
-    if (!spawn(n->run, &n->import, a, on_import_end, NULL, -1)) {
+    if (!spawn(n->run, &n->import, a, NULL, on_import_end, NULL, -1)) {
         run_broken(n->run, n, "clean-exit", "no import can be started");
         uv_close((uv_handle_t *)&n->import, on_import_closed);
     }
@@ -345,7 +410,7 @@ static void on_decide_closed(uv_handle_t *handle)
 static void on_decide_end(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     import_path(n, "decided.json", path);
     work_decided(n, signum == 0 ? status : -1, path);
     uv_close((uv_handle_t *)process, on_decide_closed);
@@ -353,7 +418,7 @@ static void on_decide_end(uv_process_t *process, int64_t status, int signum)
 
 void node_decide(struct run_node *n)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     struct args *a = MEM_NEW(struct args);
     add(a, "%s", n->run->conf->creditnode);
     add(a, "directive");
@@ -372,7 +437,7 @@ void node_decide(struct run_node *n)
     n->decide.data = n;
     n->deciding = true;
     n->decide_ns = uv_hrtime();
-    if (!spawn(n->run, &n->decide, a, on_decide_end, NULL, out)) {
+    if (!spawn(n->run, &n->decide, a, NULL, on_decide_end, NULL, out)) {
         run_broken(n->run, n, "clean-exit", "no directive can be started");
         uv_close((uv_handle_t *)&n->decide, on_decide_closed);
     }

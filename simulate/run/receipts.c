@@ -38,6 +38,7 @@ static bool parse(char *line, struct receipt *out)
         (out->number = strtoull(cells[4], NULL, 10)) == 0) {
         return false;
     }
+    out->line = strtoul(cells[0], NULL, 10);
     (void)snprintf(out->key, sizeof out->key, "%s", cells[2]);
     (void)snprintf(out->log, sizeof out->log, "%s", cells[3]);
     return true;
@@ -90,4 +91,18 @@ bool receipt_holds(const char *socket, const struct receipt *receipt,
     }
     json_decref(answer);
     return good;
+}
+
+bool receipt_holds_key(const char *socket, const char *subject,
+                       const struct receipt *receipt)
+{
+    struct errmsg why = {""};
+    json_t *answer =
+        admin_ask(socket,
+                  json_pack("{s:s, s:s, s:s}", "cmd", "record", "subject",
+                            subject, "record_key", receipt->key),
+                  &why);
+    bool held = json_is_object(json_object_get(answer, "record"));
+    json_decref(answer);
+    return held;
 }

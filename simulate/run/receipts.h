@@ -17,10 +17,15 @@ struct receipt {
     char key[RECEIPT_KEY_HEX + 1];
     char log[LOG_ID_TEXT_MAX];
     uint64_t number;
+    unsigned long line; /* of the file that was entered */
 };
 /* The next row that was taken, of `creditnode import --receipt`. A file may
  * end in the middle of a line, if the import was killed. False: no more. */
 bool receipt_next(FILE *file, struct receipt *out);
+/* Does the node behind this admin socket hold a record of this subject under
+ * this key, at whatever number? */
+bool receipt_holds_key(const char *socket, const char *subject,
+                       const struct receipt *receipt);
 /* Does the node behind this admin socket hold just this record under just this
  * number? `why` says what it has instead. */
 bool receipt_holds(const char *socket, const struct receipt *receipt,

@@ -34,11 +34,11 @@ static json_t *code_of(const struct run *run, unsigned node)
     return json_string(code);
 }
 
-static json_t *events_json(const struct run *run)
+static json_t *faults_json(const struct run *run)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < run->events; i++) {
-        const struct run_event *e = &run->event[i];
+    for (size_t i = 0; i < run->faults_n; i++) {
+        const struct run_fault *e = &run->fault[i];
         (void)json_array_append_new(
             list, json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I}", "kind",
                             e->kind, "node", code_of(run, e->node), "name",
@@ -47,6 +47,18 @@ static json_t *events_json(const struct run *run)
                             since_work(run, e->end_ms), "ready_ms",
                             since_work(run, e->ready_ms), "equal_ms",
                             since_work(run, e->equal_ms)));
+    }
+    return list;
+}
+
+/* The oldest first. */
+static json_t *events_json(const struct run *run)
+{
+    json_t *list = json_array();
+    unsigned from = run->events > RUN_EVENTS ? run->events - RUN_EVENTS : 0;
+    for (unsigned i = from; i < run->events; i++) {
+        (void)json_array_append_new(list,
+                                    json_string(run->event[i % RUN_EVENTS]));
     }
     return list;
 }
@@ -169,6 +181,12 @@ static void put_counts(const struct run *run, json_t *report)
         {"seed", (json_int_t)run->conf->seed},
         {"nodes", run->nodes},
         {"kills", run->kills},
+        {"faults_done", run->faulted},
+        {"faults_left_out", run->left_out},
+        {"excused", (json_int_t)run->excused},
+        {"rss_max_kib", run->most.rss_kib},
+        {"fds_max", run->most.fds},
+        {"threads_max", run->most.threads},
         {"imports", imports},
         {"imports_broken_off", broken_off},
         {"acknowledged", (json_int_t)run->acked_n},
@@ -213,7 +231,8 @@ json_t *run_json(const struct run *run)
     (void)json_object_set_new(report, "hops_ms", hops_json(run));
     (void)json_object_set_new(report, "usage_ready", usage_json(run, false));
     (void)json_object_set_new(report, "usage_end", usage_json(run, true));
-    (void)json_object_set_new(report, "faults", events_json(run));
+    (void)json_object_set_new(report, "faults", faults_json(run));
+    (void)json_object_set_new(report, "last_events", events_json(run));
     (void)json_object_set_new(report, "seconds", seconds_json(run));
     return report;
 }

@@ -13,6 +13,8 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "run/fault.h"
+#include "run/loss.h"
 #include "run/tree.h"
 #include "run/work.h"
 
@@ -27,6 +29,7 @@ enum {
     PORT_FIRST = 10000, /* below those the kernel gives to outgoing ones */
     PORT_LAST = 31999,
     PORT_BLOCK = 100,
+    BOUNDS_MS = 1000,
 };
 
 static const char *const phases[] = {
@@ -65,10 +68,22 @@ void run_broken(struct run *run, const struct run_node *node,
         return;
     }
     run->invariant = invariant;
-    run->culprit = (unsigned)(node - run->node);
+    run->culprit = node->index;
     va_start(ap, fmt);
     (void)vsnprintf(run->text, sizeof run->text, fmt, ap);
     va_end(ap);
+}
+
+void run_event(struct run *run, const char *fmt, ...)
+{
+    char *to = run->event[run->events++ % RUN_EVENTS];
+    uint64_t at_ms = uv_now(&run->loop) - run->work_ms;
+    int len = snprintf(to, RUN_EVENT_MAX, "%8.2f s  ", (double)at_ms / 1000);
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(to + len, RUN_EVENT_MAX - (size_t)len, fmt, ap);
+    va_end(ap);
+    say(run, "%s\n", to);
 }
 
 /* ---- the tree ---- */
@@ -163,6 +178,7 @@ static enum err place_node(struct run *run, unsigned i,
 {
     struct run_node *n = &run->node[i];
     n->run = run;
+    n->index = i;
     n->place = *place;
     (void)snprintf(n->folder, sizeof n->folder, "%s/%012llu", run->conf->folder,
                    (unsigned long long)place->code);
@@ -178,12 +194,14 @@ static enum err place_node(struct run *run, unsigned i,
 static enum err open_logs(struct run *run, struct errmsg *why)
 {
     for (unsigned i = 0; i < run->nodes; i++) {
-        char path[RUN_PATH_MAX + 16];
+        char path[RUN_FILE_MAX];
         (void)snprintf(path, sizeof path, "%s/log", run->node[i].folder);
         run->node[i].log = fopen(path, "a");
         if (run->node[i].log == NULL) {
             return err_set(why, ERR_IO, "%s cannot be written", path);
         }
+        /* To be read while it runs. */
+        (void)setvbuf(run->node[i].log, NULL, _IOLBF, 0);
     }
     return ERR_OK;
 }
@@ -294,7 +312,7 @@ static void on_starting(struct run *run)
     say_progress(run, "ready", ready);
     if (waits == NULL) {
         run->ready_in_ms = now_ms(run) - run->phase_ms;
-        run->fault_ms = now_ms(run) + run->conf->fault_ms;
+        run->work_ms = now_ms(run);
         measure(run, false);
         work_start(run);
         enter(run, RUN_WORKING);
@@ -303,71 +321,40 @@ static void on_starting(struct run *run)
     }
 }
 
-static void event_begin(struct run *run, const char *kind, unsigned node)
+static void watch_end(struct run *run, struct run_node *n)
 {
-    if (run->events == run->events_cap) {
-        run->events_cap = run->events_cap == 0 ? 64 : 2 * run->events_cap;
-        run->event =
-            mem_realloc(run->event, run->events_cap * sizeof *run->event);
-    }
-    run->event[run->events++] =
-        (struct run_event){.kind = kind, .node = node, .begin_ms = now_ms(run)};
-}
-
-static void event_end(struct run *run, unsigned node)
-{
-    for (size_t i = 0; i < run->events; i++) {
-        struct run_event *e = &run->event[i];
-        if (e->node == node && e->end_ms == 0) {
-            e->end_ms = now_ms(run);
-        }
+    if (n->running && n->told && now_ms(run) - n->told_ms > patience_ms(run)) {
+        run_broken(run, n, "clean-exit", "it does not end when told to");
     }
 }
 
-/* Nodes that were killed come back. */
+/* Nodes that went down come back. */
 static bool restart(struct run *run)
 {
     bool all = true;
     for (unsigned i = 0; i < run->nodes; i++) {
         struct run_node *n = &run->node[i];
         bool down = !n->running && !n->reading;
+        if (down && n->when_down != NULL) {
+            node_down_fn *then = n->when_down;
+            n->when_down = NULL;
+            then(n, n->when_down_of);
+        }
         if (down && n->start_ms != 0 &&
             (n->start_ms <= now_ms(run) || run->phase == RUN_SETTLING)) {
-            event_end(run, i);
             node_spawn(n);
         }
+        watch_end(run, n);
         all = all && n->ready;
     }
     return all;
-}
-
-static void kill_one(struct run *run)
-{
-    struct run_node *n = &run->node[rng_below(&run->rng, run->nodes)];
-    uint32_t away_ms = rng_one_in(&run->rng, 3)
-                           ? rng_between(&run->rng, 1000, 4000)
-                           : rng_between(&run->rng, 10, 300);
-    run->fault_ms = now_ms(run) + run->conf->fault_ms / 2 +
-                    rng_below(&run->rng, run->conf->fault_ms);
-    if (!n->ready || n->start_ms != 0) {
-        return;
-    }
-    say(run, "%7.1f s  kill -9 %012llu for %u ms\n",
-        (double)(now_ms(run) - run->phase_ms) / 1000,
-        (unsigned long long)n->place.code, away_ms);
-    n->start_ms = now_ms(run) + away_ms;
-    event_begin(run, "kill", (unsigned)(n - run->node));
-    node_signal(n, SIGKILL);
-    run->kills++;
 }
 
 static void on_working(struct run *run)
 {
     (void)restart(run);
     work_go_on(run);
-    if (run->conf->fault_ms != 0 && run->fault_ms <= now_ms(run)) {
-        kill_one(run);
-    }
+    faults_tick(run);
     if (now_ms(run) - run->phase_ms >= run->conf->seconds * 1000ull) {
         enter(run, RUN_SETTLING);
     }
@@ -379,7 +366,8 @@ static void on_settling(struct run *run)
         return;
     }
     run->check_ms = now_ms(run) + CHECK_MS;
-    bool ready = restart(run) && !work_busy(run);
+    bool ended = faults_end(run);
+    bool ready = restart(run) && ended && !work_busy(run);
     if (ready && check_equal(run, false) && check_receipts(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
@@ -394,7 +382,7 @@ static void on_settling(struct run *run)
 /* For scripts that wait for it. */
 static void write_attached(struct run *run)
 {
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     (void)snprintf(path, sizeof path, "%s/attached", run->conf->folder);
     FILE *file = fopen(path, "w");
     if (file == NULL || fclose(file) != 0) {
@@ -452,6 +440,7 @@ static void (*const courses[])(struct run *) = {
 static void kill_all(struct run *run)
 {
     work_stop(run);
+    faults_abort(run);
     for (unsigned i = 0; i < run->nodes; i++) {
         node_signal(&run->node[i], SIGKILL);
         if (run->node[i].importing) {
@@ -468,6 +457,10 @@ static void on_tick(uv_timer_t *timer)
     struct run *run = timer->data;
     if (run->phase != RUN_OVER && run->invariant == NULL) {
         courses[run->phase](run);
+    }
+    if (run->bounds_ms <= now_ms(run)) {
+        run->bounds_ms = now_ms(run) + BOUNDS_MS;
+        bounds_look(run);
     }
     if (run->phase == RUN_OVER || run->invariant != NULL) {
         kill_all(run);
@@ -518,8 +511,44 @@ static void course(struct run *run)
     (void)uv_loop_close(&run->loop);
 }
 
-enum err run_all(struct run **out, const struct run_conf *conf,
-                 struct errmsg *why)
+/* The schedule of the file, or one that follows from the seed. */
+static enum err plan_faults(struct run *run, struct errmsg *why)
+{
+    const struct run_conf *conf = run->conf;
+    struct schedule_node *node = mem_zalloc(run->nodes, sizeof *node);
+    enum err err = ERR_OK;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        node[i] = (struct schedule_node){.code = run->node[i].place.code,
+                                         .parent = run->node[i].place.parent};
+    }
+    if (conf->schedule.fault != NULL) {
+        size_t bytes = (conf->schedule.n + 1) * sizeof(struct fault);
+        run->schedule.fault = mem_dup(conf->schedule.fault, bytes);
+        run->schedule.n = conf->schedule.n;
+        err = schedule_check(&run->schedule, conf->schedule_path, node,
+                             run->nodes, why);
+    } else {
+        const struct schedule_plan plan = {.seed = conf->seed,
+                                           .kinds = conf->fault_kinds,
+                                           .every_ms = conf->fault_ms,
+                                           .for_ms = conf->seconds * 1000};
+        schedule_make(&run->schedule, &plan, node, run->nodes);
+    }
+    mem_free(node);
+    return err;
+}
+
+/* It is put between quotes for a shell. */
+static enum err check_folder(const struct run_conf *conf, struct errmsg *why)
+{
+    return strchr(conf->folder, '\'') == NULL
+               ? ERR_OK
+               : err_set(why, ERR_CONF, "%s: no ' in the name of a folder",
+                         conf->folder);
+}
+
+enum err run_plan(struct run **out, const struct run_conf *conf,
+                  struct errmsg *why)
 {
     struct run *run = MEM_NEW(struct run);
     *out = run;
@@ -530,6 +559,17 @@ enum err run_all(struct run **out, const struct run_conf *conf,
                    localtime_r(&now, &local));
     run->rng.state = rng_mix(conf->seed + 1);
     enum err err = lay_out(run, why);
+    return err == ERR_OK ? plan_faults(run, why) : err;
+}
+
+enum err run_all(struct run **out, const struct run_conf *conf,
+                 struct errmsg *why)
+{
+    enum err err = run_plan(out, conf, why);
+    struct run *run = *out;
+    if (err == ERR_OK) {
+        err = check_folder(conf, why);
+    }
     if (err == ERR_OK) {
         err = raise_descriptors(run, why);
     }
@@ -544,6 +584,9 @@ enum err run_all(struct run **out, const struct run_conf *conf,
         err = open_logs(run, why);
     }
     if (err == ERR_OK) {
+        err = faults_open(&run->faults, run, &run->schedule, why);
+    }
+    if (err == ERR_OK) {
         course(run);
     }
     return err;
@@ -556,11 +599,15 @@ void run_free(struct run **run)
             (void)fclose((*run)->node[i].log);
         }
     }
+    faults_free(&(*run)->faults);
+    loss_free(*run);
+    schedule_free(&(*run)->schedule);
     mem_free((*run)->node);
+    mem_free((*run)->acked_row);
     mem_free((*run)->acked);
     mem_free((*run)->acked_at);
     mem_free((*run)->decided);
-    mem_free((*run)->event);
+    mem_free((*run)->fault);
     mem_free((*run)->second);
     for (int i = 0; i < ACTS; i++) {
         samples_free(&(*run)->act_us[i]);

@@ -1,9 +1,9 @@
 /* run.h - a tree of real nodes: processes, TLS, stores, faults.
  *
  * One loop does it all: it starts the processes and reads their log lines,
- * lets offices import rows, kills nodes by a plan that follows from the seed,
- * and at the end compares every log at every ancestor and asks for every
- * record that was acknowledged.
+ * lets offices import rows, does the faults of a schedule, and at the end
+ * compares every log at every ancestor and asks for every record that was
+ * acknowledged.
  *
  *   run.c     the course of a run
  *   places.c  which nodes: a shape, or an area of the division table
@@ -11,10 +11,11 @@
  *   procs.c   processes of nodes and imports
  *   profile.c what the offices do, read from a file
  *   work.c    doing it; the model of what was acknowledged
- *   check.c   what must hold
+ *   check.c   what must hold; held.c, receipts.c, bounds.c ask for it
+ *   schedule.c, fault.c, line.c  what goes wrong; loss.c what that excuses
  *   stats.c   latencies and memory
  *   report.c, html.c
- *   receipts.c, rows.c
+ *   rows.c    what is entered
  *
  * Threads: one. */
 #ifndef RUN_RUN_H
@@ -27,20 +28,34 @@
 #include "run/places.h"
 #include "run/profile.h"
 #include "run/receipts.h"
+#include "run/schedule.h"
 #include "run/stats.h"
 
-enum { RUN_PATH_MAX = 512, RUN_SOCKET_MAX = 107 };
+enum {
+    RUN_PATH_MAX = 512,
+    RUN_FILE_MAX = 560, /* of one in such a folder */
+    RUN_SOCKET_MAX = 107,
+    RUN_EVENTS = 12, /* last ones, kept for a failure */
+    RUN_EVENT_MAX = 160,
+    RUN_SUBJECTS = 500, /* whom the rows are about */
+};
 
 struct run_conf {
     const char *creditnode;  /* program */
+    const char *between;     /* library (between.c) */
+    const char *liar;        /* program */
     const char *source;      /* where certs/ and tiers/ are */
     const char *folder;      /* for the tree; made, and empty */
     struct pure_shape shape; /* if there is no area */
     struct area area;
     const char *suite; /* "intl" or "gm" */
     uint64_t seed;
-    uint32_t seconds;  /* of work and faults */
-    uint32_t fault_ms; /* in the mean between two; 0: none */
+    uint32_t seconds; /* of work and faults */
+    /* Faults: those of the schedule or, if that has no list, planned. */
+    struct schedule schedule;
+    const char *schedule_path; /* it was read from */
+    uint32_t fault_kinds;      /* a bit a kind */
+    uint32_t fault_ms;         /* in the mean between two; 0: none */
     const struct profile *profile;
     uint32_t rows;       /* of one import; 0: what the profile says */
     bool attach;         /* when all is equal, go on until a signal comes */
@@ -49,8 +64,19 @@ struct run_conf {
 };
 
 struct run;
+struct run_node;
+struct faults;
+struct loss;
+typedef void node_down_fn(struct run_node *n, void *of);
+
+/* A store in which a bit was turned ends the process with this status when the
+ * damage is found, and is rebuilt at the next start. */
+enum { RUN_DAMAGED_STATUS = 5 };
+
 struct run_node {
     struct run *run;
+    unsigned index; /* in run->node; of a twin: of whom it is the copy */
+    bool is_twin;
     struct place place;
     char folder[RUN_PATH_MAX];
     char socket[RUN_SOCKET_MAX + 1];
@@ -63,12 +89,19 @@ struct run_node {
     bool running; /* until its exit was heard of */
     bool reading; /* until its last line came */
     bool ready;
-    bool killed;       /* by us: its end is no fault */
+    bool killed; /* by us: its end is no fault */
+    bool told;   /* to end, by us: with status 0 */
+    uint64_t told_ms;
+    bool frozen;
+    bool damaged;            /* see RUN_DAMAGED_STATUS */
+    node_down_fn *when_down; /* once, before it is started again */
+    void *when_down_of;
     uint64_t start_ms; /* when it is to be started again; 0: not */
     /* Imports, one at a time. Of the one under way or to be repeated: */
     uv_process_t import;
     bool importing;
     uint64_t import_ns;
+    uint64_t next_ms; /* of a twin: when it imports again */
     uint64_t first_row;
     uint32_t rows; /* 0: none */
     uint32_t dirty;
@@ -88,7 +121,7 @@ struct run_node {
 };
 
 /* A fault and what came of it; times of the loop, 0: not yet. */
-struct run_event {
+struct run_fault {
     const char *kind;
     unsigned node;
     uint64_t begin_ms;
@@ -127,11 +160,16 @@ struct run {
     unsigned started; /* nodes below this place were started */
     enum run_phase phase;
     uint64_t phase_ms; /* when it began */
-    uint64_t fault_ms; /* when the next one is due */
+    uint64_t work_ms;  /* when work began; faults count from there */
     uint64_t check_ms;
-    unsigned stopping;     /* nodes below this place were told to end */
-    struct receipt *acked; /* owned */
-    unsigned *acked_at;    /* owned: by which node */
+    uint64_t bounds_ms;
+    struct schedule schedule; /* owned */
+    struct faults *faults;    /* owned */
+    struct loss *losses;      /* owned, the newest first */
+    unsigned stopping;        /* nodes below this place were told to end */
+    struct receipt *acked;    /* owned */
+    unsigned *acked_at;       /* owned: by which node */
+    uint64_t *acked_row;      /* owned: which row it is (rows.h) */
     size_t acked_n;
     size_t acked_cap;
     uint64_t refused; /* rows */
@@ -145,15 +183,25 @@ struct run {
     struct samples act_us[ACTS];
     struct samples hop_ms[PROFILE_TIERS]; /* into that tier from below */
     struct samples top_ms;                /* from the office to the top */
-    struct run_event *event;              /* owned */
-    size_t events;
-    size_t events_cap;
+    struct run_fault *fault;              /* owned; in order of begin_ms */
+    size_t faults_n;
+    size_t faults_cap;
     struct run_second *second; /* owned */
     size_t seconds_n;
     size_t seconds_cap;
     uint64_t phase_at_ms[RUN_OVER + 1];
     unsigned kills;
     uint64_t made_in_ms;
+    unsigned faulted;  /* faults that began */
+    unsigned left_out; /* and could not be done */
+    size_t excused;    /* rows that a fault lost, as loss.h allows */
+    char event[RUN_EVENTS][RUN_EVENT_MAX];
+    unsigned events; /* that were; the last RUN_EVENTS are kept */
+    struct {
+        long rss_kib;
+        long fds;
+        long threads;
+    } most; /* of one process */
     uint64_t ready_in_ms;
     uint64_t equal_in_ms;
     size_t logs; /* that were compared */
@@ -168,6 +216,9 @@ struct run {
  * *out is ended with run_free(). */
 MUST_USE enum err run_all(struct run **out, const struct run_conf *conf,
                           struct errmsg *why);
+/* Only what it would be: nodes and schedule. */
+MUST_USE enum err run_plan(struct run **out, const struct run_conf *conf,
+                           struct errmsg *why);
 void run_free(struct run **run);
 json_t *run_json(const struct run *run);
 
@@ -176,8 +227,12 @@ json_t *run_json(const struct run *run);
 void run_broken(struct run *run, const struct run_node *node,
                 const char *invariant, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* With the time since work began; kept among the last events. */
+void run_event(struct run *run, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 /* procs.c */
 void node_spawn(struct run_node *n);
+/* SIGKILL and SIGTERM are noted as ours. */
 void node_signal(struct run_node *n, int signum);
 /* Enters its rows; receipts are added, then work_imported() hears of it. */
 void node_import(struct run_node *n);
@@ -190,5 +245,9 @@ bool check_equal(struct run *run, bool say);
 void check_acked(struct run *run);
 /* Has every node below each issuer what it decided, and does it know? */
 bool check_receipts(struct run *run, bool say);
+
+/* bounds.c */
+/* Memory, descriptors and threads of every process that runs. */
+void bounds_look(struct run *run);
 
 #endif

@@ -10,8 +10,7 @@
 
 enum {
     SUBJECTS_OF_LISTS = 1000000, /* first: those of records are below */
-    SUBJECTS_OF_RECORDS = 500,
-    FRESH_MS = 30000, /* three periods of a directives log */
+    FRESH_MS = 30000,            /* three periods of a directives log */
     SLACK_MS = 2000,
     POLL_MS = 10,
     PROBE_MS = 60000, /* how long a record may take to be followed */
@@ -53,7 +52,7 @@ struct probe {
     char socket[CHAIN_MAX][RUN_SOCKET_MAX + 1];
     unsigned n;
     struct receipt receipt;
-    size_t event; /* or SIZE_MAX: a hop is measured */
+    size_t fault; /* or SIZE_MAX: a hop is measured */
     uint64_t since_ms;
     uint64_t after_ms[CHAIN_MAX]; /* when it was there */
     unsigned reached;
@@ -232,7 +231,7 @@ static bool ask(struct run_node *n, const struct act *act)
     struct ask *a = MEM_NEW(struct ask);
     a->work.data = a;
     a->run = run;
-    a->node = (unsigned)(n - run->node);
+    a->node = n->index;
     a->kind = act->kind;
     a->asked_ms = uv_now(&run->loop);
     (void)snprintf(a->socket, sizeof a->socket, "%s", n->socket);
@@ -240,8 +239,7 @@ static bool ask(struct run_node *n, const struct act *act)
         expect_one(a);
     }
     for (uint32_t i = 0; i < act->rows; i++) {
-        put_subject(&a->subjects,
-                    rng_below(&run->work->rng, SUBJECTS_OF_RECORDS));
+        put_subject(&a->subjects, rng_below(&run->work->rng, RUN_SUBJECTS));
     }
     if (uv_queue_work(&run->loop, &a->work, on_ask, on_answer) != 0) {
         buf_fini(&a->subjects);
@@ -308,7 +306,7 @@ static bool write_listings(struct run_node *n, const char *path)
 static bool begin_directive(struct run_node *n, const struct act *act)
 {
     struct run *run = n->run;
-    char path[RUN_PATH_MAX + 16];
+    char path[RUN_FILE_MAX];
     if (n->deciding || !tree_is_issuer(&n->place)) {
         return false;
     }
@@ -336,7 +334,7 @@ static void begin(struct run *run, const struct act *act)
 {
     for (int i = 0; i < TRIES; i++) {
         struct run_node *n = &run->node[rng_below(&run->work->rng, run->nodes)];
-        bool may = n->ready && n->start_ms == 0 &&
+        bool may = n->ready && n->start_ms == 0 && !n->frozen && !n->told &&
                    (act->tiers & profile_tier_bit(n->place.tier)) != 0;
         if (may && begins[act->kind](n, act)) {
             return;
@@ -385,7 +383,7 @@ void work_decided(struct run_node *n, int64_t status, const char *path)
                                        run->decided_cap * sizeof *run->decided);
         }
         struct decided *d = &run->decided[run->decided_n++];
-        *d = (struct decided){.issuer = (unsigned)(n - run->node),
+        *d = (struct decided){.issuer = n->index,
                               .last = (uint64_t)last,
                               .acked_ms = uv_now(&run->loop),
                               .first_subject = n->first_subject,
@@ -428,13 +426,13 @@ static void on_probed(uv_work_t *work, int status)
     struct run *run = p->run;
     uint64_t before = 0;
     (void)status;
-    for (unsigned i = 0; i < p->reached && p->event == SIZE_MAX; i++) {
+    for (unsigned i = 0; i < p->reached && p->fault == SIZE_MAX; i++) {
         const struct place *from = &run->node[p->chain[i]].place;
         samples_add(&run->hop_ms[profile_tier_index(from->tier)],
                     p->after_ms[i] - before);
         before = p->after_ms[i];
     }
-    if (p->event == SIZE_MAX) {
+    if (p->fault == SIZE_MAX) {
         run->work->probing = false;
         if (p->reached == p->n && p->n > 0) {
             samples_add(&run->top_ms, before);
@@ -442,14 +440,14 @@ static void on_probed(uv_work_t *work, int status)
     } else {
         run->work->following--;
         if (p->reached == p->n) {
-            run->event[p->event].equal_ms = uv_now(&run->loop);
+            run->fault[p->fault].equal_ms = uv_now(&run->loop);
         }
     }
     mem_free(p);
 }
 
 /* False: nothing to follow. */
-static bool start_probe(struct run *run, unsigned node, size_t event)
+static bool start_probe(struct run *run, unsigned node, size_t fault)
 {
     const struct run_node *n = &run->node[node];
     if (n->newest == 0 || n->place.parent < 0) {
@@ -459,7 +457,7 @@ static bool start_probe(struct run *run, unsigned node, size_t event)
     p->work.data = p;
     p->run = run;
     p->receipt = run->acked[n->newest - 1];
-    p->event = event;
+    p->fault = fault;
     p->stop = &run->work->stop;
     for (int at = n->place.parent; at >= 0 && p->n < CHAIN_MAX;
          at = run->node[at].place.parent) {
@@ -474,13 +472,13 @@ static bool start_probe(struct run *run, unsigned node, size_t event)
     return good;
 }
 
-void work_follow(struct run *run, size_t event)
+void work_follow(struct run *run, size_t fault)
 {
-    struct run_event *e = &run->event[event];
+    struct run_fault *e = &run->fault[fault];
     if (run->work->following == FOLLOWING_MAX) {
         return; /* not measured */
     }
-    if (start_probe(run, e->node, event)) {
+    if (start_probe(run, e->node, fault)) {
         run->work->following++;
     } else {
         e->equal_ms = uv_now(&run->loop);
@@ -491,8 +489,7 @@ void work_acked(struct run_node *n)
 {
     struct work *work = n->run->work;
     if (!work->probing && n->run->phase == RUN_WORKING) {
-        work->probing =
-            start_probe(n->run, (unsigned)(n - n->run->node), SIZE_MAX);
+        work->probing = start_probe(n->run, n->index, SIZE_MAX);
     }
 }
 

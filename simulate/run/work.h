@@ -39,8 +39,8 @@ void work_imported(struct run_node *n, int64_t status, unsigned receipts);
 void work_acked(struct run_node *n);
 /* The directive of `n` ended; its answer is in the file. */
 void work_decided(struct run_node *n, int64_t status, const char *path);
-/* The node of that event is ready again: how long until what it had
+/* That fault is over and its node ready: how long until what it had
  * acknowledged is above? */
-void work_follow(struct run *run, size_t event);
+void work_follow(struct run *run, size_t fault);
 
 #endif

@@ -6,7 +6,7 @@
 # sanitizer report, no error line that the test did not announce, no process
 # left.
 #
-# Given by ctest: CREDITNODE (program), BIN (folder of relay, acked, liar),
+# Given by ctest: CREDITNODE (program), BIN (folder of relay, acked, call),
 # BENCH_GEN (writes rows). STORE=mariadb: counties and above keep their stores
 # on a MariaDB server that the test starts. KEEP=1 keeps the folder.
 # shellcheck shell=bash disable=SC2034
@@ -17,6 +17,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 : "${CREDITNODE:=$ROOT/build/dev/node/creditnode}"
 : "${BIN:=$(dirname "$CREDITNODE")/../tests/cluster}"
+: "${LIAR:=$(dirname "$CREDITNODE")/../simulate/liar}"
 : "${BENCH_GEN:=$(dirname "$CREDITNODE")/../tests/bench/bench_gen}"
 # Seconds within which anything healthy is over, however slow the machine.
 : "${PATIENCE:=60}"

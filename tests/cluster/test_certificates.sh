@@ -64,7 +64,7 @@ done
 
 # A node whose parent it is not, with a good certificate: the county's child.
 from=$(($(log_end "$COUNTY") + 1))
-"$BIN/liar" "$(tree_conf "$VILLAGE")" "127.0.0.1:$(tree_port "$COUNTY")" "$VILLAGE" none \
+"$LIAR" "$(tree_conf "$VILLAGE")" "127.0.0.1:$(tree_port "$COUNTY")" "$VILLAGE" none \
     2>&1 | head -c 300 >&2
 within 30 "the county denies the village" says "$COUNTY" "SYNC-DENIED.*$VILLAGE" "$from"
 

@@ -22,7 +22,7 @@ memory() { awk '/^VmRSS/ {print $2}' "/proc/$(tree_pid "$COUNTY")/status"; }
 lie() { # LIE PATTERN: the answer, and a line in the county's log, fit it
     local from
     from=$(($(log_end "$COUNTY") + 1))
-    "$BIN/liar" "$(tree_conf "$TOWN")" "127.0.0.1:$(tree_port "$COUNTY")" \
+    "$LIAR" "$(tree_conf "$TOWN")" "127.0.0.1:$(tree_port "$COUNTY")" \
         "$VILLAGE" "$1" >"$WORK/lie" 2>"$WORK/lie.err" ||
         fail "liar $1: $(tail -n 3 "$WORK/lie.err")"
     grep -qE "$2" "$WORK/lie" || fail "$1: answered $(cat "$WORK/lie")"

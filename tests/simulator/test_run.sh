@@ -39,7 +39,7 @@ for bad in '--shape 2' '--rows 0' '--seconds x' 'words' '--nonsense'; do
     [ $? = 2 ] || fail "$bad was taken"
 done
 
-run --fault-ms 500 --seconds 6 || fail "it does not hold"
+run --faults kill --every 0.5 --seconds 6 || fail "it does not hold"
 is .holds true
 is .nodes 2
 [ "$(jq .kills "$work/out")" -gt 0 ] || fail "nothing was killed"
@@ -54,10 +54,10 @@ spoiled 'if [ "$1" = import ]; then
         "$(dirname "$last")/receipts.csv"
     exit $rc
 fi'
-caught acknowledged --fault-ms 0
+caught acknowledged --faults none
 # shellcheck disable=SC2016
 spoiled '[[ "$*" != serve*/340101000000/* ]] || set -- "$@" --set parent.address=127.0.0.1:1'
-caught converged --fault-ms 0 --patience 5
+caught converged --faults none --patience 5
 # shellcheck disable=SC2016
 spoiled '[ "$1" != serve ] || exec sleep 100'
 caught ready --patience 2
@@ -66,5 +66,5 @@ spoiled '[ "$1" != serve ] || echo "2026-01-01T00:00:00Z error TEST cause=plante
 caught error-line
 # shellcheck disable=SC2016
 spoiled '[ "$1" != serve ] || { "$node" "$@" & trap "kill $!" TERM; wait; wait; exit 3; }'
-caught clean-exit --fault-ms 0
+caught clean-exit --faults none
 echo PASS

@@ -24,47 +24,17 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "run/line.h"
 
-enum { CHUNK = 16384, TICK_MS = 20, LINE_MAX_LEN = 1024, BACKLOG = 64 };
-
-enum way { UP, DOWN, WAYS };
-
-struct line;
-
-/* One direction of a connection; `chunk` waits for its write. */
-struct side {
-    struct line *line;
-    uv_tcp_t tcp; /* where the bytes of this way come from */
-    uv_write_t write;
-    char chunk[CHUNK];
-    bool reading;
-    bool writing;
-};
-
-struct line {
-    struct side side[WAYS];
-    uv_connect_t connect;
-    struct line *next;
-    int open; /* handles */
-    bool closing;
-    bool connected;
-};
+enum { TICK_MS = 20, LINE_MAX_LEN = 1024 };
 
 static struct relay {
     uv_loop_t *loop;
-    uv_tcp_t listener;
     uv_pipe_t control;
     pid_t parent;
     uv_timer_t ticker;
-    struct line *lines;
-    int to_port;
-    bool cut;
-    bool flip;
-    bool frozen[WAYS];
-    uint64_t rate;
-    int64_t allowance[WAYS]; /* bytes that may move in this tick */
-    uint64_t moved[WAYS];
-    uint64_t connections;
+    struct line *line;
+    struct line_state state;
     char order[LINE_MAX_LEN];
     size_t order_len;
     char input[LINE_MAX_LEN];
@@ -83,214 +53,57 @@ static void must(const char *what, int rc)
     }
 }
 
-/* ---- connections ---- */
-
-static void on_line_closed(uv_handle_t *handle)
-{
-    struct line *line = ((struct side *)handle->data)->line;
-    if (--line->open > 0) {
-        return;
-    }
-    struct line **at = &relay.lines;
-    while (*at != line) {
-        at = &(*at)->next;
-    }
-    *at = line->next;
-    mem_free(line);
-}
-
-static void drop(struct line *line)
-{
-    if (line->closing) {
-        return;
-    }
-    line->closing = true;
-    for (int way = UP; way < WAYS; way++) {
-        uv_handle_t *handle = (uv_handle_t *)&line->side[way].tcp;
-        /* A reset is what a cut line looks like in the end. */
-        if (uv_tcp_close_reset(&line->side[way].tcp, on_line_closed) != 0) {
-            uv_close(handle, on_line_closed);
-        }
-    }
-}
-
-static void on_chunk(uv_stream_t *from, ssize_t n, const uv_buf_t *buf);
-
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct side *side = handle->data;
-    (void)suggested;
-    *buf = uv_buf_init(side->chunk, CHUNK);
-}
-
-static bool may_move(enum way way)
-{
-    return !relay.frozen[way] && (relay.rate == 0 || relay.allowance[way] > 0);
-}
-
-static void pump(struct side *side, enum way way)
-{
-    struct line *line = side->line;
-    bool want =
-        line->connected && !line->closing && !side->writing && may_move(way);
-    if (want && !side->reading) {
-        must("read",
-             uv_read_start((uv_stream_t *)&side->tcp, on_room, on_chunk));
-    } else if (!want && side->reading) {
-        (void)uv_read_stop((uv_stream_t *)&side->tcp);
-    }
-    side->reading = want;
-}
-
-static void pump_all(void)
-{
-    for (struct line *line = relay.lines; line != NULL; line = line->next) {
-        pump(&line->side[UP], UP);
-        pump(&line->side[DOWN], DOWN);
-    }
-}
-
-static enum way way_of(const struct side *side)
-{
-    return side == &side->line->side[UP] ? UP : DOWN;
-}
-
-static void on_written(uv_write_t *write, int status)
-{
-    struct side *side = write->data;
-    side->writing = false;
-    if (status < 0) {
-        drop(side->line);
-        return;
-    }
-    pump(side, way_of(side));
-}
-
-static void on_chunk(uv_stream_t *from, ssize_t n, const uv_buf_t *buf)
-{
-    struct side *side = from->data;
-    enum way way = way_of(side);
-    (void)buf;
-    if (n < 0) {
-        drop(side->line);
-        return;
-    }
-    if (n == 0) {
-        return;
-    }
-    if (way == UP && relay.flip) {
-        relay.flip = false;
-        side->chunk[n / 2] ^= 1;
-    }
-    relay.moved[way] += (uint64_t)n;
-    relay.allowance[way] -= n;
-    side->writing = true;
-    side->write.data = side;
-    uv_buf_t out = uv_buf_init(side->chunk, (unsigned)n);
-    struct side *other = &side->line->side[way == UP ? DOWN : UP];
-    if (uv_write(&side->write, (uv_stream_t *)&other->tcp, &out, 1,
-                 on_written) != 0) {
-        side->writing = false;
-        drop(side->line);
-        return;
-    }
-    pump(side, way);
-}
-
-static void on_connected(uv_connect_t *connect, int status)
-{
-    struct line *line = connect->data;
-    if (status < 0) {
-        drop(line);
-        return;
-    }
-    line->connected = true;
-    pump(&line->side[UP], UP);
-    pump(&line->side[DOWN], DOWN);
-}
-
-static void on_connection(uv_stream_t *listener, int status)
-{
-    struct sockaddr_in to;
-    if (status < 0) {
-        return;
-    }
-    struct line *line = MEM_NEW(struct line);
-    for (int way = UP; way < WAYS; way++) {
-        struct side *side = &line->side[way];
-        side->line = line;
-        must("socket", uv_tcp_init(relay.loop, &side->tcp));
-        side->tcp.data = side;
-        line->open++;
-    }
-    line->next = relay.lines;
-    relay.lines = line;
-    relay.connections++;
-    must("accept", uv_accept(listener, (uv_stream_t *)&line->side[UP].tcp));
-    if (relay.cut) {
-        drop(line);
-        return;
-    }
-    line->connect.data = line;
-    must("address", uv_ip4_addr("127.0.0.1", relay.to_port, &to));
-    if (uv_tcp_connect(&line->connect, &line->side[DOWN].tcp,
-                       (const struct sockaddr *)&to, on_connected) != 0) {
-        drop(line);
-    }
-}
-
 /* ---- orders ---- */
 
 static void order_cut(const char *arg)
 {
     (void)arg;
-    relay.cut = true;
-    for (struct line *line = relay.lines; line != NULL; line = line->next) {
-        drop(line);
-    }
+    relay.state.cut = true;
+    line_set(relay.line, &relay.state);
 }
 
 static void order_join(const char *arg)
 {
     (void)arg;
-    relay.cut = false;
-    relay.frozen[UP] = false;
-    relay.frozen[DOWN] = false;
-    pump_all();
+    relay.state.cut = false;
+    relay.state.frozen[LINE_UP] = false;
+    relay.state.frozen[LINE_DOWN] = false;
+    line_set(relay.line, &relay.state);
 }
 
 static void order_freeze(const char *arg)
 {
-    relay.frozen[strcmp(arg, "up") == 0 ? UP : DOWN] = true;
-    pump_all();
+    relay.state.frozen[strcmp(arg, "up") == 0 ? LINE_UP : LINE_DOWN] = true;
+    line_set(relay.line, &relay.state);
 }
 
 static void order_rate(const char *arg)
 {
-    if (!str_u64(slice_str(arg), &relay.rate)) {
+    if (!str_u64(slice_str(arg), &relay.state.rate)) {
         die("rate", UV_EINVAL);
     }
-    pump_all();
+    line_set(relay.line, &relay.state);
 }
 
 static void order_flip(const char *arg)
 {
     (void)arg;
-    relay.flip = true;
+    line_flip(relay.line);
 }
 
 /* By renaming, so that a waiting reader never sees half a line. */
 static void order_stats(const char *arg)
 {
     char path[LINE_MAX_LEN + 8];
+    struct line_stats stats = line_stats(relay.line);
     (void)snprintf(path, sizeof path, "%s.new", arg);
     FILE *f = fopen(path, "we");
     if (f == NULL) {
         die(path, -errno);
     }
-    (void)fprintf(f,
-                  "up %" PRIu64 " down %" PRIu64 " connections %" PRIu64 "\n",
-                  relay.moved[UP], relay.moved[DOWN], relay.connections);
+    (void)fprintf(
+        f, "up %" PRIu64 " down %" PRIu64 " connections %" PRIu64 "\n",
+        stats.moved[LINE_UP], stats.moved[LINE_DOWN], stats.connections);
     if (fclose(f) != 0 || rename(path, arg) != 0) {
         die(arg, -errno);
     }
@@ -349,34 +162,15 @@ static void on_tick(uv_timer_t *timer)
     if (getppid() != relay.parent) {
         exit(0);
     }
-    if (relay.rate == 0) {
-        return;
-    }
-    int64_t share = (int64_t)(relay.rate * TICK_MS / 1000);
-    for (int way = UP; way < WAYS; way++) {
-        /* What was not used is lost; what was taken too much is paid back. */
-        relay.allowance[way] += share > 0 ? share : 1;
-        if (relay.allowance[way] > share) {
-            relay.allowance[way] = share;
-        }
-    }
-    pump_all();
 }
 
 /* ---- set-up ---- */
 
-static void listen_on(int port)
+static void listen_on(unsigned from, unsigned to)
 {
-    struct sockaddr_in at;
-    int len = sizeof at;
-    must("socket", uv_tcp_init(relay.loop, &relay.listener));
-    must("address", uv_ip4_addr("127.0.0.1", port, &at));
-    must("bind", uv_tcp_bind(&relay.listener, (const struct sockaddr *)&at, 0));
-    must("listen",
-         uv_listen((uv_stream_t *)&relay.listener, BACKLOG, on_connection));
-    must("name",
-         uv_tcp_getsockname(&relay.listener, (struct sockaddr *)&at, &len));
-    (void)printf("PORT %d\n", ntohs(at.sin_port));
+    unsigned port = 0;
+    must("listen", line_open(&relay.line, relay.loop, from, to, &port));
+    (void)printf("PORT %u\n", port);
     (void)fflush(stdout);
 }
 
@@ -403,13 +197,12 @@ int main(int argc, char **argv)
     }
     relay.loop = uv_default_loop();
     relay.parent = getppid();
-    relay.to_port = (int)to;
     /* Opened for both, so that it does not end with the first writer. */
     int fd = open(argv[3], O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         die(argv[3], -errno);
     }
-    listen_on((int)port);
+    listen_on((unsigned)port, (unsigned)to);
     watch_control(fd);
     must("timer", uv_timer_init(relay.loop, &relay.ticker));
     must("timer", uv_timer_start(&relay.ticker, on_tick, TICK_MS, TICK_MS));

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Faults of creditsim run: schedules as files, each kind in a run with real
+# nodes, what is expected of whom, and a failing schedule made smaller.
+set -u
+sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
+work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+    echo "FAIL: $*"
+    cat "$work/out"
+    exit 1
+}
+sim() { # ARGS...: its output in $work/out
+    "$sim" run "$@" >"$work/out" 2>&1
+}
+says() { grep -qF -- "$1" "$work/out" || fail "no \"$1\""; }
+is() { # FILTER VALUE
+    [ "$(jq -r "$1" "$work/report")" = "$2" ] || fail "$1 is not $2"
+}
+run() { # ARGS...: a run; its report in $work/report
+    "$sim" run --json --rows 5 "$@" >"$work/report" 2>"$work/out"
+    local rc=$?
+    cat "$work/report" >>"$work/out"
+    return $rc
+}
+# BODY: a node program that does BODY first; "$@" are its arguments.
+spoiled() {
+    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" \
+        >"$work/node"
+    chmod +x "$work/node"
+}
+
+# ---- schedules ----
+
+sim --faults list || fail "list"
+kinds=$(awk 'NR > 1 {print $1}' "$work/out")
+sim --plan --seed 7 --every 0.3 --seconds 60 --shape 1,2,4 || fail "plan"
+cp "$work/out" "$work/plan"
+for kind in $kinds; do
+    grep -q " $kind " "$work/plan" || fail "$kind was not planned"
+done
+sim --plan --replay "$work/plan" || fail "its own plan is not taken"
+cmp -s "$work/out" "$work/plan" || fail "read and written it is another"
+sim --plan --seed 8 --every 0.3 --seconds 60 --shape 1,2,4
+! cmp -s "$work/out" "$work/plan" || fail "two seeds, one plan"
+
+bad() { # LINE TEXT: the file is refused with this text
+    printf 'creditsim-faults 1\noption shape 1,1\n%s\n' "$1" >"$work/bad"
+    sim --plan --replay "$work/bad"
+    [ $? = 2 ] || fail "taken: $1"
+    says "$work/bad:3: $2"
+}
+bad 'x 100 kill 340100000000' 'AT: milliseconds'
+bad '100 99999999999 kill 340100000000' 'FOR: milliseconds'
+bad '100 100 kil 340100000000' 'KIND: one of'
+bad '100 100 kill 34010000000' "CODE: a node's 12 digits"
+bad '100 100 kill 349900000000' 'CODE: no node of the tree'
+bad '100 100 cut 340000000000' 'CODE: this kind needs a node with a parent'
+bad '100 100 reconnect 340100000000' 'CODE: this kind needs a node with'
+bad '100 100 clock 340100000000' 'AMOUNT: this kind needs a number'
+bad '100 100 kill 340100000000 5' 'AMOUNT: this kind has none'
+bad '100 100 clock 340100000000 5 5' 'end of line: nothing follows'
+bad 'option keep yes' 'option keep: not one that a file may have'
+bad 'option rows 0' 'option rows: "0" is not possible'
+bad 'option rows' 'option: a name and a value'
+printf 'creditsim-faults 1\noption shape 1,1\n1 9 kill 340100000000\n5 9 freeze 340100000000\n' >"$work/bad"
+sim --plan --replay "$work/bad"
+[ $? = 2 ] || fail "two faults of one process were taken"
+says "$work/bad:4: AT: the fault of line 3 has not ended"
+printf 'creditsim-faults 2\n' >"$work/bad"
+sim --plan --replay "$work/bad"
+[ $? = 2 ] && says "$work/bad:1: first line" || fail "another format was taken"
+for no in '--faults nonsense' '--every 0' '--every x' "--replay $work/none"; do
+    # shellcheck disable=SC2086 # an option and its value
+    sim $no
+    [ $? = 2 ] || fail "$no was taken"
+done
+
+# ---- each kind ----
+
+province=340000000000 city=340100000000 one=340101000000 two=340102000000
+cat >"$work/all" <<END
+creditsim-faults 1
+option shape 1,1,2
+option seconds 22
+200    600 kill         $province
+1500   500 restart      $province
+3000  1000 freeze       $province
+6000  2000 full         $province
+10000 2000 clock        $province -86400
+14000 1000 read-only    $province
+200   3000 restore      $city
+7000  1500 flip         $city
+11500 1500 partition    $city
+14000 2000 clone        $city
+18000  600 reconnect    $city
+200   1500 cut          $one
+2500  1500 silent       $one
+4500  1500 one-way-up   $one
+6500  1500 one-way-down $one
+9000  1500 lie          $one 0
+13000 1500 wrong        $one
+15500 1500 revoked      $one
+200   1500 slow         $two
+2000  1500 narrow       $two
+4000  1500 lossy        $two
+6000  4500 expired      $two
+11500 1500 clock        $two 3600
+13500 2000 full         $two
+END
+for kind in $kinds; do
+    grep -q " $kind " "$work/all" || fail "$kind is in no run"
+done
+run --replay "$work/all" || fail "it does not hold"
+is .holds true
+is .faults_left_out 0
+[ "$(jq .faults_done "$work/report")" -ge 20 ] || fail "few faults were done"
+[ "$(jq .acknowledged "$work/report")" -gt 0 ] || fail "nothing was entered"
+[ "$(jq .threads_max "$work/report")" -gt 1 ] || fail "no process was looked at"
+
+# ---- what is expected, and of whom ----
+
+faults() { # LINE...: a schedule of a small tree
+    printf 'creditsim-faults 1\noption shape 1,1\noption seconds 3\n' >"$work/few"
+    printf '%s\n' "$@" >>"$work/few"
+}
+# An error that a full disk brings is none where the disk is not full.
+# shellcheck disable=SC2016 # for the program that is written
+spoiled '[[ "$1" != serve || "$*" != *3401* ]] || echo "2026-01-01T00:00:00Z error STORE-FULL planted=1" >&2'
+faults "2000 100 full $province"
+run --node "$work/node" --replay "$work/few"
+[ $? = 1 ] || fail "not caught: an error line of another"
+is .broken error-line
+# shellcheck disable=SC2016
+spoiled '[ "$1" != serve ] || for ((fd = 100; fd < 600; fd++)); do eval "exec $fd</dev/null"; done'
+run --node "$work/node" --replay "$work/few"
+[ $? = 1 ] || fail "not caught: descriptors without end"
+is .broken bounded
+
+# ---- fewer faults ----
+
+# A node that cannot be started a second time.
+# shellcheck disable=SC2016
+spoiled 'if [[ "$1" == serve && "$*" == *3401* ]]; then
+    [ ! -e "$(dirname "$3")/again" ] || exit 9
+    : >"$(dirname "$3")/again"
+fi'
+faults "100 200 cut $city" "300 100 kill $city" "500 100 slow $city"
+"$sim" run --node "$work/node" --replay "$work/few" --rows 5 --shrink \
+    --dir "$work/tree" >"$work/out" 2>&1
+[ $? = 1 ] || fail "not caught: no second start"
+says 'BROKEN clean-exit at 340100000000'
+says 'last events:'
+says 'kill -9 340100000000'
+says 'with the fewest faults: 1 of 3'
+says "creditsim run --replay $work/tree.faults"
+grep -qx "300 100 kill $city" "$work/tree.faults" &&
+    [ "$(grep -cE '^[0-9]' "$work/tree.faults")" = 1 ] ||
+    fail "not the one that breaks it: $(cat "$work/tree.faults")"
+sim --node "$work/node" --replay "$work/tree.faults"
+[ $? = 1 ] && says 'BROKEN clean-exit' || fail "its own schedule does not repeat it"
+echo PASS
