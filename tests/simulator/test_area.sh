@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# creditsim run over areas of the division table, with profiles and the page:
+# irregular areas stand as they are, bad files are refused by line and field,
+# what the product forgets or calls fresh without reason is found by name.
+set -u
+sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
+work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
+pid=
+trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
+
+fail() {
+    echo "FAIL: $*"
+    cat "$work/out" "$work/said"
+    exit 1
+}
+run() { "$sim" run --json "$@" >"$work/out" 2>"$work/said"; }
+is() { # FILTER VALUE
+    [ "$(jq -r "$1" "$work/out")" = "$2" ] || fail "$1 is not $2"
+}
+refused() { # STATUS TEXT ARGS...
+    local status=$1 text=$2 rc=0
+    shift 2
+    run "$@" || rc=$?
+    [ $rc = "$status" ] || fail "$*: status $rc"
+    grep -qF "$text" "$work/said" || fail "$*: does not say: $text"
+}
+
+# Tables and areas.
+refused 3 'area 99: no table in' --area 99
+refused 3 '2 to 12 digits' --area x
+refused 2 'as in 2,2,3' --area 3418 --below 1,x
+table() { printf 'code,tier,parent,name\n000000000000,national,,全国\n%s\n' "$1" >"$work/table.csv"; }
+bad_table() { # ROW RULE
+    table "$1"
+    refused 3 "$work/table.csv:3: $2" --area 34 --table "$work/table.csv"
+}
+bad_table '34,province,000000000000,安徽省' 'field code: 12 digits'
+bad_table '340000000000,land,000000000000,安徽省' 'field tier'
+bad_table '340000000000,province,0,安徽省' 'field parent'
+bad_table '340000000000,province,000000000000,a"b' 'field name'
+bad_table '340000000000,province' 'four fields'
+table '340000000000,province,990000000000,安徽省'
+refused 3 'leads to no root' --area 34 --table "$work/table.csv"
+
+# Profiles.
+profile() { printf 'title = { zh = "甲"; en = "a"; };\nacts = (\n  { %s }\n);\n' "$1" >"$work/profile.cfg"; }
+bad_profile() { # ACT RULE
+    profile "$1"
+    refused 2 "$work/profile.cfg:3: field $2" --profile "$work/profile.cfg"
+}
+bad_profile 'act = "dance"; tiers = ["city"]; per_minute = 1.0;' 'act: import, directive'
+bad_profile 'act = "query"; tiers = ["moon"]; per_minute = 1.0;' 'tiers:'
+bad_profile 'act = "query"; tiers = ["city"];' 'per_minute: a number from'
+bad_profile 'act = "query"; tiers = ["city"]; per_minute = 1.0; rows = 5000;' 'rows: a number from 1 to 1000'
+bad_profile 'act = "query"; tiers = ["city"]; per_minute = 1.0; speed = 1;' 'speed: is not known'
+echo 'acts = (' >"$work/profile.cfg"
+refused 2 "$work/profile.cfg:" --profile "$work/profile.cfg"
+refused 2 'none.cfg: cannot be read' --profile none
+
+# Dongguan has no counties: its towns hang below the city. All acts, dirty rows,
+# corrections, one page in each language.
+cat >"$work/profile.cfg" <<'EOF'
+title = { zh = "测试"; en = "a test"; };
+acts = (
+    { act = "import"; tiers = ["village", "city"]; per_minute = 120.0; rows = 10; dirty = 20; again = 30; },
+    { act = "directive"; tiers = ["city", "national"]; per_minute = 40.0; rows = 3; },
+    { act = "query"; tiers = ["township"]; per_minute = 60.0; },
+    { act = "check"; tiers = ["village", "township"]; per_minute = 120.0; rows = 5; }
+);
+EOF
+run --area 4419 --below 2,1 --profile "$work/profile.cfg" --seconds 5 --fault-ms 2000 \
+    --html "$work/page.html" --dir "$work/tree" --keep || fail "it does not hold"
+is .holds true
+is .nodes 7
+[ "$(jq '.refused' "$work/out")" -gt 0 ] || fail "no row was refused"
+[ "$(jq '.acknowledged' "$work/out")" -gt 0 ] || fail "nothing was entered"
+[ "$(jq '.directives' "$work/out")" -gt 0 ] || fail "nothing was decided"
+[ "$(jq '.checks' "$work/out")" -gt 0 ] || fail "nothing was checked"
+is '.usage_end | keys | join(" ")' 'all city national province township village'
+is '.usage_end.all.private_kb_mean > 1000' true
+[ "$(cat "$work/tree/441900003000/parent")" = 441900000000 ] || fail "the town's parent"
+"$node" check-config -c "$work/tree/441900003000/node.cfg" >/dev/null || fail "its configuration"
+openssl verify -CAfile "$work/tree/fed/ca.pem" -untrusted "$work/tree/441900003000/certs/tls.pem" \
+    -verify_hostname localhost "$work/tree/441900003000/certs/tls.pem" >/dev/null || fail "its certificate"
+grep -q '<html lang="zh-CN">' "$work/page.html" || fail "the page is not Chinese"
+! grep -qE 'src=|href=|url\(|@import' "$work/page.html" || fail "the page needs something from elsewhere"
+[ "$(grep -c '全部不变量成立' "$work/page.html")" = 1 ] || fail "the page has no verdict"
+"$sim" html "$work/out" "$work/page.html" en || fail "no English page"
+grep -q 'every invariant held' "$work/page.html" || fail "the English page has no verdict"
+
+# Tongzhou has no city; the tree stays until a signal, and ends cleanly.
+rm -rf "$work/tree"
+"$sim" run --json --area 110112 --below 1,1 --seconds 0 --attach --dir "$work/tree" \
+    --fault-ms 0 >"$work/out" 2>"$work/said" &
+pid=$!
+for ((i = 0; i < 1200; i++)); do [ ! -e "$work/tree/attached" ] || break; sleep 0.05; done
+[ -e "$work/tree/attached" ] || fail "it does not come up"
+[ "$(cat "$work/tree/110112000000/parent")" = 110000000000 ] || fail "the county's parent"
+"$node" status -c "$work/tree/110112001000/node.cfg" >/dev/null || fail "nobody can look around"
+kill "$pid" && wait "$pid" || fail "it did not end well"
+pid=
+
+# A node that answers as if nothing were listed, an import that loses a row's
+# receipt, a directive that is not where the answer says.
+spoiled() { # BODY: "$@" are the arguments of the program
+    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" >"$work/node"
+    chmod +x "$work/node"
+}
+caught() { # INVARIANT
+    run --node "$work/node" --area 3418 --below 1 --profile "$work/profile.cfg" --seconds 4 --fault-ms 0 --patience 30
+    is .broken "$1"
+}
+# shellcheck disable=SC2016 # for the program that is written
+spoiled 'if [ "$1" = import ]; then
+    "$node" "$@"; rc=$?
+    for last; do :; done
+    sed -i "2d" "$(dirname "$last")/receipts.csv"
+    exit $rc
+fi'
+caught bad-input
+# shellcheck disable=SC2016
+spoiled 'if [ "$1" = directive ]; then
+    "$node" "$@" | sed "s/\"last\": \([0-9]*\)/\"last\": 1\1/"
+    exit
+fi'
+caught receipts
+echo PASS
