@@ -602,7 +602,7 @@ static void put_acts(const struct page *p)
 enum err html_write(const json_t *report, const char *path, bool english,
                     struct errmsg *why)
 {
-    const struct page page = {fopen(path, "w"), report, english};
+    const struct page page = {fopen(path, "we"), report, english};
     if (page.out == NULL) {
         return err_set(why, ERR_IO, "%s cannot be written", path);
     }

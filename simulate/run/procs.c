@@ -299,7 +299,7 @@ static void write_rows(struct run_node *n)
     char path[RUN_FILE_MAX];
     n->spoiled = 0;
     import_path(n, "rows.csv", path);
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(path, "we");
     if (file == NULL) {
         return; /* the import says that it cannot read it */
     }
@@ -338,7 +338,7 @@ static unsigned take_receipts(struct run_node *n)
     char path[RUN_FILE_MAX];
     struct receipt r;
     import_path(n, "receipts.csv", path);
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen(path, "re");
     /* What a twin acknowledged is lost with it. */
     while (file != NULL && !n->is_twin && receipt_next(file, &r)) {
         add_receipt(n->run, n, &r);

@@ -196,7 +196,7 @@ static enum err open_logs(struct run *run, struct errmsg *why)
     for (unsigned i = 0; i < run->nodes; i++) {
         char path[RUN_FILE_MAX];
         (void)snprintf(path, sizeof path, "%s/log", run->node[i].folder);
-        run->node[i].log = fopen(path, "a");
+        run->node[i].log = fopen(path, "ae");
         if (run->node[i].log == NULL) {
             return err_set(why, ERR_IO, "%s cannot be written", path);
         }
@@ -384,7 +384,7 @@ static void write_attached(struct run *run)
 {
     char path[RUN_FILE_MAX];
     (void)snprintf(path, sizeof path, "%s/attached", run->conf->folder);
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(path, "we");
     if (file == NULL || fclose(file) != 0) {
         run_broken(run, &run->node[0], "interrupted", "%.200s: not written",
                    path);

@@ -56,7 +56,7 @@ static FILE *open_proc(pid_t pid, const char *name)
 {
     char path[PATH_LEN];
     (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    return fopen(path, "r");
+    return fopen(path, "re");
 }
 
 /* "Name:  123 kB"; adds up what has that name. */

@@ -101,7 +101,7 @@ static enum err make_federation(const struct tree *t, char hash[HASH_HEX + 1],
         made ? ERR_OK
              : err_set(why, ERR_CONF, "no federation: %s failed, see above",
                        a->script);
-    FILE *file = made ? fopen(path, "r") : NULL;
+    FILE *file = made ? fopen(path, "re") : NULL;
     if (made && (file == NULL || fread(hash, 1, HASH_HEX, file) != HASH_HEX)) {
         err = err_set(why, ERR_IO, "%s: no hash of a root document", path);
     }
@@ -173,7 +173,7 @@ static enum err write_role(const char *path, const struct buf *role,
                            struct errmsg *why)
 {
     const char *text = (const char *)role->data;
-    FILE *out = fopen(path, "w");
+    FILE *out = fopen(path, "we");
     const char *missing = NULL;
     for (size_t i = 0; out != NULL && i < n && missing == NULL; i++) {
         const char *at =
@@ -289,7 +289,7 @@ static enum err write_small(const struct home *p, const char *name,
 {
     char path[PATH_LEN];
     (void)snprintf(path, sizeof path, "%s/%s", p->dir, name);
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(path, "we");
     bool good = file != NULL && fputs(text, file) >= 0;
     return file != NULL && fclose(file) == 0 && good
                ? ERR_OK
@@ -339,7 +339,7 @@ static enum err write_order(const struct tree *t, struct errmsg *why)
 {
     char path[PATH_LEN];
     (void)snprintf(path, sizeof path, "%s/order", t->folder);
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(path, "we");
     for (unsigned i = 0; file != NULL && i < t->n; i++) {
         (void)fprintf(file, "%012llu\n", (unsigned long long)t->place[i].code);
     }

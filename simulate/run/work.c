@@ -287,7 +287,7 @@ static void put_listing(FILE *file, const struct run_node *n, uint64_t subject)
 
 static bool write_listings(struct run_node *n, const char *path)
 {
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(path, "we");
     if (file == NULL) {
         return false;
     }

@@ -13,6 +13,8 @@ set_tests_properties(simulator.run PROPERTIES LABELS slow TIMEOUT 600
 add_test(NAME simulator.faults
          COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_faults.sh)
 set_tests_properties(simulator.faults PROPERTIES LABELS slow TIMEOUT 600
+  PROCESSORS 2
+  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")
 
 add_test(NAME simulator.area
          COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_area.sh)
