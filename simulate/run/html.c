@@ -9,7 +9,7 @@
 
 enum {
     WIDE = 920, /* of a chart, in its own units */
-    LEFT = 150,
+    LEFT = 190,
     RIGHT = 70,
     PLOT = WIDE - LEFT - RIGHT,
     FAULTS_SHOWN_MAX = 60,
