@@ -28,8 +28,9 @@ struct mishap {
     uint64_t ended_ms;
     uint64_t reset_ms;     /* when the line is reset; 0: not */
     struct run_node *twin; /* owned; of FAULT_CLONE */
-    uv_process_t helper;   /* of FAULT_LIE */
+    uv_process_t helper;   /* of FAULT_LIE and FAULT_FLIP */
     bool helping;
+    bool to_scrub; /* when it is up */
 };
 
 struct faults {
