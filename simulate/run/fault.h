@@ -30,7 +30,8 @@ struct mishap {
     struct run_node *twin; /* owned; of FAULT_CLONE */
     uv_process_t helper;   /* of FAULT_LIE and FAULT_FLIP */
     bool helping;
-    bool to_scrub; /* when it is up */
+    bool to_scrub;      /* when it is up */
+    unsigned ends_then; /* of the node, when it was scrubbed */
 };
 
 struct faults {

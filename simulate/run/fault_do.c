@@ -253,7 +253,9 @@ static void on_scrubbed(uv_process_t *process, int64_t status, int signum)
 {
     struct mishap *m = process->data;
     bool found = status != 0 || signum != 0;
-    m->node->to_end = found && m->node->damaged;
+    /* It may have ended before its answer was heard of. */
+    m->node->to_end =
+        found && m->node->damaged && m->node->ends == m->ends_then;
     run_event(m->faults->run, "scrub of %012llu: %s",
               (unsigned long long)m->node->place.code,
               found ? "damage" : "nothing");
@@ -273,6 +275,7 @@ static void scrub(struct mishap *m)
                    m->faults->run->conf->creditnode);
     (void)snprintf(socket, sizeof socket, "%s", m->node->socket);
     m->to_scrub = false;
+    m->ends_then = m->node->ends;
     m->helper.data = m;
     m->helping = true;
     if (uv_spawn(&m->faults->run->loop, &m->helper, &options) != 0) {

@@ -84,6 +84,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
     n->ready = n->to_end = false;
+    n->ends++;
     bool damage = n->damaged && status == RUN_DAMAGED_STATUS && signum == 0;
     if (n->killed) {
         n->frozen = false;
