@@ -627,16 +627,22 @@ static int run_in(struct options *o)
 static int run_folder(struct options *o)
 {
     char made[64];
-    if (!make_folder(o, made)) {
+    char *folder = NULL;
+    if (make_folder(o, made)) {
+        /* Configurations name it, and a path in them begins at themselves. */
+        folder = realpath(o->dir != NULL ? o->dir : made, NULL);
+    }
+    if (folder == NULL) {
         return SIM_CANNOT;
     }
-    o->conf.folder = o->dir != NULL ? o->dir : made;
+    o->conf.folder = folder;
     int status = run_in(o);
     if (o->keep || status == SIM_CANNOT) {
-        (void)fprintf(stderr, "kept: %s\n", o->conf.folder);
+        (void)fprintf(stderr, "kept: %s\n", folder);
     } else {
-        remove_folder(o->conf.folder);
+        remove_folder(folder);
     }
+    free(folder);
     return status;
 }
 

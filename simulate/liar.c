@@ -468,7 +468,10 @@ int main(int argc, char **argv)
     struct rpc_channel *channel = NULL;
     struct liar l = {.lock = PTHREAD_MUTEX_INITIALIZER,
                      .told = PTHREAD_COND_INITIALIZER};
-    if (conf_load(&conf, argv[1], NULL, 0, &errors) != ERR_OK) {
+    char address[256];
+    const char *const set[] = {address};
+    (void)snprintf(address, sizeof address, "parent.address=%s", argv[2]);
+    if (conf_load(&conf, argv[1], set, 1, &errors) != ERR_OK) {
         die("configuration", errors.at[0].text);
     }
     if (!code_parse(argv[3], &l.log.origin)) {

@@ -113,7 +113,9 @@ enum err loop_close(struct loop **loop_ptr)
     loop->closed = true;
     (void)pthread_mutex_unlock(&loop->lock);
     uv_close((uv_handle_t *)&loop->wake, NULL);
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    /* A stop that came after the end would keep handles from closing. */
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+    }
     struct letter *next;
     for (struct letter *l = loop->first; l != NULL; l = next) {
         next = l->next;

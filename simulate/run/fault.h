@@ -28,8 +28,10 @@ struct mishap {
     size_t noted;          /* in run->fault */
     uint64_t reset_ms;     /* when the line is reset; 0: not */
     struct run_node *twin; /* owned; of FAULT_CLONE */
-    uv_process_t helper;   /* of FAULT_LIE */
+    uv_process_t helper;   /* of FAULT_LIE and FAULT_FLIP */
     bool helping;
+    bool to_scrub;      /* when it is up */
+    unsigned ends_then; /* of the node, when it was scrubbed */
 };
 
 struct faults {

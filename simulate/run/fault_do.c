@@ -243,14 +243,57 @@ static bool find_table(const struct run_node *n, char out[RUN_PATH_MAX])
     return most > 0;
 }
 
+static void on_scrub_closed(uv_handle_t *handle)
+{
+    struct mishap *m = handle->data;
+    m->helping = false;
+}
+
+static void on_scrubbed(uv_process_t *process, int64_t status, int signum)
+{
+    struct mishap *m = process->data;
+    bool found = status != 0 || signum != 0;
+    /* It may have ended before its answer was heard of. */
+    m->node->to_end =
+        found && m->node->damaged && m->node->ends == m->ends_then;
+    run_event(m->faults->run, "scrub of %012llu: %s",
+              (unsigned long long)m->node->place.code,
+              found ? "damage" : "nothing");
+    uv_close((uv_handle_t *)process, on_scrub_closed);
+}
+
+/* As a person would, or its patrol in time: all of the store is read. */
+static void scrub(struct mishap *m)
+{
+    char program[RUN_PATH_MAX];
+    char socket[RUN_SOCKET_MAX + 1];
+    char words[][16] = {"scrub", "--socket"};
+    char *args[] = {program, words[0], words[1], socket, NULL};
+    uv_process_options_t options = {
+        .exit_cb = on_scrubbed, .file = program, .args = args};
+    (void)snprintf(program, sizeof program, "%s",
+                   m->faults->run->conf->creditnode);
+    (void)snprintf(socket, sizeof socket, "%s", m->node->socket);
+    m->to_scrub = false;
+    m->ends_then = m->node->ends;
+    m->helper.data = m;
+    m->helping = true;
+    if (uv_spawn(&m->faults->run->loop, &m->helper, &options) != 0) {
+        cannot(m, "no process");
+        uv_close((uv_handle_t *)&m->helper, on_scrub_closed);
+    }
+}
+
 static void flip_now(struct run_node *n, void *of)
 {
+    struct mishap *m = of;
     char path[RUN_PATH_MAX] = "";
     if (!find_table(n, path) || !flip_in(path)) {
-        cannot(of, "its store has no table yet");
+        cannot(m, "its store has no table yet");
         return;
     }
     n->damaged = true;
+    m->to_scrub = true;
     loss_note(n, LOSS_DAMAGED);
 }
 
@@ -549,6 +592,9 @@ void mishap_go_on(struct mishap *m)
         m->reset_ms = 0;
         reset_own(m);
     }
+    if (m->to_scrub && m->node->ready) {
+        scrub(m);
+    }
     if (m->twin != NULL) {
         twin_tick(m);
     }
@@ -562,5 +608,6 @@ bool mishap_stops_at_end(const struct mishap *m)
 
 bool mishap_is_over(const struct mishap *m)
 {
-    return m->stage != FAULT_ON && !m->helping && twin_is_gone(m);
+    return m->stage != FAULT_ON && !m->helping && !m->to_scrub &&
+           !m->node->to_end && twin_is_gone(m);
 }

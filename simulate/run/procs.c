@@ -101,7 +101,8 @@ static void on_process_closed(uv_handle_t *handle)
 static void on_process_exit(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
-    n->ready = false;
+    n->ready = n->to_end = false;
+    n->ends++;
     bool damage = n->damaged && status == RUN_DAMAGED_STATUS && signum == 0;
     if (n->killed) {
         n->frozen = false;

@@ -94,6 +94,8 @@ struct run_node {
     uint64_t told_ms;
     bool frozen;
     bool damaged;            /* see RUN_DAMAGED_STATUS */
+    bool to_end;             /* the damage was found: it will end */
+    unsigned ends;           /* of its process */
     node_down_fn *when_down; /* once, before it is started again */
     void *when_down_of;
     uint64_t start_ms; /* when it is to be started again; 0: not */

@@ -178,6 +178,22 @@ static void timers_are_plain_handles(void **state)
     assert_int_equal(loop_close(&t.loop), ERR_OK);
 }
 
+/* A signal and a damaged store may both end a node. */
+static void a_late_stop_does_not_keep_it_from_closing(void **state)
+{
+    struct loop *loop = NULL;
+    struct errmsg why;
+    uv_timer_t timer;
+    (void)state;
+    assert_int_equal(loop_new(&loop, &why), ERR_OK);
+    assert_int_equal(uv_timer_init(loop_uv(loop), &timer), 0);
+    loop_stop(loop);
+    loop_run(loop);
+    loop_stop(loop);
+    uv_close((uv_handle_t *)&timer, NULL);
+    assert_int_equal(loop_close(&loop), ERR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +202,7 @@ int main(void)
         cmocka_unit_test(close_runs_what_is_left),
         cmocka_unit_test(another_thread_stops_it_and_it_runs_again),
         cmocka_unit_test(timers_are_plain_handles),
+        cmocka_unit_test(a_late_stop_does_not_keep_it_from_closing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
