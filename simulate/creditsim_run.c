@@ -503,6 +503,28 @@ static void print_report(const json_t *report)
     }
 }
 
+/* What the node said last, where something does not hold. */
+static void show_last_lines(const struct run *run)
+{
+    enum { LAST = 6, LINE_LEN = 400 };
+    char line[LAST][LINE_LEN];
+    char path[RUN_FILE_MAX];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "%s/log", run->node[run->culprit].folder);
+    FILE *log = fopen(path, "re");
+    while (log != NULL && fgets(line[n % LAST], LINE_LEN, log) != NULL) {
+        n++;
+    }
+    if (log != NULL) {
+        (void)fclose(log);
+    }
+    (void)fprintf(stderr, "the last lines of %012llu:\n",
+                  (unsigned long long)run->node[run->culprit].place.code);
+    for (size_t i = n > LAST ? n - LAST : 0; i < n; i++) {
+        (void)fprintf(stderr, "  %s", line[i % LAST]);
+    }
+}
+
 static void give_report(const struct options *o, json_t *report,
                         const char *replay)
 {
@@ -612,6 +634,7 @@ static int run_in(struct options *o)
             print_report(report);
         }
         if (status == SIM_BROKEN) {
+            show_last_lines(run);
             say_again(o, run, replay);
         }
         give_report(o, report, replay[0] != '\0' ? replay : NULL);

@@ -27,7 +27,7 @@ enum {
     FDS_BASE = 64,
     FDS_NODE = 3,
     PORT_FIRST = 10000, /* below those the kernel gives to outgoing ones */
-    PORT_LAST = 31999,
+    PORT_LAST = 19999,
     PORT_BLOCK = 100,
     BOUNDS_MS = 1000,
 };
@@ -200,8 +200,8 @@ static enum err open_logs(struct run *run, struct errmsg *why)
         if (run->node[i].log == NULL) {
             return err_set(why, ERR_IO, "%s cannot be written", path);
         }
-        /* To be read while it runs. */
-        (void)setvbuf(run->node[i].log, NULL, _IOLBF, 0);
+        /* Whoever looks around sees the newest line. */
+        (void)setvbuf(run->node[i].log, NULL, _IOLBF, BUFSIZ);
     }
     return ERR_OK;
 }
@@ -367,7 +367,7 @@ static void on_settling(struct run *run)
     }
     run->check_ms = now_ms(run) + CHECK_MS;
     bool ended = faults_end(run);
-    bool ready = restart(run) && ended && !work_busy(run);
+    bool ready = restart(run) && ended && work_finish(run);
     if (ready && check_equal(run, false) && check_receipts(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
@@ -375,7 +375,8 @@ static void on_settling(struct run *run)
         enter(run, run->conf->attach ? RUN_ATTACHED : RUN_STOPPING);
     } else if (late(run, "every log equal at every ancestor")) {
         (void)(check_equal(run, true) && check_receipts(run, true));
-        run_broken(run, &run->node[0], "converged", "the nodes are not ready");
+        run_broken(run, &run->node[0], "converged",
+                   "nodes are not ready, or an import does not end");
     }
 }
 

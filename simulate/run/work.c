@@ -549,9 +549,17 @@ void work_go_on(struct run *run)
     }
 }
 
-bool work_busy(const struct run *run)
+bool work_finish(struct run *run)
 {
-    return run->work->under_way > 0;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        struct run_node *n = &run->node[i];
+        bool left = n->rows != 0 && !n->importing && n->ready;
+        if (left && run->work->under_way < run->conf->profile->at_once) {
+            run->work->under_way++;
+            node_import(n);
+        }
+    }
+    return run->work->under_way == 0;
 }
 
 void work_stop(struct run *run)

@@ -24,8 +24,8 @@ struct decided {
 void work_start(struct run *run);
 /* Begins what is due. */
 void work_go_on(struct run *run);
-/* Something is under way, or broken off and not yet repeated. */
-bool work_busy(const struct run *run);
+/* Repeats imports that were broken off. True: nothing is under way or left. */
+bool work_finish(struct run *run);
 /* Once nothing is under way. */
 void work_free(struct run *run);
 
