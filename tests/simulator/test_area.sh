@@ -63,7 +63,7 @@ cat >"$work/profile.cfg" <<'EOF'
 title = { zh = "测试"; en = "a test"; };
 acts = (
     { act = "import"; tiers = ["village", "city"]; per_minute = 120.0; rows = 10; dirty = 20; again = 30; },
-    { act = "directive"; tiers = ["city", "national"]; per_minute = 40.0; rows = 3; },
+    { act = "directive"; tiers = ["city", "national"]; per_minute = 60.0; rows = 3; },
     { act = "query"; tiers = ["township"]; per_minute = 60.0; },
     { act = "check"; tiers = ["village", "township"]; per_minute = 120.0; rows = 5; }
 );
@@ -106,9 +106,11 @@ spoiled() { # BODY: "$@" are the arguments of the program
     printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" >"$work/node"
     chmod +x "$work/node"
 }
-caught() { # INVARIANT
-    run --node "$work/node" --area 3418 --below 1 --profile "$work/profile.cfg" --seconds 4 --fault-ms 0 --patience 30
-    is .broken "$1"
+caught() { # INVARIANT ARGS...
+    local name=$1
+    shift
+    run --node "$work/node" --profile "$work/profile.cfg" --fault-ms 0 "$@"
+    is .broken "$name"
 }
 # shellcheck disable=SC2016 # for the program that is written
 spoiled 'if [ "$1" = import ]; then
@@ -117,11 +119,11 @@ spoiled 'if [ "$1" = import ]; then
     sed -i "2d" "$(dirname "$last")/receipts.csv"
     exit $rc
 fi'
-caught bad-input
+caught bad-input --area 3418 --below 1 --seconds 20
 # shellcheck disable=SC2016
 spoiled 'if [ "$1" = directive ]; then
     "$node" "$@" | sed "s/\"last\": \([0-9]*\)/\"last\": 1\1/"
     exit
 fi'
-caught receipts
+caught receipts --shape 1,1 --seconds 6 --patience 25
 echo PASS

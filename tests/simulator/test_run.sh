@@ -8,11 +8,11 @@ trap 'rm -rf "$work"' EXIT
 
 fail() {
     echo "FAIL: $*"
-    cat "$work/out"
+    cat "$work/out" "$work/said"
     exit 1
 }
 run() { # ARGS...: a short run, its report in $work/out
-    "$sim" run --shape 1,1 --seconds 3 --rows 5 --json "$@" >"$work/out" 2>&1
+    "$sim" run --shape 1,1 --seconds 3 --rows 5 --json "$@" >"$work/out" 2>"$work/said"
 }
 is() { # FILTER VALUE
     [ "$(jq -r "$1" "$work/out")" = "$2" ] || fail "$1 is not $2"
