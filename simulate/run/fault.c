@@ -215,11 +215,14 @@ static bool may_begin(const struct mishap *m)
            (!process || (n->ready && n->start_ms == 0 && !n->told));
 }
 
-/* What stops the process at its end lets it come up first. */
+/* Not before it has begun, which may take until the process is down; and what
+ * stops the process at its end lets it come up first. */
 static bool may_end(const struct mishap *m)
 {
     const struct run_node *n = m->node;
-    return !mishap_stops_at_end(m) || (n->ready && n->start_ms == 0);
+    bool begins = n->when_down != NULL && n->when_down_of == m;
+    return !begins &&
+           (!mishap_stops_at_end(m) || (n->ready && n->start_ms == 0));
 }
 
 /* For the report. */

@@ -222,6 +222,12 @@ static bool flip_in(const char *path)
     return done;
 }
 
+static off_t size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
 /* The largest table. */
 static bool find_table(const struct run_node *n, char out[RUN_PATH_MAX])
 {
@@ -229,14 +235,12 @@ static bool find_table(const struct run_node *n, char out[RUN_PATH_MAX])
     glob_t found = {0};
     off_t most = 0;
     (void)snprintf(pattern, sizeof pattern, "%s/data/store/*.sst", n->folder);
-    if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            struct stat st;
-            if (stat(found.gl_pathv[i], &st) == 0 && st.st_size > most &&
-                strlen(found.gl_pathv[i]) < RUN_PATH_MAX) {
-                most = st.st_size;
-                (void)snprintf(out, RUN_PATH_MAX, "%s", found.gl_pathv[i]);
-            }
+    (void)glob(pattern, 0, NULL, &found);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        off_t size = size_of(found.gl_pathv[i]);
+        if (size > most && strlen(found.gl_pathv[i]) < RUN_PATH_MAX) {
+            most = size;
+            (void)snprintf(out, RUN_PATH_MAX, "%s", found.gl_pathv[i]);
         }
     }
     globfree(&found);
