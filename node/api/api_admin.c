@@ -873,10 +873,12 @@ static enum err verify_with(struct api_env *env, const char *target,
 }
 
 /* Whose copy to compare with; NULL: the origins' signed heads. */
-static enum err verify_target(const struct api_env *env, json_t *args,
+static enum err verify_target(struct api_env *env, json_t *args,
                               const char **target, struct errmsg *why)
 {
-    const char *parent = atomic_load(&env->conf)->parent.address;
+    const char *parent = env->uplink != NULL
+                             ? rpc_channel_target(uplink_channel(env->uplink))
+                             : "";
     bool origin = json_is_true(json_object_get(args, "origin"));
     bool named = text_arg(args, "with", target);
     if (origin && named) {

@@ -19,6 +19,7 @@ struct conf_node {
     uint64_t code;    /* 12-digit division code as a number */
     int tier;         /* enum tier (GB/T 12404): 10 national … 70 village */
     const char *name; /* for people, UTF-8 */
+    const char *process; /* one of several over one database; "": the only */
 };
 
 struct conf_federation {

@@ -42,6 +42,7 @@ enum mdb_sql {
     SQL_LIST_ROWS,
     SQL_PART,
     SQL_PARTS,
+    SQL_CHANGES,
     SQL_META,
     SQL_ISSUES,
     SQL_SALVAGE,
@@ -72,7 +73,8 @@ MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
 /* ---- schema and owner ---- */
 
 /* This data folder's right to write: a lock on the folder, which keeps other
- * processes of this machine away, and its name, which the database keeps. */
+ * processes of this machine away, and its name, which the database keeps. Those
+ * who share it, by the lease, keep away those who do not. */
 struct mdb_owner {
     int fd; /* -1: none */
     uint8_t folder[16];
@@ -82,7 +84,7 @@ struct mdb_owner {
 };
 /* ERR_BUSY: another process has the folder. */
 MUST_USE enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
-                                 struct errmsg *why);
+                                 bool shared, struct errmsg *why);
 void mdb_owner_drop(struct mdb_owner *owner);
 /* Makes `c` the one connection that writes, under a new owner->claim: what an
  * older one has not committed by then comes to nothing. ERR_BUSY if the

@@ -44,9 +44,10 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PUT_META] = {"INSERT INTO cn_meta(k,v) VALUES(?,?) "
                       "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                       "nb", ""},
-    [SQL_PUT_PART] = {"INSERT INTO cn_part(part,log,v) VALUES(?,?,?) "
-                      "ON DUPLICATE KEY UPDATE v=VALUES(v)",
-                      "nnb", ""},
+    [SQL_PUT_PART] = {"INSERT INTO cn_part(part,log,v,serial) VALUES(?,?,?,?) "
+                      "ON DUPLICATE KEY UPDATE v=VALUES(v),"
+                      "serial=VALUES(serial)",
+                      "nnbn", ""},
     [SQL_PUT_BLOCK] = {"INSERT INTO cn_block(log,first,v) VALUES(?,?,?) "
                        "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                        "nnb", ""},
@@ -125,6 +126,7 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PART] = {"SELECT v FROM cn_part WHERE part=? AND log=?", "nn", "v"},
     [SQL_PARTS] = {"SELECT log,v FROM cn_part WHERE part=? ORDER BY log", "n",
                    "nv"},
+    [SQL_CHANGES] = {"SELECT part,log FROM cn_part WHERE serial>?", "n", "nn"},
     [SQL_META] = {"SELECT v FROM cn_meta WHERE k=?", "n", "v"},
     [SQL_ISSUES] = {"SELECT log,number,reason FROM cn_issue WHERE "
                     "generation=? AND (log>? OR (log=? AND number>=?)) "
@@ -399,7 +401,9 @@ static enum err connect_to(struct mdb_conn *c,
     unsigned port = 0;
     bool local = conf->socket[0] != 0;
     unsigned connect_s = seconds(conf->connect_ms);
-    unsigned timeout_s = seconds(conf->timeout_ms) + GRACE_S;
+    unsigned timeout_s = conf->socket_ms != 0
+                             ? seconds(conf->socket_ms)
+                             : seconds(conf->timeout_ms) + GRACE_S;
     if (conf->database[0] == 0 || conf->user[0] == 0) {
         return err_set(why, ERR_CONF, "set %s.database and %s.user", c->section,
                        c->section);
