@@ -80,6 +80,25 @@ static void print_root(json_t *root)
                  text_of(root, "hash"));
 }
 
+/* Nothing of the only process of a node. */
+static void print_process(json_t *p)
+{
+    if (!json_is_object(p)) {
+        return;
+    }
+    if (json_is_true(json_object_get(p, "writes"))) {
+        (void)printf("process   %s writes, term %lld\n", text_of(p, "name"),
+                     int_of(p, "term"));
+    } else {
+        (void)printf("process   %s stands by; %s at %s writes, term %lld\n",
+                     text_of(p, "name"), text_of(p, "writer"),
+                     text_of(p, "address"), int_of(p, "term"));
+    }
+    if (text_of(p, "error")[0] != 0) {
+        (void)printf("          lease: %s\n", text_of(p, "error"));
+    }
+}
+
 static void print_uplink(json_t *u)
 {
     if (!json_is_object(u)) {
@@ -143,6 +162,7 @@ static int level_exit(const char *state)
 
 static void print_status(json_t *result)
 {
+    print_process(json_object_get(result, "process"));
     size_t i;
     json_t *reason;
     json_t *node = json_object_get(result, "node");
@@ -162,6 +182,7 @@ static void print_status(json_t *result)
     print_store(json_object_get(result, "store"));
     print_views(json_object_get(result, "views"));
     print_exchange(json_object_get(result, "exchange"));
+    print_process(json_object_get(result, "process"));
     print_uplink(json_object_get(result, "uplink"));
     print_children(json_object_get(result, "children"));
 }

@@ -184,6 +184,19 @@ static json_t *node_json(const struct api_env *env)
                      "now_ms", (json_int_t)clock_wall_ms());
 }
 
+static json_t *process_json(const struct api_env *env)
+{
+    struct lease_status st;
+    if (env->lease == NULL) {
+        return json_null();
+    }
+    lease_status(env->lease, &st);
+    return json_pack("{s:s, s:b, s:I, s:s, s:s, s:s}", "name",
+                     atomic_load(&env->conf)->node.process, "writes", st.held,
+                     "term", (json_int_t)st.term, "writer", st.name, "address",
+                     st.address, "error", st.error);
+}
+
 static json_t *health_json(const struct health_report *report)
 {
     json_t *reasons = json_array();
@@ -285,14 +298,14 @@ static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
     health_judge(&facts, &report);
     json_t *children = json_array();
     downlink_children(env->downlink, add_child, children);
-    *result =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node",
-                  node_json(env), "health", health_json(&report), "root",
-                  root_json(rootchain_newest(env->roots)), "store",
-                  store_json(&facts.store, &logs), "views", views_json(env),
-                  "exchange", exchange_json(env), "uplink",
-                  facts.has_parent ? uplink_json(&uplink) : json_null(),
-                  "children", children);
+    *result = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node", node_json(env),
+        "process", process_json(env), "health", health_json(&report), "root",
+        root_json(rootchain_newest(env->roots)), "store",
+        store_json(&facts.store, &logs), "views", views_json(env), "exchange",
+        exchange_json(env), "uplink",
+        facts.has_parent ? uplink_json(&uplink) : json_null(), "children",
+        children);
     return ERR_OK;
 }
 

@@ -113,7 +113,10 @@ enum err loop_close(struct loop **loop_ptr)
     loop->closed = true;
     (void)pthread_mutex_unlock(&loop->lock);
     uv_close((uv_handle_t *)&loop->wake, NULL);
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    /* A wish to stop that is still open ends the first one at once. */
+    if (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    }
     struct letter *next;
     for (struct letter *l = loop->first; l != NULL; l = next) {
         next = l->next;

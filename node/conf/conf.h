@@ -92,6 +92,7 @@ struct conf_mariadb {
     struct conf_server server;
     uint32_t connections;
     int views; /* 0: off */
+    uint32_t lease_ms;
 };
 
 struct conf_replication {

@@ -439,6 +439,13 @@ const struct conf_row conf_rows[] = {
      .def = "off",
      .help = "on keeps views for people with SQL up to date: v_record, "
              "v_subject, v_list_entry, v_node, v_import."},
+    {.path = "mariadb.lease",
+     AT_DURATION(mariadb.lease_ms),
+     .min = SECOND,
+     .max = 10 * MINUTE,
+     .def = "2 s",
+     .help = "With node.process: how long the process that writes may be "
+             "silent before another takes over. The same for all of them."},
 
     {.path = "replication.segment",
      AT_SIZE(replication.segment_bytes),

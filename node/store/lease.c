@@ -13,6 +13,7 @@
 
 enum {
     SQL_MAX = 1024,
+    SETTLE_MS = 10,
     ANSWER_MS = 1000, /* who does not answer within is left */
 };
 
@@ -21,11 +22,13 @@ struct lease {
     struct store_mariadb_conf mariadb; /* with times of its own */
     uint64_t self;
     pthread_t thread;
-    struct lease_machine m; /* thread */
-    struct mdb_conn *conn;  /* thread; NULL: none now */
-    unsigned place;         /* thread: of its server */
-    bool complained;        /* thread */
+    struct lease_machine m;       /* thread */
+    struct mdb_conn *conn;        /* thread; NULL: none now */
+    unsigned place;               /* thread: of its server */
+    char silent[MDB_ADDRESS_MAX]; /* thread: did not answer; "" */
+    bool complained;              /* thread */
     _Atomic bool held;
+    _Atomic bool yields; /* wish of lease_yield() */
     _Atomic int64_t until_ms;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -70,6 +73,19 @@ static enum err make_row(struct lease *l, struct errmsg *why)
                : err;
 }
 
+/* One who left a question unanswered, and now a connection: it is frozen. */
+static void cut_silent(struct lease *l)
+{
+    char now[MDB_ADDRESS_MAX];
+    mdb_address(&l->mariadb, l->place, now);
+    if (l->silent[0] != 0 && strcmp(l->silent, now) != 0) {
+        log_warn(l->conf.log, "LEASE-SILENT",
+                 "server=%s connections=%u effect=\"cut, another is asked\"",
+                 l->silent, mdb_cut(l->silent));
+    }
+    l->silent[0] = 0;
+}
+
 static enum err connect_lease(struct lease *l, struct errmsg *why)
 {
     if (l->conn != NULL) {
@@ -78,6 +94,7 @@ static enum err connect_lease(struct lease *l, struct errmsg *why)
     enum err err =
         mdb_open_at(&l->conn, &l->mariadb, &no_statements, &l->place, why);
     if (err == ERR_OK) {
+        cut_silent(l);
         err = make_row(l, why);
     }
     if (err != ERR_OK) {
@@ -123,6 +140,7 @@ static void show(struct lease *l, const struct row_read *r)
     struct lease_status *st = &l->shown;
     st->known = r->row.term > 0;
     st->term = r->row.term;
+    st->free = r->row.free;
     memcpy(st->name, r->name, sizeof st->name);
     memcpy(st->address, r->address, sizeof st->address);
     (void)pthread_mutex_unlock(&l->lock);
@@ -198,6 +216,23 @@ static void say_failure(struct lease *l, const char *text)
     l->complained = text[0] != 0;
 }
 
+/* A server that answers with an error is left; one that does not answer is
+ * tried once more. */
+static void drop_connection(struct lease *l)
+{
+    enum mdb_fault fault = l->conn != NULL ? mdb_fault(l->conn) : FAULT_AGAIN;
+    if (fault == FAULT_AGAIN) {
+        return;
+    }
+    l->place = mdb_server(l->conn)->place;
+    if (fault == FAULT_LOST) {
+        mdb_address(&l->mariadb, l->place, l->silent);
+    } else {
+        l->place++;
+    }
+    mdb_shut(&l->conn);
+}
+
 static void work(struct lease *l)
 {
     struct errmsg why;
@@ -208,10 +243,7 @@ static void work(struct lease *l)
             what == LEASE_READ ? read_row(l, &why) : change_row(l, what, &why);
     }
     if (err != ERR_OK) {
-        if (l->conn != NULL && mdb_fault(l->conn) != FAULT_AGAIN) {
-            mdb_shut(&l->conn);
-            l->place++;
-        }
+        drop_connection(l);
         lease_on_failure(&l->m, clock_mono_ms());
     }
     say_failure(l, err == ERR_OK ? "" : why.text);
@@ -272,7 +304,12 @@ static void *lease_main(void *arg)
     struct lease *l = arg;
     (void)pthread_setname_np(pthread_self(), "lease");
     while (await_due(l)) {
-        work(l);
+        if (atomic_exchange(&l->yields, false) && l->m.state == LEASE_HOLDING) {
+            set_free(l);
+            lease_on_freed(&l->m, clock_mono_ms());
+        } else {
+            work(l);
+        }
         publish(l);
     }
     if (l->m.state == LEASE_HOLDING) {
@@ -324,6 +361,22 @@ void lease_close(struct lease **lease)
     (void)pthread_cond_destroy(&l->wake);
     (void)pthread_mutex_destroy(&l->lock);
     mem_free(l);
+}
+
+bool lease_await(struct lease *lease, uint32_t for_ms)
+{
+    int64_t until_ms = clock_mono_ms() + for_ms;
+    struct lease_status st = {.known = false};
+    while (!st.held && clock_mono_ms() < until_ms && !(st.known && !st.free)) {
+        clock_sleep(SETTLE_MS);
+        lease_status(lease, &st);
+    }
+    return st.held;
+}
+
+void lease_yield(struct lease *lease)
+{
+    atomic_store(&lease->yields, true);
 }
 
 bool lease_held(struct lease *lease)

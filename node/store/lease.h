@@ -32,6 +32,10 @@ MUST_USE enum err lease_open(struct lease **out, const struct lease_conf *conf,
 void lease_close(struct lease **lease);
 
 bool lease_held(struct lease *lease);
+/* Sets it free for a while: this process cannot write, perhaps another can. */
+void lease_yield(struct lease *lease);
+/* Waits until it is held or somebody else's, but no longer; is it held? */
+bool lease_await(struct lease *lease, uint32_t for_ms);
 /* Until then nobody else can have it; monotonic, 0: not held. One who was
  * frozen finds it in the past. */
 int64_t lease_until_ms(struct lease *lease);
@@ -40,6 +44,7 @@ enum { LEASE_NAME_MAX = 33, LEASE_ADDRESS_MAX = 264 };
 struct lease_status {
     bool held;
     bool known;                      /* there is or was a holder */
+    bool free;                       /* it has set it free */
     uint64_t term;                   /* one more with each new holder */
     char name[LEASE_NAME_MAX];       /* of the holder */
     char address[LEASE_ADDRESS_MAX]; /* of it */

@@ -79,3 +79,8 @@ void lease_on_failure(struct lease_machine *m, int64_t now_ms)
     }
     m->at_ms = now_ms + m->lapse_ms / LOOKS;
 }
+
+void lease_on_freed(struct lease_machine *m, int64_t now_ms)
+{
+    watch(m, now_ms + m->lapse_ms);
+}

@@ -47,6 +47,8 @@ void lease_on_row(struct lease_machine *m, const struct lease_row *row,
                   int64_t now_ms);
 /* Of LEASE_TAKE and LEASE_BEAT: whether the row was changed. */
 void lease_on_done(struct lease_machine *m, bool changed, int64_t now_ms);
+/* It was set free by this process, which asks again after a lapse only. */
+void lease_on_freed(struct lease_machine *m, int64_t now_ms);
 /* No answer, or an error: the work may have been done. */
 void lease_on_failure(struct lease_machine *m, int64_t now_ms);
 

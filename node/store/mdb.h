@@ -64,6 +64,13 @@ MUST_USE enum err mdb_open_at(struct mdb_conn **out,
                               const struct store_mariadb_conf *conf,
                               const struct mdb_sql_set *set, unsigned *place,
                               struct errmsg *why);
+/* The address at `place`; "" if there is none, or a socket is used. */
+enum { MDB_ADDRESS_MAX = 256 };
+void mdb_address(const struct store_mariadb_conf *conf, unsigned place,
+                 char out[MDB_ADDRESS_MAX]);
+/* Ends all connections of this process to that server, which answers nothing,
+ * and tries others first for a while. How many there were. Any thread. */
+unsigned mdb_cut(const char *address);
 /* How many the configuration names; at least 1. */
 unsigned mdb_servers(const struct store_mariadb_conf *conf);
 /* NULL is allowed; sets it to NULL. Work under way is rolled back. */

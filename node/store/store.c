@@ -481,6 +481,10 @@ void store_stats(struct store *store, struct store_stats *out)
     out->damaged = atomic_load(&store->damaged);
     memcpy(out->damage, store->damage, sizeof out->damage);
     (void)pthread_mutex_unlock(&store->state_lock);
+    out->beside = store->role == ROLE_FOLLOW;
+    if (out->beside && store->env.who_writes != NULL) {
+        store->env.who_writes(store->env.ctx, out->why, sizeof out->why);
+    }
     bool readonly = false;
     if (db_enter(store) == ERR_OK) {
         out->bytes_on_disk = store->backend->disk_bytes(store->db);

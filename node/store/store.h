@@ -138,6 +138,8 @@ struct store_env {
     /* Until when no other process can have written (monotonic, ms). NULL:
      * never can one. Any thread; asked with each answer from memory. */
     int64_t (*alone_until_ms)(void *ctx);
+    /* Of a store opened beside: who writes, for people. Any thread. */
+    void (*who_writes)(void *ctx, char *out, size_t cap);
     void *ctx;
 };
 
@@ -567,6 +569,7 @@ struct store_stats {
     uint64_t commits; /* since start */
     uint64_t issues;
     bool writable; /* false: see why */
+    bool beside;   /* another process writes: see why */
     char why[160];
     bool awaits_parent; /* new: records wait (store_awaits_parent()) */
     bool damaged;       /* the next start rebuilds it */

@@ -1,6 +1,7 @@
 /* store_mariadb.h - private to store: the store's use of a MariaDB server.
  *
  *   store_mariadb_conn.c    connections, statements, errors (mdb.h)
+ *   store_mariadb_silent.c  servers that do not answer
  *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
  *   store_mariadb.c         the backend
@@ -56,6 +57,16 @@ enum { MDB_ROWS_KEYS = 64 }; /* keys of one SQL_ROWS */
 /* Parameters of one row of the store's. */
 size_t mdb_params(enum mdb_sql sql);
 
+/* ---- silent servers ---- */
+
+struct mdb_line;
+/* Makes it known to mdb_cut(); NULL: out of descriptors. */
+struct mdb_line *mdb_line_new(int fd, const char *address);
+/* NULL is allowed. */
+void mdb_line_free(struct mdb_line *line);
+/* Was it cut a moment ago? */
+bool mdb_is_silent(const char *address);
+
 /* ---- the pool ---- */
 
 struct mdb_pool;
@@ -94,7 +105,8 @@ void mdb_owner_drop(struct mdb_owner *owner);
 MUST_USE enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why);
-/* ERR_CONF: no tables yet, or of another version. */
+/* ERR_NOT_FOUND: no tables yet, or of an older version; ERR_CONF: of a newer
+ * one. */
 MUST_USE enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why);
 
 #endif

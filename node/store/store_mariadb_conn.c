@@ -237,7 +237,8 @@ struct mdb_conn {
     char where[WHERE_MAX];
     const char *section;
     const char *rights;
-    struct buf blob; /* its room is bound to the last column */
+    struct mdb_line *line; /* may be NULL */
+    struct buf blob;       /* its room is bound to the last column */
 };
 
 const struct mdb_server *mdb_server(const struct mdb_conn *conn)
@@ -356,6 +357,16 @@ static void address_at(const char *addresses, unsigned place,
     (void)snprintf(out, WHERE_MAX, "%.*s", len < WHERE_MAX ? (int)len : 0, p);
 }
 
+void mdb_address(const struct store_mariadb_conf *conf, unsigned place,
+                 char out[MDB_ADDRESS_MAX])
+{
+    char address[WHERE_MAX] = "";
+    if (conf->socket[0] == 0) {
+        address_at(conf->address, place, address);
+    }
+    (void)snprintf(out, MDB_ADDRESS_MAX, "%.*s", MDB_ADDRESS_MAX - 1, address);
+}
+
 /* "host:port", "[address]:port". */
 static bool split_address(const char *address, char host[WHERE_MAX],
                           unsigned *port)
@@ -440,6 +451,9 @@ static enum err connect_to(struct mdb_conn *c,
                                  local ? conf->socket : NULL, 0) != NULL;
     mem_wipe(password.data, password.cap);
     buf_fini(&password);
+    if (ok && !local) {
+        c->line = mdb_line_new(mysql_get_socket(c->mysql), address);
+    }
     return ok ? ERR_OK : fail_conn(c, why);
 }
 
@@ -598,10 +612,16 @@ enum err mdb_open_at(struct mdb_conn **out,
                      struct errmsg *why)
 {
     unsigned n = mdb_servers(conf);
-    struct errmsg last;
-    enum err err = open_one(out, conf, *place % n, set, &last);
-    for (unsigned i = 1; err != ERR_OK && i < n; i++) {
-        err = open_one(out, conf, (*place + i) % n, set, &last);
+    struct errmsg last = {{0}};
+    enum err err = ERR_UNAVAILABLE;
+    /* Those that were silent a moment ago come last. */
+    for (unsigned i = 0; err != ERR_OK && i < 2 * n; i++) {
+        char address[MDB_ADDRESS_MAX];
+        unsigned at = (*place + i) % n;
+        mdb_address(conf, at, address);
+        if (mdb_is_silent(address) == (i >= n)) {
+            err = open_one(out, conf, at, set, &last);
+        }
     }
     if (err == ERR_OK) {
         *place = mdb_server(*out)->place;
@@ -631,6 +651,7 @@ void mdb_shut(struct mdb_conn **conn)
             (void)mysql_stmt_close(c->statements[i]);
         }
     }
+    mdb_line_free(c->line);
     mysql_close(c->mysql);
     buf_fini(&c->blob);
     mem_free(c->statements);

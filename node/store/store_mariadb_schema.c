@@ -127,7 +127,7 @@ enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why)
     }
     return version > SCHEMA
                ? refuse_newer(version, why)
-               : err_set(why, ERR_CONF,
+               : err_set(why, ERR_NOT_FOUND,
                          "the tables in the database are of version %lu, not "
                          "%d: start the node once with the right to write",
                          version, (int)SCHEMA);

@@ -79,8 +79,7 @@ void stamps_end_all(struct stamps *stamps)
 
 /* ---- the readers' side ---- */
 
-/* Is every commit there is counted here? */
-static bool up_to_date(const struct store *s)
+bool store_up_to_date(const struct store *s)
 {
     if (s->role == ROLE_FOLLOW) {
         return clock_mono_ms() < atomic_load(&s->trust_until_ms);
@@ -96,7 +95,7 @@ bool store_stamp_take(struct store *store, const struct subject_key *subject,
     out->place = place_of(stamps, subject);
     out->all = atomic_load(&stamps->all);
     out->subject = atomic_load(&stamps->at[out->place]);
-    return ((out->all | out->subject) & 1) == 0 && up_to_date(store);
+    return ((out->all | out->subject) & 1) == 0 && store_up_to_date(store);
 }
 
 bool store_stamp_holds(struct store *store, const struct store_stamp *stamp)
@@ -104,5 +103,5 @@ bool store_stamp_holds(struct store *store, const struct store_stamp *stamp)
     const struct stamps *stamps = &store->stamps;
     return atomic_load(&stamps->all) == stamp->all &&
            atomic_load(&stamps->at[stamp->place]) == stamp->subject &&
-           up_to_date(store);
+           store_up_to_date(store);
 }

@@ -120,6 +120,18 @@ a_holder_goes_on_without_answers_until_it_reads_of_another(void **state)
     assert_int_equal(m.until_ms, 0);
 }
 
+static void who_sets_it_free_asks_again_after_a_lapse(void **state)
+{
+    (void)state;
+    struct lease_machine m = holding();
+    lease_on_freed(&m, 300);
+    assert_int_equal(m.state, LEASE_WATCHING);
+    assert_int_equal(m.until_ms, 0);
+    assert_int_equal(m.at_ms, 300 + LAPSE);
+    look(&m, m.at_ms, (struct lease_row){.term = 5, .free = true});
+    assert_int_equal(m.state, LEASE_ASKING);
+}
+
 /* Two processes and one row, in any order of steps, with answers that get lost
  * after they took effect: whoever beats in time keeps it, and the times in
  * which two know it for theirs do not meet. */
@@ -186,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_doubtful_taking_is_read_back),
         cmocka_unit_test(
             a_holder_goes_on_without_answers_until_it_reads_of_another),
+        cmocka_unit_test(who_sets_it_free_asks_again_after_a_lapse),
         cmocka_unit_test(two_never_know_it_for_theirs_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,32 @@
+# shellcheck shell=bash
+# Two processes of one node; sourced after lib.sh. CODE is the first one, CODE-b
+# the second: a folder of the tree as any other, with the first one's
+# certificates and data.
+
+# CODE: after its store was put on a database, and before its children start.
+second_process() {
+    local code=$1 b=$1-b
+    cp -a "$TREE/$code" "$TREE/$b"
+    sed -i 's|socket = "[^"]*admin.sock"|socket = "'"$TREE/$b"'/admin.sock"|' \
+        "$(tree_conf "$b")"
+    tree_set_listen "$b" "127.0.0.1:$(next_port)"
+    set_option "$code" node.process=a
+    set_option "$b" node.process=b
+    sed -i "s/^$code\$/$code\n$b/" "$TREE/order"
+}
+
+# CHILD CODE: it knows both.
+two_parents() {
+    set_option "$1" parent.address="127.0.0.1:$(tree_port "$2"), 127.0.0.1:$(tree_port "$2-b")"
+}
+
+writes() { is "$1" .process.writes true; }       # CODE of a process
+stands_by() { is "$1" .process.writes false; }
+writer_of() { # CODE: which of its processes writes; "" if none does now
+    local c
+    for c in "$1" "$1-b"; do
+        ! writes "$c" || { echo "$c"; return; }
+    done
+}
+has_writer() { [ -n "$(writer_of "$1")" ]; }
+other_of() { case $1 in *-b) echo "${1%-b}" ;; *) echo "$1-b" ;; esac; }
