@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "api/api.h"
 #include "base/clock.h"
@@ -66,6 +65,8 @@ struct node {
     uv_signal_t signals[3];
     size_t signals_open;
     bool stopping;        /* loop thread: a signal came */
+    bool ready;           /* loop thread: every part is up */
+    bool reload_owed;     /* loop thread: SIGHUP came while they were not */
     struct lease *lease;  /* NULL: the only process */
     struct ticker *again; /* a side is tried again */
     bool writes;          /* else it stands by; for as long as parts are up */
@@ -238,7 +239,7 @@ static void on_root(void *ctx, const struct rootdoc *doc)
         uplink_root_changed(node->uplink);
     }
     struct errmsg why = {{0}};
-    if (store_judge_again(node->store, &why) != ERR_OK) {
+    if (node->writes && store_judge_again(node->store, &why) != ERR_OK) {
         log_error(&node->log, "ROOT-JUDGE",
                   "reason=\"%s\" effect=\"directives are judged by it at the "
                   "next start\"",
@@ -395,7 +396,7 @@ static void sign_with(struct node *node, const struct identity *id)
     atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
-    if (store_renew(node->store, id, &why) != ERR_OK) {
+    if (node->writes && store_renew(node->store, id, &why) != ERR_OK) {
         log_error(&node->log, "RELOAD-SIGN", "reason=\"%s\"", why.text);
     }
 }
@@ -442,6 +443,10 @@ static bool renew(struct node *node, enum cert_use use)
 
 static void reload(struct node *node)
 {
+    if (!node->ready) {
+        node->reload_owed = true; /* once it has come to a side */
+        return;
+    }
     struct conf *fresh = NULL;
     struct conf_errors errors = {.count = 0};
     struct errmsg why = {{0}};
@@ -655,30 +660,13 @@ static enum err open_keyring(struct node *node, struct errmsg *why)
     const struct conf *c = node->conf;
     char keys[PATH_LEN];
     enum err err = data_path(node, "keys", keys, why);
-    return err == ERR_OK ? keyring_open(&node->keyring, keys,
-                                        (enum suite)c->federation.suite,
-                                        c->node.code, &node->sealing, why)
-                         : err;
-}
-
-/* The folder is the writer's; who is first makes it. */
-static enum err open_keys_beside(struct node *node, struct errmsg *why)
-{
-    char keys[PATH_LEN];
-    enum err err = data_path(node, "keys/secret", keys, why);
-    if (err == ERR_OK && access(keys, F_OK) != 0) {
-        err = err_set(why, ERR_NOT_FOUND,
-                      "%s: not there: the process that writes has still to "
-                      "make it; data.dir is one folder for all processes",
-                      keys);
+    if (err != ERR_OK) {
+        return err;
     }
-    if (err == ERR_OK) {
-        err = open_keyring(node, why);
-    }
-    if (err == ERR_OK) {
-        keyring_freeze(node->keyring);
-    }
-    return err;
+    bool beside = node->lease != NULL && !node->writes;
+    return (beside ? keyring_open_beside : keyring_open)(
+        &node->keyring, keys, (enum suite)c->federation.suite, c->node.code,
+        &node->sealing, why);
 }
 
 static enum err up_store(struct node *node, struct errmsg *why)
@@ -691,8 +679,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
         err = file_make_dirs(c->data.dir, why);
     }
     if (err == ERR_OK) {
-        err = node->writes ? open_keyring(node, why)
-                           : open_keys_beside(node, why);
+        err = open_keyring(node, why);
     }
     if (err != ERR_OK) {
         return err;
@@ -1068,6 +1055,7 @@ static void give_up_doubtful(const struct node *node)
 static void take_down(struct node *node, size_t to)
 {
     give_up_doubtful(node);
+    node->ready = false;
     while (node->up > to) {
         node->up--;
         log_debug(&node->log, "PART-DOWN", "part=%s", parts[node->up].name);
@@ -1088,6 +1076,7 @@ static enum err bring_up(struct node *node, size_t keep, struct errmsg *why)
         return err;
     }
     mem_trim();
+    node->ready = true;
     log_info(&node->log, "READY", "tier=%s port=%u version=%s%s",
              tier_name((enum tier)node->conf->node.tier),
              node->server != NULL ? rpc_server_port(node->server) : 0,
@@ -1113,6 +1102,10 @@ static enum err take_side(struct node *node, struct errmsg *why)
 {
     node->writes = lease_held(node->lease);
     enum err err = bring_up(node, SIDES_FROM, why);
+    if (err == ERR_OK && node->reload_owed) {
+        node->reload_owed = false;
+        reload(node);
+    }
     if (err != ERR_OK && is_passing(err)) {
         log_warn(&node->log, "SIDE-WAITS",
                  "side=%s cause=\"%s\" next=\"tried "
@@ -1130,8 +1123,7 @@ static enum err take_side(struct node *node, struct errmsg *why)
 static enum err change_sides(struct node *node)
 {
     struct errmsg why;
-    bool complete = node->up == ARRAY_LEN(parts);
-    if (complete && node->writes == lease_held(node->lease)) {
+    if (node->ready && node->writes == lease_held(node->lease)) {
         return ERR_OK; /* it was lost, and won again */
     }
     take_down(node, SIDES_FROM);

@@ -20,8 +20,13 @@ two_parents() {
     set_option "$1" parent.address="127.0.0.1:$(tree_port "$2"), 127.0.0.1:$(tree_port "$2-b")"
 }
 
-writes() { is "$1" .process.writes true; }       # CODE of a process
-stands_by() { is "$1" .process.writes false; }
+# CODE of a process: a frozen one does not answer.
+process_says() {
+    timeout 5 "$CREDITNODE" status -c "$(tree_conf "$1")" --json 2>/dev/null |
+        jq -r ".process.$2" 2>/dev/null
+}
+writes() { [ "$(process_says "$1" writes)" = true ]; }
+stands_by() { [ "$(process_says "$1" writes)" = false ]; }
 writer_of() { # CODE: which of its processes writes; "" if none does now
     local c
     for c in "$1" "$1-b"; do

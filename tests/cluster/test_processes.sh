@@ -46,7 +46,7 @@ goes_on() { # TEXT COMMAND...
     within "$PATIENCE" "$text: the village enters on" more_batches "$VILLAGE" $((before + 1))
     before=$(batches "$VILLAGE")
     within "$PATIENCE" "$text: taken in again" "$@"
-    echo "$text: going on after $((($(date +%s%N) - began) / 1000000)) ms, term $(status "$(writer_of "$COUNTY")" .process.term)"
+    echo "$text: going on after $((($(date +%s%N) - began) / 1000000)) ms, term $(process_says "$(writer_of "$COUNTY")" term)"
 }
 # The one that the writer's connections are at.
 server_of() { # PROCESS
@@ -77,11 +77,11 @@ freeze_the_writer() {
     lines=$(log_end "$writer")
     kill -STOP "$(tree_pid "$writer")"
     goes_on "writer frozen" takes_in "$other"
-    term=$(status "$other" .process.term)
+    term=$(process_says "$other" term)
     kill -CONT "$(tree_pid "$writer")"
     within "$PATIENCE" "awake it stands by" stands_by "$writer"
     check "it had to be told" says "$writer" LEASE-LOST "$lines"
-    check "the other stays" is "$other" .process.term "$term"
+    check "the other stays" [ "$(process_says "$other" term)" = "$term" ]
     check "and nothing disturbed it" writes "$other"
 }
 kill_a_server() {
