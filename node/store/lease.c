@@ -14,7 +14,7 @@
 enum {
     SQL_MAX = 1024,
     SETTLE_MS = 10,
-    ANSWER_MS = 1000, /* who does not answer within is left */
+    ANSWER_MS = 1000, /* at least; who does not answer within is left */
 };
 
 struct lease {
@@ -22,11 +22,11 @@ struct lease {
     struct store_mariadb_conf mariadb; /* with times of its own */
     uint64_t self;
     pthread_t thread;
-    struct lease_machine m;       /* thread */
-    struct mdb_conn *conn;        /* thread; NULL: none now */
-    unsigned place;               /* thread: of its server */
-    char silent[MDB_ADDRESS_MAX]; /* thread: did not answer; "" */
-    bool complained;              /* thread */
+    struct lease_machine m; /* thread */
+    struct mdb_conn *conn;  /* thread; NULL: none now */
+    unsigned place;         /* thread: of its server */
+    bool complained;        /* thread */
+    int64_t look_at_ms;     /* thread: for silent servers */
     _Atomic bool held;
     _Atomic bool yields; /* wish of lease_yield() */
     _Atomic int64_t until_ms;
@@ -73,19 +73,6 @@ static enum err make_row(struct lease *l, struct errmsg *why)
                : err;
 }
 
-/* One who left a question unanswered, and now a connection: it is frozen. */
-static void cut_silent(struct lease *l)
-{
-    char now[MDB_ADDRESS_MAX];
-    mdb_address(&l->mariadb, l->place, now);
-    if (l->silent[0] != 0 && strcmp(l->silent, now) != 0) {
-        log_warn(l->conf.log, "LEASE-SILENT",
-                 "server=%s connections=%u effect=\"cut, another is asked\"",
-                 l->silent, mdb_cut(l->silent));
-    }
-    l->silent[0] = 0;
-}
-
 static enum err connect_lease(struct lease *l, struct errmsg *why)
 {
     if (l->conn != NULL) {
@@ -94,7 +81,6 @@ static enum err connect_lease(struct lease *l, struct errmsg *why)
     enum err err =
         mdb_open_at(&l->conn, &l->mariadb, &no_statements, &l->place, why);
     if (err == ERR_OK) {
-        cut_silent(l);
         err = make_row(l, why);
     }
     if (err != ERR_OK) {
@@ -216,21 +202,30 @@ static void say_failure(struct lease *l, const char *text)
     l->complained = text[0] != 0;
 }
 
-/* A server that answers with an error is left; one that does not answer is
- * tried once more. */
+/* The next server may answer. */
 static void drop_connection(struct lease *l)
 {
-    enum mdb_fault fault = l->conn != NULL ? mdb_fault(l->conn) : FAULT_AGAIN;
-    if (fault == FAULT_AGAIN) {
+    if (l->conn != NULL && mdb_fault(l->conn) != FAULT_AGAIN) {
+        l->place = mdb_server(l->conn)->place + 1;
+        mdb_shut(&l->conn);
+    }
+}
+
+/* Of those that the store waits for. */
+static void look_for_silent(struct lease *l)
+{
+    char address[MDB_ADDRESS_MAX];
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms < l->look_at_ms) {
         return;
     }
-    l->place = mdb_server(l->conn)->place;
-    if (fault == FAULT_LOST) {
-        mdb_address(&l->mariadb, l->place, l->silent);
-    } else {
-        l->place++;
+    l->look_at_ms = now_ms + l->conf.lapse_ms / 2;
+    unsigned n = mdb_cut_silent(&l->mariadb, l->conf.lapse_ms, address);
+    if (n > 0) {
+        log_warn(l->conf.log, "LEASE-SILENT",
+                 "server=%s connections=%u effect=\"cut, another is asked\"",
+                 address, n);
     }
-    mdb_shut(&l->conn);
 }
 
 static void work(struct lease *l)
@@ -311,6 +306,7 @@ static void *lease_main(void *arg)
             work(l);
         }
         publish(l);
+        look_for_silent(l);
     }
     if (l->m.state == LEASE_HOLDING) {
         set_free(l);
@@ -328,9 +324,11 @@ enum err lease_open(struct lease **out, const struct lease_conf *conf,
     *out = NULL;
     l->conf = *conf;
     l->mariadb = *conf->mariadb;
-    l->mariadb.connect_ms = ANSWER_MS;
-    l->mariadb.timeout_ms = ANSWER_MS;
-    l->mariadb.socket_ms = ANSWER_MS;
+    uint32_t answer_ms =
+        conf->lapse_ms / 2 > ANSWER_MS ? conf->lapse_ms / 2 : ANSWER_MS;
+    l->mariadb.connect_ms = answer_ms;
+    l->mariadb.timeout_ms = answer_ms;
+    l->mariadb.socket_ms = answer_ms;
     while (l->self == 0) {
         suite_random(&l->self, sizeof l->self);
     }

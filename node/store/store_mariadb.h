@@ -60,10 +60,14 @@ size_t mdb_params(enum mdb_sql sql);
 /* ---- silent servers ---- */
 
 struct mdb_line;
-/* Makes it known to mdb_cut(); NULL: out of descriptors. */
+/* Makes it known to mdb_cut_silent(); NULL: out of descriptors. */
 struct mdb_line *mdb_line_new(int fd, const char *address);
+/* It waits for an answer from now on, or does not any more. NULL is allowed. */
+void mdb_line_waits(struct mdb_line *line, bool waits);
 /* NULL is allowed. */
 void mdb_line_free(struct mdb_line *line);
+/* Does the server take a connection, or refuse it in words? */
+bool mdb_is_alive(const struct store_mariadb_conf *conf, unsigned place);
 /* Was it cut a moment ago? */
 bool mdb_is_silent(const char *address);
 

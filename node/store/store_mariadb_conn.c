@@ -577,7 +577,8 @@ static enum err check_server(struct mdb_conn *c,
 
 static enum err open_one(struct mdb_conn **out,
                          const struct store_mariadb_conf *conf, unsigned place,
-                         const struct mdb_sql_set *set, struct errmsg *why)
+                         const struct mdb_sql_set *set, unsigned *number,
+                         struct errmsg *why)
 {
     (void)pthread_once(&library_once, library_init);
     struct mdb_conn *c = MEM_NEW(struct mdb_conn);
@@ -599,11 +600,24 @@ static enum err open_one(struct mdb_conn **out,
     if (err == ERR_OK) {
         err = set_session(c, conf, why);
     }
+    *number = c->number;
     if (err != ERR_OK) {
         mdb_shut(&c);
     }
     *out = c;
     return err;
+}
+
+bool mdb_is_alive(const struct store_mariadb_conf *conf, unsigned place)
+{
+    static const struct mdb_sql_set none = {NULL, 0};
+    struct mdb_conn *c = NULL;
+    struct errmsg why;
+    unsigned number = 0;
+    enum err err = open_one(&c, conf, place, &none, &number, &why);
+    mdb_shut(&c);
+    /* From CR_MIN_ERROR on they are this side's own: nobody said anything. */
+    return err == ERR_OK || number < CR_MIN_ERROR || number > CR_MAX_ERROR;
 }
 
 enum err mdb_open_at(struct mdb_conn **out,
@@ -612,6 +626,7 @@ enum err mdb_open_at(struct mdb_conn **out,
                      struct errmsg *why)
 {
     unsigned n = mdb_servers(conf);
+    unsigned number = 0;
     struct errmsg last = {{0}};
     enum err err = ERR_UNAVAILABLE;
     /* Those that were silent a moment ago come last. */
@@ -620,7 +635,7 @@ enum err mdb_open_at(struct mdb_conn **out,
         unsigned at = (*place + i) % n;
         mdb_address(conf, at, address);
         if (mdb_is_silent(address) == (i >= n)) {
-            err = open_one(out, conf, at, set, &last);
+            err = open_one(out, conf, at, set, &number, &last);
         }
     }
     if (err == ERR_OK) {
@@ -658,13 +673,29 @@ void mdb_shut(struct mdb_conn **conn)
     mem_free(c);
 }
 
+/* ---- waiting for an answer ---- */
+
+static bool ask(struct mdb_conn *c, const char *sql, size_t len)
+{
+    mdb_line_waits(c->line, true);
+    bool ok = mysql_real_query(c->mysql, sql, len) == 0;
+    mdb_line_waits(c->line, false);
+    return ok;
+}
+
+static bool execute(struct mdb_conn *c, MYSQL_STMT *stmt)
+{
+    mdb_line_waits(c->line, true);
+    bool ok = mysql_stmt_execute(stmt) == 0;
+    mdb_line_waits(c->line, false);
+    return ok;
+}
+
 /* ---- plain queries ---- */
 
 enum err mdb_run(struct mdb_conn *c, const char *sql, struct errmsg *why)
 {
-    return mysql_real_query(c->mysql, sql, strlen(sql)) == 0
-               ? ERR_OK
-               : fail_conn(c, why);
+    return ask(c, sql, strlen(sql)) ? ERR_OK : fail_conn(c, why);
 }
 
 enum err mdb_ask(struct mdb_conn *c, const char *sql, char *out, size_t cap,
@@ -705,7 +736,7 @@ enum err mdb_query(struct mdb_conn *c, struct slice sql, mdb_text_fn *fn,
 {
     c->fault = FAULT_NONE;
     c->number = 0;
-    if (mysql_real_query(c->mysql, (const char *)sql.data, sql.len) != 0) {
+    if (!ask(c, (const char *)sql.data, sql.len)) {
         return fail_conn(c, why);
     }
     MYSQL_RES *result = mysql_use_result(c->mysql);
@@ -816,8 +847,7 @@ enum err mdb_write(struct mdb_conn *c, unsigned sql,
         column_fill(&columns[i], &bind[i], types[i], cells + i, width, n);
     }
     bool ok = mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows) == 0 &&
-              mysql_stmt_bind_param(stmt, bind) == 0 &&
-              mysql_stmt_execute(stmt) == 0;
+              mysql_stmt_bind_param(stmt, bind) == 0 && execute(c, stmt);
     if (!ok) {
         err = fail_stmt(c, stmt, why);
     } else if (affected != NULL) {
@@ -943,7 +973,7 @@ enum err mdb_select(struct mdb_conn *c, unsigned sql,
     }
     r->types = c->set.at[sql].columns;
     bool ok = (types[0] == 0 || mysql_stmt_bind_param(stmt, bind) == 0) &&
-              mysql_stmt_execute(stmt) == 0 && result_bind(c, stmt, r);
+              execute(c, stmt) && result_bind(c, stmt, r);
     err = ok ? result_rows(c, stmt, r, fn, ctx, seen, why)
              : fail_stmt(c, stmt, why);
     (void)mysql_stmt_free_result(stmt);

@@ -1,10 +1,11 @@
 /* store_mariadb_silent.c - servers that take connections and say nothing.
  *
  * A machine or process that is frozen answers no packet, and who waits for it
- * would wait for as long as a statement may take. Who finds that out first, by
- * a short question of its own, cuts every connection of this process to the
- * server; they then end as with a server that died. */
+ * would wait for as long as a statement may take. One who asks whether somebody
+ * waits, and tries the server, cuts every connection of this process to it;
+ * they then end as with a server that died. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@ enum { AVOID_MS = 10000, SILENT_MAX = 8 };
 struct mdb_line {
     struct mdb_line *next;
     int fd;
+    _Atomic int64_t since_ms; /* it waits; 0: it does not */
     char address[MDB_ADDRESS_MAX];
 };
 
@@ -78,7 +80,32 @@ static void avoid(const char *address)
     place->until_ms = clock_mono_ms() + AVOID_MS;
 }
 
-unsigned mdb_cut(const char *address)
+void mdb_line_waits(struct mdb_line *line, bool waits)
+{
+    if (line != NULL) {
+        atomic_store(&line->since_ms, waits ? clock_mono_ms() : 0);
+    }
+}
+
+/* The one that is waited for longest. */
+static bool find_waited(uint32_t for_ms, char address[MDB_ADDRESS_MAX])
+{
+    int64_t oldest_ms = clock_mono_ms() - for_ms;
+    bool found = false;
+    (void)pthread_mutex_lock(&lock);
+    for (struct mdb_line *l = lines; l != NULL; l = l->next) {
+        int64_t since_ms = atomic_load(&l->since_ms);
+        if (since_ms != 0 && since_ms <= oldest_ms) {
+            oldest_ms = since_ms;
+            found = true;
+            (void)snprintf(address, MDB_ADDRESS_MAX, "%s", l->address);
+        }
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return found;
+}
+
+static unsigned cut(const char *address)
 {
     unsigned n = 0;
     (void)pthread_mutex_lock(&lock);
@@ -90,6 +117,23 @@ unsigned mdb_cut(const char *address)
     avoid(address);
     (void)pthread_mutex_unlock(&lock);
     return n;
+}
+
+unsigned mdb_cut_silent(const struct store_mariadb_conf *conf, uint32_t for_ms,
+                        char address[MDB_ADDRESS_MAX])
+{
+    char at[MDB_ADDRESS_MAX];
+    unsigned n = mdb_servers(conf);
+    if (n < 2 || !find_waited(for_ms, address)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        mdb_address(conf, i, at);
+        if (strcmp(at, address) == 0) {
+            return mdb_is_alive(conf, i) ? 0 : cut(address);
+        }
+    }
+    return 0; /* of other parts of the configuration */
 }
 
 bool mdb_is_silent(const char *address)
