@@ -22,7 +22,7 @@ two_parents() {
 
 # CODE of a process: a frozen one does not answer.
 process_says() {
-    timeout 5 "$CREDITNODE" status -c "$(tree_conf "$1")" --json 2>/dev/null |
+    timeout 20 "$CREDITNODE" status -c "$(tree_conf "$1")" --json 2>/dev/null |
         jq -r ".process.$2" 2>/dev/null
 }
 writes() { [ "$(process_says "$1" writes)" = true ]; }
@@ -35,3 +35,10 @@ writer_of() { # CODE: which of its processes writes; "" if none does now
 }
 has_writer() { [ -n "$(writer_of "$1")" ]; }
 other_of() { case $1 in *-b) echo "${1%-b}" ;; *) echo "$1-b" ;; esac; }
+# CODE: one writes and the other stands by; sets `writer` and `other`.
+find_sides() {
+    writer=$(writer_of "$1")
+    [ -n "$writer" ] || return 1
+    other=$(other_of "$writer")
+    stands_by "$other"
+}
