@@ -35,8 +35,10 @@ int cmd_serve(int argc, char **argv)
         ERR_OK) {
         return cli_fail("%s", why.text);
     }
-    node_run(node);
-    int status = node_damaged(node) ? EXIT_DAMAGED : EXIT_OK;
+    enum err err = node_run(node);
+    int status = node_damaged(node) ? EXIT_DAMAGED
+                 : err != ERR_OK    ? EXIT_FAILED
+                                    : EXIT_OK;
     return node_stop(&node) == ERR_OK ? status : EXIT_FAILED;
 }
 

@@ -39,16 +39,21 @@ static void print_bytes(const char *label, long long bytes)
     (void)printf("%s %.1f %s", label, v, units[u]);
 }
 
-static void print_store(json_t *s)
+static void print_store(json_t *s, json_t *process)
 {
+    bool writes = json_is_true(json_object_get(s, "writable"));
+    bool beside = json_is_object(process) &&
+                  !json_is_true(json_object_get(process, "writes"));
     (void)printf("store     %lld own and %lld received entries in %lld logs, ",
                  int_of(s, "own_entries"), int_of(s, "received_entries"),
                  int_of(s, "logs"));
+    if (beside) {
+        (void)printf("read beside the process that writes\n");
+        return;
+    }
     print_bytes("on disk", int_of(s, "bytes_on_disk"));
     print_bytes(", free", int_of(s, "free_bytes"));
-    (void)printf("%s\n", json_is_true(json_object_get(s, "writable"))
-                             ? ""
-                             : ", NOT WRITABLE");
+    (void)printf("%s\n", writes ? "" : ", NOT WRITABLE");
 }
 
 static void print_views(json_t *v)
@@ -78,6 +83,25 @@ static void print_root(json_t *root)
 {
     (void)printf("root      version %lld, %.16s\n", int_of(root, "version"),
                  text_of(root, "hash"));
+}
+
+/* Nothing of the only process of a node. */
+static void print_process(json_t *p)
+{
+    if (!json_is_object(p)) {
+        return;
+    }
+    if (json_is_true(json_object_get(p, "writes"))) {
+        (void)printf("process   %s writes, term %lld\n", text_of(p, "name"),
+                     int_of(p, "term"));
+    } else {
+        (void)printf("process   %s stands by; %s at %s writes, term %lld\n",
+                     text_of(p, "name"), text_of(p, "writer"),
+                     text_of(p, "address"), int_of(p, "term"));
+    }
+    if (text_of(p, "error")[0] != 0) {
+        (void)printf("          lease: %s\n", text_of(p, "error"));
+    }
 }
 
 static void print_uplink(json_t *u)
@@ -159,9 +183,11 @@ static void print_status(json_t *result)
                      text_of(reason, "id"), text_of(reason, "text"));
     }
     print_root(json_object_get(result, "root"));
-    print_store(json_object_get(result, "store"));
+    json_t *process = json_object_get(result, "process");
+    print_store(json_object_get(result, "store"), process);
     print_views(json_object_get(result, "views"));
     print_exchange(json_object_get(result, "exchange"));
+    print_process(process);
     print_uplink(json_object_get(result, "uplink"));
     print_children(json_object_get(result, "children"));
 }

@@ -13,12 +13,14 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/ticker.h"
 #include "credit/division.h"
 #include "ident/rootchain.h"
 #include "ingest/exchange.h"
 #include "ingest/inbox.h"
 #include "node_copy.h"
 #include "node_tls.h"
+#include "store/lease.h"
 #include "store/views.h"
 
 #ifndef CREDITNODE_VERSION
@@ -62,6 +64,12 @@ struct node {
     struct loop *loop;
     uv_signal_t signals[3];
     size_t signals_open;
+    bool stopping;        /* loop thread: a signal came */
+    bool ready;           /* loop thread: every part is up */
+    bool reload_owed;     /* loop thread: SIGHUP came while they were not */
+    struct lease *lease;  /* NULL: the only process */
+    struct ticker *again; /* a side is tried again */
+    bool writes;          /* else it stands by; for as long as parts are up */
     struct rootchain *roots;
     struct trust *trust;
     struct identity signer; /* of the start */
@@ -231,7 +239,7 @@ static void on_root(void *ctx, const struct rootdoc *doc)
         uplink_root_changed(node->uplink);
     }
     struct errmsg why = {{0}};
-    if (store_judge_again(node->store, &why) != ERR_OK) {
+    if (node->writes && store_judge_again(node->store, &why) != ERR_OK) {
         log_error(&node->log, "ROOT-JUDGE",
                   "reason=\"%s\" effect=\"directives are judged by it at the "
                   "next start\"",
@@ -388,7 +396,7 @@ static void sign_with(struct node *node, const struct identity *id)
     atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
-    if (store_renew(node->store, id, &why) != ERR_OK) {
+    if (node->writes && store_renew(node->store, id, &why) != ERR_OK) {
         log_error(&node->log, "RELOAD-SIGN", "reason=\"%s\"", why.text);
     }
 }
@@ -435,6 +443,10 @@ static bool renew(struct node *node, enum cert_use use)
 
 static void reload(struct node *node)
 {
+    if (!node->ready) {
+        node->reload_owed = true; /* once it has come to a side */
+        return;
+    }
     struct conf *fresh = NULL;
     struct conf_errors errors = {.count = 0};
     struct errmsg why = {{0}};
@@ -474,6 +486,7 @@ static void on_signal(uv_signal_t *handle, int signum)
         return;
     }
     log_info(&node->log, "STOPPING", "signal=%d", signum);
+    node->stopping = true;
     loop_stop(node->loop);
 }
 
@@ -506,24 +519,9 @@ static void down_loop(struct node *node)
     }
 }
 
-/* ---- store ---- */
+/* ---- several processes ---- */
 
-/* Any thread. A clean end; the supervisor's new start rebuilds the store. A
- * server's database is not rebuilt from here. */
-static void store_is_damaged(void *ctx, const char *what)
-{
-    struct node *node = ctx;
-    (void)what;
-    if (node->conf->store.repair == CONF_REPAIR_AUTO &&
-        node->conf->store.backend == CONF_BACKEND_EMBEDDED) {
-        log_warn(&node->log, "STOPPING", "reason=\"the store is damaged\"");
-        atomic_store(&node->damaged, true);
-        loop_stop(node->loop);
-    }
-}
-
-/* Strings stay the configuration's. */
-/* The server of a section. */
+/* The server of a section. Strings stay the configuration's. */
 static struct store_mariadb_conf server_of(const struct conf_server *s)
 {
     return (struct store_mariadb_conf){.socket = s->socket,
@@ -545,7 +543,86 @@ static struct store_mariadb_conf mariadb_of(const struct conf *c)
     }
     struct store_mariadb_conf conf = server_of(&c->mariadb.server);
     conf.connections = c->mariadb.connections;
+    conf.shared = c->node.process[0] != 0;
     return conf;
+}
+
+/* On the lease's thread. */
+static void lease_changed(void *ctx, bool held)
+{
+    const struct node *node = ctx;
+    (void)held;
+    loop_stop(node->loop); /* node_run() sees why */
+}
+
+static void on_again(void *ctx)
+{
+    const struct node *node = ctx;
+    loop_stop(node->loop);
+}
+
+static int64_t alone_until_ms(void *ctx)
+{
+    const struct node *node = ctx;
+    return lease_until_ms(node->lease);
+}
+
+static void who_writes(void *ctx, char *out, size_t cap)
+{
+    const struct node *node = ctx;
+    lease_say(node->lease, out, cap);
+}
+
+static enum err up_lease(struct node *node, struct errmsg *why)
+{
+    const struct conf *c = node->conf;
+    struct errmsg place;
+    node->writes = c->node.process[0] == 0;
+    if (node->writes) {
+        return ERR_OK;
+    }
+    if (c->store.backend != CONF_BACKEND_MARIADB) {
+        return err_set(why, ERR_CONF,
+                       "%s: node.process: several processes share a database: "
+                       "set store.backend = \"mariadb\", or leave it out",
+                       conf_origin(c, "node.process", &place));
+    }
+    node->mariadb = mariadb_of(c);
+    node->again = ticker_new(node->loop, on_again, node);
+    struct lease_conf conf = {.mariadb = &node->mariadb,
+                              .name = c->node.process,
+                              .address = c->listen.address,
+                              .lapse_ms = c->mariadb.lease_ms,
+                              .log = &node->log,
+                              .changed = lease_changed,
+                              .ctx = node};
+    enum err err = lease_open(&node->lease, &conf, why);
+    if (err == ERR_OK) {
+        node->writes = lease_await(node->lease, c->mariadb.lease_ms);
+    }
+    return err;
+}
+
+static void down_lease(struct node *node)
+{
+    lease_close(&node->lease);
+    ticker_free(&node->again);
+}
+
+/* ---- store ---- */
+
+/* Any thread. A clean end; the supervisor's new start rebuilds the store. A
+ * server's database is not rebuilt from here. */
+static void store_is_damaged(void *ctx, const char *what)
+{
+    struct node *node = ctx;
+    (void)what;
+    if (node->conf->store.repair == CONF_REPAIR_AUTO &&
+        node->conf->store.backend == CONF_BACKEND_EMBEDDED) {
+        log_warn(&node->log, "STOPPING", "reason=\"the store is damaged\"");
+        atomic_store(&node->damaged, true);
+        loop_stop(node->loop);
+    }
 }
 
 /* Strings are the node's and its configuration's; `path` has PATH_LEN bytes. */
@@ -583,10 +660,13 @@ static enum err open_keyring(struct node *node, struct errmsg *why)
     const struct conf *c = node->conf;
     char keys[PATH_LEN];
     enum err err = data_path(node, "keys", keys, why);
-    return err == ERR_OK ? keyring_open(&node->keyring, keys,
-                                        (enum suite)c->federation.suite,
-                                        c->node.code, &node->sealing, why)
-                         : err;
+    if (err != ERR_OK) {
+        return err;
+    }
+    bool beside = node->lease != NULL && !node->writes;
+    return (beside ? keyring_open_beside : keyring_open)(
+        &node->keyring, keys, (enum suite)c->federation.suite, c->node.code,
+        &node->sealing, why);
 }
 
 static enum err up_store(struct node *node, struct errmsg *why)
@@ -608,8 +688,11 @@ static enum err up_store(struct node *node, struct errmsg *why)
     mem_keep((size_t)c->store.write_buffer_bytes);
     struct store_env env = store_env_of(node);
     env.damaged = store_is_damaged;
+    env.alone_until_ms = node->lease != NULL ? alone_until_ms : NULL;
+    env.who_writes = who_writes;
     env.ctx = node;
-    return store_open(&node->store, &conf, &env, why);
+    return node->writes ? store_open(&node->store, &conf, &env, why)
+                        : store_open_beside(&node->store, &conf, &env, why);
 }
 
 static void down_store(struct node *node)
@@ -622,7 +705,7 @@ static enum err up_views(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
     node->mariadb = mariadb_of(c);
-    if (node->mariadb.database == NULL) {
+    if (node->mariadb.database == NULL || !node->writes) {
         return ERR_OK;
     }
     struct views_conf conf = {.mariadb = &node->mariadb,
@@ -708,6 +791,9 @@ static enum err up_sync(struct node *node, struct errmsg *why)
         return err_set(why, err, "replication: %s", err_text(err));
     }
     node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes);
+    if (!node->writes) {
+        return ERR_OK;
+    }
     if (node->conf->parent.address[0] == 0) {
         return store_settle(node->store, why);
     }
@@ -763,7 +849,7 @@ static enum err up_exchange(struct node *node, struct errmsg *why)
         .self = c->node.code,
         .batch_rows = c->ingest.batch_max,
     };
-    if (e->tables.count == 0) {
+    if (e->tables.count == 0 || !node->writes) {
         return ERR_OK;
     }
     node->exchange_tables =
@@ -794,13 +880,14 @@ static void fill_api_env(struct node *node)
     const struct conf *c = node->conf;
     struct principal self = node_tls_self(node->tls);
     node->api = (struct api_env){
-        .conf = c,
+        .conf = node->latest,
         .store = node->store,
         .views = node->views,
         .exchange = node->exchange,
         .keyring = node->keyring,
         .sync = &node->sync,
         .roots = node->roots,
+        .lease = node->lease,
         .uplink = node->uplink,
         .downlink = node->downlink,
         .feed = node->feed,
@@ -821,6 +908,52 @@ static void fill_api_env(struct node *node)
     node->api.effects = effects_desk_new(&node->api, EFFECTS_WAIT_MS);
 }
 
+static void refuse_stream(struct rpc_stream *s, void *user)
+{
+    const struct node *node = user;
+    char text[256];
+    lease_say(node->lease, text, sizeof text);
+    rpc_stream_finish(s, ERR_UNAVAILABLE, text);
+}
+
+static void refused_message(struct rpc_stream *s, void *user,
+                            struct slice message)
+{
+    (void)s;
+    (void)user;
+    (void)message;
+}
+
+static void refused_closed(struct rpc_stream *s, void *user, enum err err,
+                           const char *text)
+{
+    (void)s;
+    (void)user;
+    (void)err;
+    (void)text;
+}
+
+static void refuse_call(void *ctx, struct rpc_call *call)
+{
+    const struct node *node = ctx;
+    char text[256];
+    lease_say(node->lease, text, sizeof text);
+    rpc_fail(call, ERR_UNAVAILABLE, text);
+}
+
+/* Of a process that stands by: children go on to the one that writes. */
+static struct rpc_method refusing(struct node *node, const char *path,
+                                  bool stream)
+{
+    static const struct rpc_stream_ops ops = {.open = refuse_stream,
+                                              .message = refused_message,
+                                              .closed = refused_closed};
+    return (struct rpc_method){.path = path,
+                               .unary = stream ? NULL : refuse_call,
+                               .stream = stream ? &ops : NULL,
+                               .ctx = node};
+}
+
 static enum err up_server(struct node *node, struct errmsg *why)
 {
     struct rpc_method methods[METHODS_MAX];
@@ -835,6 +968,9 @@ static enum err up_server(struct node *node, struct errmsg *why)
     }
     memcpy(methods, sync, count * sizeof *methods);
     methods[count++] = *feed_method(node->feed);
+    for (size_t i = 0; !node->writes && i < count; i++) {
+        methods[i] = refusing(node, methods[i].path, methods[i].stream != NULL);
+    }
     api_methods(&node->api, methods + count);
     return rpc_listen(&node->server, node->rpc, node->conf->listen.address,
                       &node->rpc_tls, methods, count + API_METHODS, why);
@@ -866,7 +1002,7 @@ static void down_admin(struct node *node)
 static enum err up_inbox(struct node *node, struct errmsg *why)
 {
     const struct conf_inbox *c = &node->conf->inbox;
-    if (c->path[0] == 0) {
+    if (c->path[0] == 0 || !node->writes) {
         return ERR_OK;
     }
     struct inbox_conf conf = {.path = c->path,
@@ -889,6 +1025,7 @@ static const struct {
     void (*down)(struct node *node); /* also after a failed up */
 } parts[] = {
     {"loop", up_loop, down_loop},
+    {"lease", up_lease, down_lease},
     {"ident", up_ident, down_ident},
     {"store", up_store, down_store},
     {"views", up_views, down_views},
@@ -909,19 +1046,93 @@ static void give_up_doubtful(const struct node *node)
         return;
     }
     store_stats(node->store, &stats);
-    if (!stats.writable) {
+    bool lost = node->lease != NULL && node->writes && !lease_held(node->lease);
+    if (!stats.writable || lost) {
         store_closing(node->store);
     }
 }
 
-static void take_down(struct node *node)
+static void take_down(struct node *node, size_t to)
 {
     give_up_doubtful(node);
-    while (node->up > 0) {
+    node->ready = false;
+    while (node->up > to) {
         node->up--;
         log_debug(&node->log, "PART-DOWN", "part=%s", parts[node->up].name);
         parts[node->up].down(node);
     }
+}
+
+/* On an error those above `keep` go down again. */
+static enum err bring_up(struct node *node, size_t keep, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    while (err == ERR_OK && node->up < ARRAY_LEN(parts)) {
+        log_debug(&node->log, "PART-UP", "part=%s", parts[node->up].name);
+        err = parts[node->up++].up(node, why);
+    }
+    if (err != ERR_OK) {
+        take_down(node, keep);
+        return err;
+    }
+    mem_trim();
+    node->ready = true;
+    log_info(&node->log, "READY", "tier=%s port=%u version=%s%s",
+             tier_name((enum tier)node->conf->node.tier),
+             node->server != NULL ? rpc_server_port(node->server) : 0,
+             node_version(), node->writes ? "" : " stands=by");
+    return ERR_OK;
+}
+
+/* ---- changing sides ---- */
+
+/* The loop and the lease stay up. */
+enum { SIDES_FROM = 2, AGAIN_MS = 500 };
+
+/* Of several processes: what may be otherwise in a moment. */
+static bool is_passing(enum err err)
+{
+    return err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_BUSY ||
+           err == ERR_CONFLICT || err == ERR_NOT_FOUND || err == ERR_UNCERTAIN;
+}
+
+/* Brings up what the lease says. What is passing is tried again by
+ * node_run(). */
+static enum err take_side(struct node *node, struct errmsg *why)
+{
+    node->writes = lease_held(node->lease);
+    enum err err = bring_up(node, SIDES_FROM, why);
+    if (err == ERR_OK && node->reload_owed) {
+        node->reload_owed = false;
+        reload(node);
+    }
+    if (err != ERR_OK && is_passing(err)) {
+        log_warn(&node->log, "SIDE-WAITS",
+                 "side=%s cause=\"%s\" next=\"tried "
+                 "again\"",
+                 node->writes ? "writer" : "stand-by", why->text);
+        ticker_at(node->again, clock_mono_ms() + AGAIN_MS);
+        if (node->writes) {
+            lease_yield(node->lease);
+        }
+        err = ERR_OK;
+    }
+    return err;
+}
+
+static enum err change_sides(struct node *node)
+{
+    struct errmsg why;
+    if (node->ready && node->writes == lease_held(node->lease)) {
+        return ERR_OK; /* it was lost, and won again */
+    }
+    take_down(node, SIDES_FROM);
+    enum err err = take_side(node, &why);
+    if (err != ERR_OK) {
+        log_error(&node->log, "SIDE-FAILED", "side=%s cause=\"%s\"",
+                  node->writes ? "writer" : "stand-by", why.text);
+    }
+    return err;
 }
 
 static struct node *node_new(struct conf *conf)
@@ -960,6 +1171,18 @@ static void raise_file_limit(void)
     }
 }
 
+static enum err bring_up_first(struct node *node, struct errmsg *why)
+{
+    if (node->conf->node.process[0] == 0) {
+        return bring_up(node, 0, why);
+    }
+    enum err err = ERR_OK;
+    while (err == ERR_OK && node->up < SIDES_FROM) {
+        err = parts[node->up++].up(node, why);
+    }
+    return err == ERR_OK ? take_side(node, why) : err;
+}
+
 enum err node_start(struct node **out, struct conf **conf,
                     const char *conf_path, const char *const *overrides,
                     size_t overrides_count, struct errmsg *why)
@@ -972,31 +1195,30 @@ enum err node_start(struct node **out, struct conf **conf,
     log_set_level((enum log_level)node->conf->log.level);
     raise_file_limit();
     (void)signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        node->up = i + 1;
-        log_debug(&node->log, "PART-UP", "part=%s", parts[i].name);
-        enum err err = parts[i].up(node, why);
-        if (err != ERR_OK) {
-            take_down(node);
-            node_free(&node);
-            return err;
-        }
+    enum err err = bring_up_first(node, why);
+    if (err != ERR_OK) {
+        take_down(node, 0);
+        node_free(&node);
+        return err;
     }
-    mem_trim();
-    log_info(&node->log, "READY", "tier=%s port=%u version=%s",
-             tier_name((enum tier)node->conf->node.tier),
-             node->server != NULL ? rpc_server_port(node->server) : 0,
-             node_version());
     *out = node;
     return ERR_OK;
 }
 
-void node_run(struct node *node)
+enum err node_run(struct node *node)
 {
+    enum err err = ERR_OK;
     /* Damage may have been met while the parts came up. */
-    if (!atomic_load(&node->damaged)) {
+    while (err == ERR_OK && !node->stopping && !atomic_load(&node->damaged)) {
         loop_run(node->loop);
+        if (node->lease == NULL) {
+            break;
+        }
+        if (!node->stopping && !atomic_load(&node->damaged)) {
+            err = change_sides(node);
+        }
     }
+    return err;
 }
 
 bool node_damaged(const struct node *node)
@@ -1007,7 +1229,7 @@ bool node_damaged(const struct node *node)
 enum err node_stop(struct node **node_ptr)
 {
     struct node *node = *node_ptr;
-    take_down(node);
+    take_down(node, 0);
     log_info(&node->log, "STOPPED", "result=ok");
     node_free(node_ptr);
     return ERR_OK;

@@ -16,8 +16,10 @@ MUST_USE enum err node_start(struct node **out, struct conf **conf,
                              const char *conf_path,
                              const char *const *overrides,
                              size_t overrides_count, struct errmsg *why);
-/* Runs until SIGTERM, SIGINT or, with store.repair "auto", damage. */
-void node_run(struct node *node);
+/* Runs until SIGTERM, SIGINT or, with store.repair "auto", damage. Of several
+ * processes one writes and the others stand by, and this changes sides as the
+ * lease does; an error ends it if that cannot be done. */
+MUST_USE enum err node_run(struct node *node);
 /* True if node_run() ended because the store is damaged: a new start rebuilds
  * it. */
 bool node_damaged(const struct node *node);

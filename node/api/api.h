@@ -14,6 +14,7 @@
 #include "health/health.h"
 #include "ingest/exchange.h"
 #include "rpc/rpc.h"
+#include "store/lease.h"
 #include "store/views.h"
 #include "sync/sync.h"
 
@@ -30,7 +31,8 @@ struct api_env {
     struct keyring *keyring;
     struct sync_env *sync;
     struct rootchain *roots;
-    struct uplink *uplink; /* NULL at the top */
+    struct lease *lease;   /* NULL: the only process of the node */
+    struct uplink *uplink; /* NULL at the top, and beside who writes */
     struct downlink *downlink;
     struct feed *feed;
     struct follow *follow; /* NULL at the top */

@@ -91,7 +91,9 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
 {
     struct lists_view view;
     lists_view_take(env->store, &view);
-    for (size_t i = 0; i < view.n; i++) {
+    /* Who stands by hears no heads, and says so with each answer. */
+    bool hears = env->lease == NULL || lease_held(env->lease);
+    for (size_t i = 0; hears && i < view.n; i++) {
         struct freshness f;
         fresh_judge(env->sync->fresh, &view.logs[i].log, view.logs[i].ended,
                     &f);
@@ -182,6 +184,19 @@ static json_t *node_json(const struct api_env *env)
                      atomic_load(&env->conf)->node.name, "version",
                      env->version, "started_ms", (json_int_t)env->started_ms,
                      "now_ms", (json_int_t)clock_wall_ms());
+}
+
+static json_t *process_json(const struct api_env *env)
+{
+    struct lease_status st;
+    if (env->lease == NULL) {
+        return json_null();
+    }
+    lease_status(env->lease, &st);
+    return json_pack("{s:s, s:b, s:I, s:s, s:s, s:s}", "name",
+                     atomic_load(&env->conf)->node.process, "writes", st.held,
+                     "term", (json_int_t)st.term, "writer", st.name, "address",
+                     st.address, "error", st.error);
 }
 
 static json_t *health_json(const struct health_report *report)
@@ -285,14 +300,14 @@ static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
     health_judge(&facts, &report);
     json_t *children = json_array();
     downlink_children(env->downlink, add_child, children);
-    *result =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node",
-                  node_json(env), "health", health_json(&report), "root",
-                  root_json(rootchain_newest(env->roots)), "store",
-                  store_json(&facts.store, &logs), "views", views_json(env),
-                  "exchange", exchange_json(env), "uplink",
-                  facts.has_parent ? uplink_json(&uplink) : json_null(),
-                  "children", children);
+    *result = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node", node_json(env),
+        "process", process_json(env), "health", health_json(&report), "root",
+        root_json(rootchain_newest(env->roots)), "store",
+        store_json(&facts.store, &logs), "views", views_json(env), "exchange",
+        exchange_json(env), "uplink",
+        facts.has_parent ? uplink_json(&uplink) : json_null(), "children",
+        children);
     return ERR_OK;
 }
 
@@ -873,10 +888,12 @@ static enum err verify_with(struct api_env *env, const char *target,
 }
 
 /* Whose copy to compare with; NULL: the origins' signed heads. */
-static enum err verify_target(const struct api_env *env, json_t *args,
+static enum err verify_target(struct api_env *env, json_t *args,
                               const char **target, struct errmsg *why)
 {
-    const char *parent = atomic_load(&env->conf)->parent.address;
+    const char *parent = env->uplink != NULL
+                             ? rpc_channel_target(uplink_channel(env->uplink))
+                             : "";
     bool origin = json_is_true(json_object_get(args, "origin"));
     bool named = text_arg(args, "with", target);
     if (origin && named) {

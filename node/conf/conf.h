@@ -19,6 +19,7 @@ struct conf_node {
     uint64_t code;    /* 12-digit division code as a number */
     int tier;         /* enum tier (GB/T 12404): 10 national … 70 village */
     const char *name; /* for people, UTF-8 */
+    const char *process; /* one of several over one database; "": the only */
 };
 
 struct conf_federation {
@@ -91,6 +92,7 @@ struct conf_mariadb {
     struct conf_server server;
     uint32_t connections;
     int views; /* 0: off */
+    uint32_t lease_ms;
 };
 
 struct conf_replication {

@@ -95,6 +95,7 @@ static const char *const by_tier_workers[CONF_TIERS] = {"8", "8", "4",
 
 #define PATH_BYTES_MAX 1024
 #define SERVERS_MAX 8
+#define PARENTS_MAX 8
 /* struct sockaddr_un has 108 bytes with the NUL. */
 #define SOCKET_BYTES_MAX 107
 
@@ -252,6 +253,13 @@ const struct conf_row conf_rows[] = {
      .flags = CONF_RELOAD,
      .help = "Name of the office for people, shown on consoles and in "
              "reports."},
+    {.path = "node.process",
+     AT_NAME(node.process),
+     .def = "",
+     .max = 32,
+     .help = "Name of this process, if several are one node over one MariaDB "
+             "database: one writes, the others answer queries and stand by; "
+             "\"\" for the only one."},
 
     {.path = "federation.name",
      AT_NAME(federation.name),
@@ -292,11 +300,12 @@ const struct conf_row conf_rows[] = {
              "for any free one."},
 
     {.path = "parent.address",
-     AT_ADDRESS(parent.address),
+     AT_ADDRESSES(parent.address),
      .def = "",
-     .min = 1,
+     .max = PARENTS_MAX,
      .help = "Where the parent node listens; \"\" at the top of the "
-             "federation."},
+             "federation. If several processes are the parent, their "
+             "addresses, with commas between."},
     {.path = "parent.code",
      AT_CODE(parent.code),
      .def = "",
@@ -430,6 +439,13 @@ const struct conf_row conf_rows[] = {
      .def = "off",
      .help = "on keeps views for people with SQL up to date: v_record, "
              "v_subject, v_list_entry, v_node, v_import."},
+    {.path = "mariadb.lease",
+     AT_DURATION(mariadb.lease_ms),
+     .min = SECOND,
+     .max = 10 * MINUTE,
+     .def = "2 s",
+     .help = "With node.process: how long the process that writes may be "
+             "silent before another takes over. The same for all of them."},
 
     {.path = "replication.segment",
      AT_SIZE(replication.segment_bytes),

@@ -299,15 +299,20 @@ static bool address_ok(struct slice text, uint64_t port_min)
            str_u64(digits, &port) && port >= port_min && port <= 65535;
 }
 
+static enum err no_address(const char *text, struct errmsg *why)
+{
+    return err_set(why, ERR_CONF,
+                   "\"%.60s\" is not an address; write host:port, such as "
+                   "\"192.0.2.1:7460\" or \"[2001:db8::1]:7460\"",
+                   text);
+}
+
 static enum err parse_address(const struct conf_row *row, const char *text,
                               const char *dir, void *field, struct errmsg *why)
 {
     (void)dir;
     if (!address_ok(slice_str(text), row->min) && text[0] != 0) {
-        return err_set(why, ERR_CONF,
-                       "\"%.60s\" is not an address; write host:port, such as "
-                       "\"192.0.2.1:7460\" or \"[2001:db8::1]:7460\"",
-                       text);
+        return no_address(text, why);
     }
     *(const char **)field = mem_strdup(text);
     return ERR_OK;
@@ -326,6 +331,9 @@ static enum err parse_addresses(const struct conf_row *row, const char *text,
         size_t used = len;
         while (used > 0 && p[used - 1] == ' ') {
             used--;
+        }
+        if (!address_ok(slice_of(p, used), 1) && strpbrk(text, ", ") == NULL) {
+            return no_address(text, why);
         }
         if (!address_ok(slice_of(p, used), 1) || ++n > row->max) {
             return err_set(

@@ -56,7 +56,7 @@ static void judge_uplink(const struct health_facts *f, struct health_report *r)
 
 static void judge_store(const struct health_facts *f, struct health_report *r)
 {
-    if (!f->store.writable) {
+    if (!f->store.writable && !f->store.beside) {
         add(r, HEALTH_ALARM, "store-not-writable", "writes are refused: %.120s",
             f->store.why);
     }

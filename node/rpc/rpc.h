@@ -163,7 +163,9 @@ void rpc_stream_finish(struct rpc_stream *s, enum err err, const char *text);
  * handshake, on the poller: it must not block nor call this module; its refusal
  * text reaches the caller's status. NULL: any node of
  * the CA. The channel connects when first used and reconnects by itself with
- * backoff; call rpc_channel_reset() to drop the connection and its identity. */
+ * backoff; call rpc_channel_reset() to drop the connection and its identity.
+ * `target` may be a list with commas between: the first is used until
+ * rpc_channel_next(). */
 struct rpc_peer_check {
     enum err (*check)(void *ctx, const struct principal *peer,
                       struct errmsg *why);
@@ -178,6 +180,10 @@ MUST_USE enum err rpc_channel_open(struct rpc_channel **out, struct rpc *rpc,
  * without a wait for backoff; what is under way keeps the old one. A change of
  * generation does the same by itself. */
 void rpc_channel_reset(struct rpc_channel *channel);
+/* The same, by the next address of the list; nothing if there is one only. */
+void rpc_channel_next(struct rpc_channel *channel);
+/* The address in use; borrowed from the channel. */
+const char *rpc_channel_target(struct rpc_channel *channel);
 /* Streams and calls on it end with ERR_CANCELLED first; blocks until their
  * callbacks have returned, so not from one of them. NULL is allowed. */
 void rpc_channel_close(struct rpc_channel **channel);

@@ -2,6 +2,7 @@
 #include <grpc/impl/codegen/propagation_bits.h>
 #include <grpc/slice.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -19,7 +20,9 @@ struct rpc_link {
 
 struct rpc_channel {
     struct rpc *rpc;
-    char *target;
+    char **targets; /* never changed, targets_n of them */
+    size_t targets_n;
+    size_t at; /* lock; the one in use */
     struct rpc_tls tls;
     struct rpc_verifier *verifier;
     struct rpc_owner owner;
@@ -29,6 +32,7 @@ struct rpc_channel {
 
 /* ---- links ---- */
 
+/* Lock held. */
 static grpc_channel *core_new(const struct rpc_channel *ch,
                               grpc_channel_credentials *creds)
 {
@@ -51,7 +55,7 @@ static grpc_channel *core_new(const struct rpc_channel *ch,
         rpc_args_add(&args, ours[i].key, ours[i].value);
     }
     grpc_channel_args list = {args.count, args.list};
-    return grpc_channel_create(ch->target, creds, &list);
+    return grpc_channel_create(ch->targets[ch->at], creds, &list);
 }
 
 void rpc_link_unref(struct rpc_link *link)
@@ -94,8 +98,10 @@ static void renew_link(struct rpc_channel *ch)
 
 /* A reference to the newest link; NULL without TLS material. `fresh`: one that
  * failed to connect is replaced, so that the caller learns how things are now
- * and not how they were: streams have a backoff of their own. */
-static struct rpc_link *get_link(struct rpc_channel *ch, bool fresh)
+ * and not how they were: streams have a backoff of their own. `target` (may be
+ * NULL): where it leads. */
+static struct rpc_link *get_link(struct rpc_channel *ch, bool fresh,
+                                 const char **target)
 {
     (void)pthread_mutex_lock(&ch->lock);
     if (fresh && ch->link != NULL &&
@@ -107,6 +113,9 @@ static struct rpc_link *get_link(struct rpc_channel *ch, bool fresh)
     struct rpc_link *link = ch->link;
     if (link != NULL) {
         atomic_fetch_add(&link->refs, 1);
+    }
+    if (target != NULL) {
+        *target = ch->targets[ch->at];
     }
     (void)pthread_mutex_unlock(&ch->lock);
     return link;
@@ -125,6 +134,29 @@ grpc_call *rpc_link_call(struct rpc_link *link, struct rpc *rpc,
 
 /* ---- channel ---- */
 
+static char *copy_text(const char *p, size_t len)
+{
+    char *text = mem_zalloc(len + 1, 1);
+    memcpy(text, p, len);
+    return text;
+}
+
+/* "host:port, host:port" */
+static void read_targets(struct rpc_channel *ch, const char *list)
+{
+    size_t n = 1;
+    for (const char *p = list; *p != 0; p++) {
+        n += *p == ',';
+    }
+    ch->targets = mem_zalloc(n, sizeof *ch->targets);
+    for (const char *p = list; ch->targets_n < n; p += *p == ',') {
+        p += strspn(p, " ");
+        size_t len = strcspn(p, ", ");
+        ch->targets[ch->targets_n++] = copy_text(p, len);
+        p += strcspn(p, ",");
+    }
+}
+
 enum err rpc_channel_open(struct rpc_channel **out, struct rpc *rpc,
                           const char *target, const struct rpc_tls *tls,
                           const struct rpc_peer_check *expect,
@@ -132,7 +164,7 @@ enum err rpc_channel_open(struct rpc_channel **out, struct rpc *rpc,
 {
     struct rpc_channel *ch = MEM_NEW(struct rpc_channel);
     ch->rpc = rpc;
-    ch->target = mem_strdup(target);
+    read_targets(ch, target);
     ch->tls = *tls;
     ch->verifier = rpc_verifier_new(expect);
     rpc_owner_init(&ch->owner);
@@ -140,8 +172,8 @@ enum err rpc_channel_open(struct rpc_channel **out, struct rpc *rpc,
     renew_link(ch);
     if (ch->link == NULL) {
         rpc_channel_close(&ch);
-        return err_set(why, ERR_CONF, "%s: no TLS certificate to connect with",
-                       target);
+        return err_set(why, ERR_CONF,
+                       "%.200s: no TLS certificate to connect with", target);
     }
     *out = ch;
     return ERR_OK;
@@ -152,6 +184,24 @@ void rpc_channel_reset(struct rpc_channel *ch)
     (void)pthread_mutex_lock(&ch->lock);
     drop_link(ch);
     (void)pthread_mutex_unlock(&ch->lock);
+}
+
+void rpc_channel_next(struct rpc_channel *ch)
+{
+    (void)pthread_mutex_lock(&ch->lock);
+    if (ch->targets_n > 1) {
+        ch->at = (ch->at + 1) % ch->targets_n;
+        drop_link(ch);
+    }
+    (void)pthread_mutex_unlock(&ch->lock);
+}
+
+const char *rpc_channel_target(struct rpc_channel *ch)
+{
+    (void)pthread_mutex_lock(&ch->lock);
+    const char *target = ch->targets[ch->at];
+    (void)pthread_mutex_unlock(&ch->lock);
+    return target;
 }
 
 /* A connection given up between its handshake and the server's first frame
@@ -187,7 +237,10 @@ void rpc_channel_close(struct rpc_channel **channel)
     rpc_verifier_close(ch->verifier);
     rpc_owner_fini(&ch->owner);
     (void)pthread_mutex_destroy(&ch->lock);
-    mem_free(ch->target);
+    for (size_t i = 0; i < ch->targets_n; i++) {
+        mem_free(ch->targets[i]);
+    }
+    mem_free(ch->targets);
     mem_free(ch);
 }
 
@@ -195,11 +248,12 @@ enum err rpc_stream_open(struct rpc_stream **out, struct rpc_channel *ch,
                          const char *path, const struct rpc_stream_ops *ops,
                          void *user, uint32_t deadline_ms)
 {
-    struct rpc_link *link = get_link(ch, true);
+    const char *target;
+    struct rpc_link *link = get_link(ch, true, &target);
     if (link == NULL) {
         return ERR_CONF;
     }
-    struct rpc_dial dial = {link, ch->target, path, ops, user, deadline_ms};
+    struct rpc_dial dial = {link, target, path, ops, user, deadline_ms};
     return rpc_stream_dial(out, ch->rpc, &ch->owner, &dial);
 }
 
@@ -297,7 +351,7 @@ static enum err unary_begin(struct unary *u, struct rpc_channel *ch,
         return ERR_TOO_LARGE;
     }
     u->request = rpc_bytes_from(request);
-    u->link = get_link(ch, false);
+    u->link = get_link(ch, false, NULL);
     if (u->link == NULL) {
         return ERR_CONF;
     }
@@ -377,7 +431,8 @@ enum err rpc_unary_wait(struct rpc_channel *ch, const char *path,
     enum err err = unary_begin(u, ch, path, request, deadline_ms);
     if (err != ERR_OK) {
         unary_free(u);
-        return err_set(why, err, "%s: %s", ch->target, err_text(err));
+        return err_set(why, err, "%s: %s", rpc_channel_target(ch),
+                       err_text(err));
     }
     (void)pthread_mutex_lock(&w.lock);
     while (!w.over) {

@@ -29,6 +29,7 @@ enum {
     LEARNED_FILE_MAX = 256 << 20,
     SMALL_FILE_MAX = 4 << 20,
     PERIOD_LEN = 4,
+    LOOK_EVERY_MS = 10000,
     CHINA_OFFSET_S = 8 * 3600,
 };
 
@@ -62,6 +63,7 @@ struct keyring {
     size_t cap;
     struct wrap *wraps;
     size_t wraps_n;
+    int64_t look_at_ms; /* frozen: the files are not read again before */
 };
 
 /* ---- keys in memory ---- */
@@ -215,7 +217,9 @@ static enum err load_own(struct keyring *kr, struct errmsg *why)
             break;
         }
         memcpy(key.key, bytes.data, SEAL_KEY_LEN);
-        key_insert(kr, &key);
+        if (!key_known(kr, &key)) {
+            key_insert(kr, &key);
+        }
         mem_wipe(&key, sizeof key);
     }
     wipe_buf(&b);
@@ -344,7 +348,7 @@ static enum err load_learned(struct keyring *kr, struct errmsg *why)
     if (bad > 0) {
         say_learned("records of the file learned are damaged");
     }
-    if (err == ERR_TOO_LARGE || err == ERR_IO) {
+    if (!kr->frozen && (err == ERR_TOO_LARGE || err == ERR_IO)) {
         say_learned(why->text);
         return put_aside(kr, "learned", why);
     }
@@ -395,6 +399,14 @@ static enum err own_key(struct keyring *kr, uint32_t period, size_t *out,
 {
     size_t at = key_place(kr, kr->self, period);
     if (!key_at(kr, at, kr->self, period)) {
+        /* Another process of this node may have made it. */
+        enum err loaded = load_own(kr, why);
+        if (loaded != ERR_OK) {
+            return loaded;
+        }
+        at = key_place(kr, kr->self, period);
+    }
+    if (!key_at(kr, at, kr->self, period)) {
         struct seal_key key = {.origin = kr->self, .period = period};
         suite_random(key.key, SEAL_KEY_LEN);
         key_insert(kr, &key);
@@ -426,9 +438,26 @@ static enum err load_all(struct keyring *kr, struct errmsg *why)
                          : err;
 }
 
-enum err keyring_open(struct keyring **out, const char *path, enum suite suite,
-                      uint64_t self, const struct identity *sealing,
-                      struct errmsg *why)
+/* Nothing is made or written. */
+static enum err load_beside(struct keyring *kr, struct errmsg *why)
+{
+    char secret[KEYRING_PATH_MAX];
+    file_name(kr, "secret", secret);
+    if (access(secret, F_OK) != 0) {
+        return err_set(why, ERR_NOT_FOUND,
+                       "%s: not there: the process that writes has still to "
+                       "make it; data.dir is one folder for all processes",
+                       secret);
+    }
+    enum err err = load_secret(kr, why);
+    err = err == ERR_OK ? load_own(kr, why) : err;
+    return err == ERR_OK ? load_learned(kr, why) : err;
+}
+
+static enum err open_keyring(struct keyring **out, const char *path,
+                             enum suite suite, uint64_t self,
+                             const struct identity *sealing, bool beside,
+                             struct errmsg *why)
 {
     *out = NULL;
     if (strlen(path) + 16 > KEYRING_PATH_MAX) {
@@ -440,13 +469,28 @@ enum err keyring_open(struct keyring **out, const char *path, enum suite suite,
     kr->self = self;
     atomic_init(&kr->sealing, sealing);
     (void)pthread_mutex_init(&kr->lock, NULL);
-    enum err err = load_all(kr, why);
+    kr->frozen = beside;
+    enum err err = beside ? load_beside(kr, why) : load_all(kr, why);
     if (err != ERR_OK) {
         keyring_free(&kr);
         return err;
     }
     *out = kr;
     return ERR_OK;
+}
+
+enum err keyring_open(struct keyring **out, const char *path, enum suite suite,
+                      uint64_t self, const struct identity *sealing,
+                      struct errmsg *why)
+{
+    return open_keyring(out, path, suite, self, sealing, false, why);
+}
+
+enum err keyring_open_beside(struct keyring **out, const char *path,
+                             enum suite suite, uint64_t self,
+                             const struct identity *sealing, struct errmsg *why)
+{
+    return open_keyring(out, path, suite, self, sealing, true, why);
 }
 
 void keyring_freeze(struct keyring *keyring)
@@ -495,6 +539,31 @@ enum err keyring_seal(struct keyring *keyring, struct slice aad,
     return err;
 }
 
+/* Lock held. */
+static enum err unseal(struct keyring *kr, uint64_t origin, uint32_t period,
+                       struct slice aad, struct slice rest, struct buf *out)
+{
+    enum err err = ERR_SEALED;
+    for (size_t i = key_place(kr, origin, period);
+         err != ERR_OK && key_at(kr, i, origin, period); i++) {
+        err = suite_unseal(kr->suite, kr->keys[i].key, aad, rest, out);
+    }
+    return err;
+}
+
+/* Lock held. What the process that writes has learned meanwhile; false: not
+ * looked now. */
+static bool look_again(struct keyring *kr)
+{
+    struct errmsg why;
+    int64_t now_ms = clock_mono_ms();
+    if (!kr->frozen || now_ms < kr->look_at_ms) {
+        return false;
+    }
+    kr->look_at_ms = now_ms + LOOK_EVERY_MS;
+    return load_own(kr, &why) == ERR_OK && load_learned(kr, &why) == ERR_OK;
+}
+
 enum err keyring_unseal(struct keyring *keyring, uint64_t origin,
                         struct slice aad, struct slice sealed, struct buf *out)
 {
@@ -504,12 +573,10 @@ enum err keyring_unseal(struct keyring *keyring, uint64_t origin,
     uint32_t period = be_get32(sealed.data);
     struct slice rest =
         slice_of(sealed.data + PERIOD_LEN, sealed.len - PERIOD_LEN);
-    enum err err = ERR_SEALED;
     (void)pthread_mutex_lock(&keyring->lock);
-    for (size_t i = key_place(keyring, origin, period);
-         err != ERR_OK && key_at(keyring, i, origin, period); i++) {
-        err =
-            suite_unseal(keyring->suite, keyring->keys[i].key, aad, rest, out);
+    enum err err = unseal(keyring, origin, period, aad, rest, out);
+    if (err != ERR_OK && look_again(keyring)) {
+        err = unseal(keyring, origin, period, aad, rest, out);
     }
     (void)pthread_mutex_unlock(&keyring->lock);
     return err;

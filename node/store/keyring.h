@@ -26,6 +26,14 @@ MUST_USE enum err keyring_open(struct keyring **out, const char *path,
                                enum suite suite, uint64_t self,
                                const struct identity *sealing,
                                struct errmsg *why);
+/* Beside another process of this node, which writes the folder: nothing is
+ * made, kept or sealed here, and what that one learns is found with the next
+ * value that needs it, at most once in 10 s. ERR_NOT_FOUND: nothing there yet.
+ */
+MUST_USE enum err keyring_open_beside(struct keyring **out, const char *path,
+                                      enum suite suite, uint64_t self,
+                                      const struct identity *sealing,
+                                      struct errmsg *why);
 void keyring_free(struct keyring **keyring);
 
 /* Keys that are learned from now on are kept in memory only: the folder is

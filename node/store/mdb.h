@@ -64,6 +64,16 @@ MUST_USE enum err mdb_open_at(struct mdb_conn **out,
                               const struct store_mariadb_conf *conf,
                               const struct mdb_sql_set *set, unsigned *place,
                               struct errmsg *why);
+/* The address at `place`; "" if there is none, or a socket is used. */
+enum { MDB_ADDRESS_MAX = 256 };
+void mdb_address(const struct store_mariadb_conf *conf, unsigned place,
+                 char out[MDB_ADDRESS_MAX]);
+/* A server that a connection of this process waits for since `for_ms`, and that
+ * does not take a new one either, is frozen: ends all connections to it, and
+ * tries others first for a while. How many there were; 0: no such server. Any
+ * thread; may take as long as a connection. */
+unsigned mdb_cut_silent(const struct store_mariadb_conf *conf, uint32_t for_ms,
+                        char address[MDB_ADDRESS_MAX]);
 /* How many the configuration names; at least 1. */
 unsigned mdb_servers(const struct store_mariadb_conf *conf);
 /* NULL is allowed; sets it to NULL. Work under way is rolled back. */

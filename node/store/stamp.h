@@ -41,6 +41,9 @@ struct store_stamp {
 MUST_USE bool store_stamp_take(struct store *store,
                                const struct subject_key *subject,
                                struct store_stamp *out);
+/* Is every commit there is known here? False where another process may have
+ * written and it was not seen yet. */
+bool store_up_to_date(const struct store *store);
 /* False from the beginning of the next change on, for ever. */
 MUST_USE bool store_stamp_holds(struct store *store,
                                 const struct store_stamp *stamp);

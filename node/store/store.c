@@ -125,16 +125,23 @@ static enum err owe_keys(struct store *s, struct errmsg *why)
                                   : ERR_OK;
 }
 
+bool own_logs_find(struct store *s)
+{
+    static const enum log_kind kinds[] = {LOG_DIRECTIVES, LOG_RECORDS};
+    const struct log_slot *own = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        own = find_own(s, kinds[i]);
+        if (own != NULL) {
+            own_log_is(s, own);
+        }
+    }
+    return own != NULL;
+}
+
 static enum err open_own_log(struct store *s, struct errmsg *why)
 {
-    struct log_slot *own = find_own(s, LOG_DIRECTIVES);
-    if (own != NULL) {
-        own_log_is(s, own);
-    }
     s->pulling = count_pulling(s);
-    own = find_own(s, LOG_RECORDS);
-    if (own != NULL) {
-        own_log_is(s, own);
+    if (own_logs_find(s)) {
         return ERR_OK;
     }
     struct group g;
@@ -170,7 +177,7 @@ static enum err open_source(struct store *s, struct errmsg *why)
                        "rebuilds it, and copy then",
                        s->conf.path, what);
     }
-    return s->backend->open(&s->db, &s->conf, s->role == ROLE_BESIDE, why);
+    return s->backend->open(&s->db, &s->conf, s->role != ROLE_SOURCE, why);
 }
 
 static enum err check_source(struct store *s, struct errmsg *why)
@@ -184,6 +191,30 @@ static enum err check_source(struct store *s, struct errmsg *why)
         err = mark_refuse(s, why);
     }
     return err;
+}
+
+/* A writer that begins may not have come so far. */
+static enum err await_writer(struct store *s, struct errmsg *why)
+{
+    return err_set(why, ERR_NOT_FOUND,
+                   "store %s is new: the process that writes has still to make "
+                   "it",
+                   s->conf.path);
+}
+
+static enum err check_followed(struct store *s, struct errmsg *why)
+{
+    bool found = false;
+    enum err err = recover_compare_marked(s, &found, why);
+    if (err == ERR_OK) {
+        err = mark_refuse(s, why);
+    }
+    return err == ERR_OK && !found ? await_writer(s, why) : err;
+}
+
+static enum err find_followed(struct store *s, struct errmsg *why)
+{
+    return own_logs_find(s) ? ERR_OK : await_writer(s, why);
 }
 
 /* Nothing else may be in it. */
@@ -243,6 +274,13 @@ static open_step_fn *const copy_steps[] = {
     rules_fold,    recover_count_issues, writer_start,
 };
 
+/* Writes nothing at all. */
+static open_step_fn *const follow_steps[] = {
+    open_source,          check_followed, recover_meta,
+    heads_load,           lists_read,     rules_fold,
+    recover_count_issues, find_followed,  follow_start_thread,
+};
+
 static const struct {
     open_step_fn *const *steps;
     size_t n;
@@ -251,6 +289,7 @@ static const struct {
     [ROLE_SOURCE] = {source_steps, ARRAY_LEN(source_steps)},
     [ROLE_BESIDE] = {beside_steps, ARRAY_LEN(beside_steps)},
     [ROLE_COPY] = {copy_steps, ARRAY_LEN(copy_steps)},
+    [ROLE_FOLLOW] = {follow_steps, ARRAY_LEN(follow_steps)},
 };
 
 enum err store_open_as(struct store **out, enum store_role role,
@@ -393,6 +432,7 @@ void store_close(struct store **store)
     *store = NULL;
     if (s != NULL) {
         patrol_stop(s);
+        follow_stop_thread(s);
         writer_stop(s);
         store_free(s);
     }
@@ -441,6 +481,10 @@ void store_stats(struct store *store, struct store_stats *out)
     out->damaged = atomic_load(&store->damaged);
     memcpy(out->damage, store->damage, sizeof out->damage);
     (void)pthread_mutex_unlock(&store->state_lock);
+    out->beside = store->role == ROLE_FOLLOW;
+    if (out->beside && store->env.who_writes != NULL) {
+        store->env.who_writes(store->env.ctx, out->why, sizeof out->why);
+    }
     bool readonly = false;
     if (db_enter(store) == ERR_OK) {
         out->bytes_on_disk = store->backend->disk_bytes(store->db);

@@ -89,6 +89,9 @@ struct store_mariadb_conf {
     uint32_t connections; /* for reads; one more writes */
     uint32_t connect_ms;
     uint32_t timeout_ms; /* of one statement */
+    bool shared;         /* with other processes of the node: lease.h */
+    uint32_t socket_ms;  /* longest silence of a server that is there; 0: 5 s
+                            more than timeout_ms */
     /* For messages: its section of the configuration, and what to do without
      * rights. NULL: "mariadb", GRANT ALL. Who names rights is a guest: whether
      * the server may forget what it committed is not asked. */
@@ -132,6 +135,11 @@ struct store_env {
      * rebuilds it. Any thread, must not block or call the store. May be
      * NULL. */
     void (*damaged)(void *ctx, const char *what);
+    /* Until when no other process can have written (monotonic, ms). NULL:
+     * never can one. Any thread; asked with each answer from memory. */
+    int64_t (*alone_until_ms)(void *ctx);
+    /* Of a store opened beside: who writes, for people. Any thread. */
+    void (*who_writes)(void *ctx, char *out, size_t cap);
     void *ctx;
 };
 
@@ -143,6 +151,13 @@ struct store_env {
  * ERR_NO_SPACE, ERR_BUSY (another process has it). */
 MUST_USE enum err store_open(struct store **out, const struct store_conf *conf,
                              const struct store_env *env, struct errmsg *why);
+/* Opens beside another process of the node, which writes: for reads, and
+ * follows its commits; whatever would write is refused. ERR_NOT_FOUND: there is
+ * nothing yet; ERR_CONF, ERR_UNAVAILABLE. */
+MUST_USE enum err store_open_beside(struct store **out,
+                                    const struct store_conf *conf,
+                                    const struct store_env *env,
+                                    struct errmsg *why);
 /* Refuses new work, finishes what waits, joins the writer. Blocks. */
 void store_close(struct store **store);
 /* Takes no more, and answers what waits: with ERR_UNCERTAIN where the database
@@ -554,6 +569,7 @@ struct store_stats {
     uint64_t commits; /* since start */
     uint64_t issues;
     bool writable; /* false: see why */
+    bool beside;   /* another process writes: see why */
     char why[160];
     bool awaits_parent; /* new: records wait (store_awaits_parent()) */
     bool damaged;       /* the next start rebuilds it */

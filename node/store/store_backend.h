@@ -90,6 +90,7 @@ typedef bool backend_block_fn(void *ctx, uint64_t first, struct slice block);
 typedef bool backend_row_fn(void *ctx, const struct row *row);
 typedef bool backend_list_row_fn(void *ctx, const struct list_row *row);
 typedef bool backend_part_fn(void *ctx, uint32_t log, struct slice value);
+typedef bool backend_change_fn(void *ctx, enum log_part part, uint32_t log);
 typedef bool backend_issue_fn(void *ctx, uint32_t log, uint64_t number,
                               uint8_t reason);
 typedef bool backend_salvage_fn(void *ctx, uint64_t seq, struct slice entry);
@@ -186,6 +187,10 @@ struct backend {
                      struct buf *out, struct errmsg *why);
     enum err (*parts)(void *db, enum log_part part, backend_part_fn *fn,
                       void *ctx, struct errmsg *why);
+    /* Parts that commits after number `since` wrote. NULL: nobody reads beside
+     * the process that writes. */
+    enum err (*changes)(void *db, uint64_t since, backend_change_fn *fn,
+                        void *ctx, struct errmsg *why);
     enum err (*meta)(void *db, enum meta meta, struct buf *out,
                      struct errmsg *why);
     /* In order of (log, number), from that one on. */

@@ -67,7 +67,7 @@ bool folder_in_use(const char *path)
         return false;
     }
     bool held = fcntl(fd, F_GETLK, &record) == 0 && record.l_type != F_UNLCK;
-    held = held || flock(fd, LOCK_SH | LOCK_NB) != 0;
+    held = held || flock(fd, LOCK_EX | LOCK_NB) != 0;
     (void)close(fd);
     return held;
 }

@@ -295,6 +295,40 @@ enum err heads_read(struct log_slot *slot, struct errmsg *why)
     return err;
 }
 
+/* Not growth alone: blocks that are kept unpacked may be other ones now. */
+static bool was_cut(const struct log_slot *slot, const struct head *head)
+{
+    return slot->state != LOG_ABSENT &&
+           (head->h.frontier.size < slot->size ||
+            (head->h.own && head->h.state != slot->state));
+}
+
+enum err heads_follow(struct store *s, uint32_t id, bool *cut,
+                      struct errmsg *why)
+{
+    struct buf coded = BUF_INIT;
+    struct head *head = MEM_NEW(struct head);
+    enum err err = s->backend->part(s->db, id, PART_HEAD, &coded, why);
+    bool read = err == ERR_OK && head_decode(buf_slice(&coded), head) == ERR_OK;
+    if (read) {
+        read = heads_add_at(s, &head->h.log, id) == ERR_OK;
+    }
+    if (err == ERR_OK && !read) {
+        err = err_set(why, ERR_CORRUPT, "store: head of log %u cannot be read",
+                      id);
+    }
+    if (err == ERR_OK) {
+        struct log_slot *slot = heads_at(&s->heads, id);
+        (void)pthread_mutex_lock(&s->heads.lock);
+        *cut = *cut || was_cut(slot, head);
+        publish_locked(&s->heads, slot, head, &coded);
+        (void)pthread_mutex_unlock(&s->heads.lock);
+    }
+    buf_fini(&coded);
+    mem_free(head);
+    return err;
+}
+
 /* ---- reading ---- */
 
 uint32_t heads_ids(struct heads *heads)

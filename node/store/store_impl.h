@@ -15,6 +15,7 @@
  *   store_folder.c  the folders of a rebuild, and their change of places
  *   store_rebuild.c a new store from what can be read of a damaged one
  *   store_patrol.c  the scrub that runs by itself
+ *   store_follow.c  a store that another process writes
  *   store_mark.c    stores that no node may open: copied from, or to
  *   store_copy.c    a store's way to another database (copy.h)
  *
@@ -119,6 +120,10 @@ MUST_USE enum err heads_add_at(struct store *s, const struct log_id *log,
 MUST_USE enum err heads_load(struct store *s, struct errmsg *why);
 /* Reads one of them again: another process writes. No writer runs. */
 MUST_USE enum err heads_read(struct log_slot *slot, struct errmsg *why);
+/* Reads, and adds if need be, the log of a number: another process wrote it.
+ * `cut`: set if what is kept of its blocks may be old. Follower. */
+MUST_USE enum err heads_follow(struct store *s, uint32_t id, bool *cut,
+                               struct errmsg *why);
 /* Adds what was set by store_set_above() and is not on disk yet. */
 void heads_write_above(struct store *s, void *batch);
 
@@ -355,6 +360,11 @@ void lists_free(struct lists **lists);
 bool lists_is_void(const struct lists_void *voids, size_t n, uint64_t number);
 /* Reads what is kept, judges anew where that is old. Before the writer runs. */
 MUST_USE enum err lists_load(struct store *s, struct errmsg *why);
+/* The same, and judges nothing. */
+MUST_USE enum err lists_read(struct store *s, struct errmsg *why);
+/* Reads again what is kept of one log. Follower. */
+MUST_USE enum err lists_follow(struct store *s, uint32_t id,
+                               struct errmsg *why);
 /* Entry `number` of a directives log: its rows, and what comes into effect. */
 void lists_take(struct group *g, struct touched *t, uint64_t number,
                 const struct slot *slot, const struct hash *leaf);
@@ -434,6 +444,7 @@ MUST_USE enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                              struct errmsg *why);
 /* Calls the watchers for what a committed group changed. Writer thread. */
 void writer_tell(struct store *s, const struct group *g);
+void writer_tell_logs(struct store *s, const struct log_id *logs, size_t n);
 /* Commits `batch`; after a doubtful outcome opens the database again and
  * reads back. Writer, or before it runs. */
 MUST_USE enum err writer_commit(struct store *s, void *batch,
@@ -492,6 +503,14 @@ MUST_USE enum err recover_renew_notes(struct store *s, struct errmsg *why);
 MUST_USE enum err recover_index(struct store *s, struct errmsg *why);
 MUST_USE enum err recover_count_issues(struct store *s, struct errmsg *why);
 MUST_USE enum err recover_meta(struct store *s, struct errmsg *why);
+/* Number of the last commit; 0: none. */
+MUST_USE enum err recover_serial(struct store *s, uint64_t *out,
+                                 struct errmsg *why);
+/* Which index is read. */
+MUST_USE enum err recover_generation(struct store *s, struct errmsg *why);
+/* Finds the own logs that grow. False: there is none for records yet. Writer,
+ * or before it runs. */
+bool own_logs_find(struct store *s);
 
 /* ---- damage ---- */
 
@@ -568,6 +587,7 @@ enum store_role {
     ROLE_SOURCE, /* is copied from, and nobody else has it */
     ROLE_BESIDE, /* the same, read beside the node that has it */
     ROLE_COPY,   /* is being copied to: takes logs as they are */
+    ROLE_FOLLOW, /* of a process that stands by */
 };
 
 /* Why no node may open a store. */
@@ -615,6 +635,21 @@ void patrol_stop(struct store *s);
 MUST_USE enum err scrub_run(struct store *s, store_fault_fn *bad,
                             store_progress_fn *progress, void *ctx,
                             const _Atomic bool *stop);
+
+/* ---- following ---- */
+
+struct follow_thread {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool runs;
+    bool stop;       /* lock */
+    bool complained; /* thread */
+};
+/* Takes in what another process commits. Before any other thread. */
+MUST_USE enum err follow_start_thread(struct store *s, struct errmsg *why);
+/* Joins. */
+void follow_stop_thread(struct store *s);
 
 /* ---- reads ---- */
 
@@ -690,6 +725,8 @@ struct store {
     struct hold hold;       /* heads.lock; the writer reads without it */
     int serial_fd;          /* writer; -1: none */
     struct patrol patrol;
+    struct follow_thread follow;
+    _Atomic int64_t trust_until_ms; /* of a follower: store_stamp_holds() */
     _Atomic bool damaged;
     char damage[DAMAGE_MAX]; /* state_lock */
     /* writer: where judging again goes on; origin 0: nothing to do,

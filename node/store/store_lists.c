@@ -677,9 +677,31 @@ static bool load_lists(void *ctx, uint32_t id, struct slice value)
     return true;
 }
 
+enum err lists_read(struct store *s, struct errmsg *why)
+{
+    return s->backend->parts(s->db, PART_LISTS, load_lists, s, why);
+}
+
+enum err lists_follow(struct store *s, uint32_t id, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    struct log_slot *slot = heads_at(&s->heads, id);
+    enum err err = s->backend->part(s->db, id, PART_LISTS, &value, why);
+    if (err == ERR_OK && slot != NULL) {
+        struct lists *lists = lists_decode(buf_slice(&value));
+        (void)pthread_mutex_lock(&s->heads.lock);
+        struct lists *before = slot->lists;
+        slot->lists = lists;
+        (void)pthread_mutex_unlock(&s->heads.lock);
+        lists_free(&before);
+    }
+    buf_fini(&value);
+    return err;
+}
+
 enum err lists_load(struct store *s, struct errmsg *why)
 {
-    enum err err = s->backend->parts(s->db, PART_LISTS, load_lists, s, why);
+    enum err err = lists_read(s, why);
     if (err == ERR_OK) {
         err = judge_old(s, why);
     }

@@ -174,7 +174,7 @@ static void mdb_put_part(void *batch, uint32_t log, enum log_part part,
                          struct slice value)
 {
     add(batch, TABLE_PART, SQL_PUT_PART,
-        (struct mdb_cell[]){num(part), num(log), {.b = value}});
+        (struct mdb_cell[]){num(part), num(log), {.b = value}, num(0)});
 }
 
 static void mdb_put_meta(void *batch, enum meta meta, struct slice value)
@@ -354,6 +354,16 @@ static void place_bytes(struct lane *l, const struct buf *data)
     }
 }
 
+/* The number of the commit, which is known last. */
+static void stamp_parts(struct mdb_batch *b)
+{
+    const struct lane *l = &b->lanes[TABLE_PART];
+    size_t width = mdb_params(SQL_PUT_PART);
+    for (size_t i = width; i <= l->cells_n; i += width) {
+        l->cells[i - 1].n = b->moves ? b->serial : 0;
+    }
+}
+
 /* In small transactions: one large one would keep the server busy for minutes,
  * twice if it is rolled back. */
 static enum err drop_all(struct mdb_conn *c, enum mdb_sql sql,
@@ -475,6 +485,7 @@ static enum err mdb_commit(void *db, void *batch, struct errmsg *why)
     for (size_t i = 0; i < TABLES; i++) {
         place_bytes(&b->lanes[i], &b->bytes);
     }
+    stamp_parts(b);
     for (unsigned i = 0; again && i < ATTEMPTS; i++) {
         err = attempt(m, b, &again, why);
     }
@@ -524,7 +535,8 @@ static enum err mdb_backend_open(void **db, const struct store_conf *conf,
     m->owner.fd = -1;
     m->pool = mdb_pool_new(&m->conf, &m->writes_at);
     enum err err = readonly ? open_reading(m, &cause)
-                            : mdb_owner_take(&m->owner, conf->path, &cause);
+                            : mdb_owner_take(&m->owner, conf->path,
+                                             conf->mariadb.shared, &cause);
     m->owner.instance = conf->instance;
     m->owner.reopened = conf->reopened;
     if (err == ERR_OK && !readonly) {
@@ -879,6 +891,26 @@ static enum err mdb_parts(void *db, enum log_part part, backend_part_fn *fn,
     return mdb_read(m->pool, SQL_PARTS, cells, on_part, &r, why);
 }
 
+struct change_read {
+    backend_change_fn *fn;
+    void *ctx;
+};
+
+static bool on_change(void *ctx, const struct mdb_cell *columns)
+{
+    const struct change_read *r = ctx;
+    return r->fn(r->ctx, (enum log_part)columns[0].n, (uint32_t)columns[1].n);
+}
+
+static enum err mdb_changes(void *db, uint64_t since, backend_change_fn *fn,
+                            void *ctx, struct errmsg *why)
+{
+    struct mdb *m = db;
+    struct change_read r = {fn, ctx};
+    const struct mdb_cell cells[] = {num(since)};
+    return mdb_read(m->pool, SQL_CHANGES, cells, on_change, &r, why);
+}
+
 struct issue_read {
     backend_issue_fn *fn;
     void *ctx;
@@ -983,6 +1015,7 @@ const struct backend store_mariadb = {
     .list_rows = mdb_list_rows,
     .part = mdb_part,
     .parts = mdb_parts,
+    .changes = mdb_changes,
     .meta = mdb_meta,
     .issues = mdb_issues,
     .salvage = mdb_salvage,

@@ -1,6 +1,7 @@
 /* store_mariadb.h - private to store: the store's use of a MariaDB server.
  *
  *   store_mariadb_conn.c    connections, statements, errors (mdb.h)
+ *   store_mariadb_silent.c  servers that do not answer
  *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
  *   store_mariadb.c         the backend
@@ -42,6 +43,7 @@ enum mdb_sql {
     SQL_LIST_ROWS,
     SQL_PART,
     SQL_PARTS,
+    SQL_CHANGES,
     SQL_META,
     SQL_ISSUES,
     SQL_SALVAGE,
@@ -54,6 +56,20 @@ enum { MDB_ROWS_KEYS = 64 }; /* keys of one SQL_ROWS */
 
 /* Parameters of one row of the store's. */
 size_t mdb_params(enum mdb_sql sql);
+
+/* ---- silent servers ---- */
+
+struct mdb_line;
+/* Makes it known to mdb_cut_silent(); NULL: out of descriptors. */
+struct mdb_line *mdb_line_new(int fd, const char *address);
+/* It waits for an answer from now on, or does not any more. NULL is allowed. */
+void mdb_line_waits(struct mdb_line *line, bool waits);
+/* NULL is allowed. */
+void mdb_line_free(struct mdb_line *line);
+/* Does the server take a connection, or refuse it in words? */
+bool mdb_is_alive(const struct store_mariadb_conf *conf, unsigned place);
+/* Was it cut a moment ago? */
+bool mdb_is_silent(const char *address);
 
 /* ---- the pool ---- */
 
@@ -72,7 +88,8 @@ MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
 /* ---- schema and owner ---- */
 
 /* This data folder's right to write: a lock on the folder, which keeps other
- * processes of this machine away, and its name, which the database keeps. */
+ * processes of this machine away, and its name, which the database keeps. Those
+ * who share it, by the lease, keep away those who do not. */
 struct mdb_owner {
     int fd; /* -1: none */
     uint8_t folder[16];
@@ -82,7 +99,7 @@ struct mdb_owner {
 };
 /* ERR_BUSY: another process has the folder. */
 MUST_USE enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
-                                 struct errmsg *why);
+                                 bool shared, struct errmsg *why);
 void mdb_owner_drop(struct mdb_owner *owner);
 /* Makes `c` the one connection that writes, under a new owner->claim: what an
  * older one has not committed by then comes to nothing. ERR_BUSY if the
@@ -92,7 +109,8 @@ void mdb_owner_drop(struct mdb_owner *owner);
 MUST_USE enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why);
-/* ERR_CONF: no tables yet, or of another version. */
+/* ERR_NOT_FOUND: no tables yet, or of an older version; ERR_CONF: of a newer
+ * one. */
 MUST_USE enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why);
 
 #endif

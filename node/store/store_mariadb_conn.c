@@ -44,9 +44,10 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PUT_META] = {"INSERT INTO cn_meta(k,v) VALUES(?,?) "
                       "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                       "nb", ""},
-    [SQL_PUT_PART] = {"INSERT INTO cn_part(part,log,v) VALUES(?,?,?) "
-                      "ON DUPLICATE KEY UPDATE v=VALUES(v)",
-                      "nnb", ""},
+    [SQL_PUT_PART] = {"INSERT INTO cn_part(part,log,v,serial) VALUES(?,?,?,?) "
+                      "ON DUPLICATE KEY UPDATE v=VALUES(v),"
+                      "serial=VALUES(serial)",
+                      "nnbn", ""},
     [SQL_PUT_BLOCK] = {"INSERT INTO cn_block(log,first,v) VALUES(?,?,?) "
                        "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                        "nnb", ""},
@@ -125,6 +126,7 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PART] = {"SELECT v FROM cn_part WHERE part=? AND log=?", "nn", "v"},
     [SQL_PARTS] = {"SELECT log,v FROM cn_part WHERE part=? ORDER BY log", "n",
                    "nv"},
+    [SQL_CHANGES] = {"SELECT part,log FROM cn_part WHERE serial>?", "n", "nn"},
     [SQL_META] = {"SELECT v FROM cn_meta WHERE k=?", "n", "v"},
     [SQL_ISSUES] = {"SELECT log,number,reason FROM cn_issue WHERE "
                     "generation=? AND (log>? OR (log=? AND number>=?)) "
@@ -235,7 +237,8 @@ struct mdb_conn {
     char where[WHERE_MAX];
     const char *section;
     const char *rights;
-    struct buf blob; /* its room is bound to the last column */
+    struct mdb_line *line; /* may be NULL */
+    struct buf blob;       /* its room is bound to the last column */
 };
 
 const struct mdb_server *mdb_server(const struct mdb_conn *conn)
@@ -354,6 +357,16 @@ static void address_at(const char *addresses, unsigned place,
     (void)snprintf(out, WHERE_MAX, "%.*s", len < WHERE_MAX ? (int)len : 0, p);
 }
 
+void mdb_address(const struct store_mariadb_conf *conf, unsigned place,
+                 char out[MDB_ADDRESS_MAX])
+{
+    char address[WHERE_MAX] = "";
+    if (conf->socket[0] == 0) {
+        address_at(conf->address, place, address);
+    }
+    (void)snprintf(out, MDB_ADDRESS_MAX, "%.*s", MDB_ADDRESS_MAX - 1, address);
+}
+
 /* "host:port", "[address]:port". */
 static bool split_address(const char *address, char host[WHERE_MAX],
                           unsigned *port)
@@ -399,7 +412,9 @@ static enum err connect_to(struct mdb_conn *c,
     unsigned port = 0;
     bool local = conf->socket[0] != 0;
     unsigned connect_s = seconds(conf->connect_ms);
-    unsigned timeout_s = seconds(conf->timeout_ms) + GRACE_S;
+    unsigned timeout_s = conf->socket_ms != 0
+                             ? seconds(conf->socket_ms)
+                             : seconds(conf->timeout_ms) + GRACE_S;
     if (conf->database[0] == 0 || conf->user[0] == 0) {
         return err_set(why, ERR_CONF, "set %s.database and %s.user", c->section,
                        c->section);
@@ -436,6 +451,9 @@ static enum err connect_to(struct mdb_conn *c,
                                  local ? conf->socket : NULL, 0) != NULL;
     mem_wipe(password.data, password.cap);
     buf_fini(&password);
+    if (ok && !local) {
+        c->line = mdb_line_new(mysql_get_socket(c->mysql), address);
+    }
     return ok ? ERR_OK : fail_conn(c, why);
 }
 
@@ -559,7 +577,8 @@ static enum err check_server(struct mdb_conn *c,
 
 static enum err open_one(struct mdb_conn **out,
                          const struct store_mariadb_conf *conf, unsigned place,
-                         const struct mdb_sql_set *set, struct errmsg *why)
+                         const struct mdb_sql_set *set, unsigned *number,
+                         struct errmsg *why)
 {
     (void)pthread_once(&library_once, library_init);
     struct mdb_conn *c = MEM_NEW(struct mdb_conn);
@@ -581,11 +600,24 @@ static enum err open_one(struct mdb_conn **out,
     if (err == ERR_OK) {
         err = set_session(c, conf, why);
     }
+    *number = c->number;
     if (err != ERR_OK) {
         mdb_shut(&c);
     }
     *out = c;
     return err;
+}
+
+bool mdb_is_alive(const struct store_mariadb_conf *conf, unsigned place)
+{
+    static const struct mdb_sql_set none = {NULL, 0};
+    struct mdb_conn *c = NULL;
+    struct errmsg why;
+    unsigned number = 0;
+    enum err err = open_one(&c, conf, place, &none, &number, &why);
+    mdb_shut(&c);
+    /* From CR_MIN_ERROR on they are this side's own: nobody said anything. */
+    return err == ERR_OK || number < CR_MIN_ERROR || number > CR_MAX_ERROR;
 }
 
 enum err mdb_open_at(struct mdb_conn **out,
@@ -594,10 +626,17 @@ enum err mdb_open_at(struct mdb_conn **out,
                      struct errmsg *why)
 {
     unsigned n = mdb_servers(conf);
-    struct errmsg last;
-    enum err err = open_one(out, conf, *place % n, set, &last);
-    for (unsigned i = 1; err != ERR_OK && i < n; i++) {
-        err = open_one(out, conf, (*place + i) % n, set, &last);
+    unsigned number = 0;
+    struct errmsg last = {{0}};
+    enum err err = ERR_UNAVAILABLE;
+    /* Those that were silent a moment ago come last. */
+    for (unsigned i = 0; err != ERR_OK && i < 2 * n; i++) {
+        char address[MDB_ADDRESS_MAX];
+        unsigned at = (*place + i) % n;
+        mdb_address(conf, at, address);
+        if (mdb_is_silent(address) == (i >= n)) {
+            err = open_one(out, conf, at, set, &number, &last);
+        }
     }
     if (err == ERR_OK) {
         *place = mdb_server(*out)->place;
@@ -627,19 +666,36 @@ void mdb_shut(struct mdb_conn **conn)
             (void)mysql_stmt_close(c->statements[i]);
         }
     }
+    mdb_line_free(c->line);
     mysql_close(c->mysql);
     buf_fini(&c->blob);
     mem_free(c->statements);
     mem_free(c);
 }
 
+/* ---- waiting for an answer ---- */
+
+static bool ask(struct mdb_conn *c, const char *sql, size_t len)
+{
+    mdb_line_waits(c->line, true);
+    bool ok = mysql_real_query(c->mysql, sql, len) == 0;
+    mdb_line_waits(c->line, false);
+    return ok;
+}
+
+static bool execute(struct mdb_conn *c, MYSQL_STMT *stmt)
+{
+    mdb_line_waits(c->line, true);
+    bool ok = mysql_stmt_execute(stmt) == 0;
+    mdb_line_waits(c->line, false);
+    return ok;
+}
+
 /* ---- plain queries ---- */
 
 enum err mdb_run(struct mdb_conn *c, const char *sql, struct errmsg *why)
 {
-    return mysql_real_query(c->mysql, sql, strlen(sql)) == 0
-               ? ERR_OK
-               : fail_conn(c, why);
+    return ask(c, sql, strlen(sql)) ? ERR_OK : fail_conn(c, why);
 }
 
 enum err mdb_ask(struct mdb_conn *c, const char *sql, char *out, size_t cap,
@@ -680,7 +736,7 @@ enum err mdb_query(struct mdb_conn *c, struct slice sql, mdb_text_fn *fn,
 {
     c->fault = FAULT_NONE;
     c->number = 0;
-    if (mysql_real_query(c->mysql, (const char *)sql.data, sql.len) != 0) {
+    if (!ask(c, (const char *)sql.data, sql.len)) {
         return fail_conn(c, why);
     }
     MYSQL_RES *result = mysql_use_result(c->mysql);
@@ -791,8 +847,7 @@ enum err mdb_write(struct mdb_conn *c, unsigned sql,
         column_fill(&columns[i], &bind[i], types[i], cells + i, width, n);
     }
     bool ok = mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows) == 0 &&
-              mysql_stmt_bind_param(stmt, bind) == 0 &&
-              mysql_stmt_execute(stmt) == 0;
+              mysql_stmt_bind_param(stmt, bind) == 0 && execute(c, stmt);
     if (!ok) {
         err = fail_stmt(c, stmt, why);
     } else if (affected != NULL) {
@@ -918,7 +973,7 @@ enum err mdb_select(struct mdb_conn *c, unsigned sql,
     }
     r->types = c->set.at[sql].columns;
     bool ok = (types[0] == 0 || mysql_stmt_bind_param(stmt, bind) == 0) &&
-              mysql_stmt_execute(stmt) == 0 && result_bind(c, stmt, r);
+              execute(c, stmt) && result_bind(c, stmt, r);
     err = ok ? result_rows(c, stmt, r, fn, ctx, seen, why)
              : fail_stmt(c, stmt, why);
     (void)mysql_stmt_free_result(stmt);

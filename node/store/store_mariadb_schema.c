@@ -87,7 +87,15 @@ static const char *const version_3[] = {
     "COMMIT",
     NULL,
 };
-static const char *const *const versions[] = {version_1, version_2, version_3};
+/* Which commit wrote a row: for who follows them (mdb_changes()). */
+static const char *const version_4[] = {
+    "ALTER TABLE cn_part ADD COLUMN IF NOT EXISTS serial BIGINT UNSIGNED NOT "
+    "NULL DEFAULT 0",
+    "ALTER TABLE cn_part ADD INDEX IF NOT EXISTS serial(serial)",
+    NULL,
+};
+static const char *const *const versions[] = {version_1, version_2, version_3,
+                                              version_4};
 
 enum { SCHEMA = ARRAY_LEN(versions) };
 
@@ -119,7 +127,7 @@ enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why)
     }
     return version > SCHEMA
                ? refuse_newer(version, why)
-               : err_set(why, ERR_CONF,
+               : err_set(why, ERR_NOT_FOUND,
                          "the tables in the database are of version %lu, not "
                          "%d: start the node once with the right to write",
                          version, (int)SCHEMA);
@@ -194,7 +202,7 @@ static enum err folder_id(const char *path, uint8_t id[16], struct errmsg *why)
 
 /* Who only asks whether the folder is in use (folder_in_use()) has the lock for
  * a moment. */
-static bool lock_folder(int fd)
+static bool lock_folder(int fd, bool shared)
 {
     enum { TRIES = 10, PAUSE_MS = 20 };
     bool locked = false;
@@ -202,12 +210,12 @@ static bool lock_folder(int fd)
         if (i > 0) {
             clock_sleep(PAUSE_MS);
         }
-        locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        locked = flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0;
     }
     return locked;
 }
 
-enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
+enum err mdb_owner_take(struct mdb_owner *owner, const char *path, bool shared,
                         struct errmsg *why)
 {
     char file[PATH_MAX_LEN];
@@ -225,10 +233,11 @@ enum err mdb_owner_take(struct mdb_owner *owner, const char *path,
         return err_set(why, err_from_errno(errno), "%s: %s", file,
                        strerror(errno));
     }
-    err = !lock_folder(owner->fd)
+    err = !lock_folder(owner->fd, shared)
               ? err_set(why, ERR_BUSY,
                         "store %s is open in another process: stop that one, "
-                        "or give this node a folder of its own",
+                        "or give this node a folder of its own (or each "
+                        "process of one node a node.process)",
                         path)
               : folder_id(path, owner->folder, why);
     if (err != ERR_OK) {
@@ -405,6 +414,10 @@ enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
     enum err err = mdb_run(c, "SET autocommit=0", why);
     if (err == ERR_OK) {
         err = check_folder(c, folder, conf, &last, why);
+    }
+    /* Before what would disturb the other: one that was frozen and wakes. */
+    if (err == ERR_OK && owner->reopened) {
+        err = check_instance(c, owner, &last, why);
     }
     /* The locks of a server are its own: a cluster has only the fence. */
     bool alone = !mdb_server(c)->cluster;

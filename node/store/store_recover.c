@@ -114,21 +114,35 @@ enum err recover_check_identity(struct store *s, struct errmsg *why)
     return err;
 }
 
-enum err recover_meta(struct store *s, struct errmsg *why)
+enum err recover_serial(struct store *s, uint64_t *out, struct errmsg *why)
 {
     struct buf value = BUF_INIT;
-    atomic_store(&s->generation, 1);
-    enum err err = s->backend->meta(s->db, META_GENERATION, &value, why);
-    if (err == ERR_OK && value.len == 1) {
-        atomic_store(&s->generation, value.data[0]);
-    }
+    enum err err = s->backend->meta(s->db, META_SERIAL, &value, why);
     if (err == ERR_OK || err == ERR_NOT_FOUND) {
-        buf_clear(&value);
-        err = s->backend->meta(s->db, META_SERIAL, &value, why);
-        s->serial = err == ERR_OK && value.len == 8 ? be_get64(value.data) : 0;
+        *out = value.len == 8 ? be_get64(value.data) : 0;
+        err = ERR_OK;
     }
     buf_fini(&value);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return err;
+}
+
+enum err recover_generation(struct store *s, struct errmsg *why)
+{
+    struct buf value = BUF_INIT;
+    enum err err = s->backend->meta(s->db, META_GENERATION, &value, why);
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        atomic_store(&s->generation, value.len == 1 ? value.data[0] : 1);
+        err = ERR_OK;
+    }
+    buf_fini(&value);
+    return err;
+}
+
+enum err recover_meta(struct store *s, struct errmsg *why)
+{
+    /* First the number: what is read after it is as new, or newer. */
+    enum err err = recover_serial(s, &s->serial, why);
+    return err == ERR_OK ? recover_generation(s, why) : err;
 }
 
 /* The own checkpoint is verified if it was signed under the certificate in

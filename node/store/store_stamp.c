@@ -1,5 +1,6 @@
 #include "store/stamp.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/store_impl.h"
 
@@ -78,6 +79,15 @@ void stamps_end_all(struct stamps *stamps)
 
 /* ---- the readers' side ---- */
 
+bool store_up_to_date(const struct store *s)
+{
+    if (s->role == ROLE_FOLLOW) {
+        return clock_mono_ms() < atomic_load(&s->trust_until_ms);
+    }
+    return s->env.alone_until_ms == NULL ||
+           clock_mono_ms() < s->env.alone_until_ms(s->env.ctx);
+}
+
 bool store_stamp_take(struct store *store, const struct subject_key *subject,
                       struct store_stamp *out)
 {
@@ -85,12 +95,13 @@ bool store_stamp_take(struct store *store, const struct subject_key *subject,
     out->place = place_of(stamps, subject);
     out->all = atomic_load(&stamps->all);
     out->subject = atomic_load(&stamps->at[out->place]);
-    return ((out->all | out->subject) & 1) == 0;
+    return ((out->all | out->subject) & 1) == 0 && store_up_to_date(store);
 }
 
 bool store_stamp_holds(struct store *store, const struct store_stamp *stamp)
 {
     const struct stamps *stamps = &store->stamps;
     return atomic_load(&stamps->all) == stamp->all &&
-           atomic_load(&stamps->at[stamp->place]) == stamp->subject;
+           atomic_load(&stamps->at[stamp->place]) == stamp->subject &&
+           store_up_to_date(store);
 }

@@ -128,20 +128,6 @@ static enum err check_space(struct store *s, struct errmsg *why)
 
 /* ---- doubtful commits ---- */
 
-static enum err read_serial(struct store *s, uint64_t *out, struct errmsg *why)
-{
-    struct buf value = BUF_INIT;
-    enum err err = s->backend->meta(s->db, META_SERIAL, &value, why);
-    if (err == ERR_OK && value.len == 8) {
-        *out = be_get64(value.data);
-    } else if (err == ERR_NOT_FOUND) {
-        *out = 0;
-        err = ERR_OK;
-    }
-    buf_fini(&value);
-    return err;
-}
-
 /* Closes, and opens for writing if that can be, else for reading. */
 static enum err reopen(struct store *s, struct errmsg *why)
 {
@@ -179,7 +165,8 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
     for (;;) {
         uint64_t found = 0;
         enum err err = reopen(s, &again);
-        bool known = s->db != NULL && read_serial(s, &found, &again) == ERR_OK;
+        bool known =
+            s->db != NULL && recover_serial(s, &found, &again) == ERR_OK;
         bool present = known && found >= serial;
         bool over =
             err == ERR_OK || err == ERR_CONFLICT || s->backend->absence_settles;
@@ -240,7 +227,7 @@ static void try_again(struct store *s)
     }
     uint64_t serial;
     if (err == ERR_OK) { /* does it answer? */
-        err = read_serial(s, &serial, &why);
+        err = recover_serial(s, &serial, &why);
     }
     if (err == ERR_OK) {
         set_writable(s);
@@ -255,6 +242,15 @@ static void try_again(struct store *s)
 
 /* ---- one turn ---- */
 
+void writer_tell_logs(struct store *s, const struct log_id *logs, size_t n)
+{
+    (void)pthread_mutex_lock(&s->watch_lock);
+    for (size_t i = 0; n > 0 && i < s->watchers_n; i++) {
+        s->watchers[i].fn(s->watchers[i].ctx, logs, n);
+    }
+    (void)pthread_mutex_unlock(&s->watch_lock);
+}
+
 void writer_tell(struct store *s, const struct group *g)
 {
     struct log_id *logs = mem_alloc((g->touched_n + 1) * sizeof(*logs));
@@ -264,11 +260,7 @@ void writer_tell(struct store *s, const struct group *g)
             logs[n++] = g->touched[i]->slot->log;
         }
     }
-    (void)pthread_mutex_lock(&s->watch_lock);
-    for (size_t i = 0; n > 0 && i < s->watchers_n; i++) {
-        s->watchers[i].fn(s->watchers[i].ctx, logs, n);
-    }
-    (void)pthread_mutex_unlock(&s->watch_lock);
+    writer_tell_logs(s, logs, n);
     mem_free(logs);
 }
 
@@ -637,7 +629,11 @@ enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
     enum err err = writer_push(s, &item);
     if (err != ERR_OK) {
         item_free(item);
-        return err_set(why, err, "the store is being closed");
+        return err_set(why, err,
+                       s->role == ROLE_FOLLOW
+                           ? "this process stands by: say it to the "
+                             "one that writes"
+                           : "the store is being closed");
     }
     (void)pthread_mutex_lock(&s->queue.lock);
     while (!done) {

@@ -7,6 +7,10 @@
 #include "sync/downlink_impl.h"
 #include "sync/hello.h"
 
+enum {
+    RECHECK_MS = 10000, /* how long a call may outlive its certificate */
+};
+
 /* ---- one stream's life ---- */
 
 void inflow_unref(struct inflow *in)
@@ -68,12 +72,13 @@ static void take_place(struct downlink *down, struct inflow *in)
     (void)pthread_mutex_unlock(&down->lock);
 }
 
-/* False: its certificate was revoked or it was moved since. */
+/* False: its certificate expired or was revoked, or it was moved since. */
 static bool still_welcome(struct inflow *in, struct errmsg *why)
 {
     struct downlink *down = in->down;
     uint64_t generation = admit_generation(down->env);
-    if (atomic_load(&in->generation) == generation) {
+    if (atomic_load(&in->generation) == generation &&
+        in->peer.not_after_ms > clock_wall_ms()) {
         return true;
     }
     if (admit_child(down->env, &in->peer, why) == ERR_OK) {
@@ -572,6 +577,15 @@ void downlink_recheck(struct downlink *down)
     serve_fetch_recheck(down);
 }
 
+/* Nothing happens when a certificate ends, and a child may have nothing to
+ * say for long. */
+static void on_recheck(void *ctx)
+{
+    struct downlink *down = ctx;
+    downlink_recheck(down);
+    ticker_at(down->recheck, clock_mono_ms() + RECHECK_MS);
+}
+
 static void hang_up(struct inflow *in, void *ctx)
 {
     (void)ctx;
@@ -598,6 +612,8 @@ enum err downlink_new(struct downlink **out, const struct sync_env *env,
     (void)pthread_mutex_init(&down->lock, NULL);
     (void)pthread_cond_init(&down->gone, NULL);
     down->ticker = ticker_new(env->loop, on_tick, down);
+    down->recheck = ticker_new(env->loop, on_recheck, down);
+    ticker_at(down->recheck, clock_mono_ms() + RECHECK_MS);
     const struct rpc_method methods[] = {
         {.path = SYNC_REPLICATE, .stream = &replicate_ops, .ctx = down},
         {.path = SYNC_FETCH, .stream = &serve_fetch_ops, .ctx = down},
@@ -629,6 +645,7 @@ void downlink_free(struct downlink **downlink)
     }
     (void)pthread_mutex_unlock(&down->lock);
     ticker_free(&down->ticker);
+    ticker_free(&down->recheck);
     struct child *next;
     for (struct child *c = down->children; c != NULL; c = next) {
         next = c->next;

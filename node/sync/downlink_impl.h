@@ -95,6 +95,7 @@ struct downlink {
     struct downlink_conf conf;
     struct rpc_method methods[3];
     struct ticker *ticker;
+    struct ticker *recheck; /* are all who call still welcome? */
     pthread_mutex_t lock;
     pthread_cond_t gone;
     struct child *children; /* lock; never removed */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/ticker.h"
 #include "credit/listing.h"
+#include "store/stamp.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/receipts.h"
@@ -560,7 +561,10 @@ static bool renew_head(void *ctx, const struct store_head *head)
 static void renew_job(void *ctx)
 {
     struct feed *feed = ctx;
-    store_directives(feed->env->store, renew_head, feed);
+    /* A head of what another process has continued is not as new as it says. */
+    if (store_up_to_date(feed->env->store)) {
+        store_directives(feed->env->store, renew_head, feed);
+    }
     feed_recheck(feed); /* a certificate may have expired */
     pump_job(feed);     /* counts itself off */
 }

@@ -109,6 +109,7 @@ static void dial(struct uplink *up)
         return;
     }
     struct rpc_stream *stream = NULL;
+    up->target = rpc_channel_target(up->channel);
     enum err err = rpc_stream_open(&stream, up->channel, SYNC_REPLICATE,
                                    &stream_ops, conn, 0);
     (void)pthread_mutex_lock(&up->lock);
@@ -195,6 +196,10 @@ void uplink_feed(struct uplink *up, struct conn *conn,
     tell_state(up);
     (void)pthread_mutex_unlock(&up->lock);
 
+    if ((todo & LINK_HANG_UP) != 0 && event->type != LINK_STOP &&
+        event->type != LINK_RESTART) {
+        rpc_channel_next(up->channel); /* another process may be the parent */
+    }
     if (err != ERR_OK) {
         uplink_give_up(conn, err, "a message out of turn");
     }
@@ -356,11 +361,9 @@ static struct uplink *make(const struct sync_env *env,
     struct uplink *up = MEM_NEW(struct uplink);
     up->env = env;
     up->conf = *conf;
-    (void)snprintf(up->target, sizeof up->target, "%s", conf->parent);
-    up->conf.parent = up->target;
+    up->target = conf->parent;
     up->status.parent_code = conf->parent_code;
     up->status.since_ms = clock_wall_ms();
-    (void)snprintf(up->status.peer, sizeof up->status.peer, "%s", conf->parent);
     up->expect = (struct rpc_peer_check){expect_parent, up};
     (void)pthread_mutex_init(&up->lock, NULL);
     (void)pthread_cond_init(&up->idle, NULL);
@@ -412,7 +415,7 @@ enum err uplink_start(struct uplink **out, const struct sync_env *env,
                       struct errmsg *why)
 {
     struct uplink *up = make(env, conf);
-    enum err err = rpc_channel_open(&up->channel, env->rpc, up->target, tls,
+    enum err err = rpc_channel_open(&up->channel, env->rpc, conf->parent, tls,
                                     &up->expect, why);
     if (err != ERR_OK) {
         dispose(up);
@@ -491,6 +494,7 @@ void uplink_status(struct uplink *up, struct uplink_status *out)
     (void)pthread_mutex_lock(&up->lock);
     send_totals(&up->send, &totals);
     *out = up->status;
+    (void)snprintf(out->peer, sizeof out->peer, "%s", up->target);
     out->in_flight_bytes = up->send.in_flight;
     (void)pthread_mutex_unlock(&up->lock);
     out->behind_entries = totals.behind_entries;

@@ -46,7 +46,7 @@ struct conn {
 struct uplink {
     const struct sync_env *env;
     struct uplink_conf conf;
-    char target[80];
+    const char *_Atomic target; /* address in use; the channel's */
     struct rpc_peer_check expect;
     struct rpc_channel *channel;
     struct ticker *ticker;

@@ -17,12 +17,12 @@ header="主体名称,主体统一社会信用代码,认定文书号,列入事由
 # Reasons that do not pack, so that it is more than one message.
 listings() { # FIRST LAST
     echo "$header"
-    "$BENCH_GEN" --rows 4000 --subjects 4000 --codes | sed -n "$1,$2p" |
-        awk '{ print $0, NR }' | while read -r code n; do
-        printf '示例商贸有限公司,%s,示例认〔2026〕%d号,%s,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
-            "$code" "$n" "$(head -c 120 /dev/urandom | base64 -w 0)" \
-            "${COUNTY:0:6}"
-    done
+    paste <("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | sed -n "$1,$2p") \
+        <(head -c $((120 * ($2 - $1 + 1))) /dev/urandom | base64 -w 160) |
+        awk -v division="${COUNTY:0:6}" '{
+            printf "示例商贸有限公司,%s,示例认〔2026〕%d号,%s,示例条例第十条,", $1, NR, $2
+            printf "2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,", division
+            print "失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕" }'
 }
 first=$("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | head -n 1)
 last=$("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | tail -n 1)
@@ -75,6 +75,8 @@ village_is() { [ "$(at_village)" = "$1" ]; }
 within "$PATIENCE" "it is fed" village_is fresh
 within "$PATIENCE" "its feed ends" says "$VILLAGE" "FOLLOW-LOST.*the certificate of $VILLAGE has expired"
 within "$PATIENCE" "it is denied by name" says "$TOWN" "FEED-DENIED.*the certificate of $VILLAGE has expired"
+# Its upload is silent, so no message brings it to light.
+within "$PATIENCE" "its open upload ends, too" says "$TOWN" "SYNC-DENIED.*child=$VILLAGE.*has expired"
 E=91340000100000059L
 listings 4000 4000 | sed "s/$last/$E/" >"$WORK/expired.csv"
 check "a decision meanwhile" directive "$COUNTY" import "$WORK/expired.csv" --key "$key" --publish >/dev/null

@@ -1,11 +1,11 @@
 # Checks of the sources that no compiler makes; what each does: lint.sh.
 set(lint ${CMAKE_CURRENT_LIST_DIR})
-foreach(check includes banned format text)
+foreach(check includes banned format loglines text)
   add_test(NAME lint.${check} COMMAND ${lint}/lint.sh ${check})
 endforeach()
 add_test(NAME lint.self COMMAND ${lint}/self.sh)
-set_tests_properties(lint.includes lint.banned lint.format lint.text lint.self
-  PROPERTIES LABELS quick TIMEOUT 60 SKIP_RETURN_CODE 77)
+set_tests_properties(lint.includes lint.banned lint.format lint.loglines
+  lint.text lint.self PROPERTIES LABELS quick TIMEOUT 60 SKIP_RETURN_CODE 77)
 
 add_test(NAME lint.tidy COMMAND ${lint}/tidy.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(lint.tidy

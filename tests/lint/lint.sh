@@ -4,11 +4,12 @@
 #   includes  which folder of node/ may use which folder and library
 #   banned    functions that must not be called
 #   format    clang-format on changed C files (on all, if none is changed)
+#   loglines  ids of log lines and their list in docs/operations.md agree
 #   text      what tracked files must not speak of
 #
 # Prints file:line: what. Exit status 1: faults, 77: cannot be checked here.
 set -u
-check=${1:?usage: lint.sh includes|banned|format|text [root]}
+check=${1:?usage: lint.sh includes|banned|format|loglines|text [root]}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "${2:-$here/../..}" && pwd)
 skipped=77
@@ -81,6 +82,27 @@ format() {
         xargs -0 -r clang-format --dry-run -Werror
 }
 
+# An id in a variable is not seen as logged, but it stands in the sources.
+loglines() {
+    local doc=$root/docs/operations.md logged listed used id faults=0
+    logged=$(sources node | xargs -0 -r grep -hozP \
+        'log_(info|warn|error)\([^,;]*,\s*"\K[A-Z][A-Z0-9-]*(?=")' |
+        tr '\0' '\n' | sort -u)
+    used=$(sources node | xargs -0 -r grep -hoE '"[A-Z][A-Z0-9-]*"' |
+        tr -d '"' | sort -u)
+    listed=$(awk '/^## / { here = /Log lines/ } here' "$doc" | grep '^| `' |
+        cut -d'|' -f2 | grep -oE '[A-Z][A-Z0-9-]+' | sort -u)
+    while read -r id; do
+        [ -n "$id" ] && faults=1 &&
+            echo "docs/operations.md: $id is logged and not listed"
+    done < <(comm -23 <(echo "$logged") <(echo "$listed"))
+    while read -r id; do
+        [ -n "$id" ] && faults=1 &&
+            echo "docs/operations.md: $id is listed and not logged"
+    done < <(comm -13 <(echo "$used") <(echo "$listed"))
+    return $faults
+}
+
 # Brackets keep the patterns from finding themselves.
 text() {
     local found
@@ -102,7 +124,7 @@ text() {
 }
 
 case $check in
-includes | banned | format | text) "$check" ;;
+includes | banned | format | loglines | text) "$check" ;;
 *)
     echo "lint.sh: no check named $check" >&2
     exit 2

@@ -58,6 +58,13 @@ put tests/unit/bad.c 'n = atoi(text);' 'x = (char *)malloc (3);'
 expect banned 'tests/unit/bad.c:1:n = atoi(text);
 tests/unit/bad.c:2:x = (char *)malloc (3);'
 
+put node/base/line.c '    log_warn(log,' '             "LINE-BROKE", "err=%s");' \
+    'log_info(a->log, "LINE-UP", "");' 'static const char id[] = "LINE-LATE";'
+put docs/operations.md '## Log lines' '| `LINE-UP`, `LINE-LATE` | it is `GONE` | |'
+expect loglines 'docs/operations.md: LINE-BROKE is logged and not listed'
+put docs/operations.md '## Log lines' '| `LINE-UP`, `LINE-BROKE` | | |' '| `LINE-GONE` | | |'
+expect loglines 'docs/operations.md: LINE-GONE is listed and not logged'
+
 git -C "$tree" init -q
 put README.md 'See /network/ and docs.'
 git -C "$tree" add -A
