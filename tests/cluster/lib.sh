@@ -37,6 +37,8 @@ VILLAGE2=341821100202
 WORK=$(mktemp -d /var/tmp/creditnode-test.XXXXXX)
 TREE=$WORK/tree
 TREE_NEXT_PORT=next_port
+# Most tests have the same federations and offices: their keys are made once.
+TREE_MOULDS=$ROOT/build/moulds
 TREE_READY_S=$PATIENCE
 ALLOWED=()   # patterns of error lines that the test provokes
 PROCESSES=() # of the test's own helpers
