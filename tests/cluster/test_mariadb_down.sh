@@ -29,12 +29,13 @@ for ((i = 1; i <= TIMES; i++)); do
     within "$PATIENCE" "load" more_batches "$VILLAGE" "$(batches "$VILLAGE")"
     from=$(log_end "$COUNTY")
     server_kill
-    # Children wait 30 s where their parent could not write.
     within "$PATIENCE" "the county says that its database is away" \
         says "$COUNTY" 'STORE-FULL.*MariaDB' "$from"
     check "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true
     before=$(batches "$VILLAGE")
     within "$PATIENCE" "the village enters on" more_batches "$VILLAGE" "$before"
+    within "$PATIENCE" "the township is told when to come again" \
+        says "$COUNTY" 'SYNC-APPEND.*retry after 3000 ms' "$from"
     server_start
     within "$PATIENCE" "the county takes in again" takes_in
 done

@@ -356,8 +356,10 @@ static inline struct node *node_new_with(uint64_t code, const char *name,
                                       .backoff_max_ms = 200,
                                       .greeting_ms = 10000,
                                       .silence_ms = 20000};
-    n->down_conf = (struct downlink_conf){
-        .window_bytes = window, .logs_max = 1000, .ack_relay_ms = 50};
+    n->down_conf = (struct downlink_conf){.window_bytes = window,
+                                          .logs_max = 1000,
+                                          .ack_relay_ms = 50,
+                                          .full_retry_ms = 1000};
     node_start(n);
     return n;
 }
