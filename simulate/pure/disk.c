@@ -192,7 +192,25 @@ bool disk_submit(struct host *h, const struct item *item)
     return !wait;
 }
 
-/* What was set aside goes into the own log once nothing comes back. */
+/* Any number of its own logs may hold it: one may have come back. */
+static bool has_record(const struct disk *d, const struct entry *draft)
+{
+    struct entry e;
+    for (size_t i = 0; i < d->logs.count; i++) {
+        const struct disk_log *l = d->logs.item[i];
+        for (uint64_t n = 0; l->own && n < l->frontier.size; n++) {
+            if (entry_decode(l->entry[n], &e) == ERR_OK &&
+                e.type == ENTRY_RECORD &&
+                memcmp(e.record_key, draft->record_key, 8) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What was set aside goes into the own log once nothing comes back, unless it
+ * came back itself (store_group.c: DRAFT_UNCHANGED). */
 static bool take_back(struct host *h)
 {
     struct disk *d = &h->disk;
@@ -201,6 +219,11 @@ static bool take_back(struct host *h)
     }
     struct disk_log *l = disk_find(d, &d->own);
     for (size_t i = 0; i < d->aside_n; i++) {
+        struct entry draft;
+        if (entry_decode(d->aside[i], &draft) != ERR_OK ||
+            has_record(d, &draft)) {
+            continue;
+        }
         write_own(h, l, d->aside[i]);
         if (planted(h->w, PLANT_TWICE) && i % 4 == 0) {
             write_own(h, l, d->aside[i]);

@@ -147,6 +147,7 @@ static void run_twice(struct host *h)
     twin->clone = true;
     h->cloned = true;
     disk_copy(&twin->disk, h->has_backup ? &h->backup : &h->disk);
+    truth_cloned(twin);
     w->host[w->hosts++] = twin;
     host_start(twin);
 }

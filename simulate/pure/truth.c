@@ -46,8 +46,9 @@ struct log_truth {
 struct record {
     const struct host *host; /* where it was entered */
     bool acked;
-    bool away;    /* that host was put back: it must come back from above */
-    bool excused; /* no disk of the world had it any more */
+    bool away;     /* that host was put back: it must come back from above */
+    bool excused;  /* no disk of the world had it any more */
+    uint8_t twins; /* processes started beside another with it set aside */
 };
 
 struct promise {
@@ -337,6 +338,16 @@ void truth_put_back(struct host *h)
     excuse(t);
 }
 
+/* None of the processes can know of the other before both have appended what
+ * was set aside. */
+void truth_cloned(struct host *twin)
+{
+    const struct disk *d = &twin->disk;
+    for (size_t i = 0; i < d->aside_n; i++) {
+        twin->w->truth->record[record_of(d->aside[i]) - 1].twins++;
+    }
+}
+
 void truth_lost_clone(struct host *h)
 {
     struct truth *t = h->w->truth;
@@ -514,7 +525,7 @@ static void check_disk(struct host *h)
     uint8_t *seen = seen_new(t);
     count_on_disk(t, &h->disk, true, seen);
     for (size_t i = 0; i < t->records; i++) {
-        if (seen[i] > 1) {
+        if (seen[i] > 1 + t->record[i].twins) {
             broken(h, "once", NULL, 0, "it holds record %zu %u times", i + 1,
                    seen[i]);
             break;
