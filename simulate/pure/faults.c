@@ -147,8 +147,8 @@ static void run_twice(struct host *h)
     twin->clone = true;
     h->cloned = true;
     disk_copy(&twin->disk, h->has_backup ? &h->backup : &h->disk);
-    truth_cloned(twin);
     w->host[w->hosts++] = twin;
+    truth_cloned(twin);
     host_start(twin);
 }
 

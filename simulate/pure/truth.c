@@ -46,9 +46,9 @@ struct log_truth {
 struct record {
     const struct host *host; /* where it was entered */
     bool acked;
-    bool away;     /* that host was put back: it must come back from above */
-    bool excused;  /* no disk of the world had it any more */
-    uint8_t twins; /* processes started beside another with it set aside */
+    bool away;      /* that host was put back: it must come back from above */
+    bool excused;   /* no disk of the world had it any more */
+    uint64_t aside; /* processes that ever had it set aside, a bit each */
 };
 
 struct promise {
@@ -338,13 +338,22 @@ void truth_put_back(struct host *h)
     excuse(t);
 }
 
-/* None of the processes can know of the other before both have appended what
- * was set aside. */
+/* Processes of one node cannot know of each other before both have appended
+ * what they set aside: it may be in as many places as there were of them. */
+void truth_set_aside(struct host *h, struct slice draft)
+{
+    struct world *w = h->w;
+    unsigned process = 0; /* the node's own; clones have bits of their own */
+    for (unsigned i = w->fed->nodes; i < w->hosts; i++) {
+        process = w->host[i] == h ? i - w->fed->nodes + 1 : process;
+    }
+    w->truth->record[record_of(draft) - 1].aside |= UINT64_C(1) << process;
+}
+
 void truth_cloned(struct host *twin)
 {
-    const struct disk *d = &twin->disk;
-    for (size_t i = 0; i < d->aside_n; i++) {
-        twin->w->truth->record[record_of(d->aside[i]) - 1].twins++;
+    for (size_t i = 0; i < twin->disk.aside_n; i++) {
+        truth_set_aside(twin, twin->disk.aside[i]);
     }
 }
 
@@ -525,7 +534,8 @@ static void check_disk(struct host *h)
     uint8_t *seen = seen_new(t);
     count_on_disk(t, &h->disk, true, seen);
     for (size_t i = 0; i < t->records; i++) {
-        if (seen[i] > 1 + t->record[i].twins) {
+        int processes = __builtin_popcountll(t->record[i].aside);
+        if (seen[i] > 1 && seen[i] > processes) {
             broken(h, "once", NULL, 0, "it holds record %zu %u times", i + 1,
                    seen[i]);
             break;
