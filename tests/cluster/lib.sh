@@ -160,7 +160,7 @@ server_start() {
     [ "$(id -u)" -ne 0 ] || as=(--user=root)
     PATH=$PATH:/usr/sbin mariadbd --no-defaults --datadir="$SERVER/data" \
         --socket="$SERVER/socket" --pid-file="$SERVER/pid" --skip-networking \
-        --innodb-buffer-pool-size=64M "${as[@]}" >>"$SERVER/log" 2>&1 &
+        --innodb-buffer-pool-size=64M --innodb-log-file-size=16M "${as[@]}" >>"$SERVER/log" 2>&1 &
     SERVER_PID=$!
     within "$PATIENCE" "database server" server_answers
 }
@@ -172,9 +172,7 @@ server_kill() {
 
 server_make() {
     mkdir -p "$SERVER"
-    check "database server" mariadb-install-db --no-defaults \
-        --datadir="$SERVER/data" --auth-root-authentication-method=normal \
-        --skip-test-db --user="$(id -un)" >"$SERVER/install.log" 2>&1
+    check "database server" "$ROOT/tests/support/mariadb-dir.sh" "$SERVER/data"
     server_start
 }
 

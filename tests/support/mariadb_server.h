@@ -154,10 +154,9 @@ static inline void mariadb_init(struct mariadb_server *s, const char *dir)
 {
     (void)snprintf(s->dir, sizeof s->dir, "%.80s/mariadb", dir);
     (void)snprintf(s->socket, sizeof s->socket, "%s/socket", s->dir);
-    mariadb_shell("mkdir %s && mariadb-install-db --no-defaults "
-                  "--datadir=%s/data --auth-root-authentication-method=normal "
-                  "--skip-test-db --user=$(id -un) >%s/install.log 2>&1",
-                  s->dir, s->dir, s->dir);
+    mariadb_shell("mkdir %s && " SOURCE_DIR
+                  "/tests/support/mariadb-dir.sh %s/data",
+                  s->dir, s->dir);
     mariadb_start(s);
 }
 
