@@ -773,7 +773,8 @@ static enum err up_sync(struct node *node, struct errmsg *why)
     fill_sync_env(node);
     struct downlink_conf down = {.window_bytes = c->window_bytes,
                                  .logs_max = c->logs_max,
-                                 .ack_relay_ms = c->ack_relay_ms};
+                                 .ack_relay_ms = c->ack_relay_ms,
+                                 .full_retry_ms = c->full_retry_ms};
     char path[PATH_LEN];
     enum err err = data_path(node, "receipts", path, why);
     if (err != ERR_OK) {

@@ -16,68 +16,103 @@ tree_fail() {
     return 1
 }
 
-# [PROVINCE...]: makes the federation with an intermediate for each province.
-tree_federation() {
-    local provinces=() p
-    for p in "$@"; do provinces+=(--province "$p"); done
-    # TREE_ISSUERS: CODE:K:N ..., who may issue directives.
-    for p in ${TREE_ISSUERS:-}; do provinces+=(--issuer "$p"); done
-    mkdir -p "$TREE"
-    : >"$TREE/order"
-    "$ROOT/certs/make-federation.sh" "$TREE/fed" --name "$TREE_FEDERATION" \
-        --suite "$TREE_SUITE" "${provinces[@]}" >"$TREE/root_hash.txt" ||
-        tree_fail "cannot make the federation"
-    TREE_ROOT_HASH=$(grep -oE '[0-9a-f]{64}' "$TREE/root_hash.txt" | tail -n 1)
-    printf '%s\n' "$TREE_ROOT_HASH" >"$TREE/root_hash"
+# OUT COMMAND [ARG...]: runs the command, which makes the folder that its last
+# argument names, added here: OUT. With TREE_MOULDS it is made there once for
+# the same command, scripts and month, and copied from then on. TREE_CAST: where
+# it was made.
+tree_cast() {
+    local out=$1 key
+    shift
+    TREE_CAST=$out
+    if [ -n "${TREE_MOULDS:-}" ]; then
+        key=$( (printf '%s\n' "$*" && date +%Y-%m && cat "$ROOT/certs/"*.sh) |
+            sha256sum)
+        TREE_CAST=$TREE_MOULDS/${key:0:16}
+        mkdir -p "$TREE_MOULDS"
+    fi
+    (
+        [ "$TREE_CAST" = "$out" ] || flock 9
+        if [ ! -d "$TREE_CAST" ]; then
+            rm -rf "$TREE_CAST.new"
+            "$@" "$TREE_CAST.new" && mv "$TREE_CAST.new" "$TREE_CAST"
+        fi >/dev/null || exit 1
+        [ "$TREE_CAST" = "$out" ] || cp -a "$TREE_CAST" "$out"
+    ) 9>"${TREE_MOULDS:-$TREE}/lock"
 }
 
-# Sets KEY = "VALUE" on the first line of FILE that has KEY = "OLD"; OLD "*":
-# whatever stands there.
-tree_fill() { # FILE KEY OLD VALUE
-    KEY=$2 OLD=$3 VALUE=$4 awk '
-        BEGIN {key = ENVIRON["KEY"] " = \""; old = ENVIRON["OLD"]}
-        !done {
+# [PROVINCE...]: makes the federation with an intermediate for each province.
+tree_federation() {
+    local args=(--name "$TREE_FEDERATION" --suite "$TREE_SUITE") p
+    for p in "$@"; do args+=(--province "$p"); done
+    # TREE_ISSUERS: CODE:K:N ..., who may issue directives.
+    for p in ${TREE_ISSUERS:-}; do args+=(--issuer "$p"); done
+    mkdir -p "$TREE"
+    : >"$TREE/order"
+    tree_cast "$TREE/fed" "$ROOT/certs/make-federation.sh" "${args[@]}" ||
+        tree_fail "cannot make the federation" || return 1
+    printf '%s\n' "$TREE_CAST" >"$TREE/cast"
+    sha256sum "$TREE/fed/root-document" | cut -d' ' -f1 >"$TREE/root_hash"
+}
+
+# Sets KEY = "VALUE" on the first line of FILE that has KEY = "OLD", for each
+# KEY OLD VALUE in turn; OLD "*": whatever stands there.
+tree_fill() { # FILE [KEY OLD VALUE]...
+    local file=$1
+    shift
+    FILL=$(printf '%s\n' "$@") awk '
+        BEGIN {n = split(ENVIRON["FILL"], fill, "\n")}
+        {
             at = $0
             sub(/^ +/, "", at)
-            if (index(at, key) == 1 &&
-                (old == "*" || index(at, key old "\"") == 1)) {
-                rest = substr(at, length(key) + 1)
-                sub(/^[^"]*/, "", rest)
-                print substr($0, 1, length($0) - length(at)) key \
-                    ENVIRON["VALUE"] rest
-                done = 1
-                next
+            for (i = 1; i + 2 <= n; i += 3) {
+                key = fill[i] " = \""
+                if (!done[i] && index(at, key) == 1 && (fill[i + 1] == "*" ||
+                    index(at, key fill[i + 1] "\"") == 1)) {
+                    rest = substr(at, length(key) + 1)
+                    sub(/^[^"]*/, "", rest)
+                    $0 = substr($0, 1, length($0) - length(at)) key \
+                        fill[i + 2] rest
+                    done[i] = 1
+                    break
+                }
             }
-        }
-        {print}' "$1" >"$1.new" && mv "$1.new" "$1"
+            print
+        }' "$file" >"$file.new" && mv "$file.new" "$file"
+}
+
+# CODE OUT TIER: the node's keys and certificates, for localhost.
+tree_certify() {
+    local cast province
+    cast=$(cat "$TREE/cast")
+    tree_cast "$2" "$ROOT/certs/make-node.sh" "$cast" --tier "$3" --code "$1" ||
+        return 1
+    # Made with the first node of its province.
+    province=intermediate/${1:0:2}0000000000
+    [ -d "$TREE/fed/$province" ] ||
+        cp -a "$cast/$province" "$TREE/fed/$province"
 }
 
 # CODE TIER PARENT-CODE NAME: certificates and configuration of one node.
 # PARENT-CODE "" for the top. Its parent must have been added before.
 tree_add() {
-    local code=$1 tier=$2 parent=$3 name=$4 dir=$TREE/$1 trust
+    local code=$1 tier=$2 parent=$3 name=$4 dir=$TREE/$1 trust part pairs=()
     mkdir -p "$dir"
-    "$ROOT/certs/make-node.sh" "$TREE/fed" "$dir/certs" --tier "$tier" \
-        --code "$code" >/dev/null || tree_fail "no certificates for $code" ||
-        return 1
+    tree_certify "$code" "$dir/certs" "$tier" ||
+        tree_fail "no certificates for $code" || return 1
     cp "$ROOT/tiers/common.cfg" "$ROOT/tiers/identity.cfg" "$dir/"
     cp "$ROOT/tiers/$tier.cfg" "$dir/node.cfg"
-    tree_fill "$dir/common.cfg" name FILL-IN "$TREE_FEDERATION"
-    tree_fill "$dir/common.cfg" root_document FILL-IN "$TREE/fed/root-document"
-    tree_fill "$dir/common.cfg" root_hash FILL-IN "$(cat "$TREE/root_hash")"
-    tree_fill "$dir/common.cfg" suite intl "$TREE_SUITE"
-    tree_fill "$dir/identity.cfg" ca FILL-IN "$dir/certs/ca.pem"
-    local part
+    tree_fill "$dir/common.cfg" name FILL-IN "$TREE_FEDERATION" \
+        root_document FILL-IN "$TREE/fed/root-document" \
+        root_hash FILL-IN "$(cat "$TREE/root_hash")" suite intl "$TREE_SUITE"
     for part in tls sign seal; do
-        tree_fill "$dir/identity.cfg" cert FILL-IN "$dir/certs/$part.pem"
-        tree_fill "$dir/identity.cfg" key FILL-IN "$dir/certs/$part.key"
+        pairs+=(cert FILL-IN "$dir/certs/$part.pem"
+            key FILL-IN "$dir/certs/$part.key")
     done
+    tree_fill "$dir/identity.cfg" ca FILL-IN "$dir/certs/ca.pem" "${pairs[@]}"
     trust=$dir/certs/signing-ca.pem
     [ -e "$trust" ] || trust=$dir/certs/ca.pem
-    tree_fill "$dir/node.cfg" code FILL-IN "$code"
-    tree_fill "$dir/node.cfg" name '*' "$name"
-    tree_fill "$dir/node.cfg" dir /var/lib/creditnode "$dir/data"
-    tree_fill "$dir/node.cfg" reserve '*' "64 MiB"
+    tree_fill "$dir/node.cfg" code FILL-IN "$code" name '*' "$name" \
+        dir /var/lib/creditnode "$dir/data" reserve '*' "64 MiB"
     printf '\ntrust: {\n    ca = "%s";\n    revoked = "%s";\n};\n' \
         "$trust" "$dir/revoked" >>"$dir/node.cfg"
     : >"$dir/revoked"

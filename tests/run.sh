@@ -7,9 +7,10 @@ usage() {
 usage: tests/run.sh [full|quick] [option of ctest...]
 
   full    (default) everything: units, contracts and real processes with
-          address and undefined-behaviour sanitizers; units and a tree of
-          processes with the thread sanitizer; units and processes of the
-          release build; every fuzzer for some seconds; clang-tidy
+          address and undefined-behaviour sanitizers; what runs in several
+          threads with the thread sanitizer; units of the release build, and
+          processes at its speed; every fuzzer for some seconds; clang-tidy.
+          Which build tests what: tests/CMakeLists.txt, tests/cluster/
   quick   units, contracts, seeds of the fuzzers, checks of the sources and a
           small tree of processes, with sanitizers
 
@@ -45,23 +46,17 @@ setup_build release
 mapfile -t fuzzers < <(basename -s .c tests/fuzz/*/fuzz_*.c)
 setup_build fuzz -- "${fuzzers[@]}"
 
-# One run over several builds, so that there is one summary: the tests of the
-# dev tree one by one, the processes of the other builds, and one test for all
-# the units of a build.
+# One run over several builds, so that there is one summary: their names tell
+# the tests of the builds apart.
 mkdir -p build/full
 {
-    echo "subdirs(\"$ROOT/build/dev\")"
-    for preset in tsan release; do
-        echo "subdirs(\"$ROOT/build/$preset/tests/cluster\")"
-        echo "add_test($preset.units ctest -j2 --output-on-failure" \
-            "--no-tests=error --test-dir \"$ROOT/build/$preset\" -R \"^(unit|contract)[.]\")"
-        echo "set_tests_properties($preset.units PROPERTIES TIMEOUT 900" \
-            "PROCESSORS 2)"
+    for preset in dev tsan release; do
+        echo "subdirs(\"$ROOT/build/$preset/tests\")"
     done
     for fuzzer in "${fuzzers[@]}"; do
         name=${fuzzer#fuzz_}
         mkdir -p "build/full/corpus/$name"
-        echo "add_test(libfuzzer.$name \"$ROOT/build/fuzz/tests/$fuzzer\" -max_total_time=5" \
+        echo "add_test(libfuzzer.$name \"$ROOT/build/fuzz/tests/$fuzzer\" -max_total_time=3" \
             "-timeout=10 -rss_limit_mb=1024" \
             "\"-artifact_prefix=$ROOT/build/full/\"" \
             "\"$ROOT/build/full/corpus/$name\"" \

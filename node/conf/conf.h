@@ -103,6 +103,7 @@ struct conf_replication {
     uint32_t greeting_ms;
     uint32_t silence_ms;
     uint32_t ack_relay_ms;
+    uint32_t full_retry_ms;
     uint32_t renew_ms;
     uint32_t logs_max; /* a child */
 };

@@ -491,6 +491,13 @@ const struct conf_row conf_rows[] = {
      .def = "1 s",
      .help = "A child hears at most once in this time how far a log got "
              "above."},
+    {.path = "replication.full_retry",
+     AT_DURATION(replication.full_retry_ms),
+     .min = 100,
+     .max = 10 * MINUTE,
+     .def = "30 s",
+     .help = "How long a child waits after this node could not write: its disk "
+             "full, or its database away."},
     {.path = "replication.renew",
      AT_DURATION(replication.renew_ms),
      .min = 100,

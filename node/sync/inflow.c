@@ -12,7 +12,6 @@ enum {
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
     STALLED_MS = 10000, /* the store takes nothing for so long; a worker of
                          * the pool is held meanwhile */
-    RETRY_SPACE_MS = 30000,
 };
 
 /* ---- refusing ---- */
@@ -637,8 +636,8 @@ static void say_failure(struct inflow *in, enum err err, const char *why)
 {
     char text[WIRE_TEXT_MAX];
     if (err == ERR_NO_SPACE) {
-        (void)snprintf(text, sizeof text, "%.400s; retry after %d ms", why,
-                       RETRY_SPACE_MS);
+        (void)snprintf(text, sizeof text, "%.400s; retry after %u ms", why,
+                       (unsigned)in->down->conf.full_retry_ms);
     } else {
         (void)snprintf(text, sizeof text, "%.400s", why);
     }

@@ -144,9 +144,10 @@ void uplink_forward(struct uplink *uplink, const struct segment *segment);
 /* ---- from children ---- */
 
 struct downlink_conf {
-    uint64_t window_bytes; /* unacknowledged, a child */
-    uint32_t logs_max;     /* a child */
-    uint32_t ack_relay_ms; /* at most one relayed Ack a log in this time */
+    uint64_t window_bytes;  /* unacknowledged, a child */
+    uint32_t logs_max;      /* a child */
+    uint32_t ack_relay_ms;  /* at most one relayed Ack a log in this time */
+    uint32_t full_retry_ms; /* told to a child whose entries find no space */
 };
 
 struct child_status {

@@ -71,13 +71,19 @@ static void add_entry(struct host *h, struct disk_log *l, struct slice bytes)
     frontier_root(&l->frontier, suite_of(h), &l->root);
 }
 
-static void put_aside(struct disk *d, struct slice draft)
+static void copy_aside(struct disk *d, struct slice draft)
 {
     if (d->aside_n == d->aside_cap) {
         d->aside_cap = d->aside_cap == 0 ? 64 : d->aside_cap * 2;
         d->aside = mem_realloc(d->aside, d->aside_cap * sizeof *d->aside);
     }
     d->aside[d->aside_n++] = draft;
+}
+
+static void put_aside(struct host *h, struct slice draft)
+{
+    copy_aside(&h->disk, draft);
+    truth_set_aside(h, draft);
 }
 
 void disk_fini(struct disk *d)
@@ -109,7 +115,7 @@ void disk_copy(struct disk *to, const struct disk *from)
         logmap_insert(&to->logs, copy);
     }
     for (size_t i = 0; i < from->aside_n; i++) {
-        put_aside(to, from->aside[i]);
+        copy_aside(to, from->aside[i]);
     }
 }
 
@@ -181,7 +187,7 @@ bool disk_submit(struct host *h, const struct item *item)
     struct disk_log *l = disk_find(d, &d->own);
     for (size_t i = 0; i < item->drafts; i++) {
         if (wait) {
-            put_aside(d, item->draft[i]);
+            put_aside(h, item->draft[i]);
         } else {
             write_own(h, l, item->draft[i]);
         }
@@ -192,7 +198,25 @@ bool disk_submit(struct host *h, const struct item *item)
     return !wait;
 }
 
-/* What was set aside goes into the own log once nothing comes back. */
+/* Any number of its own logs may hold it: one may have come back. */
+static bool has_record(const struct disk *d, const struct entry *draft)
+{
+    struct entry e;
+    for (size_t i = 0; i < d->logs.count; i++) {
+        const struct disk_log *l = d->logs.item[i];
+        for (uint64_t n = 0; l->own && n < l->frontier.size; n++) {
+            if (entry_decode(l->entry[n], &e) == ERR_OK &&
+                e.type == ENTRY_RECORD &&
+                memcmp(e.record_key, draft->record_key, 8) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What was set aside goes into the own log once nothing comes back, unless it
+ * came back itself (store_group.c: DRAFT_UNCHANGED). */
 static bool take_back(struct host *h)
 {
     struct disk *d = &h->disk;
@@ -201,6 +225,11 @@ static bool take_back(struct host *h)
     }
     struct disk_log *l = disk_find(d, &d->own);
     for (size_t i = 0; i < d->aside_n; i++) {
+        struct entry draft;
+        if (entry_decode(d->aside[i], &draft) != ERR_OK ||
+            has_record(d, &draft)) {
+            continue;
+        }
         write_own(h, l, d->aside[i]);
         if (planted(h->w, PLANT_TWICE) && i % 4 == 0) {
             write_own(h, l, d->aside[i]);
@@ -236,7 +265,7 @@ void disk_succeed(struct host *h, const struct log_id *log, uint64_t common,
     struct frontier start;
     for (uint64_t n = common; n < l->frontier.size; n++) {
         if (is_draft(l->entry[n])) {
-            put_aside(&h->disk, l->entry[n]);
+            put_aside(h, l->entry[n]);
         }
     }
     if (tree_frontier(&view, common, &start) != ERR_OK) {

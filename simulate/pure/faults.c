@@ -148,6 +148,7 @@ static void run_twice(struct host *h)
     h->cloned = true;
     disk_copy(&twin->disk, h->has_backup ? &h->backup : &h->disk);
     w->host[w->hosts++] = twin;
+    truth_cloned(twin);
     host_start(twin);
 }
 

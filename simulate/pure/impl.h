@@ -401,6 +401,8 @@ void truth_promised(struct host *parent, const struct log_id *log,
                     uint64_t size);
 void truth_crashed(struct host *h);
 void truth_put_back(struct host *h);
+void truth_set_aside(struct host *h, struct slice draft);
+void truth_cloned(struct host *twin); /* it is among the hosts, with a disk */
 void truth_lost_clone(struct host *h);
 void truth_watch(struct world *w);
 /* Nothing is left to be done? */

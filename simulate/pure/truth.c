@@ -46,8 +46,9 @@ struct log_truth {
 struct record {
     const struct host *host; /* where it was entered */
     bool acked;
-    bool away;    /* that host was put back: it must come back from above */
-    bool excused; /* no disk of the world had it any more */
+    bool away;      /* that host was put back: it must come back from above */
+    bool excused;   /* no disk of the world had it any more */
+    uint64_t aside; /* processes that ever had it set aside, a bit each */
 };
 
 struct promise {
@@ -337,6 +338,25 @@ void truth_put_back(struct host *h)
     excuse(t);
 }
 
+/* Processes of one node cannot know of each other before both have appended
+ * what they set aside: it may be in as many places as there were of them. */
+void truth_set_aside(struct host *h, struct slice draft)
+{
+    struct world *w = h->w;
+    unsigned process = 0; /* the node's own; clones have bits of their own */
+    for (unsigned i = w->fed->nodes; i < w->hosts; i++) {
+        process = w->host[i] == h ? i - w->fed->nodes + 1 : process;
+    }
+    w->truth->record[record_of(draft) - 1].aside |= UINT64_C(1) << process;
+}
+
+void truth_cloned(struct host *twin)
+{
+    for (size_t i = 0; i < twin->disk.aside_n; i++) {
+        truth_set_aside(twin, twin->disk.aside[i]);
+    }
+}
+
 void truth_lost_clone(struct host *h)
 {
     struct truth *t = h->w->truth;
@@ -514,7 +534,8 @@ static void check_disk(struct host *h)
     uint8_t *seen = seen_new(t);
     count_on_disk(t, &h->disk, true, seen);
     for (size_t i = 0; i < t->records; i++) {
-        if (seen[i] > 1) {
+        int processes = __builtin_popcountll(t->record[i].aside);
+        if (seen[i] > 1 && seen[i] > processes) {
             broken(h, "once", NULL, 0, "it holds record %zu %u times", i + 1,
                    seen[i]);
             break;

@@ -81,11 +81,8 @@ galera_make() {
     for n in 1 2 3; do
         mkdir -p "$GALERA/$n"
     done
-    check "database server" mariadb-install-db --no-defaults \
-        --datadir="$GALERA/1/data" --auth-root-authentication-method=normal \
-        --skip-test-db --user="$(id -un)" >"$GALERA/install.log" 2>&1
-    for n in 2 3; do
-        cp -a "$GALERA/1/data" "$GALERA/$n/data"
+    for n in 1 2 3; do
+        check "database server" "$ROOT/tests/support/mariadb-dir.sh" "$GALERA/$n/data"
     done
     galera_start 1 --wsrep-new-cluster
     within "$PATIENCE" "the first database server" galera_synced 1

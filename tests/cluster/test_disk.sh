@@ -51,6 +51,9 @@ blocked() { # HOW: entering at the full node is refused, elsewhere it goes on
         check "entering goes on below ($1)" enter "$VILLAGE" $((RANDOM + 1000)) 100
     fi
     within 30 "the node says that it cannot write ($1)" refuses "$from"
+    [ "$full" = "$VILLAGE" ] ||
+        within "$PATIENCE" "its child is told when to come again ($1)" \
+            says "$full" 'SYNC-APPEND.*retry after 3000 ms' "$from"
     ! enter "$full" $((RANDOM + 100000)) 20 || fail "rows were taken ($1)"
     grep -qiE 'no space|read-only|free some disk' "$WORK/import.$full" ||
         fail "no clear error: $(tail -n 2 "$WORK/import.$full")"

@@ -29,7 +29,6 @@ for ((i = 1; i <= TIMES; i++)); do
     within "$PATIENCE" "load" more_batches "$VILLAGE" "$(batches "$VILLAGE")"
     from=$(log_end "$COUNTY")
     server_kill
-    # Children wait 30 s where their parent could not write.
     within "$PATIENCE" "the county says that its database is away" \
         says "$COUNTY" 'STORE-FULL.*MariaDB' "$from"
     check "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true

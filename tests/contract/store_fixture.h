@@ -98,14 +98,11 @@ static inline int fed_setup(void **state)
     }
     (void)snprintf(fed_dir, sizeof fed_dir, "/tmp/store-test-XXXXXX");
     assert_non_null(mkdtemp(fed_dir));
-    shell("$C/make-federation.sh fed --name %s %s >/dev/null", FEDERATION,
-          FED_ISSUERS);
-    shell(
-        "$C/make-node.sh fed %012llu --tier village --code %012llu >/dev/null",
-        VILLAGE, VILLAGE);
-    shell("$C/make-node.sh fed %012llu --tier township --code %012llu "
-          ">/dev/null",
-          TOWNSHIP, TOWNSHIP);
+    shell("$C/../tests/support/cast.sh . '"
+          "$C/make-federation.sh fed --name %s %s && "
+          "$C/make-node.sh fed %012llu --tier village --code %012llu && "
+          "$C/make-node.sh fed %012llu --tier township --code %012llu'",
+          FEDERATION, FED_ISSUERS, VILLAGE, VILLAGE, TOWNSHIP, TOWNSHIP);
     fed_read_trust();
     if (on_mariadb()) {
         mariadb_init(&fed_server, fed_dir);

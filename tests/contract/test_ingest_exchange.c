@@ -587,5 +587,6 @@ int main(void)
         EXCHANGE_TEST(a_full_store_leaves_rows_waiting),
         EXCHANGE_TEST(rights_are_the_least),
     };
+    mariadb_or_skip();
     return cmocka_run_group_tests(tests, begin, end);
 }

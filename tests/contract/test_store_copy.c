@@ -812,5 +812,6 @@ int main(void)
         TEST(a_source_that_was_rolled_back_is_no_continuation),
         TEST(what_does_not_read_as_written_stops_the_move),
     };
+    mariadb_or_skip();
     return cmocka_run_group_tests(tests, group_setup, lists_teardown);
 }

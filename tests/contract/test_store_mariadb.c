@@ -675,5 +675,6 @@ int main(void)
         T(the_server_must_prove_its_name),
     };
     (void)setenv("STORE_BACKEND", store_mariadb.name, 1);
+    mariadb_or_skip();
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -395,5 +395,6 @@ int main(void)
             down_below),
     };
     (void)setenv("STORE_BACKEND", "mariadb", 1);
+    mariadb_or_skip();
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -312,5 +312,6 @@ int main(void)
                                         stop),
     };
     (void)setenv("STORE_BACKEND", "mariadb", 1);
+    mariadb_or_skip();
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }

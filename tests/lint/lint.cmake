@@ -9,4 +9,5 @@ set_tests_properties(lint.includes lint.banned lint.format lint.loglines
 
 add_test(NAME lint.tidy COMMAND ${lint}/tidy.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(lint.tidy
-  PROPERTIES LABELS slow TIMEOUT 1800 SKIP_RETURN_CODE 77)
+  PROPERTIES LABELS slow TIMEOUT 1800 SKIP_RETURN_CODE 77 PROCESSORS 2
+             COST 1000)

@@ -17,6 +17,10 @@ if [ $# -eq 0 ]; then
     mapfile -d '' -t files < <(find "$root/node" -name '*.c' -print0 | sort -z)
     set -- "${files[@]}"
 fi
-# The database may be of gcc, some of whose warnings clang does not know.
+# The analyzer takes 95 % of the time, most of it in a few functions where it
+# follows paths up to 225,000 states far. A third of that takes a third of the
+# time. The database may be of gcc, some of whose warnings clang does not know.
 printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" "$tidy" -p "$build" --quiet \
+    --extra-arg=-Xclang --extra-arg=-analyzer-config \
+    --extra-arg=-Xclang --extra-arg=max-nodes=75000 \
     --extra-arg=-Wno-unknown-warning-option 2>/dev/null

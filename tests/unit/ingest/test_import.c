@@ -232,8 +232,7 @@ static void a_file_without_a_header_is_refused_as_a_whole(void **state)
 {
     (void)state;
     static const char *const files[] = {"", "\n\n", "a,b,c\n1,2,3\n",
-                                        "\xff\xfe"
-                                        "a\0b\0"};
+                                        "\xff\xfe\x61\0b\0"};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct buf table = BUF_INIT;
         buf_put(&table, files[i], i == 3 ? 6 : strlen(files[i]));

@@ -67,6 +67,26 @@ static void every_invariant_holds_over_random_schedules(void **state)
     mem_free(r);
 }
 
+/* A backup whose tail the parent never got runs twice: each process appends the
+ * tail to a successor of its own, before it can know of the other. */
+static void a_tail_that_two_processes_set_aside_may_be_there_twice(void **state)
+{
+    static const unsigned kept[] = {8, 24, 25, 39, 55};
+    bool left_out[PURE_FAULTS_MAX];
+    struct pure_conf conf = {
+        .seed = 20113, .faults = 60, .busy_ms = 120000, .left_out = left_out};
+    struct pure_result *r = MEM_NEW(struct pure_result);
+    (void)state;
+    memset(left_out, true, sizeof left_out);
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        left_out[kept[i]] = false;
+    }
+    pure_run(fed, &conf, r);
+    check_holds(&conf, r);
+    assert_true(r->counts.successions > 1);
+    mem_free(r);
+}
+
 static void a_seed_gives_the_same_run_again(void **state)
 {
     struct pure_conf conf = normal;
@@ -197,8 +217,10 @@ static void a_shape_that_cannot_be_is_refused(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[PLANTS + 5] = {
+    struct CMUnitTest tests[PLANTS + 6] = {
         cmocka_unit_test(every_invariant_holds_over_random_schedules),
+        cmocka_unit_test(
+            a_tail_that_two_processes_set_aside_may_be_there_twice),
         cmocka_unit_test(a_seed_gives_the_same_run_again),
         cmocka_unit_test(a_failing_plan_shrinks_and_still_fails),
         cmocka_unit_test(a_shape_that_cannot_be_is_refused),
@@ -207,10 +229,10 @@ int main(void)
     unsigned index[PLANTS];
     for (unsigned i = 1; i < PLANTS; i++) {
         index[i] = i;
-        tests[4 + i] =
+        tests[5 + i] =
             (struct CMUnitTest){.name = pure_plants[i].name,
                                 .test_func = a_planted_fault_is_caught_by_name,
                                 .initial_state = &index[i]};
     }
-    return _cmocka_run_group_tests("pure", tests, PLANTS + 4, setup, teardown);
+    return _cmocka_run_group_tests("pure", tests, PLANTS + 5, setup, teardown);
 }

@@ -37,7 +37,7 @@ static char pki_dir[] = "/tmp/rpc-test-XXXXXX";
 
 static void UNUSED PRINTF_LIKE(1, 2) shell(const char *fmt, ...)
 {
-    char command[1024];
+    char command[4096];
     va_list ap;
     va_start(ap, fmt);
     int n = vsnprintf(command, sizeof command, fmt, ap);
@@ -48,37 +48,29 @@ static void UNUSED PRINTF_LIKE(1, 2) shell(const char *fmt, ...)
     }
 }
 
-/* `options` name a node's tier and code. */
-static void make_node(const char *fed, const char *name, const char *options)
-{
-    shell("cd %s && %s/certs/make-node.sh %s %s.d %s && "
-          "cp %s.d/tls.pem %s.pem && cp %s.d/tls.key %s.key",
-          pki_dir, SOURCE_DIR, fed, name, options, name, name, name, name);
-}
-
-static void make_federation(const char *fed, const char *ca)
-{
-    shell("cd %s && %s/certs/make-federation.sh %s --name anhui --province "
-          "340000000000 --issuer 000000000000:1:1 >/dev/null && "
-          "cp %s/ca.pem %s.pem",
-          pki_dir, SOURCE_DIR, fed, fed, ca);
-}
+static const char making[] =
+    "for fed in fed other; do"
+    " $C/make-federation.sh $fed --name anhui --province 340000000000"
+    " --issuer 000000000000:1:1;"
+    "done;"
+    "cp fed/ca.pem ca.pem; cp other/ca.pem other-ca.pem;"
+    "node() {"
+    " $C/make-node.sh $1 $2.d --tier $3 --code $4 $5 $6;"
+    " cp $2.d/tls.pem $2.pem; cp $2.d/tls.key $2.key;"
+    "};"
+    "node fed county county 341821000000;"
+    "node fed village village 341821100201;"
+    "node fed town township 341821100000;"
+    "node fed expired village 341821100201 --not-after yesterday;"
+    "node other stranger village 341821100201;"
+    "$C/make-app.sh fed app.d --name hall --scopes public;"
+    "cp app.d/app.pem app.pem; cp app.d/app.key app.key";
 
 static int UNUSED make_pki(void **state)
 {
     (void)state;
     assert_non_null(mkdtemp(pki_dir));
-    make_federation("fed", "ca");
-    make_federation("other", "other-ca");
-    make_node("fed", "county", "--tier county --code 341821000000");
-    make_node("fed", "village", "--tier village --code 341821100201");
-    make_node("fed", "town", "--tier township --code 341821100000");
-    make_node("fed", "expired",
-              "--tier village --code 341821100201 --not-after yesterday");
-    make_node("other", "stranger", "--tier village --code 341821100201");
-    shell("cd %s && %s/certs/make-app.sh fed app.d --name hall --scopes public "
-          "&& cp app.d/app.pem app.pem && cp app.d/app.key app.key",
-          pki_dir, SOURCE_DIR);
+    shell("%s/tests/support/cast.sh %s '%s'", SOURCE_DIR, pki_dir, making);
     log_set_level(getenv("RPC_TEST_DEBUG") != NULL ? LOG_DEBUG : LOG_ERROR);
     return 0;
 }

@@ -88,6 +88,21 @@ static inline void *run_loop(void *arg)
     return NULL;
 }
 
+static inline void make_certificates(void)
+{
+    struct buf line = BUF_INIT;
+    buf_putf(&line, "$C/make-federation.sh fed --name %s %s", FEDERATION,
+             FED_ISSUERS);
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        buf_putf(&line,
+                 " && $C/make-node.sh fed %012llu --tier %s --code %012llu",
+                 (unsigned long long)places[i].code, places[i].tier,
+                 (unsigned long long)places[i].code);
+    }
+    shell("$C/../tests/support/cast.sh . '%s'", buf_cstr(&line));
+    buf_fini(&line);
+}
+
 static inline int fed_setup(void **state)
 {
     (void)state;
@@ -100,13 +115,7 @@ static inline int fed_setup(void **state)
     FILE *sink = fopen(path, "a");
     log_set_fd(dup(fileno(sink)));
     (void)fclose(sink);
-    shell("$C/make-federation.sh fed --name %s %s >/dev/null", FEDERATION,
-          FED_ISSUERS);
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        shell("$C/make-node.sh fed %012llu --tier %s --code %012llu >/dev/null",
-              (unsigned long long)places[i].code, places[i].tier,
-              (unsigned long long)places[i].code);
-    }
+    make_certificates();
     (void)snprintf(path, sizeof path, "%s/fed/ca.pem", fed_dir);
     assert_ok(trust_open(&fed_trust, SUITE_INTL, FEDERATION, path, NULL, &why));
     assert_ok(loop_new(&fed_loop, &why));
@@ -356,8 +365,10 @@ static inline struct node *node_new_with(uint64_t code, const char *name,
                                       .backoff_max_ms = 200,
                                       .greeting_ms = 10000,
                                       .silence_ms = 20000};
-    n->down_conf = (struct downlink_conf){
-        .window_bytes = window, .logs_max = 1000, .ack_relay_ms = 50};
+    n->down_conf = (struct downlink_conf){.window_bytes = window,
+                                          .logs_max = 1000,
+                                          .ack_relay_ms = 50,
+                                          .full_retry_ms = 1000};
     node_start(n);
     return n;
 }
