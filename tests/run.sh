@@ -33,7 +33,8 @@ esac
 
 export LSAN_OPTIONS="suppressions='$here/support/lsan.supp':print_suppressions=0"
 export TSAN_OPTIONS="suppressions='$here/support/tsan.supp' halt_on_error=1"
-run=(ctest -j2 --output-on-failure --no-tests=error)
+# One more than there are processors: many tests wait more than they work.
+run=(ctest -j$(($(nproc) + 1)) --output-on-failure --no-tests=error)
 cd "$ROOT"
 
 setup_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" "${PACKAGES_TEST[@]}"
