@@ -5,7 +5,7 @@ foreach(check includes banned format loglines text)
 endforeach()
 add_test(NAME lint.self COMMAND ${lint}/self.sh)
 set_tests_properties(lint.includes lint.banned lint.format lint.loglines
-  lint.text lint.self PROPERTIES LABELS quick TIMEOUT 60 SKIP_RETURN_CODE 77)
+  lint.text lint.self PROPERTIES LABELS quick TIMEOUT 300 SKIP_RETURN_CODE 77)
 
 add_test(NAME lint.tidy COMMAND ${lint}/tidy.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(lint.tidy

@@ -79,7 +79,7 @@ format() {
         return $skipped
     fi
     cd "$root" && changed | tr '\n' '\0' |
-        xargs -0 -r clang-format --dry-run -Werror
+        xargs -0 -r -n 16 -P "$(nproc)" clang-format --dry-run -Werror
 }
 
 # An id in a variable is not seen as logged, but it stands in the sources.
