@@ -650,12 +650,10 @@ static int run_in(struct options *o)
 static int run_folder(struct options *o)
 {
     char made[64];
-    char *folder = NULL;
-    if (make_folder(o, made)) {
-        /* Configurations name it, and a path in them begins at themselves. */
-        folder = realpath(o->dir != NULL ? o->dir : made, NULL);
-    }
-    if (folder == NULL) {
+    char folder[PATH_MAX];
+    /* Configurations name it, and a path in them begins at themselves. */
+    if (!make_folder(o, made) ||
+        realpath(o->dir != NULL ? o->dir : made, folder) == NULL) {
         return SIM_CANNOT;
     }
     o->conf.folder = folder;
@@ -665,7 +663,6 @@ static int run_folder(struct options *o)
     } else {
         remove_folder(folder);
     }
-    free(folder);
     return status;
 }
 
