@@ -292,6 +292,16 @@ void faults_tick(struct run *run)
     }
 }
 
+bool faults_begun(const struct run *run)
+{
+    const struct faults *f = run->faults;
+    bool all = true;
+    for (size_t i = 0; i < f->schedule->n; i++) {
+        all = all && f->mishap[i].stage != FAULT_WAITS;
+    }
+    return all;
+}
+
 bool faults_end(struct run *run)
 {
     struct faults *f = run->faults;

@@ -60,6 +60,8 @@ void faults_environment_free(char **environment);
 
 /* Begins and ends what is due. */
 void faults_tick(struct run *run);
+/* Has every fault begun? */
+bool faults_begun(const struct run *run);
 /* Ends them all. True: nothing of them goes on. */
 bool faults_end(struct run *run);
 /* Kills helpers and twins. */
