@@ -346,6 +346,7 @@ static unsigned take_receipts(struct run_node *n)
         taken++;
     }
     if (file != NULL) {
+        taken += receipts_pending(file);
         (void)fclose(file);
     }
     return taken;
@@ -362,13 +363,14 @@ static void on_import_closed(uv_handle_t *handle)
 static void on_import_end(uv_process_t *process, int64_t status, int signum)
 {
     struct run_node *n = process->data;
+    size_t before = n->run->acked_n;
     unsigned receipts = take_receipts(n);
     if (n->is_twin) {
         n->first_row += status == 0 ? n->rows : 0;
     } else {
         work_imported(n, signum == 0 ? status : -1, receipts);
     }
-    if (!n->is_twin && (status == 0 || status == 3)) {
+    if (n->run->acked_n > before) {
         work_acked(n);
     }
     uv_close((uv_handle_t *)process, on_import_closed);

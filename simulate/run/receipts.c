@@ -55,6 +55,18 @@ bool receipt_next(FILE *file, struct receipt *out)
     return false;
 }
 
+unsigned receipts_pending(FILE *file)
+{
+    char line[LINE_LEN];
+    unsigned n = 0;
+    rewind(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        char *cells[CELLS];
+        n += split(line, cells) == CELLS && strcmp(cells[1], "pending") == 0;
+    }
+    return n;
+}
+
 json_t *admin_ask(const char *socket, json_t *request, struct errmsg *why)
 {
     struct admin_client *client = NULL;

@@ -26,6 +26,9 @@ bool receipt_next(FILE *file, struct receipt *out);
  * this key, at whatever number? */
 bool receipt_holds_key(const char *socket, const char *subject,
                        const struct receipt *receipt);
+/* How many rows the whole file calls pending: durable, but without a number
+ * until the node has its parent's word that none of its log is missing. */
+unsigned receipts_pending(FILE *file);
 /* Does the node behind this admin socket hold just this record under just this
  * number? `why` says what it has instead. */
 bool receipt_holds(const char *socket, const struct receipt *receipt,

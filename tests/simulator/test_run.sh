@@ -56,8 +56,8 @@ spoiled 'if [ "$1" = import ]; then
 fi'
 caught acknowledged --faults none
 # shellcheck disable=SC2016
-spoiled '[[ "$*" != serve*/340101000000/* ]] || set -- "$@" --set parent.address=127.0.0.1:1'
-caught converged --faults none --patience 5
+spoiled '[[ "$*" != serve*/340100000000/* ]] || set -- "$@" --set parent.address=127.0.0.1:1'
+caught converged --faults none --patience 15
 # shellcheck disable=SC2016
 spoiled '[ "$1" != serve ] || exec sleep 100'
 caught ready --patience 2
