@@ -18,6 +18,6 @@ set_tests_properties(simulator.faults PROPERTIES LABELS slow TIMEOUT 600
 
 add_test(NAME simulator.area
          COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_area.sh)
-set_tests_properties(simulator.area PROPERTIES LABELS slow TIMEOUT 600
+set_tests_properties(simulator.area PROPERTIES LABELS slow TIMEOUT 900
   PROCESSORS 2
   ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")

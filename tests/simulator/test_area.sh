@@ -119,7 +119,7 @@ spoiled 'if [ "$1" = import ]; then
     sed -i "2d" "$(dirname "$last")/receipts.csv"
     exit $rc
 fi'
-caught bad-input --area 3418 --below 1 --seconds 20
+caught bad-input --shape 1,1 --seconds 20
 # shellcheck disable=SC2016
 spoiled 'if [ "$1" = directive ]; then
     "$node" "$@" | sed "s/\"last\": \([0-9]*\)/\"last\": 1\1/"
