@@ -37,7 +37,7 @@ shape() { # NODES: three levels that have about so many
 
 echo "nodes | private KiB a node, mean | of the top | processor ms a node until all is equal | of the top | descriptors of the top"
 for n in $nodes; do
-    "$sim" run --shape "$(shape "$n")" --seconds 0 --fault-ms 0 --patience 600 --json \
+    "$sim" run --shape "$(shape "$n")" --seconds 0 --faults none --patience 600 --json \
         >"$work/report" 2>/dev/null
     jq -r '.usage_end as $u | [.nodes, $u.all.private_kb_mean, $u.province.private_kb_mean,
         $u.all.cpu_ms_mean, $u.province.cpu_ms_mean, $u.province.descriptors_most] |
@@ -45,7 +45,7 @@ for n in $nodes; do
 done
 
 # ---- records of one office, three tiers ----
-"$sim" run --shape 1,1,1 --seconds 0 --fault-ms 0 --attach --dir "$work/tree" \
+"$sim" run --shape 1,1,1 --seconds 0 --faults none --attach --dir "$work/tree" \
     >"$work/said" 2>&1 &
 pid=$!
 until [ -e "$work/tree/attached" ]; do

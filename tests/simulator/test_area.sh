@@ -68,7 +68,7 @@ acts = (
     { act = "check"; tiers = ["village", "township"]; per_minute = 120.0; rows = 5; }
 );
 EOF
-run --area 4419 --below 2,1 --profile "$work/profile.cfg" --seconds 5 --fault-ms 2000 \
+run --area 4419 --below 2,1 --profile "$work/profile.cfg" --seconds 5 --faults kill --every 1 \
     --html "$work/page.html" --dir "$work/tree" --keep || fail "it does not hold"
 is .holds true
 is .nodes 7
@@ -91,7 +91,7 @@ grep -q 'every invariant held' "$work/page.html" || fail "the English page has n
 # Tongzhou has no city; the tree stays until a signal, and ends cleanly.
 rm -rf "$work/tree"
 "$sim" run --json --area 110112 --below 1,1 --seconds 0 --attach --dir "$work/tree" \
-    --fault-ms 0 >"$work/out" 2>"$work/said" &
+    --faults none >"$work/out" 2>"$work/said" &
 pid=$!
 for ((i = 0; i < 1200; i++)); do [ ! -e "$work/tree/attached" ] || break; sleep 0.05; done
 [ -e "$work/tree/attached" ] || fail "it does not come up"
@@ -109,7 +109,7 @@ spoiled() { # BODY: "$@" are the arguments of the program
 caught() { # INVARIANT ARGS...
     local name=$1
     shift
-    run --node "$work/node" --profile "$work/profile.cfg" --fault-ms 0 "$@"
+    run --node "$work/node" --profile "$work/profile.cfg" --faults none "$@"
     is .broken "$name"
 }
 # shellcheck disable=SC2016 # for the program that is written
