@@ -107,7 +107,7 @@ struct uplink_status {
     enum uplink_state state;
     int64_t since_ms; /* wall clock of the last change of state */
     uint64_t parent_code;
-    char peer[264]; /* address in use */
+    char peer[264];          /* address in use */
     char error[256];         /* of the last failure, "" if none */
     int64_t retry_at_ms;     /* WAITING */
     uint64_t behind_entries; /* held here, not yet acknowledged */
