@@ -18,7 +18,8 @@ static const int64_t lies[] = {0, 1, 2, 3, 4, 5};
     "STORE-CORRUPT STORE-DAMAGED STORE-FAULT STORE-REBUILD SYNC-UNREADABLE "   \
     "STORE-BACKGROUND "
 #define ERRORS_FORK                                                            \
-    "SYNC-FORK SYNC-FORKED STORE-FORKED INTAKE-FORK INDEX-CONFLICT "
+    "SYNC-FORK SYNC-FORKED STORE-FORKED INTAKE-FORK INDEX-CONFLICT "           \
+    "FEED-FORKED RECEIPT-FORK "
 
 #define PROCESS .spoils = SPOILS_PROCESS
 #define LINE .spoils = SPOILS_LINE, .has_parent = true

@@ -5,6 +5,7 @@
 
 #include "api/admin.h"
 #include "base/mem.h"
+#include "run/loss.h"
 #include "run/rows.h"
 #include "run/tree.h"
 
@@ -147,6 +148,13 @@ static const struct position *position_of(const struct ask *a, const char *log)
     return NULL;
 }
 
+/* An issuer that was put back may give its numbers away again, until a child
+ * shows it what they were: then its log has ended. */
+static bool is_settled(const struct run *run, const struct decided *d)
+{
+    return !loss_moves(&run->node[d->issuer]);
+}
+
 /* Fresh means: nothing that was decided more than three periods before the
  * question is missing. */
 static void check_fresh(struct ask *a)
@@ -155,7 +163,7 @@ static void check_fresh(struct ask *a)
     for (size_t i = 0; i < run->decided_n; i++) {
         const struct decided *d = &run->decided[i];
         const struct position *p = position_of(a, d->log);
-        if (p != NULL && p->fresh && p->at < d->last &&
+        if (p != NULL && p->fresh && p->at < d->last && is_settled(run, d) &&
             d->acked_ms + FRESH_MS + SLACK_MS < a->asked_ms) {
             run_broken(run, &run->node[a->node], "stale-as-fresh",
                        "it calls log %s fresh at %llu; %llu was decided %llu "
@@ -175,7 +183,7 @@ static void check_listed(struct ask *a)
     }
     const struct decided *d = &run->decided[a->decided];
     const struct position *p = position_of(a, d->log);
-    if (p != NULL && p->at >= d->last && !a->listed) {
+    if (p != NULL && p->at >= d->last && !a->listed && is_settled(run, d)) {
         run_broken(run, &run->node[a->node], "listed",
                    "it has log %s up to %llu, and %s, listed there up to "
                    "%llu, is on no list",
