@@ -275,16 +275,24 @@ enum err heads_load(struct store *s, struct errmsg *why)
     return err;
 }
 
+/* Both are to be freed, whatever comes of it. */
+static enum err read_head(struct store *s, uint32_t id, struct head *head,
+                          struct buf *coded, struct errmsg *why)
+{
+    enum err err = s->backend->part(s->db, id, PART_HEAD, coded, why);
+    if (err == ERR_OK && head_decode(buf_slice(coded), head) != ERR_OK) {
+        err = err_set(why, ERR_CORRUPT, "store: head of log %u cannot be read",
+                      id);
+    }
+    return err;
+}
+
 enum err heads_read(struct log_slot *slot, struct errmsg *why)
 {
     struct store *s = slot->store;
     struct buf coded = BUF_INIT;
     struct head *head = MEM_NEW(struct head);
-    enum err err = s->backend->part(s->db, slot->id, PART_HEAD, &coded, why);
-    if (err == ERR_OK && head_decode(buf_slice(&coded), head) != ERR_OK) {
-        err = err_set(why, ERR_CORRUPT, "store: head of log %u cannot be read",
-                      slot->id);
-    }
+    enum err err = read_head(s, slot->id, head, &coded, why);
     if (err == ERR_OK) {
         (void)pthread_mutex_lock(&s->heads.lock);
         publish_locked(&s->heads, slot, head, &coded);
@@ -308,12 +316,8 @@ enum err heads_follow(struct store *s, uint32_t id, bool *cut,
 {
     struct buf coded = BUF_INIT;
     struct head *head = MEM_NEW(struct head);
-    enum err err = s->backend->part(s->db, id, PART_HEAD, &coded, why);
-    bool read = err == ERR_OK && head_decode(buf_slice(&coded), head) == ERR_OK;
-    if (read) {
-        read = heads_add_at(s, &head->h.log, id) == ERR_OK;
-    }
-    if (err == ERR_OK && !read) {
+    enum err err = read_head(s, id, head, &coded, why);
+    if (err == ERR_OK && heads_add_at(s, &head->h.log, id) != ERR_OK) {
         err = err_set(why, ERR_CORRUPT, "store: head of log %u cannot be read",
                       id);
     }

@@ -8,71 +8,49 @@
 #include "run/run.h"
 #include "run/work.h"
 
-/* Against every ancestor. False: it differs somewhere. */
-static bool compare(struct run *run, const struct held_logs *all, unsigned node,
-                    const struct held *l, bool say)
+/* `l` is the log as its origin has it. A log of directives without a decision
+ * may not have come yet. */
+static bool is_same_at(struct run *run, const struct held_logs *all,
+                       unsigned at, const struct held *l, bool records,
+                       bool say)
 {
-    for (int at = run->node[node].place.parent; at >= 0;
+    const struct held *there = held_find(&all[at], l->log);
+    bool equal = there == NULL ? !records && l->size == 0
+                               : there->size == l->size &&
+                                     strcmp(there->root, l->root) == 0;
+    if (!equal && say) {
+        run_broken(run, &run->node[at], "converged",
+                   "log %s has %llu entries here and %llu at its origin, or "
+                   "another root",
+                   l->log,
+                   (unsigned long long)(there != NULL ? there->size : 0),
+                   (unsigned long long)l->size);
+    }
+    return equal;
+}
+
+/* Records rise: against every ancestor. */
+static bool compare_above(struct run *run, const struct held_logs *all,
+                          unsigned node, const struct held *l, bool say)
+{
+    bool equal = true;
+    for (int at = run->node[node].place.parent; equal && at >= 0;
          at = run->node[at].place.parent) {
-        const struct held *above = held_find(&all[at], l->log);
-        bool equal = above != NULL && above->size == l->size &&
-                     strcmp(above->root, l->root) == 0;
-        if (!equal && say) {
-            run_broken(run, &run->node[at], "converged",
-                       "log %s has %llu entries here and %llu at its origin, "
-                       "or another root",
-                       l->log,
-                       (unsigned long long)(above != NULL ? above->size : 0),
-                       (unsigned long long)l->size);
-        }
-        if (!equal) {
-            return false;
-        }
+        equal = is_same_at(run, all, (unsigned)at, l, true, say);
     }
-    return true;
+    return equal;
 }
 
-/* Or the node itself. */
-static bool is_below(const struct run *run, unsigned node, unsigned top)
-{
-    int at = (int)node;
-    while (at > (int)top) { /* parents stand before their children */
-        at = run->node[at].place.parent;
-    }
-    return at == (int)top;
-}
-
-/* As its issuer has it. A log without a decision may not have come yet. */
-static bool is_same(const struct held *below, const struct held *l)
-{
-    return below == NULL
-               ? l->size == 0
-               : below->size == l->size && strcmp(below->root, l->root) == 0;
-}
-
-/* A directives log, at every node below its issuer. */
+/* Directives come down: against every node below their issuer. */
 static bool compare_below(struct run *run, const struct held_logs *all,
                           unsigned issuer, const struct held *l, bool say)
 {
-    for (unsigned i = issuer + 1; i < run->nodes; i++) {
-        if (!is_below(run, i, issuer)) {
-            continue;
-        }
-        const struct held *below = held_find(&all[i], l->log);
-        bool equal = is_same(below, l);
-        if (!equal && say) {
-            run_broken(run, &run->node[i], "converged",
-                       "log %s has %llu entries here and %llu at its issuer, "
-                       "or another root",
-                       l->log,
-                       (unsigned long long)(below != NULL ? below->size : 0),
-                       (unsigned long long)l->size);
-        }
-        if (!equal) {
-            return false;
-        }
+    bool equal = true;
+    for (unsigned i = issuer + 1; equal && i < run->nodes; i++) {
+        equal = !run_is_below(run, i, issuer) ||
+                is_same_at(run, all, i, l, false, say);
     }
-    return true;
+    return equal;
 }
 
 /* Whose log it is; the top, if nobody's here. */
@@ -113,7 +91,7 @@ static bool compare_node(struct run *run, const struct held_logs *all,
     for (size_t i = 0; i < all[node].n; i++) {
         const struct held *l = &all[node].log[i];
         bool records = strstr(l->log, "/records/") != NULL;
-        bool excused = may_fork(run, l->log, records);
+        bool excused = (l->forked || l->own) && may_fork(run, l->log, records);
         if (l->forked && !excused) {
             run_broken(run, &run->node[node], "fork", "log %s is marked forked",
                        l->log);
@@ -122,7 +100,7 @@ static bool compare_node(struct run *run, const struct held_logs *all,
             run->logs++;
             run->entries += l->size;
             equal = ((excused && is_marked(run, all, l->log)) ||
-                     (records ? compare(run, all, node, l, say)
+                     (records ? compare_above(run, all, node, l, say)
                               : compare_below(run, all, node, l, say))) &&
                     equal;
         }
@@ -204,7 +182,7 @@ static unsigned nodes_below(const struct run *run, unsigned top)
 {
     unsigned n = 0;
     for (unsigned i = top; i < run->nodes; i++) {
-        n += is_below(run, i, top);
+        n += run_is_below(run, i, top);
     }
     return n;
 }

@@ -258,7 +258,6 @@ static void begin(struct mishap *m)
     m->stage = FAULT_ON;
     m->began_ms = work_ms(run);
     m->noted = note_fault(run, m);
-    run->faulted++;
     run_event(run, "%s %012llu for %u ms", info->what,
               (unsigned long long)m->fault->code, m->fault->for_ms);
     mishap_begin(m);
@@ -346,24 +345,14 @@ static bool lists(const char *ids, const char *id)
     return false;
 }
 
-static bool is_near(const struct run *run, unsigned a, unsigned b)
-{
-    for (int up = run->node[a].place.parent; up >= 0;
-         up = run->node[up].place.parent) {
-        if (up == (int)b) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool expected_of(const struct mishap *m, const struct run_node *n,
                         const char *id)
 {
     const struct fault_info *info = &schedule_kinds[m->fault->kind];
     const struct run *run = n->run;
     unsigned at = m->node->index;
-    bool near = is_near(run, at, n->index) || is_near(run, n->index, at);
+    bool near = at != n->index && (run_is_below(run, at, n->index) ||
+                                   run_is_below(run, n->index, at));
     return (at == n->index && lists(info->says, id)) ||
            (near && lists(info->neighbours_say, id));
 }

@@ -56,17 +56,6 @@ void loss_note(struct run_node *n, enum loss_kind kind)
     run->losses = l;
 }
 
-static bool is_above(const struct run *run, unsigned node, unsigned above)
-{
-    for (int up = run->node[node].place.parent; up >= 0;
-         up = run->node[up].place.parent) {
-        if (up == (int)above) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool loss_moves(const struct run_node *n)
 {
     const struct loss *l = n->run->losses;
@@ -80,7 +69,7 @@ bool loss_moves(const struct run_node *n)
 static bool lost_above(const struct run *run, const struct loss *since)
 {
     for (const struct loss *l = run->losses; l != since; l = l->next) {
-        if (is_above(run, since->node, l->node)) {
+        if (l->node != since->node && run_is_below(run, since->node, l->node)) {
             return true;
         }
     }
@@ -111,7 +100,7 @@ bool loss_forks(const struct run *run, unsigned node)
     for (const struct loss *l = run->losses; l != NULL; l = l->next) {
         cloned = cloned || (l->node == node && l->kind == LOSS_CLONED);
         here = here || l->node == node;
-        above = above || is_above(run, node, l->node);
+        above = above || (l->node != node && run_is_below(run, node, l->node));
     }
     return cloned || (here && above);
 }

@@ -181,7 +181,7 @@ static void put_counts(const struct run *run, json_t *report)
         {"seed", (json_int_t)run->conf->seed},
         {"nodes", run->nodes},
         {"kills", run->kills},
-        {"faults_done", run->faulted},
+        {"faults_done", (json_int_t)run->faults_n},
         {"faults_left_out", run->left_out},
         {"excused", (json_int_t)run->excused},
         {"rss_max_kib", run->most.rss_kib},

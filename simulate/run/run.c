@@ -86,6 +86,15 @@ void run_event(struct run *run, const char *fmt, ...)
     say(run, "%s\n", to);
 }
 
+bool run_is_below(const struct run *run, unsigned node, unsigned top)
+{
+    int at = (int)node;
+    while (at > (int)top) { /* parents stand before their children */
+        at = run->node[at].place.parent;
+    }
+    return at == (int)top;
+}
+
 /* ---- the tree ---- */
 
 static bool is_free(unsigned port)

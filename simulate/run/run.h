@@ -194,7 +194,6 @@ struct run {
     uint64_t phase_at_ms[RUN_OVER + 1];
     unsigned kills;
     uint64_t made_in_ms;
-    unsigned faulted;  /* faults that began */
     unsigned left_out; /* and could not be done */
     size_t excused;    /* rows that a fault lost, as loss.h allows */
     char event[RUN_EVENTS][RUN_EVENT_MAX];
@@ -228,6 +227,9 @@ json_t *run_json(const struct run *run);
 
 void run_broken(struct run *run, const struct run_node *node,
                 const char *invariant, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Stands `node` below `top`, or is it that? */
+bool run_is_below(const struct run *run, unsigned node, unsigned top);
 
 /* With the time since work began; kept among the last events. */
 void run_event(struct run *run, const char *fmt, ...) PRINTF_LIKE(2, 3);

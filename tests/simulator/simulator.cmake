@@ -1,23 +1,15 @@
 # The simulator's commands as a person uses them.
-add_test(NAME simulator.pure
-         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_pure.sh)
-set_tests_properties(simulator.pure PROPERTIES LABELS quick TIMEOUT 120
-  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>")
-
-add_test(NAME simulator.run
-         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_run.sh)
-set_tests_properties(simulator.run PROPERTIES LABELS slow TIMEOUT 600
-  PROCESSORS 2
-  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")
-
-add_test(NAME simulator.faults
-         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_faults.sh)
-set_tests_properties(simulator.faults PROPERTIES LABELS slow TIMEOUT 600
-  PROCESSORS 2
-  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")
-
-add_test(NAME simulator.area
-         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_area.sh)
-set_tests_properties(simulator.area PROPERTIES LABELS slow TIMEOUT 900
-  PROCESSORS 2
-  ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")
+function(simulator_test name label timeout)
+  add_test(NAME simulator.${name}
+           COMMAND ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/test_${name}.sh)
+  set_tests_properties(simulator.${name} PROPERTIES
+    LABELS ${label} TIMEOUT ${timeout}
+    ENVIRONMENT "${LEAKS};CREDITSIM=$<TARGET_FILE:creditsim>;CREDITNODE=$<TARGET_FILE:creditnode>")
+endfunction()
+simulator_test(pure quick 120)
+simulator_test(run slow 600)
+simulator_test(faults slow 600)
+simulator_test(area slow 900)
+# Real trees.
+set_tests_properties(simulator.run simulator.faults simulator.area PROPERTIES
+  PROCESSORS 2)

@@ -2,9 +2,7 @@
 # creditsim run over areas of the division table, with profiles and the page:
 # irregular areas stand as they are, bad files are refused by line and field,
 # what the product forgets or calls fresh without reason is found by name.
-set -u
-sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
-work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
+. "$(dirname "$0")/lib.sh"
 pid=
 trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
 
@@ -102,10 +100,6 @@ pid=
 
 # A node that answers as if nothing were listed, an import that loses a row's
 # receipt, a directive that is not where the answer says.
-spoiled() { # BODY: "$@" are the arguments of the program
-    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" >"$work/node"
-    chmod +x "$work/node"
-}
 caught() { # INVARIANT ARGS...
     local name=$1
     shift

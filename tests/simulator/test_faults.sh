@@ -1,10 +1,7 @@
 #!/usr/bin/env bash
 # Faults of creditsim run: schedules as files, each kind in a run with real
 # nodes, what is expected of whom, and a failing schedule made smaller.
-set -u
-sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
-work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
 
 fail() {
     echo "FAIL: $*"
@@ -23,12 +20,6 @@ run() { # ARGS...: a run; its report in $work/report
     local rc=$?
     cat "$work/report" >>"$work/out"
     return $rc
-}
-# BODY: a node program that does BODY first; "$@" are its arguments.
-spoiled() {
-    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" \
-        >"$work/node"
-    chmod +x "$work/node"
 }
 
 # ---- schedules ----

@@ -1,10 +1,7 @@
 #!/usr/bin/env bash
 # creditsim run with real nodes: it holds, and it says by name what does not
 # when a program between it and the node spoils something.
-set -u
-sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
-work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
 
 fail() {
     echo "FAIL: $*"
@@ -16,12 +13,6 @@ run() { # ARGS...: a short run, its report in $work/out
 }
 is() { # FILTER VALUE
     [ "$(jq -r "$1" "$work/out")" = "$2" ] || fail "$1 is not $2"
-}
-# BODY: a node program that does BODY first; "$@" are its arguments.
-spoiled() {
-    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" \
-        >"$work/node"
-    chmod +x "$work/node"
 }
 caught() { # INVARIANT ARGS...
     local name=$1

@@ -1,0 +1,15 @@
+# shellcheck shell=bash
+# What tests of runs with real nodes begin with; sourced. $work is a folder of
+# their own.
+set -u
+sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
+work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+# BODY: a node program, $work/node, that does BODY first; "$@" are its
+# arguments.
+spoiled() {
+    printf '#!/usr/bin/env bash\nnode=%q\n%s\nexec "$node" "$@"\n' "$node" "$1" \
+        >"$work/node"
+    chmod +x "$work/node"
+}
