@@ -102,3 +102,20 @@ use_galera() {
     set_option "$1" mariadb.database="cn_$1"
     set_option "$1" mariadb.user=node
 }
+
+# The line of five tiers, whose county has its store in the cluster; nothing is
+# started. Without Galera on this machine the test ends as skipped.
+galera_county() {
+    local node
+    if ! galera_there; then
+        echo "no Galera library here (package galera-4)"
+        exit 77
+    fi
+    # Each may meet its end in the middle of anything.
+    allow STORE-FULL STORE-BACKGROUND
+    make_line
+    for node in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE"; do
+        set_option "$node" replication.segment="4 KiB"
+    done
+    use_galera "$COUNTY"
+}

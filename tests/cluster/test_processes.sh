@@ -11,18 +11,7 @@
 
 ROUNDS=${1:-6}
 ROWS=40
-if ! galera_there; then
-    echo "no Galera library here (package galera-4)"
-    exit 77
-fi
-# Each may meet its end in the middle of anything.
-allow STORE-FULL STORE-BACKGROUND
-
-make_line
-for node in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE"; do
-    set_option "$node" replication.segment="4 KiB"
-done
-use_galera "$COUNTY"
+galera_county
 second_process "$COUNTY"
 two_parents "$TOWN" "$COUNTY"
 start_all
