@@ -175,6 +175,15 @@ static void tell_state(struct uplink *up)
         st->state == UPLINK_WAITING ? st->since_ms + up->link.deadline_ms : 0;
 }
 
+/* The end of what up->acting counts: the channel may go now. */
+static void acted(struct uplink *up)
+{
+    (void)pthread_mutex_lock(&up->lock);
+    up->acting--;
+    (void)pthread_cond_broadcast(&up->idle);
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
 void uplink_feed(struct uplink *up, struct conn *conn,
                  const struct link_event *event)
 {
@@ -194,6 +203,7 @@ void uplink_feed(struct uplink *up, struct conn *conn,
         arm(up);
     }
     tell_state(up);
+    up->acting++;
     (void)pthread_mutex_unlock(&up->lock);
 
     if ((todo & LINK_HANG_UP) != 0 && event->type != LINK_STOP &&
@@ -212,6 +222,7 @@ void uplink_feed(struct uplink *up, struct conn *conn,
     if ((todo & LINK_SERVE) != 0) {
         log_info(up->env->log, "SYNC-UP", "parent=%s", up->target);
     }
+    acted(up);
 }
 
 void uplink_give_up(struct conn *conn, enum err err, const char *text)
@@ -390,6 +401,11 @@ static void dispose(struct uplink *up)
     if (up->restore != NULL) {
         restore_stop(up->restore);
     }
+    (void)pthread_mutex_lock(&up->lock);
+    while (up->acting > 0) { /* an event from before the stop */
+        (void)pthread_cond_wait(&up->idle, &up->lock);
+    }
+    (void)pthread_mutex_unlock(&up->lock);
     rpc_channel_close(&up->channel);
     (void)pthread_mutex_lock(&up->lock);
     while (up->conns > 0 || up->jobs > 0 || up->pumping) {

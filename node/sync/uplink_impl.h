@@ -66,6 +66,7 @@ struct uplink {
     struct conn *conn;      /* the current one, or NULL */
     unsigned conns;         /* not yet closed */
     unsigned jobs;          /* on the strand */
+    unsigned acting;        /* events being acted on: the channel is in use */
     struct send send;
     bool pumping;
     bool pump_again;  /* something changed while it pumped */
