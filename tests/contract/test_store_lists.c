@@ -718,9 +718,10 @@ static void an_issuer_that_lost_commits_signs_no_second_history(void **state)
     node_restart(&t); /* what is there is in table files now */
     decide(&t, &b, 1);
     node_stop(&t);
-    shell("cd a && f=$(ls -S *.log | head -n 1) && n=$(stat -c %%s $f) && "
-          "printf '\\377' | dd of=$f bs=1 seek=$((n / 3)) conv=notrunc "
-          "2>/dev/null");
+    shell(
+        "cd a && f=$(ls *.log | tail -n 1) && n=$(stat -c %%s $f) && "
+        "printf '\\377\\000\\377' | dd of=$f bs=1 seek=$((n / 3)) conv=notrunc "
+        "2>/dev/null");
     node_start(&t);
     assert_ok(store_head(t.store, &p.log, &head));
     assert_int_equal(head.state, LOG_FORKED);

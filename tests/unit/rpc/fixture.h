@@ -31,7 +31,7 @@
 #define VILLAGE "spiffe://anhui/village/341821100201"
 #define TOWN "spiffe://anhui/township/341821100000"
 
-enum { WAIT_MS = 20000, CALL_MS = 10000 };
+enum { WAIT_MS = 60000, CALL_MS = 60000 };
 
 static char pki_dir[] = "/tmp/rpc-test-XXXXXX";
 

@@ -40,7 +40,7 @@
 
 #define assert_ok(expr) assert_int_equal((expr), ERR_OK)
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_MS = 60000 };
 
 struct place {
     uint64_t code;
