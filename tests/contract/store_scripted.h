@@ -26,6 +26,7 @@ static struct {
     _Atomic bool full;
     _Atomic bool slow;
     _Atomic bool held;            /* commits wait until it is cleared */
+    _Atomic bool waiting;         /* one does */
     _Atomic bool unreadable;      /* parts of logs: too many open files, say */
     _Atomic bool rows_unreadable; /* of lists */
     /* Called when a commit is on disk and the store does not know yet. */
@@ -39,8 +40,10 @@ static inline enum err scripted_commit(void *db, void *batch,
         (void)usleep(50000);
     }
     while (atomic_load(&script.held)) {
+        atomic_store(&script.waiting, true);
         (void)usleep(1000);
     }
+    atomic_store(&script.waiting, false);
     int what = atomic_exchange(&script.next_commit, COMMIT_WORKS);
     if (what == COMMIT_REFUSED) {
         return err_set(why, ERR_NO_SPACE, "scripted: refused");
@@ -106,6 +109,7 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.full, false);
     atomic_store(&script.slow, false);
     atomic_store(&script.held, false);
+    atomic_store(&script.waiting, false);
     atomic_store(&script.unreadable, false);
     atomic_store(&script.rows_unreadable, false);
     atomic_store(&script.committed, NULL);

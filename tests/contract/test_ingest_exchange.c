@@ -414,15 +414,13 @@ static void who_may_not_mark_takes_nothing_twice(void **state)
 /* Holds the node between reading and marking, does `sql`, lets it go. */
 static void meanwhile(const char *sql)
 {
-    struct store_stats st;
     int64_t until_ms = clock_mono_ms() + WAIT_MS;
     atomic_store(&script.held, true);
     start_exchange();
-    do {
-        (void)usleep(20000);
-        store_stats(village.store, &st);
-    } while (st.queued == 0 && clock_mono_ms() < until_ms);
-    (void)usleep(100000);
+    while (!atomic_load(&script.waiting)) {
+        assert_true(clock_mono_ms() < until_ms);
+        (void)usleep(10000);
+    }
     department("%s", sql);
     atomic_store(&script.held, false);
 }
