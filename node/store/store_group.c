@@ -691,6 +691,9 @@ static void close_pulled(struct touched *t)
 
 static enum err prepare(struct group *g, struct buf *coded, struct errmsg *why)
 {
+    if (g->unread != ERR_OK) {
+        return err_set(why, g->unread, "%s", g->unread_why.text);
+    }
     enum err err = ERR_OK;
     flush_pending(g);
     for (size_t i = 0; err == ERR_OK && i < g->touched_n; i++) {

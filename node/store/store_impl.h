@@ -313,6 +313,9 @@ struct group {
     bool nodes_move; /* decisions about nodes may be among what changes */
     bool rules_move; /* catalogue versions or measures may be */
     bool judge_only; /* rows are there: only what counts is found anew */
+    /* What a judgement rests on could not be read: nothing is committed. */
+    enum err unread;
+    struct errmsg unread_why;
 };
 
 void group_init(struct group *g, struct store *s);

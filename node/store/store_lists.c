@@ -280,7 +280,8 @@ static bool on_earlier(void *ctx, const struct list_row *row)
     return !e->found;
 }
 
-/* Did a package with this id take effect before? */
+/* Did a package with this id take effect before? If that cannot be read, the
+ * group is not committed, whatever is judged now. */
 static bool is_replayed(struct group *g, const struct touched *t,
                         uint64_t number, const uint8_t *id)
 {
@@ -295,7 +296,11 @@ static bool is_replayed(struct group *g, const struct touched *t,
     package_key(&key, id);
     enum err err = g->s->backend->list_rows(g->s->db, g->rows.generation, &key,
                                             1, false, on_earlier, &e, &why);
-    return read_failed(g->s, err, &why) != ERR_OK || e.found;
+    if (read_failed(g->s, err, &why) != ERR_OK) {
+        g->unread = err;
+        g->unread_why = why;
+    }
+    return e.found;
 }
 
 static bool of_this_log(const struct store *s, const struct log_id *log,
@@ -828,8 +833,13 @@ static enum err may_publish(struct group *g, struct touched *t,
         (void)working(g, t);
         c.number = t->head.h.frontier.size + item->entries;
     }
-    return err_of(
-        judge_closing(g, t != NULL ? &t->slot->log : &none, t, &c, why));
+    enum reason reason =
+        judge_closing(g, t != NULL ? &t->slot->log : &none, t, &c, why);
+    if (g->unread != ERR_OK) {
+        *why = g->unread_why;
+        return g->unread;
+    }
+    return err_of(reason);
 }
 
 void lists_publication(struct group *g, struct item *item)

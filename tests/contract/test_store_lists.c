@@ -1000,6 +1000,41 @@ static void a_fold_that_could_not_read_is_made_up_for(void **state)
     catalogue_change_fini(&first);
 }
 
+/* A list that cannot be read for a moment says nothing of what was decided
+ * before: neither "published already" nor "without effect". */
+static void what_cannot_be_judged_is_not_written(void **state)
+{
+    const struct decision a = {.subject = SUBJECT_A, .from = 20260301};
+    const struct decision b = {.subject = SUBJECT_B, .from = 20260301};
+    struct backend backend = scripted(fixture_backend());
+    struct node t;
+    struct node v;
+    (void)state;
+    start_on(&t, &backend, TOWNSHIP, "a");
+    start_on(&v, &backend, VILLAGE, "b");
+    struct published p = decide(&t, &a, 1);
+    copy_log(t.store, v.store, &p.log);
+    struct package *second = signed_package(TOWNSHIP, 2, &b, 1);
+    script.rows_unreadable = true;
+    assert_int_equal(publish(&t, second, NULL), ERR_IO);
+    assert_int_equal(size_of(t.store, &p.log), p.last);
+    script.rows_unreadable = false;
+    assert_ok(publish(&t, second, NULL));
+    package_free(&second);
+    uint64_t size = size_of(t.store, &p.log);
+    script.rows_unreadable = true;
+    assert_int_equal(
+        append(v.store, segment_of(t.store, &p.log, p.last + 1, size), NULL),
+        ERR_IO);
+    assert_int_equal(size_of(v.store, &p.log), p.last);
+    script.rows_unreadable = false;
+    copy_log(t.store, v.store, &p.log);
+    assert_no_issues(&v);
+    assert_int_equal(look(&v, SUBJECT_B, NULL), 1);
+    node_fini(&v);
+    node_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1029,6 +1064,7 @@ int main(void)
         cmocka_unit_test(versions_and_measures_are_folded),
         cmocka_unit_test(a_version_of_a_lower_authority_has_no_effect),
         cmocka_unit_test(a_fold_that_could_not_read_is_made_up_for),
+        cmocka_unit_test(what_cannot_be_judged_is_not_written),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }
