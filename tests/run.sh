@@ -11,8 +11,8 @@ usage: tests/run.sh [full|quick] [option of ctest...]
           threads with the thread sanitizer; units of the release build, and
           processes at its speed; every fuzzer for some seconds; clang-tidy.
           Which build tests what: tests/CMakeLists.txt, tests/cluster/
-  quick   units, contracts, seeds of the fuzzers, checks of the sources and a
-          small tree of processes, with sanitizers
+  quick   units and contracts but for the longest, seeds of the fuzzers, checks
+          of the sources and a small tree of processes, with sanitizers
 
 On a fresh Debian 12 it installs the packages it needs (as root or by sudo).
 The last lines are ctest's summary; the status is 0 only if all passed.
