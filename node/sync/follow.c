@@ -418,6 +418,8 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
         feed_link(f, line, LINK_CLOSED, wire_retry_after_ms(text));
     }
     (void)pthread_mutex_lock(&f->lock);
+    /* The link takes no such event while it stops. */
+    f->line = f->line == line ? NULL : f->line;
     line->stream = NULL;
     while (line->pending > 0 || line->dialing) {
         (void)pthread_cond_wait(&f->idle, &f->lock);

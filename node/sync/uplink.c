@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@
 
 enum {
     DIALING_MS = 10000,
-    STOPPED_RETRY_MS = 600000,
+    RETRY_MIN_MS = 5000, /* until stopped logs are offered again */
+    RETRY_MAX_MS = 600000,
     RECHECK_MS = 1000,
     REWRAP_MS = 3600000,
     PACE_MS = 20, /* docs/decisions/0008-forwarding.md */
@@ -71,6 +73,8 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
         uplink_feed(up, conn, &event);
     }
     (void)pthread_mutex_lock(&up->lock);
+    /* The link takes no such event while it stops. */
+    up->conn = up->conn == conn ? NULL : up->conn;
     while (up->pumping || conn->dialing) {
         (void)pthread_cond_wait(&up->idle, &up->lock);
     }
@@ -260,6 +264,9 @@ static void on_retry(void *ctx)
     (void)pthread_mutex_lock(&up->lock);
     bool serving = up->link.state == UPLINK_STREAMING;
     (void)pthread_mutex_unlock(&up->lock);
+    uint32_t ms = atomic_load(&up->retry_ms);
+    atomic_store(&up->retry_ms, 2 * ms < RETRY_MAX_MS ? 2 * ms : RETRY_MAX_MS);
+    atomic_store(&up->retried_at_ms, clock_mono_ms());
     if (serving) {
         log_info(up->env->log, "SYNC-RETRY",
                  "parent=%s effect=\"stopped logs are offered again\"",
@@ -268,10 +275,16 @@ static void on_retry(void *ctx)
     }
 }
 
+/* What comes so long after the last try is another matter. */
 void uplink_retry_later(struct uplink *up)
 {
-    uint32_t ms = up->conf.stopped_retry_ms;
-    ticker_at(up->retry, clock_mono_ms() + (ms != 0 ? ms : STOPPED_RETRY_MS));
+    int64_t now = clock_mono_ms();
+    uint32_t ms = atomic_load(&up->retry_ms);
+    if (ms == 0 || now - atomic_load(&up->retried_at_ms) > ms) {
+        ms = RETRY_MIN_MS;
+        atomic_store(&up->retry_ms, ms);
+    }
+    ticker_at(up->retry, now + ms);
 }
 
 void uplink_retry_soon(struct uplink *up)
