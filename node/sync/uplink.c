@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +9,6 @@
 
 enum {
     DIALING_MS = 10000,
-    RETRY_MIN_MS = 5000, /* until stopped logs are offered again */
-    RETRY_MAX_MS = 600000,
     RECHECK_MS = 1000,
     REWRAP_MS = 3600000,
     PACE_MS = 20, /* docs/decisions/0008-forwarding.md */
@@ -264,9 +261,7 @@ static void on_retry(void *ctx)
     (void)pthread_mutex_lock(&up->lock);
     bool serving = up->link.state == UPLINK_STREAMING;
     (void)pthread_mutex_unlock(&up->lock);
-    uint32_t ms = atomic_load(&up->retry_ms);
-    atomic_store(&up->retry_ms, 2 * ms < RETRY_MAX_MS ? 2 * ms : RETRY_MAX_MS);
-    atomic_store(&up->retried_at_ms, clock_mono_ms());
+    again_tried(&up->again);
     if (serving) {
         log_info(up->env->log, "SYNC-RETRY",
                  "parent=%s effect=\"stopped logs are offered again\"",
@@ -275,16 +270,9 @@ static void on_retry(void *ctx)
     }
 }
 
-/* What comes so long after the last try is another matter. */
 void uplink_retry_later(struct uplink *up)
 {
-    int64_t now = clock_mono_ms();
-    uint32_t ms = atomic_load(&up->retry_ms);
-    if (ms == 0 || now - atomic_load(&up->retried_at_ms) > ms) {
-        ms = RETRY_MIN_MS;
-        atomic_store(&up->retry_ms, ms);
-    }
-    ticker_at(up->retry, now + ms);
+    ticker_at(up->retry, again_at(&up->again));
 }
 
 void uplink_retry_soon(struct uplink *up)
