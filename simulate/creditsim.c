@@ -13,6 +13,7 @@ static const char help[] =
     "                             under faults that follow from a seed\n"
     "  creditsim run [options]    real processes: an area or a shape,\n"
     "                             work by profile, faults, a report\n"
+    "  creditsim attach DIR       starts a tree again that a run has kept\n"
     "  creditsim html [options]   the page of a report\n"
     "\n"
     "creditsim COMMAND --help tells more. docs/simulator.md says what is\n"
@@ -24,6 +25,7 @@ static const struct {
 } commands[] = {
     {"pure", creditsim_pure},
     {"run", creditsim_run},
+    {"attach", creditsim_attach},
     {"html", creditsim_html},
 };
 

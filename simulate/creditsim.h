@@ -13,6 +13,7 @@ enum {
 
 int creditsim_pure(int argc, char **argv);
 int creditsim_run(int argc, char **argv);
+int creditsim_attach(int argc, char **argv);
 int creditsim_html(int argc, char **argv);
 
 /* A number up to `max`; says what is wrong otherwise. */

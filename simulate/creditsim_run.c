@@ -66,13 +66,17 @@ static const char help[] =
     "  --html FILE     the report as one page with charts, to be filed\n"
     "  --lang zh|en    language of that page (default zh)\n"
     "  --node PROGRAM  another creditnode\n"
+    "  --old PROGRAM[:PERCENT]  an earlier creditnode, which so many of the\n"
+    "                  nodes begin with (default 50); the fault upgrade "
+    "starts\n"
+    "                  one of them with the present program\n"
     "\n"
     "What is spoiled and when follows from the seed; how far the processes "
     "are\n"
     "then does not.\n"
     "Exit status: 0 all held, 1 something did not, 2 usage, 3 no tree.\n";
 
-enum { GIVEN_MAX = 32, GIVEN_LEN = 512 };
+enum { GIVEN_MAX = 32, GIVEN_LEN = 512, OLD_PERCENT = 50 };
 
 struct options {
     struct run_conf conf;
@@ -85,6 +89,7 @@ struct options {
     bool english;
     bool plan;
     bool shrink;
+    char old[GIVEN_LEN];
     bool listed; /* what was asked for is printed */
     /* Options that a schedule's file begins with. */
     char given[GIVEN_MAX][GIVEN_LEN];
@@ -248,6 +253,26 @@ static bool take_node(struct options *o, const char *text)
     return true;
 }
 
+/* The percentage stands behind the last colon. */
+static bool take_old(struct options *o, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    size_t len = colon != NULL ? (size_t)(colon - text) : strlen(text);
+    (void)snprintf(o->old, sizeof o->old, "%.*s", (int)len, text);
+    o->conf.old = o->old;
+    o->conf.old_percent = OLD_PERCENT;
+    bool good =
+        len < sizeof o->old && access(o->old, X_OK) == 0 &&
+        (colon == NULL || (number32(colon + 1, 100, &o->conf.old_percent) &&
+                           o->conf.old_percent > 0));
+    if (!good) {
+        (void)fprintf(stderr,
+                      "creditsim: \"%s\": a program, and 1 to 100 percent\n",
+                      text);
+    }
+    return good;
+}
+
 static bool take_html(struct options *o, const char *text)
 {
     o->html = text;
@@ -299,6 +324,7 @@ static const struct {
     {{"patience", required_argument, NULL, 0}, take_patience, false},
     {{"dir", required_argument, NULL, 0}, take_dir, false},
     {{"node", required_argument, NULL, 0}, take_node, false},
+    {{"old", required_argument, NULL, 0}, take_old, true},
     {{"attach", no_argument, NULL, 0}, take_attach, false},
     {{"keep", no_argument, NULL, 0}, take_keep, false},
     {{"json", no_argument, NULL, 0}, take_json, false},

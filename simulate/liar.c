@@ -7,7 +7,7 @@
  * (the node must be stopped) with one LIE in it; see the table. Prints what
  * the parent answers:
  *   stop NUMBER REASON      the parent stopped the log
- *   ack SIZE                it took entries
+ *   ack SIZE                it took entries that it had not
  *   closed ERROR TEXT       it ended the stream
  * Ends after the first of stop and closed, or ten quiet seconds. */
 #include <pthread.h>
@@ -27,7 +27,7 @@
 enum {
     QUIET_S = 10,
     MESSAGE_BYTES = 65536,
-    LIE_AT = 5, /* entries before the lie in its block */
+    LIE_AT = 5, /* entries before the lie, in a block that has more */
     FLOOD = 2000,
 };
 
@@ -81,7 +81,9 @@ static void on_ack(struct liar *l, const struct wire_ack *ack)
     while (wire_next(&it, &item)) {
         struct wire_log_ack one;
         wire_log_ack_get(item, &one);
-        if (log_id_eq(&one.log, &l->log) && one.size > l->acked) {
+        /* What it had before is acknowledged too. */
+        if (log_id_eq(&one.log, &l->log) && one.size > l->acked &&
+            one.size > l->parent_has) {
             l->acked = one.size;
             (void)printf("ack %llu\n", (unsigned long long)one.size);
         }
@@ -155,6 +157,22 @@ static void say(struct liar *l, struct buf *message)
 
 /* ---- lies: they change the segment in `source` ---- */
 
+static size_t at; /* of the lie, in its block */
+
+/* The way from where the changed entries end to the signed head is the true
+ * one: nothing but their hashes tells that they are changed. */
+static void bridge_anew(struct liar *l)
+{
+    struct source *src = &l->source;
+    struct tree_view view = store_view(l->env.store, &src->head);
+    if (src->end <= src->head.newest.size) {
+        must(tree_bridge(&view, src->end, src->head.newest.size, &src->proof),
+             "bridge", NULL);
+        buf_clear(&src->bridge);
+        bridge_put(&src->bridge, &src->proof);
+    }
+}
+
 /* The first block's entries, changed by `change`, packed again. */
 static void repack(struct liar *l,
                    void (*change)(struct slot *slots, size_t *count))
@@ -169,9 +187,10 @@ static void repack(struct liar *l,
     must(block_unpack(codec, slice_of(src->blocks.data + ref->offset, ref->len),
                       slots, &count),
          "block", NULL);
-    if (count <= LIE_AT + 1) {
+    if (count < 2) {
         die("block", "too few entries");
     }
+    at = count > LIE_AT + 1 ? LIE_AT : 0;
     change(slots, &count);
     block_pack(packer, slots, count, &packed);
     block_codec_free(&codec);
@@ -183,6 +202,7 @@ static void repack(struct liar *l,
                               .len = (uint32_t)packed.len};
     buf_fini(&src->blocks);
     src->blocks = packed;
+    bridge_anew(l);
 }
 
 static uint8_t altered[ENTRY_MAX];
@@ -190,7 +210,7 @@ static uint8_t altered[ENTRY_MAX];
 static void change_byte(struct slot *slots, size_t *count)
 {
     (void)count;
-    struct slice *entry = &slots[LIE_AT].entry;
+    struct slice *entry = &slots[at].entry;
     memcpy(altered, entry->data, entry->len);
     altered[entry->len - 1] ^= 1;
     entry->data = altered;
@@ -198,23 +218,21 @@ static void change_byte(struct slot *slots, size_t *count)
 
 static void drop_one(struct slot *slots, size_t *count)
 {
-    memmove(&slots[LIE_AT], &slots[LIE_AT + 1],
-            (*count - LIE_AT - 1) * sizeof *slots);
+    memmove(&slots[at], &slots[at + 1], (*count - at - 1) * sizeof *slots);
     (*count)--;
 }
 
 static void swap_two(struct slot *slots, size_t *count)
 {
     (void)count;
-    struct slot kept = slots[LIE_AT];
-    slots[LIE_AT] = slots[LIE_AT + 1];
-    slots[LIE_AT + 1] = kept;
+    struct slot kept = slots[at];
+    slots[at] = slots[at + 1];
+    slots[at + 1] = kept;
 }
 
 static void invent_one(struct slot *slots, size_t *count)
 {
-    memmove(&slots[LIE_AT + 1], &slots[LIE_AT],
-            (*count - LIE_AT - 1) * sizeof *slots);
+    memmove(&slots[at + 1], &slots[at], (*count - at - 1) * sizeof *slots);
     change_byte(slots, count);
 }
 

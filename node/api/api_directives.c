@@ -366,7 +366,12 @@ static enum err check_lines(struct checking *c, struct slice text,
             err = check_one(c, subject, why);
         }
     }
-    return err;
+    /* What is missing must not look as if it were on no list. */
+    return err == ERR_OK && text.len > 0
+               ? err_set(why, ERR_CANCELLED,
+                         "the node stops: only %llu lines were checked",
+                         (unsigned long long)c->line)
+               : err;
 }
 
 enum err directive_check(void *ctx, struct admin_call *call, json_t *args,

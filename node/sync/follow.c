@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/ticker.h"
 #include "credit/listing.h"
+#include "sync/again.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/intake.h"
@@ -37,6 +38,8 @@ struct follow {
     struct rpc_channel *channel;
     struct feed *feed;
     struct ticker *ticker;
+    struct ticker *retry; /* asks again for what was refused */
+    struct again again;   /* of `retry` */
     pthread_mutex_t lock; /* all below */
     pthread_cond_t idle;
     bool stopping;
@@ -173,6 +176,7 @@ static void stop_log(struct line *line, const struct log_id *log,
                                       .number = refusal->number,
                                       .reason = slice_str(refusal->text)});
     send_or_drop(line, &message);
+    ticker_at(f->retry, again_at(&f->again));
 }
 
 /* The log, ready to take what comes; NULL: refused, now or before. */
@@ -418,6 +422,8 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
         feed_link(f, line, LINK_CLOSED, wire_retry_after_ms(text));
     }
     (void)pthread_mutex_lock(&f->lock);
+    /* The link takes no such event while it stops. */
+    f->line = f->line == line ? NULL : f->line;
     line->stream = NULL;
     while (line->pending > 0 || line->dialing) {
         (void)pthread_cond_wait(&f->idle, &f->lock);
@@ -556,6 +562,21 @@ static void on_tick(void *ctx)
     }
 }
 
+/* What was refused comes again with a new stream. */
+static void on_retry(void *ctx)
+{
+    struct follow *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    bool serving = f->link.state == UPLINK_STREAMING;
+    (void)pthread_mutex_unlock(&f->lock);
+    again_tried(&f->again);
+    if (serving) {
+        log_info(f->env->log, "FOLLOW-RETRY", "parent=%012llu",
+                 (unsigned long long)f->conf.parent_code);
+        feed_link(f, NULL, LINK_RESTART, 0);
+    }
+}
+
 /* ---- public ---- */
 
 struct follow *follow_start(const struct sync_env *env,
@@ -577,6 +598,7 @@ struct follow *follow_start(const struct sync_env *env,
                             .backoff_max_ms = conf->backoff_max_ms,
                         });
     f->ticker = ticker_new(env->loop, on_tick, f);
+    f->retry = ticker_new(env->loop, on_retry, f);
     feed_link(f, NULL, LINK_START, 0);
     return f;
 }
@@ -599,6 +621,7 @@ void follow_stop(struct follow **follow)
     (void)pthread_mutex_unlock(&f->lock);
     receipts_connect(f->env->receipts, NULL, NULL);
     ticker_free(&f->ticker);
+    ticker_free(&f->retry);
     (void)pthread_cond_destroy(&f->idle);
     (void)pthread_mutex_destroy(&f->lock);
     mem_free(f);

@@ -83,10 +83,8 @@ struct uplink_conf {
     uint32_t segment_bytes; /* of one message, ≤ 1 MiB */
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
-    uint32_t greeting_ms;      /* until the parent's Hello and Have */
-    uint32_t silence_ms;       /* without a message while something is owed */
-    uint32_t stopped_retry_ms; /* until stopped logs are offered again; 0: 10
-                                  minutes */
+    uint32_t greeting_ms; /* until the parent's Hello and Have */
+    uint32_t silence_ms;  /* without a message while something is owed */
 };
 
 enum uplink_state {

@@ -9,7 +9,6 @@
 
 enum {
     DIALING_MS = 10000,
-    STOPPED_RETRY_MS = 600000,
     RECHECK_MS = 1000,
     REWRAP_MS = 3600000,
     PACE_MS = 20, /* docs/decisions/0008-forwarding.md */
@@ -71,6 +70,8 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
         uplink_feed(up, conn, &event);
     }
     (void)pthread_mutex_lock(&up->lock);
+    /* The link takes no such event while it stops. */
+    up->conn = up->conn == conn ? NULL : up->conn;
     while (up->pumping || conn->dialing) {
         (void)pthread_cond_wait(&up->idle, &up->lock);
     }
@@ -271,6 +272,7 @@ static void on_retry(void *ctx)
     (void)pthread_mutex_lock(&up->lock);
     bool serving = up->link.state == UPLINK_STREAMING;
     (void)pthread_mutex_unlock(&up->lock);
+    again_tried(&up->again);
     if (serving) {
         log_info(up->env->log, "SYNC-RETRY",
                  "parent=%s effect=\"stopped logs are offered again\"",
@@ -281,8 +283,7 @@ static void on_retry(void *ctx)
 
 void uplink_retry_later(struct uplink *up)
 {
-    uint32_t ms = up->conf.stopped_retry_ms;
-    ticker_at(up->retry, clock_mono_ms() + (ms != 0 ? ms : STOPPED_RETRY_MS));
+    ticker_at(up->retry, again_at(&up->again));
 }
 
 void uplink_retry_soon(struct uplink *up)

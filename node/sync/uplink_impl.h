@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/ticker.h"
+#include "sync/again.h"
 #include "sync/hello.h"
 #include "sync/link.h"
 #include "sync/recv.h"
@@ -58,6 +59,8 @@ struct uplink {
     struct source source; /* the pump's */
     struct recv *recv;    /* for notes; connection callbacks only */
 
+    struct again again; /* of `retry` */
+
     pthread_mutex_t lock; /* all below */
     pthread_cond_t idle;
     bool stopping;
@@ -83,8 +86,8 @@ void uplink_feed(struct uplink *up, struct conn *conn,
                  const struct link_event *event);
 /* The parent broke a rule: logs it and hangs up. */
 void uplink_give_up(struct conn *conn, enum err err, const char *text);
-/* A log was stopped: it is offered again in a while, by a new connection,
- * because what stopped it may have been mended. */
+/* A log was stopped: it is offered again by a new connection, in seconds and
+ * then less and less often (again.h). */
 void uplink_retry_later(struct uplink *up);
 /* The same, but it was this node that could not: after RECHECK_MS. */
 void uplink_retry_soon(struct uplink *up);

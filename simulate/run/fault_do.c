@@ -169,6 +169,23 @@ static void stop_and(struct mishap *m, int signum, node_down_fn *then)
     node_signal(m->node, signum);
 }
 
+static void take_present(struct run_node *n, void *of)
+{
+    const struct mishap *m = of;
+    n->is_old = false;
+    n->start_ms = now_ms(m) + m->fault->for_ms;
+    n->run->upgrades++;
+}
+
+static void begin_upgrade(struct mishap *m)
+{
+    if (m->node->is_old) {
+        stop_and(m, SIGTERM, take_present);
+    } else {
+        cannot(m, "it runs the present program");
+    }
+}
+
 /* ---- what stands between a node and libc ---- */
 
 static struct between *between_of(struct mishap *m)
@@ -275,8 +292,7 @@ static void scrub(struct mishap *m)
     char *args[] = {program, words[0], words[1], socket, NULL};
     uv_process_options_t options = {
         .exit_cb = on_scrubbed, .file = program, .args = args};
-    (void)snprintf(program, sizeof program, "%s",
-                   m->faults->run->conf->creditnode);
+    (void)snprintf(program, sizeof program, "%s", run_program(m->node));
     (void)snprintf(socket, sizeof socket, "%s", m->node->socket);
     m->to_scrub = false;
     m->ends_then = m->node->ends;
@@ -578,6 +594,7 @@ static const struct {
     [FAULT_WRONG] = {begin_wrong, end_certificate},
     [FAULT_CLOCK] = {begin_clock, end_clock},
     [FAULT_LIE] = {begin_lie, end_lie},
+    [FAULT_UPGRADE] = {begin_upgrade, end_nothing},
 };
 
 void mishap_begin(struct mishap *m)

@@ -82,6 +82,8 @@ static const struct label {
     {"descriptors", "描述符最多", "descriptors, most"},
     {"import", "导入", "import"},
     {"directive", "发布名单", "directive"},
+    {"removal", "移出名单", "removal"},
+    {"feedback", "执行反馈", "feedback"},
     {"query", "查询主体", "query"},
     {"check", "名单核查", "check"},
     {"national", "国家", "national"},

@@ -46,7 +46,8 @@ static void take_line(struct run_node *n, const char *line)
     if (strstr(line, "Sanitizer") != NULL ||
         strstr(line, "runtime error:") != NULL) {
         run_broken(n->run, n, "sanitizer", "%.200s", line);
-    } else if (is_error(line) && !faults_expect(n, line)) {
+    } else if (is_error(line) && !n->run->conf->kept &&
+               !faults_expect(n, line)) {
         run_broken(n->run, n, "error-line", "%.200s", line);
     }
 }
@@ -148,7 +149,7 @@ static void set(struct args *a, const char *key, const char *value)
 
 static void node_args(const struct run_node *n, struct args *a)
 {
-    add(a, "%s", n->run->conf->creditnode);
+    add(a, "%s", run_program(n));
     add(a, "serve");
     add(a, "-c");
     add(a, "%s/node.cfg", n->folder);
@@ -164,6 +165,8 @@ static void node_args(const struct run_node *n, struct args *a)
     }
     set(a, "replication.backoff_max", "2 s");
     set(a, "rpc.keepalive", "5 s");
+    add(a, "--set");
+    add(a, "replication.renew=%u ms", n->run->renew_ms);
     if (n->is_twin) {
         char data[RUN_FILE_MAX];
         (void)snprintf(data, sizeof data, "%s/data.twin", n->folder);
@@ -260,7 +263,10 @@ struct row_plan {
 static struct row_plan plan_row(const struct run_node *n, uint64_t number)
 {
     uint64_t draw = rng_mix(number ^ n->run->conf->seed);
-    uint64_t back = draw / 10000 % AGAIN_BACK + 1;
+    /* Each row of a file corrects another: twice the same decision in a file
+     * would be refused. */
+    uint64_t since = rng_mix(first_row(n) ^ n->run->conf->seed) % AGAIN_BACK;
+    uint64_t back = number - first_row(n) + since + 1;
     bool bad = draw % 100 < n->dirty;
     bool again = !bad && draw / 100 % 100 < n->again && back <= n->first_row;
     return (struct row_plan){again ? first_row(n) - back : number, bad, again};
@@ -382,7 +388,7 @@ void node_import(struct run_node *n)
     struct args *a = MEM_NEW(struct args);
     import_path(n, "receipts.csv", path);
     (void)remove(path);
-    add(a, "%s", n->run->conf->creditnode);
+    add(a, "%s", run_program(n));
     add(a, "import");
     add(a, "--quiet");
     add(a, "-s");
@@ -404,10 +410,65 @@ void node_import(struct run_node *n)
 
 /* ---- directives ---- */
 
+static unsigned deciders_of(const struct run_node *n)
+{
+    return n->run->conf->profile->deciders;
+}
+
+/* One who decides alone makes, signs and publishes it at once; two sign it one
+ * after the other, as offices do. */
+static unsigned last_step(const struct run_node *n)
+{
+    return deciders_of(n) > 1 ? deciders_of(n) + 1 : 0;
+}
+
+static void add_key(const struct run_node *n, struct args *a, unsigned decider)
+{
+    add(a, "--key");
+    add(a, "%s/fed/deciders/%012llu-%u.key", n->run->conf->folder,
+        (unsigned long long)n->place.code,
+        decider % tree_deciders(deciders_of(n)) + 1);
+}
+
+static void decide_args(const struct run_node *n, struct args *a)
+{
+    char rows[RUN_FILE_MAX];
+    char package[RUN_FILE_MAX];
+    import_path(n, "listings.csv", rows);
+    import_path(n, "today.package", package);
+    bool made = n->decide_step > 0;
+    bool is_signed = n->decide_step > deciders_of(n);
+    add(a, "%s", run_program(n));
+    add(a, "directive");
+    add(a, "%s", !made ? "import" : is_signed ? "publish" : "sign");
+    add(a, "%s", made ? package : rows);
+    if (made && !is_signed) {
+        add_key(n, a, n->decider + n->decide_step - 1);
+        return;
+    }
+    add(a, "--json");
+    add(a, "-s");
+    add(a, "%s", n->socket);
+    if (last_step(n) == 0) {
+        add(a, "--publish");
+        add_key(n, a, n->decider);
+    } else if (!made) {
+        add(a, "-o");
+        add(a, "%s", package);
+    }
+}
+
+static void start_step(struct run_node *n);
+
 static void on_decide_closed(uv_handle_t *handle)
 {
     struct run_node *n = handle->data;
-    n->deciding = false;
+    if (n->decide_more) {
+        n->decide_step++;
+        start_step(n);
+    } else {
+        n->deciding = false;
+    }
 }
 
 static void on_decide_end(uv_process_t *process, int64_t status, int signum)
@@ -415,37 +476,79 @@ static void on_decide_end(uv_process_t *process, int64_t status, int signum)
     struct run_node *n = process->data;
     char path[RUN_FILE_MAX];
     import_path(n, "decided.json", path);
-    work_decided(n, signum == 0 ? status : -1, path);
+    n->decide_more =
+        signum == 0 && status == 0 && n->decide_step < last_step(n);
+    if (!n->decide_more) {
+        work_decided(n, signum == 0 ? status : -1, path);
+    }
     uv_close((uv_handle_t *)process, on_decide_closed);
 }
 
-void node_decide(struct run_node *n)
+static void start_step(struct run_node *n)
 {
     char path[RUN_FILE_MAX];
     struct args *a = MEM_NEW(struct args);
-    add(a, "%s", n->run->conf->creditnode);
-    add(a, "directive");
-    add(a, "import");
-    add(a, "--json");
-    add(a, "-s");
-    add(a, "%s", n->socket);
-    import_path(n, "listings.csv", path);
-    add(a, "%s", path);
-    add(a, "--publish");
-    add(a, "--key");
-    add(a, "%s/fed/deciders/%012llu-1.key", n->run->conf->folder,
-        (unsigned long long)n->place.code);
+    decide_args(n, a);
     import_path(n, "decided.json", path);
     int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     n->decide.data = n;
-    n->deciding = true;
-    n->decide_ns = uv_hrtime();
+    n->decide_more = false;
     if (!spawn(n->run, &n->decide, a, NULL, on_decide_end, NULL, out)) {
         run_broken(n->run, n, "clean-exit", "no directive can be started");
         uv_close((uv_handle_t *)&n->decide, on_decide_closed);
     }
     if (out >= 0) {
         (void)close(out);
+    }
+    mem_free(a);
+}
+
+void node_decide(struct run_node *n)
+{
+    char package[RUN_FILE_MAX];
+    import_path(n, "today.package", package);
+    (void)remove(package); /* an older one is not written over */
+    n->deciding = true;
+    n->decide_step = 0;
+    n->decide_ns = uv_hrtime();
+    start_step(n);
+}
+
+/* ---- feedback ---- */
+
+static void on_report_closed(uv_handle_t *handle)
+{
+    struct run_node *n = handle->data;
+    n->reporting = false;
+}
+
+static void on_report_end(uv_process_t *process, int64_t status, int signum)
+{
+    work_reported(process->data, signum == 0 ? status : -1);
+    uv_close((uv_handle_t *)process, on_report_closed);
+}
+
+void node_report(struct run_node *n)
+{
+    struct args *a = MEM_NEW(struct args);
+    const struct decided *d = &n->run->decided[n->report_of];
+    add(a, "%s", run_program(n));
+    add(a, "feedback");
+    add(a, "%s#%llu", d->log, (unsigned long long)decided_first(d));
+    add(a, "-s");
+    add(a, "%s", n->socket);
+    add(a, "--outcome");
+    add(a, "applied");
+    add(a, "--measure");
+    add(a, "C01");
+    add(a, "--app");
+    add(a, "%s", EFFECT_APP);
+    n->report.data = n;
+    n->reporting = true;
+    n->report_ns = uv_hrtime();
+    if (!spawn(n->run, &n->report, a, NULL, on_report_end, NULL, -1)) {
+        run_broken(n->run, n, "clean-exit", "no feedback can be started");
+        uv_close((uv_handle_t *)&n->report, on_report_closed);
     }
     mem_free(a);
 }

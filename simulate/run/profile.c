@@ -11,13 +11,13 @@ enum {
     AT_ONCE_MAX = 64,
     PER_MINUTE_MAX = 60000,
     PERCENT_MAX = 100,
+    DECIDERS_MAX = 2,
 };
 
 static const char *const names[ACTS] = {
-    [ACT_IMPORT] = "import",
-    [ACT_DIRECTIVE] = "directive",
-    [ACT_QUERY] = "query",
-    [ACT_CHECK] = "check",
+    [ACT_IMPORT] = "import",   [ACT_DIRECTIVE] = "directive",
+    [ACT_REMOVAL] = "removal", [ACT_FEEDBACK] = "feedback",
+    [ACT_QUERY] = "query",     [ACT_CHECK] = "check",
 };
 static const enum tier tiers[PROFILE_TIERS] = {TIER_NATIONAL, TIER_PROVINCE,
                                                TIER_CITY,     TIER_COUNTY,
@@ -133,7 +133,9 @@ static void read_kind(struct reading *r, const config_setting_t *in,
             return;
         }
     }
-    refuse(r, s != NULL ? s : in, "act", "import, directive, query or check");
+    refuse(r, s != NULL ? s : in, "act",
+           "import, directive, removal, feedback, "
+           "query or check");
 }
 
 static void read_tiers(struct reading *r, const config_setting_t *in,
@@ -198,7 +200,8 @@ static void read_acts(struct reading *r, const config_setting_t *root,
 
 enum err profile_read(const char *path, struct profile *out, struct errmsg *why)
 {
-    static const char *const known[] = {"title", "at_once", "acts", NULL};
+    static const char *const known[] = {"title", "at_once", "deciders", "acts",
+                                        NULL};
     struct reading r = {.path = path, .why = why, .err = ERR_OK};
     config_t file;
     *out = (struct profile){.acts = 0};
@@ -215,6 +218,8 @@ enum err profile_read(const char *path, struct profile *out, struct errmsg *why)
             config_setting_get_member(root, "title");
         refuse_unknown(&r, root, known);
         out->at_once = (uint32_t)number(&r, root, "at_once", 1, AT_ONCE_MAX, 8);
+        out->deciders =
+            (uint32_t)number(&r, root, "deciders", 1, DECIDERS_MAX, 1);
         if (title == NULL || config_setting_is_group(title) != CONFIG_TRUE) {
             refuse(&r, title, "title", "{ zh = \"...\"; en = \"...\"; }");
         } else {

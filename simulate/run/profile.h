@@ -2,6 +2,7 @@
  *
  *     title = { zh = "..."; en = "..."; };
  *     at_once = 8;     # acts under way at the same time, in the whole area
+ *     deciders = 2;    # two of three sign each directive; 1: one alone
  *     acts = (
  *         { act = "import"; tiers = ["village"]; per_minute = 60.0;
  *           rows = 40; dirty = 5; again = 10; },
@@ -25,6 +26,8 @@ enum {
 enum act_kind {
     ACT_IMPORT,    /* rows of licences by `creditnode import` */
     ACT_DIRECTIVE, /* listings by an office that decides */
+    ACT_REMOVAL,   /* it ends the listings of an earlier directive */
+    ACT_FEEDBACK,  /* what an office did about a listing that it holds */
     ACT_QUERY,     /* of a subject, at the office's own node */
     ACT_CHECK,     /* of subjects against the lists, likewise */
     ACTS,
@@ -45,6 +48,7 @@ struct profile {
     char title_zh[PROFILE_TITLE_MAX + 1];
     char title_en[PROFILE_TITLE_MAX + 1];
     uint32_t at_once;
+    uint32_t deciders; /* who sign each directive: 1 of 1, or 2 of 3 */
     struct act act[PROFILE_ACTS_MAX];
     unsigned acts;
 };

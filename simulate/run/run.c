@@ -23,6 +23,9 @@ enum {
     CHECK_MS = 500,
     START_AT_ONCE = 8,
     NODES_A_PATIENCE = 200,
+    RENEW_SOON_NODES = 100, /* up to so many, heads are signed anew sooner: */
+    RENEW_SOON_MS = 2000,   /* a fault of seconds then makes a list stale */
+    RENEW_MS = 10000,
     SHOW_EVERY = 50, /* nodes between two lines of progress */
     FDS_BASE = 64,
     FDS_NODE = 3,
@@ -30,6 +33,7 @@ enum {
     PORT_LAST = 19999,
     PORT_BLOCK = 100,
     BOUNDS_MS = 1000,
+    REPORT_MS = 5000, /* a sanitizer says the rest of it */
 };
 
 static const char *const phases[] = {
@@ -68,6 +72,7 @@ void run_broken(struct run *run, const struct run_node *node,
         return;
     }
     run->invariant = invariant;
+    run->broken_ms = uv_now(&run->loop);
     run->culprit = node->index;
     va_start(ap, fmt);
     (void)vsnprintf(run->text, sizeof run->text, fmt, ap);
@@ -84,6 +89,11 @@ void run_event(struct run *run, const char *fmt, ...)
     (void)vsnprintf(to + len, RUN_EVENT_MAX - (size_t)len, fmt, ap);
     va_end(ap);
     say(run, "%s\n", to);
+}
+
+const char *run_program(const struct run_node *n)
+{
+    return n->is_old ? n->run->conf->old : n->run->conf->creditnode;
 }
 
 bool run_is_below(const struct run *run, unsigned node, unsigned top)
@@ -173,7 +183,8 @@ static enum err make_tree(struct run *run, struct errmsg *why)
                               .suite = run->conf->suite,
                               .place = place,
                               .port = port,
-                              .n = run->nodes};
+                              .n = run->nodes,
+                              .deciders = run->conf->profile->deciders};
     uint64_t start_ms = uv_hrtime() / 1000000;
     enum err err = tree_make(&tree, show_made, run, why);
     run->made_in_ms = uv_hrtime() / 1000000 - start_ms;
@@ -215,22 +226,45 @@ static enum err open_logs(struct run *run, struct errmsg *why)
     return ERR_OK;
 }
 
+/* By the seed, and one at least. */
+static void choose_old(struct run *run)
+{
+    const struct run_conf *conf = run->conf;
+    struct rng r = {rng_mix(conf->seed ^ UINT64_C(0x01d))};
+    unsigned wanted =
+        conf->old != NULL ? conf->old_percent * run->nodes / 100 : 0;
+    wanted = conf->old != NULL && wanted == 0 ? 1 : wanted;
+    while (run->old < wanted) {
+        struct run_node *n = &run->node[rng_below(&r, run->nodes)];
+        run->old += !n->is_old;
+        n->is_old = true;
+    }
+}
+
 static enum err lay_out(struct run *run, struct errmsg *why)
 {
     struct place *place = NULL;
+    unsigned *port = NULL;
     const struct run_conf *conf = run->conf;
     enum err err =
-        conf->area.code != NULL
+        conf->kept ? tree_read(conf->folder, &place, &port, &run->nodes, why)
+        : conf->area.code != NULL
             ? places_of_area(&conf->area, &place, &run->nodes, why)
             : places_of_shape(&conf->shape, &place, &run->nodes, why);
     if (err != ERR_OK) {
+        mem_free(place);
+        mem_free(port);
         run->nodes = 0;
         return err;
     }
     run->node = mem_zalloc(run->nodes, sizeof *run->node);
+    run->renew_ms = run->nodes <= RENEW_SOON_NODES ? RENEW_SOON_MS : RENEW_MS;
     for (unsigned i = 0; err == ERR_OK && i < run->nodes; i++) {
         err = place_node(run, i, &place[i], why);
+        run->node[i].port = port != NULL ? port[i] : 0;
     }
+    mem_free(port);
+    choose_old(run);
     mem_free(place);
     return err;
 }
@@ -323,6 +357,10 @@ static void on_starting(struct run *run)
         run->ready_in_ms = now_ms(run) - run->phase_ms;
         run->work_ms = now_ms(run);
         measure(run, false);
+        if (run->conf->kept) {
+            enter(run, RUN_ATTACHED);
+            return;
+        }
         work_start(run);
         enter(run, RUN_WORKING);
     } else if (late(run, "all nodes ready")) {
@@ -385,6 +423,8 @@ static void on_settling(struct run *run)
     if (ready && check_equal(run, false) && check_receipts(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
+        check_lists(run);
+        check_effects(run);
         measure(run, true);
         enter(run, run->conf->attach ? RUN_ATTACHED : RUN_STOPPING);
     } else if (late(run, "every log equal at every ancestor")) {
@@ -413,17 +453,18 @@ static void on_attached(struct run *run)
         write_attached(run);
         const struct run_node *last = &run->node[run->nodes - 1];
         run->check_ms = 1;
-        (void)fprintf(stderr,
-                      "\nAll is equal; the nodes go on. Try:\n"
-                      "  %s status -c %s/node.cfg\n"
-                      "  %s logs -c %s/node.cfg\n"
-                      "  %s directive lists -c %s/node.cfg\n"
-                      "  %s verify -c %s/node.cfg\n"
-                      "Each node has such a folder; Ctrl-C ends the run.\n",
-                      run->conf->creditnode, run->node[0].folder,
-                      run->conf->creditnode, run->node[0].folder,
-                      run->conf->creditnode, last->folder,
-                      run->conf->creditnode, last->folder);
+        (void)fprintf(
+            stderr,
+            "\n%s. Try:\n"
+            "  %s status -c %s/node.cfg\n"
+            "  %s logs -c %s/node.cfg\n"
+            "  %s directive lists -c %s/node.cfg\n"
+            "  %s verify -c %s/node.cfg\n"
+            "Each node has such a folder; Ctrl-C ends the run.\n",
+            run->conf->kept ? "The nodes run" : "All is equal; the nodes go on",
+            run->conf->creditnode, run->node[0].folder, run->conf->creditnode,
+            run->node[0].folder, run->conf->creditnode, last->folder,
+            run->conf->creditnode, last->folder);
     }
 }
 
@@ -464,7 +505,19 @@ static void kill_all(struct run *run)
         if (run->node[i].deciding) {
             (void)uv_process_kill(&run->node[i].decide, SIGKILL);
         }
+        if (run->node[i].reporting) {
+            (void)uv_process_kill(&run->node[i].report, SIGKILL);
+        }
     }
+}
+
+/* Whoever is told to end says no more. */
+static bool is_said(const struct run *run)
+{
+    return run->invariant != NULL &&
+           (strcmp(run->invariant, "sanitizer") != 0 ||
+            !run->node[run->culprit].reading ||
+            now_ms(run) - run->broken_ms > REPORT_MS);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -477,7 +530,7 @@ static void on_tick(uv_timer_t *timer)
         run->bounds_ms = now_ms(run) + BOUNDS_MS;
         bounds_look(run);
     }
-    if (run->phase == RUN_OVER || run->invariant != NULL) {
+    if (run->phase == RUN_OVER || is_said(run)) {
         kill_all(run);
         uv_close((uv_handle_t *)timer, NULL);
         for (size_t i = 0; i < ARRAY_LEN(run->signals); i++) {
@@ -526,6 +579,14 @@ static void course(struct run *run)
     (void)uv_loop_close(&run->loop);
 }
 
+/* Without an old program there is nothing to upgrade from. */
+static uint32_t planned_kinds(const struct run_conf *conf)
+{
+    return conf->old != NULL
+               ? conf->fault_kinds
+               : conf->fault_kinds & ~(UINT32_C(1) << FAULT_UPGRADE);
+}
+
 /* The schedule of the file, or one that follows from the seed. */
 static enum err plan_faults(struct run *run, struct errmsg *why)
 {
@@ -544,7 +605,7 @@ static enum err plan_faults(struct run *run, struct errmsg *why)
                              run->nodes, why);
     } else {
         const struct schedule_plan plan = {.seed = conf->seed,
-                                           .kinds = conf->fault_kinds,
+                                           .kinds = planned_kinds(conf),
                                            .every_ms = conf->fault_ms,
                                            .for_ms = conf->seconds * 1000};
         schedule_make(&run->schedule, &plan, node, run->nodes);
@@ -588,10 +649,10 @@ enum err run_all(struct run **out, const struct run_conf *conf,
     if (err == ERR_OK) {
         err = raise_descriptors(run, why);
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && !conf->kept) {
         err = choose_ports(run, why);
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && !conf->kept) {
         say(run, "certificates and configurations for %u nodes\n", run->nodes);
         err = make_tree(run, why);
     }
@@ -622,6 +683,7 @@ void run_free(struct run **run)
     mem_free((*run)->acked);
     mem_free((*run)->acked_at);
     mem_free((*run)->decided);
+    mem_free((*run)->effect);
     mem_free((*run)->fault);
     mem_free((*run)->second);
     for (int i = 0; i < ACTS; i++) {

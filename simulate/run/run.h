@@ -7,11 +7,12 @@
  *
  *   run.c     the course of a run
  *   places.c  which nodes: a shape, or an area of the division table
- *   tree.c    their certificates (certs.c) and configurations
+ *   tree.c    their certificates (certs.c) and configurations; kept.c
  *   procs.c   processes of nodes and imports
  *   profile.c what the offices do, read from a file
  *   work.c    doing it; the model of what was acknowledged
  *   check.c   what must hold; held.c, receipts.c, bounds.c ask for it
+ *   lists.c   the same of directives: who is listed, what came of it
  *   schedule.c, fault.c, line.c  what goes wrong; loss.c what that excuses
  *   stats.c   latencies and memory
  *   report.c, html.c
@@ -42,10 +43,13 @@ enum {
 
 struct run_conf {
     const char *creditnode;  /* program */
+    const char *old;         /* an earlier program; NULL: none */
+    uint32_t old_percent;    /* of the nodes begin with it */
     const char *between;     /* library (between.c) */
     const char *liar;        /* program */
     const char *source;      /* where certs/ and tiers/ are */
     const char *folder;      /* for the tree; made, and empty */
+    bool kept;               /* a tree is there: started, and nothing more */
     struct pure_shape shape; /* if there is no area */
     struct area area;
     const char *suite; /* "intl" or "gm" */
@@ -77,6 +81,7 @@ struct run_node {
     struct run *run;
     unsigned index; /* in run->node; of a twin: of whom it is the copy */
     bool is_twin;
+    bool is_old; /* runs conf.old */
     struct place place;
     char folder[RUN_PATH_MAX];
     char socket[RUN_SOCKET_MAX + 1];
@@ -115,9 +120,18 @@ struct run_node {
     /* Directives, one at a time. */
     uv_process_t decide;
     bool deciding;
+    bool decide_more;     /* another step follows */
+    unsigned decide_step; /* 0: it is made; then each decider; publishing */
+    unsigned decider;     /* who signs first */
     uint64_t decide_ns;
     uint64_t first_subject;
     uint32_t listings;
+    size_t ends_of; /* of run.decided, plus 1: whose listings; 0: it lists */
+    /* Feedback, one at a time. */
+    uv_process_t report;
+    bool reporting;
+    uint64_t report_ns;
+    size_t report_of;   /* of run.decided */
     struct usage usage; /* when all were ready; at the end */
     struct usage usage_end;
 };
@@ -149,6 +163,7 @@ enum run_phase {
 
 struct work;
 struct decided;
+struct effect;
 struct run {
     const struct run_conf *conf;
     uv_loop_t loop;
@@ -157,14 +172,16 @@ struct run {
     struct rng rng;
     struct run_node *node;
     unsigned nodes;
-    char at[32];      /* when it began, by the wall clock */
-    unsigned shown;   /* of progress */
-    unsigned started; /* nodes below this place were started */
+    uint32_t renew_ms; /* between two signed heads of a directives log */
+    char at[32];       /* when it began, by the wall clock */
+    unsigned shown;    /* of progress */
+    unsigned started;  /* nodes below this place were started */
     enum run_phase phase;
     uint64_t phase_ms; /* when it began */
     uint64_t work_ms;  /* when work began; faults count from there */
     uint64_t check_ms;
     uint64_t bounds_ms;
+    uint64_t broken_ms;       /* when something was found not to hold */
     struct schedule schedule; /* owned */
     struct faults *faults;    /* owned */
     struct loss *losses;      /* owned, the newest first */
@@ -179,7 +196,12 @@ struct run {
     struct decided *decided; /* owned: directives that were published */
     size_t decided_n;
     size_t decided_cap;
-    unsigned long undecided;  /* directives that were broken off */
+    unsigned long undecided; /* directives that were broken off */
+    size_t removals;         /* of run.decided */
+    struct effect *effect;   /* owned: feedback that was acknowledged */
+    size_t effects_n;
+    size_t effects_cap;
+    unsigned long unreported; /* feedback that was not */
     unsigned long unanswered; /* questions to nodes that were away */
     unsigned long skipped;    /* acts for which no office was free */
     struct samples act_us[ACTS];
@@ -193,6 +215,8 @@ struct run {
     size_t seconds_cap;
     uint64_t phase_at_ms[RUN_OVER + 1];
     unsigned kills;
+    unsigned upgrades;
+    unsigned old; /* nodes that began with conf.old */
     uint64_t made_in_ms;
     unsigned left_out; /* and could not be done */
     size_t excused;    /* rows that a fault lost, as loss.h allows */
@@ -228,6 +252,9 @@ json_t *run_json(const struct run *run);
 void run_broken(struct run *run, const struct run_node *node,
                 const char *invariant, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* Which creditnode this office runs, the node and its commands. */
+const char *run_program(const struct run_node *n);
+
 /* Stands `node` below `top`, or is it that? */
 bool run_is_below(const struct run *run, unsigned node, unsigned top);
 
@@ -240,8 +267,10 @@ void node_spawn(struct run_node *n);
 void node_signal(struct run_node *n, int signum);
 /* Enters its rows; receipts are added, then work_imported() hears of it. */
 void node_import(struct run_node *n);
-/* Publishes NODE/listings.csv. */
+/* Makes a package of NODE/listings.csv, lets it be signed, publishes it. */
 void node_decide(struct run_node *n);
+/* Reports that the office met the first listing of run.decided[report_of]. */
+void node_report(struct run_node *n);
 
 /* check.c */
 /* Are all logs at all their ancestors? `say`: what differs is an error. */
@@ -249,6 +278,12 @@ bool check_equal(struct run *run, bool say);
 void check_acked(struct run *run);
 /* Has every node below each issuer what it decided, and does it know? */
 bool check_receipts(struct run *run, bool say);
+
+/* lists.c */
+/* Is just who should be on a list at every node? */
+void check_lists(struct run *run);
+/* Does each issuer know what was done about its listings? */
+void check_effects(struct run *run);
 
 /* bounds.c */
 /* Memory, descriptors and threads of every process that runs. */

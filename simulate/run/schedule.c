@@ -84,6 +84,8 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
                    .has_parent = true, LASTS(1000, 3000), .amounts = lies,
                    .amounts_n = ARRAY_LEN(lies), .unit = "",
                    .neighbours_say = "SYNC-DIFFERS "},
+    [FAULT_UPGRADE] = {"upgrade", "from the old program (--old) to the present",
+                       PROCESS, .weight = 3, LASTS(10, 1000)},
 };
 
 /* ---- kinds ---- */

@@ -48,6 +48,7 @@ enum fault_kind {
     FAULT_WRONG,
     FAULT_CLOCK,
     FAULT_LIE,
+    FAULT_UPGRADE,
     FAULT_KINDS
 };
 

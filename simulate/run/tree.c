@@ -26,6 +26,11 @@ bool tree_is_issuer(const struct place *place)
     return place->tier <= TIER_COUNTY;
 }
 
+unsigned tree_deciders(unsigned needed)
+{
+    return 2 * needed - 1;
+}
+
 static uint64_t province_of(uint64_t code)
 {
     return code / 10000000000 * 10000000000;
@@ -70,8 +75,9 @@ static void federation_args(const struct tree *t, struct args *a)
     }
     for (unsigned i = 0, k = 0; i < t->n && k < ISSUERS_MAX; i++) {
         if (tree_is_issuer(&t->place[i])) {
-            (void)snprintf(a->issuer[k], sizeof a->issuer[k], "%012llu:1:1",
-                           (unsigned long long)t->place[i].code);
+            (void)snprintf(a->issuer[k], sizeof a->issuer[k], "%012llu:%u:%u",
+                           (unsigned long long)t->place[i].code, t->deciders,
+                           tree_deciders(t->deciders));
             arg(a, issuer);
             arg(a, a->issuer[k++]);
         }

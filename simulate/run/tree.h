@@ -21,14 +21,21 @@ struct tree {
     const struct place *place;
     const unsigned *port; /* where each listens, on 127.0.0.1 */
     unsigned n;
+    unsigned deciders; /* who must sign: 1 of 1, or 2 of 3 */
 };
+/* How many there are, if `needed` must sign. */
+unsigned tree_deciders(unsigned needed);
 
 /* Called after each node. */
 typedef void tree_progress_fn(void *ctx, unsigned done);
 
-/* Whether directives are decided there; each has one decider, whose key is
- * fed/deciders/CODE-1.key. */
+/* Whether directives are decided there; the keys of its deciders are
+ * fed/deciders/CODE-1.key and so on. */
 bool tree_is_issuer(const struct place *place);
+/* Which nodes stand in a tree that was kept, and where each listens, as their
+ * configurations say; both arrays are owned by the caller. ERR_CONF. */
+MUST_USE enum err tree_read(const char *folder, struct place **place,
+                            unsigned **port, unsigned *n, struct errmsg *why);
 /* Makes it all; `folder` is there and empty. ERR_CONF, ERR_IO. */
 MUST_USE enum err tree_make(const struct tree *tree, tree_progress_fn *progress,
                             void *ctx, struct errmsg *why);

@@ -17,6 +17,7 @@ void twin_start(struct mishap *m)
     t->index = n->index;
     t->place = n->place;
     t->is_twin = true;
+    t->is_old = n->is_old;
     t->rows = TWIN_ROWS;
     (void)snprintf(t->folder, sizeof t->folder, "%s", n->folder);
     memcpy(t->socket, n->socket, sizeof t->socket);

@@ -11,7 +11,7 @@
 
 enum {
     SUBJECTS_OF_LISTS = 1000000, /* first: those of records are below */
-    FRESH_MS = 30000,            /* three periods of a directives log */
+    FRESH_PERIODS = 3,
     SLACK_MS = 2000,
     POLL_MS = 10,
     PROBE_MS = 60000, /* how long a record may take to be followed */
@@ -19,6 +19,7 @@ enum {
     SERIES_MS = 1000,
     TRIES = 64,
     FOLLOWING_MAX = 8,
+    DECIDERS = 3, /* any of them may sign first */
 };
 
 struct position {
@@ -155,16 +156,48 @@ static bool is_settled(const struct run *run, const struct decided *d)
     return !loss_moves(&run->node[d->issuer]);
 }
 
+uint64_t decided_first(const struct decided *d)
+{
+    return d->last - d->listings;
+}
+
+enum in_force decided_in_force(const struct run *run, const struct decided *d,
+                               uint64_t position)
+{
+    bool removing = d->ending && d->ended == 0;
+    if (d->listings == 0 || position < d->last || removing ||
+        !is_settled(run, d)) {
+        return IN_FORCE_UNKNOWN;
+    }
+    return d->ended != 0 && position >= d->ended ? IN_FORCE_NO : IN_FORCE_YES;
+}
+
+void decided_judge(struct run_node *n, const struct decided *d,
+                   uint64_t position, const char *subject, bool listed)
+{
+    enum in_force is = decided_in_force(n->run, d, position);
+    if ((is == IN_FORCE_YES && !listed) || (is == IN_FORCE_NO && listed)) {
+        run_broken(n->run, n, "listed",
+                   "it has log %s up to %llu, and %s, listed up to %llu%s, is "
+                   "on %s list",
+                   d->log, (unsigned long long)position, subject,
+                   (unsigned long long)d->last,
+                   is == IN_FORCE_NO ? " and removed since" : "",
+                   listed ? "a" : "no");
+    }
+}
+
 /* Fresh means: nothing that was decided more than three periods before the
  * question is missing. */
 static void check_fresh(struct ask *a)
 {
     struct run *run = a->run;
+    uint64_t fresh_ms = (uint64_t)run->renew_ms * FRESH_PERIODS + SLACK_MS;
     for (size_t i = 0; i < run->decided_n; i++) {
         const struct decided *d = &run->decided[i];
         const struct position *p = position_of(a, d->log);
         if (p != NULL && p->fresh && p->at < d->last && is_settled(run, d) &&
-            d->acked_ms + FRESH_MS + SLACK_MS < a->asked_ms) {
+            d->acked_ms + fresh_ms < a->asked_ms) {
             run_broken(run, &run->node[a->node], "stale-as-fresh",
                        "it calls log %s fresh at %llu; %llu was decided %llu "
                        "ms before",
@@ -183,12 +216,8 @@ static void check_listed(struct ask *a)
     }
     const struct decided *d = &run->decided[a->decided];
     const struct position *p = position_of(a, d->log);
-    if (p != NULL && p->at >= d->last && !a->listed && is_settled(run, d)) {
-        run_broken(run, &run->node[a->node], "listed",
-                   "it has log %s up to %llu, and %s, listed there up to "
-                   "%llu, is on no list",
-                   d->log, (unsigned long long)p->at, a->expect,
-                   (unsigned long long)d->last);
+    if (p != NULL) {
+        decided_judge(&run->node[a->node], d, p->at, a->expect, a->listed);
     }
 }
 
@@ -219,13 +248,27 @@ static void put_subject(struct buf *out, uint64_t subject)
     buf_put_u8(out, '\n');
 }
 
-/* One that is listed, if any is: the answer can be judged. */
+/* A package of listings, by the seed; run->decided_n: there is none. */
+static size_t pick_decided(struct run *run)
+{
+    size_t n = run->decided_n;
+    size_t start = n > 0 ? rng_below(&run->work->rng, (uint32_t)n) : 0;
+    for (size_t k = 0; k < n; k++) {
+        if (run->decided[(start + k) % n].listings > 0) {
+            return (start + k) % n;
+        }
+    }
+    return n;
+}
+
+/* One that was listed, if any was: the answer can be judged. */
 static void expect_one(struct ask *a)
 {
     struct run *run = a->run;
-    if (run->decided_n > 0) {
-        a->decided = rng_below(&run->work->rng, (uint32_t)run->decided_n);
-        const struct decided *d = &run->decided[a->decided];
+    size_t i = pick_decided(run);
+    if (i < run->decided_n) {
+        a->decided = i;
+        const struct decided *d = &run->decided[i];
         uint64_t subject =
             d->first_subject + rng_below(&run->work->rng, d->listings);
         bench_subject_code(subject, a->expect);
@@ -311,6 +354,13 @@ static bool write_listings(struct run_node *n, const char *path)
     return fclose(file) == 0;
 }
 
+static void decide(struct run_node *n)
+{
+    n->run->work->under_way++;
+    n->decider = rng_below(&n->run->work->rng, DECIDERS);
+    node_decide(n);
+}
+
 static bool begin_directive(struct run_node *n, const struct act *act)
 {
     struct run *run = n->run;
@@ -318,6 +368,7 @@ static bool begin_directive(struct run_node *n, const struct act *act)
     if (n->deciding || !tree_is_issuer(&n->place)) {
         return false;
     }
+    n->ends_of = 0;
     n->listings = act->rows;
     n->first_subject = SUBJECTS_OF_LISTS + run->work->subjects;
     run->work->subjects += act->rows;
@@ -325,14 +376,73 @@ static bool begin_directive(struct run_node *n, const struct act *act)
     if (!write_listings(n, path)) {
         return false;
     }
+    decide(n);
+    return true;
+}
+
+static bool write_removals(const struct decided *d, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL) {
+        return false;
+    }
+    (void)fprintf(file, "移出主体统一社会信用代码,移出决定文书号,移出事由,"
+                        "移出日期,移出机关,移出机关统一社会信用代码,"
+                        "移出名单类型,原认定文书号\n");
+    for (uint64_t s = d->first_subject; s < d->first_subject + d->listings;
+         s++) {
+        char code[BENCH_CODE_LEN + 1];
+        bench_subject_code(s, code);
+        (void)fprintf(file,
+                      "%s,示例移〔2026〕%llu号,履行完毕,2026-04-01,示例法院,"
+                      "11340000200000013H,失信被执行人,示例认〔2026〕%llu号\n",
+                      code, (unsigned long long)s, (unsigned long long)s);
+    }
+    return fclose(file) == 0;
+}
+
+/* Of a directive of its own that has not been ended. */
+static bool begin_removal(struct run_node *n, const struct act *act)
+{
+    struct run *run = n->run;
+    char path[RUN_FILE_MAX];
+    size_t i = pick_decided(run);
+    (void)act;
+    if (n->deciding || i == run->decided_n || run->decided[i].ending ||
+        run->decided[i].issuer != n->index) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "%s/listings.csv", n->folder);
+    if (!write_removals(&run->decided[i], path)) {
+        return false;
+    }
+    run->decided[i].ending = true;
+    n->ends_of = i + 1;
+    n->listings = 0;
+    decide(n);
+    return true;
+}
+
+static bool begin_feedback(struct run_node *n, const struct act *act)
+{
+    struct run *run = n->run;
+    size_t i = pick_decided(run);
+    (void)act;
+    if (n->reporting || i == run->decided_n || run->decided[i].ending ||
+        !run_is_below(run, n->index, run->decided[i].issuer)) {
+        return false;
+    }
+    n->report_of = i;
     run->work->under_way++;
-    node_decide(n);
+    node_report(n);
     return true;
 }
 
 static bool (*const begins[ACTS])(struct run_node *n, const struct act *act) = {
     [ACT_IMPORT] = begin_import,
     [ACT_DIRECTIVE] = begin_directive,
+    [ACT_REMOVAL] = begin_removal,
+    [ACT_FEEDBACK] = begin_feedback,
     [ACT_QUERY] = ask,
     [ACT_CHECK] = ask,
 };
@@ -397,10 +507,33 @@ void work_decided(struct run_node *n, int64_t status, const char *path)
                               .first_subject = n->first_subject,
                               .listings = n->listings};
         (void)snprintf(d->log, sizeof d->log, "%s", log);
-        samples_add(&run->act_us[ACT_DIRECTIVE],
+        if (n->ends_of != 0) {
+            run->decided[n->ends_of - 1].ended = d->last;
+            run->removals++;
+        }
+        samples_add(&run->act_us[n->ends_of != 0 ? ACT_REMOVAL : ACT_DIRECTIVE],
                     (uv_hrtime() - n->decide_ns) / 1000);
     }
     json_decref(answer);
+}
+
+void work_reported(struct run_node *n, int64_t status)
+{
+    struct run *run = n->run;
+    run->work->under_way--;
+    if (status != 0) {
+        run->unreported++; /* the list may not have come yet */
+        return;
+    }
+    if (run->effects_n == run->effects_cap) {
+        run->effects_cap = run->effects_cap == 0 ? 64 : 2 * run->effects_cap;
+        run->effect =
+            mem_realloc(run->effect, run->effects_cap * sizeof *run->effect);
+    }
+    run->effect[run->effects_n++] =
+        (struct effect){.office = n->index, .decided = n->report_of};
+    samples_add(&run->act_us[ACT_FEEDBACK],
+                (uv_hrtime() - n->report_ns) / 1000);
 }
 
 /* ---- following a record ---- */

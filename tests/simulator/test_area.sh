@@ -86,17 +86,34 @@ grep -q '<html lang="zh-CN">' "$work/page.html" || fail "the page is not Chinese
 "$sim" html "$work/out" "$work/page.html" en || fail "no English page"
 grep -q 'every invariant held' "$work/page.html" || fail "the English page has no verdict"
 
+# A tree that was kept is started again, as it is, and ends cleanly.
+attached() { # COMMAND...: in the background, until everybody can look around
+    "$@" >"$work/out" 2>"$work/said" &
+    pid=$!
+    for ((i = 0; i < 2400; i++)); do [ ! -e "$work/tree/attached" ] || return 0; sleep 0.05; done
+    fail "it does not come up"
+}
+ended() { kill "$pid" && wait "$pid" && pid= || fail "it did not end well"; }
+attached "$sim" attach "$work/tree"
+"$node" status -c "$work/tree/441900003000/node.cfg" >/dev/null || fail "nobody can look around again"
+ended
+refused_to_attach() { # STATUS TEXT ARGS...
+    local status=$1 text=$2 rc=0
+    shift 2
+    "$sim" attach "$@" >"$work/out" 2>"$work/said" || rc=$?
+    [ $rc = "$status" ] && grep -qF "$text" "$work/said" || fail "attach $*: status $rc, not: $text"
+}
+refused_to_attach 2 'creditsim attach DIR'
+refused_to_attach 3 'no tree was kept here' "$work"
+refused_to_attach 3 'no such folder' "$work/none"
+
 # Tongzhou has no city; the tree stays until a signal, and ends cleanly.
 rm -rf "$work/tree"
-"$sim" run --json --area 110112 --below 1,1 --seconds 0 --attach --dir "$work/tree" \
-    --faults none >"$work/out" 2>"$work/said" &
-pid=$!
-for ((i = 0; i < 1200; i++)); do [ ! -e "$work/tree/attached" ] || break; sleep 0.05; done
-[ -e "$work/tree/attached" ] || fail "it does not come up"
+attached "$sim" run --json --area 110112 --below 1,1 --seconds 0 --attach --dir "$work/tree" \
+    --faults none
 [ "$(cat "$work/tree/110112000000/parent")" = 110000000000 ] || fail "the county's parent"
 "$node" status -c "$work/tree/110112001000/node.cfg" >/dev/null || fail "nobody can look around"
-kill "$pid" && wait "$pid" || fail "it did not end well"
-pid=
+ended
 
 # A node that answers as if nothing were listed, an import that loses a row's
 # receipt, a directive that is not where the answer says.

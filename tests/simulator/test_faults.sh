@@ -26,7 +26,7 @@ run() { # ARGS...: a run; its report in $work/report
 
 sim --faults list || fail "list"
 kinds=$(awk 'NR > 1 {print $1}' "$work/out")
-sim --plan --seed 7 --every 2 --seconds 1500 --shape 1,2,4 || fail "plan"
+sim --plan --seed 7 --every 2 --seconds 1500 --shape 1,2,4 --old "$node" || fail "plan"
 cp "$work/out" "$work/plan"
 for kind in $kinds; do
     grep -q " $kind " "$work/plan" || fail "$kind was not planned"
@@ -62,7 +62,7 @@ says "$work/bad:4: AT: the fault of line 3 has not ended"
 printf 'creditsim-faults 2\n' >"$work/bad"
 sim --plan --replay "$work/bad"
 [ $? = 2 ] && says "$work/bad:1: first line" || fail "another format was taken"
-for no in '--faults nonsense' '--every 0' '--every x' "--replay $work/none"; do
+for no in '--faults nonsense' '--every 0' '--every x' "--replay $work/none" "--old $work/none" "--old $node:0"; do
     # shellcheck disable=SC2086 # an option and its value
     sim $no
     [ $? = 2 ] || fail "$no was taken"
@@ -75,6 +75,7 @@ cat >"$work/all" <<END
 creditsim-faults 1
 option shape 1,1,2
 option seconds 22
+option old $node:100
 200    600 kill         $province
 1500   500 restart      $province
 3000  1000 freeze       $province
@@ -82,6 +83,7 @@ option seconds 22
 10000 2000 clock        $province -86400
 14000 1000 read-only    $province
 200   3000 restore      $city
+4500   100 upgrade      $city
 7000  1500 flip         $city
 11500 1500 partition    $city
 14000 2000 clone        $city
@@ -106,7 +108,8 @@ done
 run --replay "$work/all" || fail "it does not hold"
 is .holds true
 is .faults_left_out 0
-is .faults_done 24
+is .faults_done 25
+is .upgrades 1
 [ "$(jq .acknowledged "$work/report")" -gt 0 ] || fail "nothing was entered"
 [ "$(jq .threads_max "$work/report")" -gt 1 ] || fail "no process was looked at"
 
@@ -128,6 +131,37 @@ spoiled '[ "$1" != serve ] || for ((fd = 100; fd < 600; fd++)); do eval "exec $f
 run --node "$work/node" --replay "$work/few"
 [ $? = 1 ] || fail "not caught: descriptors without end"
 is .broken bounded
+
+# ---- a clock that was wrong ----
+
+# What was refused meanwhile, above and below, comes by itself soon after.
+cat >"$work/clock.cfg" <<'END'
+title = { zh = "测试"; en = "a test"; };
+acts = (
+    { act = "import"; tiers = ["city"]; per_minute = 120.0; rows = 5; },
+    { act = "directive"; tiers = ["province"]; per_minute = 60.0; rows = 2; }
+);
+END
+faults "option profile $work/clock.cfg" "option seconds 14" \
+    "2000 4000 clock $province -86400" "8000 5000 clock $city -86400"
+run --replay "$work/few" --patience 90 || fail "not equal after a clock was right again"
+
+# ---- an old program in the mix ----
+
+# Who runs what is seen by the system, while the tree stays.
+cp "$node" "$work/old"
+faults "option old $work/old:100" "500 100 upgrade $city"
+"$sim" run --replay "$work/few" --rows 5 --attach --dir "$work/mixed" >"$work/out" 2>&1 &
+pid=$!
+for ((i = 0; i < 2400; i++)); do [ ! -e "$work/mixed/attached" ] || break; sleep 0.05; done
+runs() { # CODE: the program of its node
+    readlink "/proc/$(pgrep -f "serve -c $work/mixed/$1/node.cfg")/exe"
+}
+[ "$(runs $province)" = "$work/old" ] || fail "the province runs $(runs $province)"
+[ "$(runs $city)" = "$(realpath "$node")" ] || fail "the city runs $(runs $city)"
+kill "$pid"
+wait "$pid" || fail "a mix of programs does not hold"
+says 'all held'
 
 # ---- fewer faults ----
 

@@ -1,0 +1,142 @@
+/* planted - a creditnode with one fault built in, which the simulator must find
+ * and call by name.
+ *
+ *   CREDITNODE_PLANT=NAME planted ARGS...     as creditnode does
+ *
+ * The program is the node's own, linked with --wrap (simulator.cmake), so that
+ * calls between files come here first. Nothing of it is in the product.
+ *
+ *   name             what is wrong                          found as
+ *   stale-as-fresh   every copy of a list is called fresh   stale-as-fresh
+ *   unlisted         no subject is on any list              listed
+ *   still-listed     a removal ends nothing                 listed
+ *   skip-root        entries need not lead to a signed head refused
+ *   fork             a log that was put back is a fork      fork
+ *
+ * Threads: any. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/store_impl.h"
+#include "sync/recv.h"
+#include "sync/sync.h"
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the
+ * linker wants these names. */
+#define WRAP(type, name, args)                                                 \
+    type __real_##name args;                                                   \
+    type __wrap_##name args
+
+static bool planted(const char *name)
+{
+    const char *plant = getenv("CREDITNODE_PLANT");
+    return plant != NULL && strcmp(plant, name) == 0;
+}
+
+/* ---- stale-as-fresh ---- */
+
+WRAP(void, fresh_judge,
+     (struct fresh * fresh, const struct log_id *log, bool ended,
+      struct freshness *out));
+
+void __wrap_fresh_judge(struct fresh *fresh, const struct log_id *log,
+                        bool ended, struct freshness *out)
+{
+    __real_fresh_judge(fresh, log, ended, out);
+    out->state = planted("stale-as-fresh") ? FRESH_YES : out->state;
+}
+
+/* ---- unlisted, still-listed ---- */
+
+WRAP(enum err, store_listings,
+     (struct store * store, const struct listing_query *query,
+      store_listing_fn *fn, void *ctx, bool *met));
+
+enum err __wrap_store_listings(struct store *store,
+                               const struct listing_query *query,
+                               store_listing_fn *fn, void *ctx, bool *met)
+{
+    struct listing_query q = *query;
+    q.removed = q.removed || planted("still-listed");
+    return planted("unlisted") ? ERR_OK
+                               : __real_store_listings(store, &q, fn, ctx, met);
+}
+
+/* ---- skip-root ---- */
+
+/* Both who receives a segment and who commits it look at the root. Claimed by
+ * the newest signed head, while one of them does so; NULL: none does. */
+static _Thread_local const struct hash *claimed;
+static _Thread_local struct hash signed_root;
+
+WRAP(enum err, recv_segment,
+     (struct recv * recv, struct recv_log *log, const struct wire_segment *in,
+      const struct tree_view *held, int64_t now_ms, struct segment **out,
+      struct refusal *refusal));
+WRAP(bool, group_take, (struct group * g, struct item *item));
+WRAP(enum err, checkpoint_verify,
+     (struct slice note, const char *federation, enum suite suite,
+      const struct cert *cert, struct checkpoint *out));
+WRAP(enum err, bridge_root,
+     (const struct frontier *f, enum suite suite, const struct bridge *bridge,
+      struct hash *root));
+
+enum err __wrap_recv_segment(struct recv *recv, struct recv_log *log,
+                             const struct wire_segment *in,
+                             const struct tree_view *held, int64_t now_ms,
+                             struct segment **out, struct refusal *refusal)
+{
+    signed_root = log->newest.root;
+    claimed = planted("skip-root") ? &signed_root : NULL;
+    enum err err =
+        __real_recv_segment(recv, log, in, held, now_ms, out, refusal);
+    claimed = NULL;
+    return err;
+}
+
+bool __wrap_group_take(struct group *g, struct item *item)
+{
+    bool asked = planted("skip-root") && item->kind == ITEM_APPEND;
+    claimed = asked ? &item->segment->newest.root : NULL;
+    bool taken = __real_group_take(g, item);
+    claimed = NULL;
+    return taken;
+}
+
+enum err __wrap_checkpoint_verify(struct slice note, const char *federation,
+                                  enum suite suite, const struct cert *cert,
+                                  struct checkpoint *out)
+{
+    enum err err = __real_checkpoint_verify(note, federation, suite, cert, out);
+    signed_root = out->root;
+    return err;
+}
+
+enum err __wrap_bridge_root(const struct frontier *f, enum suite suite,
+                            const struct bridge *bridge, struct hash *root)
+{
+    enum err err = __real_bridge_root(f, suite, bridge, root);
+    *root = err == ERR_OK && claimed != NULL ? *claimed : *root;
+    return err;
+}
+
+/* ---- fork ---- */
+
+WRAP(enum err, store_succeed,
+     (struct store * store, const struct log_id *log, uint64_t common,
+      uint64_t peer_size, const struct hash *peer_root, struct slice note,
+      struct errmsg *why));
+
+enum err __wrap_store_succeed(struct store *store, const struct log_id *log,
+                              uint64_t common, uint64_t peer_size,
+                              const struct hash *peer_root, struct slice note,
+                              struct errmsg *why)
+{
+    if (!planted("fork")) {
+        return __real_store_succeed(store, log, common, peer_size, peer_root,
+                                    note, why);
+    }
+    enum err err = store_mark_forked(store, log, note, "planted");
+    return err != ERR_OK ? err : err_set(why, ERR_CONFLICT, "planted");
+}
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
