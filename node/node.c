@@ -896,6 +896,7 @@ static void fill_api_env(struct node *node)
         .sync = &node->sync,
         .roots = node->roots,
         .lease = node->lease,
+        .writes = node->writes,
         .uplink = node->uplink,
         .downlink = node->downlink,
         .feed = node->feed,
@@ -921,7 +922,7 @@ static void refuse_stream(struct rpc_stream *s, void *user)
     const struct node *node = user;
     char text[256];
     lease_say(node->lease, text, sizeof text);
-    rpc_stream_finish(s, ERR_UNAVAILABLE, text);
+    rpc_stream_finish(s, ERR_ELSEWHERE, text);
 }
 
 static void refused_message(struct rpc_stream *s, void *user,
@@ -946,7 +947,7 @@ static void refuse_call(void *ctx, struct rpc_call *call)
     const struct node *node = ctx;
     char text[256];
     lease_say(node->lease, text, sizeof text);
-    rpc_fail(call, ERR_UNAVAILABLE, text);
+    rpc_fail(call, ERR_ELSEWHERE, text);
 }
 
 /* Of a process that stands by: children go on to the one that writes. */
