@@ -33,12 +33,14 @@ static enum err dial(struct link *link, unsigned *todo)
 }
 
 /* Exponential with full jitter: any time up to the bound is as likely, so
- * children that lost their parent together do not come back together. */
+ * children that lost their parent together do not come back together. It grows
+ * when all addresses were tried. */
 static uint32_t back_off_ms(const struct link *link, uint32_t random)
 {
     uint64_t bound = link->conf.backoff_min_ms;
-    for (unsigned i = 1;
-         i < link->failures && bound < link->conf.backoff_max_ms; i++) {
+    unsigned round = link->conf.addresses > 0 ? link->conf.addresses : 1;
+    for (unsigned i = round;
+         i < link->failures && bound < link->conf.backoff_max_ms; i += round) {
         bound *= 2;
     }
     if (bound > link->conf.backoff_max_ms) {
@@ -48,7 +50,7 @@ static uint32_t back_off_ms(const struct link *link, uint32_t random)
 }
 
 enum {
-    FAILURES_MAX = 32,
+    FAILURES_MAX = 1000, /* more than doubling to any bound takes */
     /* One who stands by is to write within seconds: whoever was sent on by it
      * comes back soon. */
     SENT_ON_MAX = 2,
