@@ -75,6 +75,12 @@ void cli_note_error(const json_t *object)
         (name != NULL && strcmp(name, err_name(ERR_ELSEWHERE)) == 0);
 }
 
+static int run(const struct cli_command *c, int argc, char **argv)
+{
+    int rc = c->run(argc, argv);
+    return rc == EXIT_FAILED && sent_elsewhere ? EXIT_ELSEWHERE : rc;
+}
+
 int cli_main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -105,8 +111,7 @@ int cli_main(int argc, char **argv)
     if (wants_help(argc - 1, argv + 1)) {
         return print_help(c);
     }
-    int rc = c->run(argc - 1, argv + 1);
-    return rc == EXIT_FAILED && sent_elsewhere ? EXIT_ELSEWHERE : rc;
+    return run(c, argc - 1, argv + 1);
 }
 
 int cli_fail(const char *fmt, ...)
