@@ -81,7 +81,7 @@ sent_on node_cmd "$other" import "$WORK/rows.csv"
 decide_list -o "$WORK/package"
 sent_on directive "$other" publish "$WORK/package"
 sent_on node_cmd "$other" reindex
-check "the writer takes it" submit "$writer"
+submit "$writer" || fail "the writer does not take it: $(cat "$WORK/refusal")"
 [ "$(grep -c 'outcome: "new"' "$WORK/answer")" = 20 ] || fail "not new: $(cat "$WORK/answer")"
 ask desk "$other" Check <<<"subjects: \"$LISTED\"" >"$WORK/answer" || fail "no check: $(cat "$WORK/refusal")"
 grep -q "listed: true\|number: 3" "$WORK/answer" || fail "not met: $(cat "$WORK/answer")"
