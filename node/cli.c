@@ -65,6 +65,22 @@ static int print_help(const struct cli_command *c)
     return EXIT_OK;
 }
 
+static bool sent_elsewhere;
+
+void cli_note_error(const json_t *object)
+{
+    const char *name = json_string_value(json_object_get(object, "error"));
+    sent_elsewhere =
+        sent_elsewhere ||
+        (name != NULL && strcmp(name, err_name(ERR_ELSEWHERE)) == 0);
+}
+
+static int run(const struct cli_command *c, int argc, char **argv)
+{
+    int rc = c->run(argc, argv);
+    return rc == EXIT_FAILED && sent_elsewhere ? EXIT_ELSEWHERE : rc;
+}
+
 int cli_main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -95,7 +111,7 @@ int cli_main(int argc, char **argv)
     if (wants_help(argc - 1, argv + 1)) {
         return print_help(c);
     }
-    return c->run(argc - 1, argv + 1);
+    return run(c, argc - 1, argv + 1);
 }
 
 int cli_fail(const char *fmt, ...)
@@ -215,6 +231,7 @@ json_t *cli_read_result(struct admin_client *client, cli_row_fn *row, void *ctx)
         if (type != NULL && strcmp(type, "error") == 0) {
             (void)cli_fail("%s",
                            json_string_value(json_object_get(object, "text")));
+            cli_note_error(object);
             json_decref(object);
             return NULL;
         }
@@ -389,13 +406,20 @@ bool cli_send_file(struct admin_client *client, json_t *request,
                    struct slice file)
 {
     enum { PIECE = 64 << 10 };
-    enum err err = admin_write_json(client, request);
-    for (size_t at = 0; err == ERR_OK && at < file.len; at += PIECE) {
-        size_t left = file.len - at;
-        err = admin_write(
-            client, slice_of(file.data + at, left < PIECE ? left : PIECE));
+    if (admin_write_json(client, request) != ERR_OK) {
+        return false;
     }
-    return err == ERR_OK && admin_write(client, slice_of(NULL, 0)) == ERR_OK;
+    /* The last one is empty. A node that reads no further has answered. */
+    size_t at = 0;
+    size_t n = 1;
+    while (n > 0) {
+        n = file.len - at < PIECE ? file.len - at : PIECE;
+        if (admin_write(client, slice_of(file.data + at, n)) != ERR_OK) {
+            break;
+        }
+        at += n;
+    }
+    return true;
 }
 
 const char *cli_text(json_t *object, const char *key)

@@ -8,7 +8,13 @@
 #include "base/buf.h"
 #include "conf/conf.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DAMAGED = 5 };
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_DAMAGED = 5,
+    EXIT_ELSEWHERE = 6, /* nothing was done: another process writes */
+};
 
 struct cli_command {
     const char *name;
@@ -59,12 +65,16 @@ typedef bool cli_row_fn(void *ctx, json_t *row);
  * caller, NULL after an error that was printed. `row` may be NULL. */
 json_t *cli_call(const struct cli_options *o, json_t *request, cli_row_fn *row,
                  void *ctx);
+/* Whoever gets an error of the node tells of it: if another process of it
+ * writes, cli_main() returns EXIT_ELSEWHERE instead of EXIT_FAILED. */
+void cli_note_error(const json_t *object);
 /* The same in steps, for commands that send data. */
 struct admin_client;
 int cli_open(const struct cli_options *o, struct admin_client **client);
 json_t *cli_read_result(struct admin_client *client, cli_row_fn *row,
                         void *ctx);
-/* Takes `request`; sends it and the file behind it, in pieces. */
+/* Takes `request`; sends it and the file behind it, in pieces, as far as the
+ * node reads. True: there is an answer to read. */
 bool cli_send_file(struct admin_client *client, json_t *request,
                    struct slice file);
 /* A member that is text; "" if there is none. */

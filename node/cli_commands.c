@@ -27,7 +27,9 @@ const struct cli_command cli_commands[] = {
      "      --stdin          read one file from standard input\n"
      "      --receipt FILE   what happened to every row, as CSV\n"
      "      --quiet          only the sums\n\n"
-     "Exit status 0: every row is in; 3: some rows were refused.\n",
+     "Exit status 0: every row is in; 3: some rows were refused; 6: nothing "
+     "was\n"
+     "done, another process of this node writes.\n",
      cmd_import},
     {"exchange", "tables that departments write beside the node",
      "usage: creditnode exchange schema TABLE\n"

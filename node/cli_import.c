@@ -214,6 +214,7 @@ static json_t *read_answer(struct job *job, struct admin_client *client,
         if (type != NULL && strcmp(type, "error") == 0) {
             const char *text = text_of(object, "text");
             (void)err_set(why, ERR_INVALID, "%s", text != NULL ? text : "");
+            cli_note_error(object);
             json_decref(object);
             return NULL;
         }

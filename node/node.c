@@ -91,6 +91,7 @@ struct node {
     struct uplink *uplink;
     struct feed *feed;
     struct follow *follow;
+    struct fresh_share *fresh_share; /* NULL: the only process */
     struct import_env import;
     struct api_env api;
     struct rpc_server *server;
@@ -743,6 +744,8 @@ static void down_rpc(struct node *node)
 
 static void fill_sync_env(struct node *node)
 {
+    const struct conf *c = node->conf;
+    uint64_t issues = node->writes ? c->node.code : 0;
     node->ancestry = ancestry_new();
     node->sync =
         (struct sync_env){.store = node->store,
@@ -754,8 +757,7 @@ static void fill_sync_env(struct node *node)
                           .signer = &node->signer,
                           .self = node_tls_self(node->tls),
                           .roots = node->roots,
-                          .fresh = fresh_new(node->conf->node.code,
-                                             node->conf->replication.renew_ms),
+                          .fresh = fresh_new(issues, c->replication.renew_ms),
                           .version = node_version(),
                           .ancestry = node->ancestry,
                           .log = &node->log,
@@ -792,6 +794,10 @@ static enum err up_sync(struct node *node, struct errmsg *why)
         return err_set(why, err, "replication: %s", err_text(err));
     }
     node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes);
+    if (node->lease != NULL) {
+        node->fresh_share = fresh_share_start(&node->sync, node->lease,
+                                              node->writes, c->renew_ms);
+    }
     if (!node->writes) {
         return ERR_OK;
     }
@@ -824,6 +830,7 @@ static void down_sync(struct node *node)
     strand_free(node->api.receipts);
     node->api.receipts = NULL;
     roster_stop(node->sync.roster);
+    fresh_share_stop(&node->fresh_share);
     follow_stop(&node->follow);
     /* Its last callbacks still find it. */
     struct uplink *uplink = node->uplink;
@@ -889,6 +896,7 @@ static void fill_api_env(struct node *node)
         .sync = &node->sync,
         .roots = node->roots,
         .lease = node->lease,
+        .writes = node->writes,
         .uplink = node->uplink,
         .downlink = node->downlink,
         .feed = node->feed,
@@ -914,7 +922,7 @@ static void refuse_stream(struct rpc_stream *s, void *user)
     const struct node *node = user;
     char text[256];
     lease_say(node->lease, text, sizeof text);
-    rpc_stream_finish(s, ERR_UNAVAILABLE, text);
+    rpc_stream_finish(s, ERR_ELSEWHERE, text);
 }
 
 static void refused_message(struct rpc_stream *s, void *user,
@@ -939,7 +947,7 @@ static void refuse_call(void *ctx, struct rpc_call *call)
     const struct node *node = ctx;
     char text[256];
     lease_say(node->lease, text, sizeof text);
-    rpc_fail(call, ERR_UNAVAILABLE, text);
+    rpc_fail(call, ERR_ELSEWHERE, text);
 }
 
 /* Of a process that stands by: children go on to the one that writes. */

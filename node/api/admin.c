@@ -187,7 +187,11 @@ static void answer(struct admin_call *call, json_t *request)
                                             "node of the same version?"));
         return;
     }
-    enum err err = command->fn(admin->ctx, call, request, &result, &why);
+    enum err err =
+        command->may != NULL ? command->may(admin->ctx, &why) : ERR_OK;
+    if (err == ERR_OK) {
+        err = command->fn(admin->ctx, call, request, &result, &why);
+    }
     if (err == ERR_OK) {
         (void)admin_send(call, result_object(result));
         return;

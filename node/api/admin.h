@@ -31,6 +31,9 @@ typedef enum err admin_fn(void *ctx, struct admin_call *call, json_t *args,
 struct admin_command {
     const char *name;
     admin_fn *fn;
+    /* Asked before, with the same ctx, if it is not NULL: the call is refused
+     * with its error. */
+    enum err (*may)(const void *ctx, struct errmsg *why);
 };
 
 /* Replaces a socket left behind by a dead process; ERR_BUSY if a live one

@@ -32,6 +32,7 @@ struct api_env {
     struct sync_env *sync;
     struct rootchain *roots;
     struct lease *lease;   /* NULL: the only process of the node */
+    bool writes;           /* false: this process stands by */
     struct uplink *uplink; /* NULL at the top, and beside who writes */
     struct downlink *downlink;
     struct feed *feed;

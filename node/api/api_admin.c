@@ -4,6 +4,7 @@
 
 #include "api/directives.h"
 #include "api/effects.h"
+#include "api/elsewhere.h"
 #include "api/query.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -91,9 +92,7 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
 {
     struct lists_view view;
     lists_view_take(env->store, &view);
-    /* Who stands by hears no heads, and says so with each answer. */
-    bool hears = env->lease == NULL || lease_held(env->lease);
-    for (size_t i = 0; hears && i < view.n; i++) {
+    for (size_t i = 0; i < view.n; i++) {
         struct freshness f;
         fresh_judge(env->sync->fresh, &view.logs[i].log, view.logs[i].ended,
                     &f);
@@ -937,31 +936,31 @@ static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
 }
 
 const struct admin_command api_commands[] = {
-    {"status", do_status},
-    {"logs", do_logs},
-    {"issues", do_issues},
-    {"subject", do_subject},
-    {"record", do_record},
-    {"import", do_import},
-    {"reindex", do_reindex},
-    {"scrub", do_scrub},
-    {"store-snapshot", do_snapshot},
-    {"verify", do_verify},
-    {"root-show", do_root_show},
-    {"root-publish", do_root_publish},
-    {"directive-prepare", directive_prepare},
-    {"directive-publish", directive_publish},
-    {"directive-lists", directive_lists},
-    {"directive-status", directive_status},
-    {"directive-node", directive_node},
-    {"directive-nodes", directive_nodes},
-    {"directive-catalogue", directive_catalogue},
-    {"directive-measure", directive_measure},
-    {"catalogue", catalogue_show},
-    {"directive-export", directive_export},
-    {"directive-take", directive_take},
-    {"directive-effects", effects_cmd_list},
-    {"feedback", effects_cmd_feedback},
-    {"check", directive_check},
+    {"status", do_status, NULL},
+    {"logs", do_logs, NULL},
+    {"issues", do_issues, NULL},
+    {"subject", do_subject, NULL},
+    {"record", do_record, NULL},
+    {"import", do_import, elsewhere_check},
+    {"reindex", do_reindex, elsewhere_check},
+    {"scrub", do_scrub, NULL},
+    {"store-snapshot", do_snapshot, NULL},
+    {"verify", do_verify, NULL},
+    {"root-show", do_root_show, NULL},
+    {"root-publish", do_root_publish, elsewhere_check},
+    {"directive-prepare", directive_prepare, NULL},
+    {"directive-publish", directive_publish, elsewhere_check},
+    {"directive-lists", directive_lists, NULL},
+    {"directive-status", directive_status, NULL},
+    {"directive-node", directive_node, NULL},
+    {"directive-nodes", directive_nodes, NULL},
+    {"directive-catalogue", directive_catalogue, NULL},
+    {"directive-measure", directive_measure, NULL},
+    {"catalogue", catalogue_show, NULL},
+    {"directive-export", directive_export, NULL},
+    {"directive-take", directive_take, elsewhere_check},
+    {"directive-effects", effects_cmd_list, NULL},
+    {"feedback", effects_cmd_feedback, elsewhere_check},
+    {"check", directive_check, NULL},
 };
 const size_t api_commands_count = ARRAY_LEN(api_commands);

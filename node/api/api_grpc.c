@@ -5,6 +5,7 @@
 #include "api/answers.h"
 #include "api/directives.h"
 #include "api/effects.h"
+#include "api/elsewhere.h"
 #include "api/request.h"
 #include "base/mem.h"
 #include "base/pb.h"
@@ -330,7 +331,7 @@ static void on_check(void *ctx, struct rpc_call *call)
 static void on_feedback(void *ctx, struct rpc_call *call)
 {
     struct access access = access_of_call(ctx, call);
-    if (may_read(call, &access)) {
+    if (may_read(call, &access) && !elsewhere_refer(ctx, call)) {
         effects_feedback(ctx, rpc_call_peer(call)->name, call);
     }
 }
@@ -437,6 +438,9 @@ static void on_submit(void *ctx, struct rpc_call *call)
         rpc_fail(call, ERR_DENIED,
                  "this certificate lacks the scope `ingest`; the node's "
                  "administrator grants scopes under `apps`");
+        return;
+    }
+    if (elsewhere_refer(env, call)) {
         return;
     }
     enum err err = request_submit(rpc_call_request(call), &csv, &why);

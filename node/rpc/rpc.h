@@ -135,6 +135,9 @@ void rpc_reply(struct rpc_call *call, struct buf *reply);
 void rpc_reply_shared(struct rpc_call *call, struct shared **reply,
                       struct slice tail);
 void rpc_fail(struct rpc_call *call, enum err err, const char *text);
+/* Fails with ERR_ELSEWHERE; where, host:port, goes along as the metadata
+ * `creditnode-writer` unless it is empty. Nothing was done. */
+void rpc_refer(struct rpc_call *call, const char *address, const char *text);
 
 /* ---- streams, either side ---- */
 

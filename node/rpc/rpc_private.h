@@ -98,10 +98,14 @@ int64_t rpc_deadline_left_ms(gpr_timespec deadline);
  * goes along in the trailing metadata. Keep it until the batch is over. */
 struct rpc_status_out {
     grpc_slice text;
-    grpc_metadata name;
+    grpc_slice writer;
+    grpc_metadata with[2]; /* the error's name, and `writer` if there is one */
 };
 void rpc_status_op(grpc_op *op, struct rpc_status_out *out, enum err err,
                    const char *text);
+/* The operation also says who is to be asked instead; "": nobody. */
+void rpc_status_refer(grpc_op *op, struct rpc_status_out *out,
+                      const char *address);
 void rpc_status_out_fini(struct rpc_status_out *out);
 
 /* A status coming in. */

@@ -75,18 +75,26 @@ static void on_answered(struct rpc_tag *tag, bool ok)
     rpc_owner_done(owner);
 }
 
-static void answer(struct rpc_call *c, enum err err, const char *text)
+/* `instead`: who is to be asked, or "". */
+static void answer_with(struct rpc_call *c, enum err err, const char *text,
+                        const char *instead)
 {
     grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
                       {.op = GRPC_OP_RECV_CLOSE_ON_SERVER}};
     ops[1].data.recv_close_on_server.cancelled = &c->cancelled;
     rpc_status_op(&ops[2], &c->status, err, text);
+    rpc_status_refer(&ops[2], &c->status, instead);
     size_t count = 3;
     if (c->reply != NULL) {
         ops[count].op = GRPC_OP_SEND_MESSAGE;
         ops[count++].data.send_message.send_message = c->reply;
     }
     rpc_batch(c->call, ops, count, &c->tag);
+}
+
+static void answer(struct rpc_call *c, enum err err, const char *text)
+{
+    answer_with(c, err, text, "");
 }
 
 static const char too_large[] = "the reply is larger than a message may be";
@@ -117,6 +125,11 @@ void rpc_reply_shared(struct rpc_call *c, struct shared **reply,
 void rpc_fail(struct rpc_call *c, enum err err, const char *text)
 {
     answer(c, err, text != NULL && text[0] != 0 ? text : err_text(err));
+}
+
+void rpc_refer(struct rpc_call *c, const char *address, const char *text)
+{
+    answer_with(c, ERR_ELSEWHERE, text, address);
 }
 
 const struct principal *rpc_call_peer(const struct rpc_call *c)

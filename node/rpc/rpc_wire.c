@@ -9,6 +9,7 @@
 enum { SLACK_MAX = 4096 }; /* unused bytes a queued message may hold */
 
 static const char err_key[] = "creditnode-err";
+static const char writer_key[] = "creditnode-writer";
 
 const char rpc_compressed_text[] =
     "message is compressed; switch gRPC compression off";
@@ -155,15 +156,28 @@ void rpc_status_op(grpc_op *op, struct rpc_status_out *out, enum err err,
     }
     size_t len = strnlen(text, RPC_TEXT_MAX - 1);
     out->text = grpc_slice_from_copied_buffer(text, len);
-    out->name.key = grpc_slice_from_static_string(err_key);
-    out->name.value = grpc_slice_from_static_string(err_name(err));
-    op->data.send_status_from_server.trailing_metadata = &out->name;
+    out->with[0].key = grpc_slice_from_static_string(err_key);
+    out->with[0].value = grpc_slice_from_static_string(err_name(err));
+    op->data.send_status_from_server.trailing_metadata = out->with;
     op->data.send_status_from_server.trailing_metadata_count = 1;
     op->data.send_status_from_server.status_details = &out->text;
 }
 
+void rpc_status_refer(grpc_op *op, struct rpc_status_out *out,
+                      const char *address)
+{
+    if (address[0] == 0) {
+        return;
+    }
+    out->writer = grpc_slice_from_copied_string(address);
+    out->with[1].key = grpc_slice_from_static_string(writer_key);
+    out->with[1].value = out->writer;
+    op->data.send_status_from_server.trailing_metadata_count = 2;
+}
+
 void rpc_status_out_fini(struct rpc_status_out *out)
 {
+    grpc_slice_unref(out->writer);
     grpc_slice_unref(out->text);
 }
 

@@ -8,12 +8,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/lease_news.h"
 #include "store/lease_step.h"
 #include "store/mdb.h"
 
 enum {
     SQL_MAX = 1024,
     SETTLE_MS = 10,
+    TELL_MAX = SQL_MAX + LEASE_TEXT_MAX,
     ANSWER_MS = 1000, /* at least; who does not answer within is left */
 };
 
@@ -22,18 +24,26 @@ struct lease {
     struct store_mariadb_conf mariadb; /* with times of its own */
     uint64_t self;
     pthread_t thread;
-    struct lease_machine m; /* thread */
-    struct mdb_conn *conn;  /* thread; NULL: none now */
-    unsigned place;         /* thread: of its server */
-    bool complained;        /* thread */
-    int64_t look_at_ms;     /* thread: for silent servers */
+    struct lease_machine m;   /* thread */
+    struct mdb_conn *conn;    /* thread; NULL: none now */
+    unsigned place;           /* thread: of its server */
+    bool complained;          /* thread */
+    int64_t look_at_ms;       /* thread: for silent servers */
+    struct lease_marks marks; /* thread */
+    uint64_t heard_term;      /* thread: what is in `heard` was told then */
+    uint64_t heard_beat;      /* thread */
     _Atomic bool held;
     _Atomic bool yields; /* wish of lease_yield() */
     _Atomic int64_t until_ms;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stop;                 /* lock */
-    struct lease_status shown; /* lock */
+    bool stop;                                /* lock */
+    struct lease_status shown;                /* lock */
+    struct lease_head told[LEASE_HEADS_MAX];  /* lock */
+    size_t told_n;                            /* lock */
+    bool tells;                               /* lock: not told yet */
+    struct lease_head heard[LEASE_HEADS_MAX]; /* lock */
+    size_t heard_n;                           /* lock */
 };
 
 static const struct mdb_sql_set no_statements = {NULL, 0};
@@ -57,20 +67,31 @@ static void put_text(const char *text, char *out, size_t cap)
     out[n] = 0;
 }
 
-static enum err make_row(struct lease *l, struct errmsg *why)
+/* One row each, which is there before anybody reads it. */
+static const char *const tables[] = {
+    "CREATE TABLE IF NOT EXISTS cn_lease(id TINYINT UNSIGNED NOT NULL PRIMARY "
+    "KEY, term BIGINT UNSIGNED NOT NULL, holder BIGINT UNSIGNED NOT NULL, beat "
+    "BIGINT UNSIGNED NOT NULL, free TINYINT UNSIGNED NOT NULL, name "
+    "VARCHAR(32) NOT NULL, address VARCHAR(263) NOT NULL) ENGINE=InnoDB "
+    "DEFAULT CHARSET=utf8mb4",
+    "INSERT IGNORE INTO cn_lease VALUES(1,0,0,0,1,'','')",
+    "CREATE TABLE IF NOT EXISTS cn_heard(id TINYINT UNSIGNED NOT NULL PRIMARY "
+    "KEY, term BIGINT UNSIGNED NOT NULL, beat BIGINT UNSIGNED NOT NULL, heads "
+    "VARBINARY(4096) NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+    "INSERT IGNORE INTO cn_heard VALUES(1,0,0,'')",
+};
+
+/* A look sees all that was committed anywhere when it was sent: how old what
+ * is told is follows from that. */
+static enum err make_ready(struct lease *l, struct errmsg *why)
 {
-    enum err err =
-        run(l,
-            "CREATE TABLE IF NOT EXISTS cn_lease(id TINYINT UNSIGNED NOT NULL "
-            "PRIMARY KEY, term BIGINT UNSIGNED NOT NULL, holder BIGINT "
-            "UNSIGNED NOT NULL, beat BIGINT UNSIGNED NOT NULL, free TINYINT "
-            "UNSIGNED NOT NULL, name VARCHAR(32) NOT NULL, address "
-            "VARCHAR(263) NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-            why);
-    return err == ERR_OK
-               ? run(l, "INSERT IGNORE INTO cn_lease VALUES(1,0,0,0,1,'','')",
-                     why)
-               : err;
+    enum err err = mdb_server(l->conn)->cluster
+                       ? run(l, "SET SESSION wsrep_sync_wait=1", why)
+                       : ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(tables); i++) {
+        err = run(l, tables[i], why);
+    }
+    return err;
 }
 
 static enum err connect_lease(struct lease *l, struct errmsg *why)
@@ -81,7 +102,7 @@ static enum err connect_lease(struct lease *l, struct errmsg *why)
     enum err err =
         mdb_open_at(&l->conn, &l->mariadb, &no_statements, &l->place, why);
     if (err == ERR_OK) {
-        err = make_row(l, why);
+        err = make_ready(l, why);
     }
     if (err != ERR_OK) {
         mdb_shut(&l->conn);
@@ -94,6 +115,9 @@ struct row_read {
     struct lease_row row;
     char name[LEASE_NAME_MAX];
     char address[LEASE_ADDRESS_MAX];
+    uint64_t told_term;
+    uint64_t told_beat;
+    char told[LEASE_TEXT_MAX];
     bool found;
 };
 
@@ -111,11 +135,14 @@ static bool on_row(void *ctx, const struct slice *cells, size_t n)
 {
     struct row_read *r = ctx;
     uint64_t freed = 0;
-    r->found = n == 6 && str_u64(cells[0], &r->row.term) &&
+    r->found = n == 9 && str_u64(cells[0], &r->row.term) &&
                str_u64(cells[1], &r->row.holder) &&
                str_u64(cells[2], &r->row.beat) && str_u64(cells[3], &freed) &&
                take_text(cells[4], r->name, sizeof r->name) &&
-               take_text(cells[5], r->address, sizeof r->address);
+               take_text(cells[5], r->address, sizeof r->address) &&
+               str_u64(cells[6], &r->told_term) &&
+               str_u64(cells[7], &r->told_beat) &&
+               take_text(cells[8], r->told, sizeof r->told);
     r->row.free = freed != 0;
     return false;
 }
@@ -132,21 +159,69 @@ static void show(struct lease *l, const struct row_read *r)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
+/* How old that is is known if it was told while this process looked on. */
+static void hear(struct lease *l, const struct row_read *r)
+{
+    int64_t at_ms;
+    lease_marks_look(&l->marks, r->row.term, r->row.beat, l->m.sent_ms);
+    if ((r->told_term == l->heard_term && r->told_beat == l->heard_beat) ||
+        !lease_marks_before(&l->marks, r->told_term, r->told_beat, &at_ms)) {
+        return;
+    }
+    l->heard_term = r->told_term;
+    l->heard_beat = r->told_beat;
+    (void)pthread_mutex_lock(&l->lock);
+    l->heard_n = lease_news_read(slice_str(r->told), at_ms, l->heard);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
 static enum err read_row(struct lease *l, struct errmsg *why)
 {
     struct row_read r = {.found = false};
-    enum err err = mdb_query(l->conn,
-                             slice_str("SELECT term,holder,beat,free,name,"
-                                       "address FROM cn_lease WHERE id=1"),
-                             on_row, &r, why);
+    enum err err = mdb_query(
+        l->conn,
+        slice_str("SELECT l.term,l.holder,l.beat,l.free,l.name,l.address,"
+                  "h.term,h.beat,h.heads FROM cn_lease l JOIN cn_heard h ON "
+                  "h.id=l.id WHERE l.id=1"),
+        on_row, &r, why);
     if (err == ERR_OK && !r.found) {
         err = err_set(why, ERR_CORRUPT,
-                      "table cn_lease: no row, or a malformed one: DROP it, it "
-                      "is made anew");
+                      "tables cn_lease and cn_heard: no row, or a malformed "
+                      "one: DROP them, they are made anew");
     }
     if (err == ERR_OK) {
+        hear(l, &r);
         lease_on_row(&l->m, &r.row, clock_mono_ms());
         show(l, &r);
+    }
+    return err;
+}
+
+/* Behind a beat that counted, which is named: it was there before these ages
+ * were. */
+static enum err tell(struct lease *l, struct errmsg *why)
+{
+    char text[LEASE_TEXT_MAX];
+    char sql[TELL_MAX];
+    (void)pthread_mutex_lock(&l->lock);
+    bool due = l->tells;
+    l->tells = false;
+    (void)lease_news_put(l->told, l->told_n, clock_mono_ms(), text);
+    (void)pthread_mutex_unlock(&l->lock);
+    if (!due) {
+        return ERR_OK;
+    }
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE cn_heard SET term=%llu,beat=%llu,heads='%s' WHERE "
+                   "id=1 AND term<=%llu",
+                   (unsigned long long)l->m.seen.term,
+                   (unsigned long long)l->m.seen.beat, text,
+                   (unsigned long long)l->m.seen.term);
+    enum err err = run(l, sql, why);
+    if (err != ERR_OK) {
+        (void)pthread_mutex_lock(&l->lock);
+        l->tells = true;
+        (void)pthread_mutex_unlock(&l->lock);
     }
     return err;
 }
@@ -169,11 +244,12 @@ static enum err change_row(struct lease *l, enum lease_work work,
                        (unsigned long long)seen->term,
                        (unsigned long long)seen->beat, (int)seen->free);
     } else {
-        (void)snprintf(sql, sizeof sql,
-                       "UPDATE cn_lease SET beat=beat+1 WHERE id=1 AND "
-                       "term=%llu AND holder=%llu AND free=0",
-                       (unsigned long long)seen->term,
-                       (unsigned long long)l->self);
+        (void)snprintf(
+            sql, sizeof sql,
+            "UPDATE cn_lease SET beat=%llu WHERE id=1 AND "
+            "term=%llu AND holder=%llu AND free=0 AND beat<%llu",
+            (unsigned long long)seen->beat, (unsigned long long)seen->term,
+            (unsigned long long)l->self, (unsigned long long)seen->beat);
     }
     enum err err = run(l, sql, why);
     if (err == ERR_OK) {
@@ -184,6 +260,9 @@ static enum err change_row(struct lease *l, enum lease_work work,
         memcpy(mine.name, name, sizeof name);
         memcpy(mine.address, address, sizeof address);
         show(l, &mine);
+        if (work == LEASE_BEAT) {
+            err = tell(l, why);
+        }
     }
     return err;
 }
@@ -393,6 +472,24 @@ void lease_status(struct lease *lease, struct lease_status *out)
     *out = lease->shown;
     (void)pthread_mutex_unlock(&lease->lock);
     out->held = atomic_load(&lease->held);
+}
+
+void lease_tell(struct lease *lease, const struct lease_head *heads, size_t n)
+{
+    (void)pthread_mutex_lock(&lease->lock);
+    lease->told_n = n < LEASE_HEADS_MAX ? n : LEASE_HEADS_MAX;
+    memcpy(lease->told, heads, lease->told_n * sizeof *heads);
+    lease->tells = true;
+    (void)pthread_mutex_unlock(&lease->lock);
+}
+
+size_t lease_heard(struct lease *lease, struct lease_head out[LEASE_HEADS_MAX])
+{
+    (void)pthread_mutex_lock(&lease->lock);
+    size_t n = lease->heard_n;
+    memcpy(out, lease->heard, n * sizeof *out);
+    (void)pthread_mutex_unlock(&lease->lock);
+    return n;
 }
 
 void lease_say(struct lease *lease, char *out, size_t cap)

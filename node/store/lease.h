@@ -51,6 +51,23 @@ struct lease_status {
     char error[256];                 /* why the row cannot be had; "" */
 };
 void lease_status(struct lease *lease, struct lease_status *out);
+
+/* ---- what the holder tells the others ---- */
+
+/* A signed head of a log came, `size` entries of which are held. */
+struct lease_head {
+    struct log_id log;
+    uint64_t size;
+    int64_t signed_ms; /* by its issuer's clock */
+    int64_t came_ms;   /* monotonic, of whoever has this struct */
+};
+enum { LEASE_HEADS_MAX = 32 };
+/* Told behind the next beat, instead of what was told before. */
+void lease_tell(struct lease *lease, const struct lease_head *heads, size_t n);
+/* What a holder told last; came_ms may be a moment too early, never too late.
+ * What was told before this process began to look is not known. */
+size_t lease_heard(struct lease *lease, struct lease_head out[LEASE_HEADS_MAX]);
+
 /* "this process stands by; A at ADDRESS writes": for whoever would write. */
 void lease_say(struct lease *lease, char *out, size_t cap);
 

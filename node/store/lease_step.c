@@ -15,6 +15,7 @@ enum lease_work lease_begin(struct lease_machine *m, int64_t now_ms)
                                            [LEASE_ASKING] = LEASE_TAKE,
                                            [LEASE_HOLDING] = LEASE_BEAT};
     m->sent_ms = now_ms;
+    m->seen.beat += m->state == LEASE_HOLDING;
     return work[m->state];
 }
 

@@ -16,7 +16,7 @@ enum lease_state { LEASE_WATCHING, LEASE_ASKING, LEASE_HOLDING };
 enum lease_work {
     LEASE_READ, /* the row */
     LEASE_TAKE, /* if it is as in `seen`, for a term one higher */
-    LEASE_BEAT, /* if it is of `seen.term` and this process */
+    LEASE_BEAT, /* to `seen.beat`, if it is of `seen.term` and this process */
 };
 
 struct lease_row {
@@ -31,7 +31,7 @@ struct lease_machine {
     uint32_t lapse_ms;
     enum lease_state state;
     bool met;              /* `seen` is set */
-    struct lease_row seen; /* holding: of one's own */
+    struct lease_row seen; /* holding: of one's own; no beat goes twice */
     int64_t since_ms;      /* `seen` is known to be so since */
     int64_t at_ms;         /* when the next work is due */
     int64_t sent_ms;       /* of the work under way */

@@ -191,7 +191,8 @@ typedef void store_submitted_fn(void *ctx, enum err err, const char *why,
  * them in) to the own records log, all or none. Copies them. Whether a draft
  * is unchanged is told by the content digest in its body (record.h); an
  * execution that says `hit` is unchanged whatever is stored of it. ERR_BUSY:
- * queue full, try again; ERR_NO_SPACE; ERR_TOO_LARGE. */
+ * queue full, try again; ERR_NO_SPACE; ERR_TOO_LARGE; ERR_ELSEWHERE:
+ * this process stands by. */
 MUST_USE enum err store_submit(struct store *store, const struct slice *drafts,
                                size_t n, store_submitted_fn *done, void *ctx);
 

@@ -175,7 +175,7 @@ enum err follow_start_thread(struct store *s, struct errmsg *why)
     clock_cond_init(&f->wake);
     (void)pthread_mutex_init(&s->queue.lock, NULL); /* nothing is taken */
     clock_cond_init(&s->queue.wake);
-    atomic_store(&s->unwritable, ERR_NO_SPACE);
+    atomic_store(&s->unwritable, ERR_ELSEWHERE);
     (void)snprintf(s->why, sizeof s->why,
                    "this process stands by, another one writes");
     f->runs = true;

@@ -51,7 +51,9 @@ struct follow {
 };
 
 static void feed_link(struct follow *f, struct line *line,
-                      enum link_event_type type, uint32_t retry_after_ms);
+                      enum link_event_type type);
+static void feed_event(struct follow *f, struct line *line,
+                       struct link_event event);
 
 static void note_failure(struct follow *f, const char *text)
 {
@@ -68,7 +70,7 @@ static void give_up(struct line *line, enum err err, const char *text)
              "parent=%012llu err=%s text=\"%s\"",
              (unsigned long long)f->conf.parent_code, err_name(err), text);
     note_failure(f, text);
-    feed_link(f, line, LINK_DEADLINE, 0);
+    feed_link(f, line, LINK_DEADLINE);
 }
 
 static void send_or_drop(struct line *line, struct buf *message)
@@ -140,7 +142,7 @@ static void on_hello(struct line *line, const struct wire_hello *hello)
     }
     line->greeted = true;
     send_have(line);
-    feed_link(f, line, LINK_GREETED, 0);
+    feed_link(f, line, LINK_GREETED);
 }
 
 /* After the next greeting all are sent anyway. */
@@ -399,7 +401,7 @@ static void on_open(struct rpc_stream *s, void *user)
     (void)pthread_mutex_lock(&line->follow->lock);
     line->stream = s;
     (void)pthread_mutex_unlock(&line->follow->lock);
-    feed_link(line->follow, line, LINK_OPENED, 0);
+    feed_link(line->follow, line, LINK_OPENED);
 }
 
 static void line_free(struct line *line)
@@ -419,7 +421,11 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
         log_info(f->env->log, "FOLLOW-LOST",
                  "parent=%012llu err=%s text=\"%s\"",
                  (unsigned long long)f->conf.parent_code, err_name(err), text);
-        feed_link(f, line, LINK_CLOSED, wire_retry_after_ms(text));
+        feed_event(
+            f, line,
+            (struct link_event){.type = LINK_CLOSED,
+                                .elsewhere = err == ERR_ELSEWHERE,
+                                .retry_after_ms = wire_retry_after_ms(text)});
     }
     (void)pthread_mutex_lock(&f->lock);
     /* The link takes no such event while it stops. */
@@ -508,10 +514,10 @@ static void say_hello(struct line *line)
     send_or_drop(line, &message);
 }
 
-static void feed_link(struct follow *f, struct line *line,
-                      enum link_event_type type, uint32_t retry_after_ms)
+static void feed_event(struct follow *f, struct line *line,
+                       struct link_event event)
 {
-    struct link_event event = {.type = type, .retry_after_ms = retry_after_ms};
+    enum link_event_type type = event.type;
     unsigned todo = 0;
     suite_random(&event.random, sizeof event.random);
     (void)pthread_mutex_lock(&f->lock);
@@ -545,6 +551,12 @@ static void feed_link(struct follow *f, struct line *line,
     }
 }
 
+static void feed_link(struct follow *f, struct line *line,
+                      enum link_event_type type)
+{
+    feed_event(f, line, (struct link_event){.type = type});
+}
+
 static void on_tick(void *ctx)
 {
     struct follow *f = ctx;
@@ -556,7 +568,7 @@ static void on_tick(void *ctx)
     }
     (void)pthread_mutex_unlock(&f->lock);
     if (due) {
-        feed_link(f, NULL, LINK_DEADLINE, 0);
+        feed_link(f, NULL, LINK_DEADLINE);
     } else if (at != 0) {
         ticker_at(f->ticker, at);
     }
@@ -573,7 +585,7 @@ static void on_retry(void *ctx)
     if (serving) {
         log_info(f->env->log, "FOLLOW-RETRY", "parent=%012llu",
                  (unsigned long long)f->conf.parent_code);
-        feed_link(f, NULL, LINK_RESTART, 0);
+        feed_link(f, NULL, LINK_RESTART);
     }
 }
 
@@ -599,7 +611,7 @@ struct follow *follow_start(const struct sync_env *env,
                         });
     f->ticker = ticker_new(env->loop, on_tick, f);
     f->retry = ticker_new(env->loop, on_retry, f);
-    feed_link(f, NULL, LINK_START, 0);
+    feed_link(f, NULL, LINK_START);
     return f;
 }
 
@@ -613,7 +625,7 @@ void follow_stop(struct follow **follow)
     (void)pthread_mutex_lock(&f->lock);
     f->stopping = true;
     (void)pthread_mutex_unlock(&f->lock);
-    feed_link(f, NULL, LINK_STOP, 0);
+    feed_link(f, NULL, LINK_STOP);
     (void)pthread_mutex_lock(&f->lock);
     while (f->lines > 0) {
         (void)pthread_cond_wait(&f->idle, &f->lock);
@@ -629,7 +641,7 @@ void follow_stop(struct follow **follow)
 
 void follow_reconnect(struct follow *follow)
 {
-    feed_link(follow, NULL, LINK_RESTART, 0);
+    feed_link(follow, NULL, LINK_RESTART);
 }
 
 void follow_status(struct follow *follow, struct follow_status *out)

@@ -21,6 +21,7 @@ struct fresh {
     struct heard *first; /* few: one an authority above */
     uint64_t self;       /* code of this node */
     uint32_t period_ms;
+    uint64_t news; /* heads that were newer than any before */
 };
 
 const char *fresh_state_name(enum fresh_state state)
@@ -103,6 +104,7 @@ bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
         fresh->first = h;
     }
     if (newer) {
+        fresh->news++;
         note_arrival(fresh, h, head, clock_mono_ms() - age_ms);
         h->head = *head;
         replace(&h->note, note);
@@ -126,6 +128,26 @@ bool fresh_newer(struct fresh *fresh, const struct log_id *log,
     }
     (void)pthread_mutex_unlock(&fresh->lock);
     return newer;
+}
+
+uint64_t fresh_recent(struct fresh *fresh,
+                      struct lease_head heads[LEASE_HEADS_MAX], size_t *n)
+{
+    int64_t after_ms = clock_mono_ms() - limit_ms(fresh);
+    *n = 0;
+    (void)pthread_mutex_lock(&fresh->lock);
+    for (const struct heard *h = fresh->first;
+         h != NULL && *n < LEASE_HEADS_MAX; h = h->next) {
+        if (h->came_ms > after_ms && h->head.log.origin != fresh->self) {
+            heads[(*n)++] = (struct lease_head){.log = h->head.log,
+                                                .size = h->head.size,
+                                                .signed_ms = h->head.at_ms,
+                                                .came_ms = h->came_ms};
+        }
+    }
+    uint64_t news = fresh->news;
+    (void)pthread_mutex_unlock(&fresh->lock);
+    return news;
 }
 
 void fresh_judge(struct fresh *fresh, const struct log_id *log, bool ended,

@@ -3,6 +3,7 @@
 #ifndef SYNC_FRESH_H
 #define SYNC_FRESH_H
 
+#include "store/lease.h"
 #include "sync/sync.h"
 
 /* A head came, `age_ms` ago (0: just now), that fits what is held here, and
@@ -13,5 +14,9 @@ bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
 bool fresh_newer(struct fresh *fresh, const struct log_id *log,
                  int64_t after_ms, struct checkpoint *head, struct buf *note,
                  struct buf *chain);
+/* The newest of each log of other issuers that is not stale by now. Returns how
+ * many newer ones have come in all. */
+uint64_t fresh_recent(struct fresh *fresh,
+                      struct lease_head heads[LEASE_HEADS_MAX], size_t *n);
 
 #endif

@@ -33,12 +33,14 @@ static enum err dial(struct link *link, unsigned *todo)
 }
 
 /* Exponential with full jitter: any time up to the bound is as likely, so
- * children that lost their parent together do not come back together. */
+ * children that lost their parent together do not come back together. It grows
+ * when all addresses were tried. */
 static uint32_t back_off_ms(const struct link *link, uint32_t random)
 {
     uint64_t bound = link->conf.backoff_min_ms;
-    for (unsigned i = 1;
-         i < link->failures && bound < link->conf.backoff_max_ms; i++) {
+    unsigned round = link->conf.addresses > 0 ? link->conf.addresses : 1;
+    for (unsigned i = round;
+         i < link->failures && bound < link->conf.backoff_max_ms; i += round) {
         bound *= 2;
     }
     if (bound > link->conf.backoff_max_ms) {
@@ -47,10 +49,30 @@ static uint32_t back_off_ms(const struct link *link, uint32_t random)
     return (uint32_t)(((uint64_t)random * bound) >> 32) + 1;
 }
 
+enum {
+    FAILURES_MAX = 1000, /* more than doubling to any bound takes */
+    /* One who stands by is to write within seconds: whoever was sent on by it
+     * comes back soon. */
+    SENT_ON_MAX = 2,
+};
+
+/* At once to the next address, once to each: none of them may write now. */
+static bool go_on(struct link *link, const struct link_event *event)
+{
+    bool other = event->elsewhere && link->sent_on + 1 < link->conf.addresses;
+    link->sent_on = other ? link->sent_on + 1 : 0;
+    return other;
+}
+
 static enum err give_way(struct link *link, const struct link_event *event,
                          unsigned *todo)
 {
-    link->failures += link->failures < 32;
+    if (go_on(link, event)) {
+        *todo |= LINK_HANG_UP;
+        return dial(link, todo);
+    }
+    unsigned most = event->elsewhere ? SENT_ON_MAX : FAILURES_MAX;
+    link->failures = link->failures < most ? link->failures + 1 : most;
     uint32_t wait_ms = back_off_ms(link, event->random);
     /* The jitter goes on top: a server that asks everyone for the same delay
      * would otherwise be met by everyone at once. */
@@ -89,6 +111,7 @@ static enum err on_greeting(struct link *link, const struct link_event *event,
         return ERR_PROTOCOL;
     }
     link->failures = 0;
+    link->sent_on = 0;
     enter(link, UPLINK_STREAMING, 0, todo);
     *todo |= LINK_SERVE;
     return ERR_OK;

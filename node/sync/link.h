@@ -28,7 +28,8 @@ struct link_event {
     enum link_event_type type;
     uint32_t random;         /* CLOSED, DEADLINE: 32 random bits */
     uint32_t retry_after_ms; /* CLOSED: asked for by the server, else 0 */
-    bool in_flight;          /* MESSAGE: the parent still owes an Ack */
+    bool elsewhere; /* CLOSED: by a process of the parent that stands by */
+    bool in_flight; /* MESSAGE: the parent still owes an Ack */
 };
 
 enum link_todo {
@@ -45,12 +46,14 @@ struct link_conf {
     uint32_t silence_ms;
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
+    unsigned addresses; /* that are dialled in turn; 0: as one */
 };
 
 struct link {
     enum uplink_state state;
     uint32_t deadline_ms;
     unsigned failures; /* in a row */
+    unsigned sent_on;  /* in a row, without a pause */
     struct link_conf conf;
 };
 

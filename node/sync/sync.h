@@ -194,7 +194,9 @@ struct rpc_channel *uplink_channel(struct uplink *uplink);
 
 /* When a newer signed head of each directives log came last: an issuer renews
  * it every period, so that whoever holds the log knows that nothing is
- * withheld. In memory only: after a start nothing is fresh. */
+ * withheld. In memory only: after a start nothing is fresh. `self`: what this
+ * node issues is fresh by itself; 0 beside the process that writes, where it is
+ * as fresh as the last look at what that has written. */
 struct fresh *fresh_new(uint64_t self, uint32_t period_ms);
 void fresh_free(struct fresh **fresh);
 enum fresh_state {
@@ -215,6 +217,18 @@ struct freshness {
  * (its successor is signed instead). */
 void fresh_judge(struct fresh *fresh, const struct log_id *log, bool ended,
                  struct freshness *out);
+
+/* Of several processes: the one that writes tells the others which heads came
+ * when, at most once a period; they take them for as new, or a little older, if
+ * they hold what those heads cover. */
+struct fresh_share;
+struct lease;
+/* Loop thread, as the stop. */
+struct fresh_share *fresh_share_start(const struct sync_env *env,
+                                      struct lease *lease, bool writes,
+                                      uint32_t period_ms);
+/* NULL is allowed. */
+void fresh_share_stop(struct fresh_share **share);
 
 /* Serves Subscribe to children. */
 struct feed;

@@ -65,6 +65,7 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
         log_warn(up->env->log, "SYNC-LOST", "parent=%s err=%s text=\"%s\"",
                  up->target, err_name(err), text);
         struct link_event event = {.type = LINK_CLOSED,
+                                   .elsewhere = err == ERR_ELSEWHERE,
                                    .retry_after_ms = wire_retry_after_ms(text)};
         suite_random(&event.random, sizeof event.random);
         uplink_feed(up, conn, &event);
@@ -367,6 +368,15 @@ static bool know_log(void *ctx, const struct store_head *head)
     return true;
 }
 
+static unsigned addresses_in(const char *list)
+{
+    unsigned n = 1;
+    for (; *list != 0; list++) {
+        n += *list == ',';
+    }
+    return n;
+}
+
 static struct uplink *make(const struct sync_env *env,
                            const struct uplink_conf *conf)
 {
@@ -385,6 +395,7 @@ static struct uplink *make(const struct sync_env *env,
                              .silence_ms = conf->silence_ms,
                              .backoff_min_ms = conf->backoff_min_ms,
                              .backoff_max_ms = conf->backoff_max_ms,
+                             .addresses = addresses_in(conf->parent),
                          });
     send_init(&up->send, conf->segment_bytes, PACE_MS);
     source_init(&up->source, trust_federation(env->trust));

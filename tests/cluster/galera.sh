@@ -119,3 +119,15 @@ galera_county() {
     done
     use_galera "$COUNTY"
 }
+
+# CODE of a process: the server that most of its connections are at; 0: none.
+galera_of() {
+    local n most=0 best=0 has pid
+    pid=$(tree_pid "$1")
+    for n in 1 2 3; do
+        has=$(ss -Htnp state established "dport = :$((GALERA_BASE + n))" 2>/dev/null |
+            grep -c "pid=$pid,")
+        [ "$has" -le "$most" ] || { most=$has best=$n; }
+    done
+    echo "$best"
+}

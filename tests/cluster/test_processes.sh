@@ -11,7 +11,11 @@
 
 ROUNDS=${1:-6}
 ROWS=40
+TREE_ISSUERS="000000000000:2:3 $PROVINCE:1:1"
 galera_county
+for code in "$PROVINCE" "$CITY" "$COUNTY"; do
+    set_option "$code" replication.renew="1 s"
+done
 second_process "$COUNTY"
 two_parents "$TOWN" "$COUNTY"
 start_all
@@ -36,17 +40,6 @@ goes_on() { # TEXT COMMAND...
     before=$(batches "$VILLAGE")
     within "$PATIENCE" "$text: taken in again" "$@"
     echo "$text: taken in again after $((($(date +%s%N) - began) / 1000000)) ms, two batches of the village among them"
-}
-# The one that the writer's connections are at.
-server_of() { # PROCESS
-    local n most=0 best=0 has port
-    port=$(tree_pid "$1")
-    for n in 1 2 3; do
-        has=$(ss -Htnp state established "dport = :$((GALERA_BASE + n))" 2>/dev/null |
-            grep -c "pid=$port,")
-        [ "$has" -le "$most" ] || { most=$has best=$n; }
-    done
-    echo "$best"
 }
 
 kill_the_writer() {
@@ -74,14 +67,14 @@ freeze_the_writer() {
     check "and nothing disturbed it" writes "$other"
 }
 kill_a_server() {
-    n=$(server_of "$writer")
+    n=$(galera_of "$writer")
     check "the writer is at a server" [ "$n" != 0 ]
     galera_kill "$n"
     goes_on "server $n killed" some_takes_in
     galera_join "$n"
 }
 freeze_a_server() {
-    n=$(server_of "$writer")
+    n=$(galera_of "$writer")
     check "the writer is at a server" [ "$n" != 0 ]
     kill -STOP "${GALERA_PIDS[$n]}"
     goes_on "server $n frozen" some_takes_in
@@ -116,9 +109,8 @@ heads_of() { node_cmd "$1" logs --json | jq -c '.rows[] | [.log, .size, .root]' 
 same_heads() { [ "$(heads_of "$writer")" = "$(heads_of "$other")" ]; }
 within "$PATIENCE" "the stand-by has the same heads" same_heads
 check "and everything acknowledged" acked "$other"
-if enter "$other" 900000 1; then
-    fail "a stand-by took a row"
-fi
+enter "$other" 900000 1
+[ $? = 6 ] || fail "a row at a stand-by: not refused by status 6"
 check "it says who writes" grep -q "stands by: .* writes" "$WORK/import.$other"
 
 # What the writer takes in is seen beside it.
@@ -126,3 +118,9 @@ check "new rows" enter "$VILLAGE" 950000 "$ROWS"
 check "equal again" equal "$PROVINCE" "$CITY" "$writer" "$TOWN" "$VILLAGE"
 within 5 "seen beside it" same_heads
 check "answered there" acked "$other"
+
+# Lists from above are as fresh there, though only the writer hears of them.
+decide_list --publish
+is_fresh() { [ "$(listed_at "$1" freshness)" = fresh ]; }
+within "$PATIENCE" "fresh where it comes in" is_fresh "$writer"
+within "$PATIENCE" "and beside" is_fresh "$other"

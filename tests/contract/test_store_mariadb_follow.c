@@ -136,7 +136,7 @@ static void beside_nothing_is_taken(void **state)
     struct store *b = process(true);
     struct store_stats stats;
     struct errmsg why = {""};
-    assert_int_equal(submit_one(b, 1), ERR_NO_SPACE);
+    assert_int_equal(submit_one(b, 1), ERR_ELSEWHERE);
     store_stats(b, &stats);
     assert_true(stats.beside);
     assert_false(stats.writable);

@@ -43,7 +43,8 @@ static enum err refuse(void *ctx, struct admin_call *call, json_t *args,
     return err_set(why, ERR_INVALID, "no");
 }
 
-static const struct admin_command commands[] = {{"eat", eat}, {"no", refuse}};
+static const struct admin_command commands[] = {{"eat", eat, NULL},
+                                                {"no", refuse, NULL}};
 
 static void stop(void)
 {

@@ -150,9 +150,16 @@ static enum err cmd_flood(void *ctx, struct admin_call *call, json_t *args,
     return ERR_CANCELLED;
 }
 
+static enum err may_not(const void *ctx, struct errmsg *why)
+{
+    return err_set(why, ERR_ELSEWHERE, "not here: %s", (const char *)ctx);
+}
+
 static const struct admin_command commands[] = {
-    {"echo", cmd_echo}, {"rows", cmd_rows}, {"sum", cmd_sum},
-    {"fail", cmd_fail}, {"wait", cmd_wait}, {"flood", cmd_flood},
+    {"echo", cmd_echo, NULL},    {"rows", cmd_rows, NULL},
+    {"sum", cmd_sum, NULL},      {"fail", cmd_fail, NULL},
+    {"wait", cmd_wait, NULL},    {"flood", cmd_flood, NULL},
+    {"shut", cmd_echo, may_not},
 };
 
 /* ---- help ---- */
@@ -305,6 +312,17 @@ static void failures_come_with_name_and_text(void **state)
     json_decref(object);
     admin_disconnect(&client);
     expect_error(call("fail"), "NOT_FOUND");
+}
+
+static void what_may_not_be_done_now_is_refused_before(void **state)
+{
+    (void)state;
+    struct admin_client *client = call("shut");
+    json_t *object = next(client);
+    assert_string_equal(text_of(object, "error"), "ELSEWHERE");
+    assert_string_equal(text_of(object, "text"), "not here: context");
+    json_decref(object);
+    admin_disconnect(&client);
 }
 
 static void what_is_no_command_is_refused(void **state)
@@ -531,6 +549,7 @@ int main(void)
         WITH_NODE(rows_come_before_the_result),
         WITH_NODE(data_frames_arrive_whole),
         WITH_NODE(failures_come_with_name_and_text),
+        WITH_NODE(what_may_not_be_done_now_is_refused_before),
         WITH_NODE(what_is_no_command_is_refused),
         WITH_NODE(an_oversized_frame_ends_the_connection),
         WITH_NODE(half_a_frame_harms_nobody),

@@ -43,6 +43,22 @@ static grpc_channel_credentials *raw_creds(const char *ca, const char *leaf)
     return creds;
 }
 
+/* Who the last one was told to ask instead; "" if nobody. */
+static char raw_writer[264];
+
+static void keep_writer(const grpc_metadata_array *trailing)
+{
+    raw_writer[0] = 0;
+    for (size_t i = 0; i < trailing->count; i++) {
+        const grpc_metadata *md = &trailing->metadata[i];
+        if (grpc_slice_str_cmp(md->key, "creditnode-writer") == 0) {
+            (void)snprintf(raw_writer, sizeof raw_writer, "%.*s",
+                           (int)GRPC_SLICE_LENGTH(md->value),
+                           (const char *)GRPC_SLICE_START_PTR(md->value));
+        }
+    }
+}
+
 /* One unary call with `len` zero bytes; status text into `text`. */
 static grpc_status_code raw_call(const char *target, const char *ca,
                                  const char *leaf, bool gzip, const char *path,
@@ -93,6 +109,7 @@ static grpc_status_code raw_call(const char *target, const char *ca,
     n = n < 511 ? n : 511;
     (void)memcpy(text, GRPC_SLICE_START_PTR(details), n);
     text[n] = 0;
+    keep_writer(&trailing);
     grpc_metadata_array_destroy(&initial);
     grpc_metadata_array_destroy(&trailing);
     grpc_byte_buffer_destroy(request);

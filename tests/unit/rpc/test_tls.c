@@ -11,6 +11,13 @@ static void who(void *ctx, struct rpc_call *call)
     rpc_reply(call, &out);
 }
 
+static void refer(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    struct slice address = rpc_call_request(call);
+    rpc_refer(call, address.len > 0 ? "b.example:7460" : "", "b writes");
+}
+
 static void echo_message(struct rpc_stream *s, void *user, struct slice message)
 {
     (void)user;
@@ -34,6 +41,7 @@ static const struct rpc_stream_ops echo_ops = {.message = echo_message,
                                                .closed = ignore_closed};
 static const struct rpc_method methods[] = {
     {.path = "/t.T/Who", .unary = who},
+    {.path = "/t.T/Refer", .unary = refer},
     {.path = "/t.T/Echo", .stream = &echo_ops},
 };
 
@@ -101,6 +109,28 @@ static void no_certificate_is_refused(void **state)
     assert_int_equal(
         raw_call(net.target, "ca", NULL, false, "/t.T/Who", 0, text),
         GRPC_STATUS_UNAVAILABLE);
+}
+
+/* Under a status that any client tries again, with where in the metadata. */
+static void who_is_sent_elsewhere_is_told_where(void **state)
+{
+    (void)state;
+    char text[512];
+    assert_int_equal(
+        raw_call(net.target, "ca", "village", false, "/t.T/Refer", 1, text),
+        GRPC_STATUS_UNAVAILABLE);
+    assert_string_equal(text, "b writes");
+    assert_string_equal(raw_writer, "b.example:7460");
+    assert_int_equal(
+        raw_call(net.target, "ca", "village", false, "/t.T/Refer", 0, text),
+        GRPC_STATUS_UNAVAILABLE);
+    assert_string_equal(raw_writer, "");
+    struct errmsg out;
+    struct tls_source *tls = source_new("village", "ca");
+    struct rpc_channel *ch = net_dial(&net, tls, NULL);
+    assert_int_equal(call_text(ch, "/t.T/Refer", "x", &out), ERR_ELSEWHERE);
+    rpc_channel_close(&ch);
+    source_free(tls);
 }
 
 static void a_server_of_another_ca_is_refused(void **state)
@@ -322,6 +352,7 @@ int main(void)
         CASE(a_certificate_of_another_ca_is_refused),
         CASE(an_expired_certificate_is_refused),
         CASE(no_certificate_is_refused),
+        CASE(who_is_sent_elsewhere_is_told_where),
         CASE(a_server_of_another_ca_is_refused),
         CASE(the_expected_server_is_talked_to),
         CASE(another_server_is_refused_with_the_reason),

@@ -151,8 +151,9 @@ static void step(struct side *s, struct lease_row *row, int64_t now, bool lost)
             *row = row_of(s->m.self, row->term + 1, 0);
         }
     } else if (work == LEASE_BEAT) {
-        changed = row->term == s->m.seen.term && row->holder == s->m.self;
-        row->beat += changed;
+        changed = row->term == s->m.seen.term && row->holder == s->m.self &&
+                  row->beat < s->m.seen.beat;
+        row->beat = changed ? s->m.seen.beat : row->beat;
     }
     if (lost) {
         lease_on_failure(&s->m, now);

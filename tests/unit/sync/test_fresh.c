@@ -96,6 +96,67 @@ static void a_newer_head_makes_nothing_older(void **state)
     fresh_free(&f);
 }
 
+/* What a process that writes tells those beside it, and what they make of it.
+ */
+static void what_is_told_is_as_old_as_it_was(void **state)
+{
+    enum { AGO_MS = 2 * PERIOD_MS };
+    struct fresh *writer = fresh_new(341821000001, PERIOD_MS);
+    struct fresh *beside = fresh_new(0, PERIOD_MS);
+    struct lease_head heads[LEASE_HEADS_MAX];
+    struct freshness out;
+    const struct slice none = slice_of(NULL, 0);
+    size_t n;
+    (void)state;
+    assert_int_equal(fresh_recent(writer, heads, &n), 0);
+    assert_int_equal(n, 0);
+    assert_true(came(writer, AGO_MS, AGO_MS));
+    assert_int_equal(fresh_recent(writer, heads, &n), 1);
+    assert_int_equal(n, 1);
+    const struct checkpoint head = {.log = heads[0].log,
+                                    .size = heads[0].size,
+                                    .at_ms = heads[0].signed_ms};
+    assert_true(fresh_came(beside, &head, clock_mono_ms() - heads[0].came_ms,
+                           none, none));
+    fresh_judge(beside, &the_log, false, &out);
+    assert_int_equal(out.state, FRESH_YES);
+    assert_int_equal(out.signed_ms, head.at_ms);
+    assert_true(out.age_ms >= AGO_MS);
+    fresh_free(&writer);
+    fresh_free(&beside);
+}
+
+static void what_is_stale_or_issued_here_is_not_told(void **state)
+{
+    struct lease_head heads[LEASE_HEADS_MAX];
+    size_t n;
+    (void)state;
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    assert_true(came(f, 4 * PERIOD_MS, 0));
+    assert_int_equal(fresh_recent(f, heads, &n), 1);
+    assert_int_equal(n, 0);
+    fresh_free(&f);
+    f = fresh_new(the_log.origin, PERIOD_MS);
+    assert_true(came(f, 0, 0));
+    (void)fresh_recent(f, heads, &n);
+    assert_int_equal(n, 0);
+    fresh_free(&f);
+}
+
+/* Who stands by did not issue it: it is as new as what was read of it. */
+static void beside_the_issuer_nothing_is_fresh_by_itself(void **state)
+{
+    struct freshness out;
+    (void)state;
+    struct fresh *f = fresh_new(0, PERIOD_MS);
+    fresh_judge(f, &the_log, false, &out);
+    assert_int_equal(out.state, FRESH_STALE);
+    assert_true(came(f, 0, 0));
+    fresh_judge(f, &the_log, false, &out);
+    assert_int_equal(out.state, FRESH_YES);
+    fresh_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +165,9 @@ int main(void)
         cmocka_unit_test(heads_far_apart_are_no_cadence),
         cmocka_unit_test(old_heads_on_cadence_are_unproven),
         cmocka_unit_test(a_newer_head_makes_nothing_older),
+        cmocka_unit_test(what_is_told_is_as_old_as_it_was),
+        cmocka_unit_test(what_is_stale_or_issued_here_is_not_told),
+        cmocka_unit_test(beside_the_issuer_nothing_is_fresh_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

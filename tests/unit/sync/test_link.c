@@ -136,6 +136,88 @@ jitter_goes_down_to_nothing_and_on_top_of_a_wished_delay(void **state)
     play(&link, rows, ARRAY_LEN(rows));
 }
 
+#define ELSEWHERE                                                              \
+    {                                                                          \
+        .type = LINK_CLOSED, .random = FULL, .elsewhere = true                 \
+    }
+
+/* Two addresses: one stands by, the other is dead, until one of them writes. */
+static void one_that_stands_by_sends_on_at_once(void **state)
+{
+    static const struct row rows[] = {
+        {ON(LINK_START), ERR_OK, UPLINK_DIALING, LINK_DIAL | LINK_ARM, 1000},
+        {ELSEWHERE, ERR_OK, UPLINK_DIALING, LINK_DIAL | LINK_ARM | LINK_HANG_UP,
+         1000},
+        /* The other as well: neither writes now. */
+        {ELSEWHERE, ERR_OK, UPLINK_WAITING, LINK_HANG_UP | LINK_ARM, 100},
+        {ON(LINK_DEADLINE), ERR_OK, UPLINK_DIALING, LINK_DIAL | LINK_ARM, 1000},
+        {ELSEWHERE, ERR_OK, UPLINK_DIALING, LINK_DIAL | LINK_ARM | LINK_HANG_UP,
+         1000},
+        {{.type = LINK_CLOSED, .random = FULL},
+         ERR_OK,
+         UPLINK_WAITING,
+         LINK_HANG_UP | LINK_ARM,
+         100},
+        {ON(LINK_DEADLINE), ERR_OK, UPLINK_DIALING, LINK_DIAL | LINK_ARM, 1000},
+    };
+    struct link link;
+    struct link_conf two = conf;
+    (void)state;
+    two.addresses = 2;
+    link_init(&link, &two);
+    play(&link, rows, ARRAY_LEN(rows));
+}
+
+static void the_wait_doubles_when_all_addresses_were_tried(void **state)
+{
+    static const uint32_t waits_ms[] = {100,  100,  100,  200, 200, 200,
+                                        400,  400,  400,  800, 800, 800,
+                                        1600, 1600, 1600, 1600};
+    struct link link;
+    struct link_conf three = conf;
+    unsigned todo;
+    (void)state;
+    three.addresses = 3;
+    link_init(&link, &three);
+    assert_int_equal(
+        link_step(&link, &(struct link_event){.type = LINK_START}, &todo),
+        ERR_OK);
+    for (size_t i = 0; i < 3000; i++) {
+        const struct link_event lost = {.type = LINK_CLOSED, .random = FULL};
+        size_t at = i < ARRAY_LEN(waits_ms) ? i : ARRAY_LEN(waits_ms) - 1;
+        assert_int_equal(link_step(&link, &lost, &todo), ERR_OK);
+        assert_int_equal(link.deadline_ms, waits_ms[at]);
+        assert_int_equal(link_step(&link,
+                                   &(struct link_event){.type = LINK_DEADLINE},
+                                   &todo),
+                         ERR_OK);
+    }
+}
+
+/* With one address there is nothing to go on to; and who is told so for long
+ * comes back soon all the same, since that is over in seconds. */
+static void waiting_for_a_writer_does_not_double(void **state)
+{
+    static const uint32_t waits_ms[] = {100, 200, 200, 200, 200};
+    struct link link;
+    unsigned todo;
+    (void)state;
+    link_init(&link, &conf);
+    assert_int_equal(
+        link_step(&link, &(struct link_event){.type = LINK_START}, &todo),
+        ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(waits_ms); i++) {
+        const struct link_event sent = ELSEWHERE;
+        assert_int_equal(link_step(&link, &sent, &todo), ERR_OK);
+        assert_int_equal(link.state, UPLINK_WAITING);
+        assert_int_equal(link.deadline_ms, waits_ms[i]);
+        assert_int_equal(link_step(&link,
+                                   &(struct link_event){.type = LINK_DEADLINE},
+                                   &todo),
+                         ERR_OK);
+    }
+}
+
 static void silence_counts_only_while_something_is_owed(void **state)
 {
     struct link link;
@@ -181,6 +263,9 @@ int main(void)
         cmocka_unit_test(waiting_doubles_up_to_its_bound_and_starts_anew),
         cmocka_unit_test(
             jitter_goes_down_to_nothing_and_on_top_of_a_wished_delay),
+        cmocka_unit_test(one_that_stands_by_sends_on_at_once),
+        cmocka_unit_test(the_wait_doubles_when_all_addresses_were_tried),
+        cmocka_unit_test(waiting_for_a_writer_does_not_double),
         cmocka_unit_test(silence_counts_only_while_something_is_owed),
         cmocka_unit_test(any_order_of_events_keeps_its_invariants),
     };
