@@ -10,6 +10,7 @@ simulator_test(pure quick 120)
 simulator_test(run slow 600)
 simulator_test(faults slow 600)
 simulator_test(area slow 900)
+simulator_test(crowd full 300)
 # Real trees.
 set_tests_properties(simulator.run simulator.faults simulator.area PROPERTIES
   PROCESSORS 2)
