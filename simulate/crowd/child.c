@@ -418,16 +418,12 @@ bool children_room(struct children *all, unsigned n, int64_t ms)
 
 static bool leads_to(int fd, unsigned port)
 {
-    struct sockaddr_storage peer;
+    /* gRPC uses sockets of IPv6 for both families. */
+    struct sockaddr_in6 peer = {.sin6_family = AF_UNSPEC};
     socklen_t len = sizeof peer;
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0) {
-        return false;
-    }
-    /* gRPC uses sockets of IPv6 for both. */
-    return (peer.ss_family == AF_INET &&
-            ntohs(((struct sockaddr_in *)&peer)->sin_port) == port) ||
-           (peer.ss_family == AF_INET6 &&
-            ntohs(((struct sockaddr_in6 *)&peer)->sin6_port) == port);
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+           (peer.sin6_family == AF_INET6 || peer.sin6_family == AF_INET) &&
+           ntohs(peer.sin6_port) == port; /* at the same place in both */
 }
 
 void children_bytes(const struct children *all, uint64_t *up, uint64_t *down)
@@ -563,7 +559,7 @@ static enum err open_trust(struct children *all, struct errmsg *why)
     enum err err =
         trust_open(&all->trust, SUITE_INTL, TREE_FEDERATION, ca, NULL, why);
     if (err == ERR_OK) {
-        err = file_read(path, 2 * HASH_HEX, &hash, why);
+        err = file_read(path, (size_t)2 * HASH_HEX, &hash, why);
     }
     if (err == ERR_OK && hash.len < HASH_HEX) {
         err = err_set(why, ERR_IO, "%s: no hash", path);

@@ -27,8 +27,6 @@ enum {
 
 static const uint64_t city = 341800000000;
 
-extern char **environ;
-
 /* ---- the tree ---- */
 
 /* Villages, townships and counties that stand right below the city. */
@@ -94,7 +92,8 @@ static void path_of(const struct parent *p, const char *name,
 }
 
 /* What it says goes to `file`, by this descriptor. */
-static pid_t spawn(const char *const *args, int fd, const char *file)
+static pid_t spawn(const char *program, const char *const *args, int fd,
+                   const char *file)
 {
     char *argv[ARGS_MAX + 1] = {NULL};
     posix_spawn_file_actions_t actions;
@@ -105,7 +104,7 @@ static pid_t spawn(const char *const *args, int fd, const char *file)
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_addopen(&actions, fd, file,
                                            O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    int failed = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
+    int failed = posix_spawn(&pid, program, &actions, NULL, argv, environ);
     (void)posix_spawn_file_actions_destroy(&actions);
     for (size_t i = 0; i < ARGS_MAX; i++) {
         mem_free(argv[i]);
@@ -145,7 +144,7 @@ enum err parent_start(struct parent *p, int64_t ms, struct errmsg *why)
     }
     path_of(p, "node.cfg", conf);
     path_of(p, "log", log);
-    p->pid = spawn(args, STDERR_FILENO, log);
+    p->pid = spawn(p->creditnode, args, STDERR_FILENO, log);
     if (p->pid < 0) {
         p->pid = 0;
         return err_set(why, ERR_IO, "%s cannot be started", p->creditnode);
@@ -265,7 +264,7 @@ enum err parent_decide(struct parent *p, unsigned n, struct errmsg *why)
         p->creditnode, "directive", "import", "--json", "-s", socket,
         listings,      "--publish", "--key",  key,      NULL};
     pid_t pid = write_listings(p, n, listings)
-                    ? spawn(args, STDOUT_FILENO, answer)
+                    ? spawn(p->creditnode, args, STDOUT_FILENO, answer)
                     : -1;
     if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
         return err_set(why, ERR_IO, "no directive could be decided");
