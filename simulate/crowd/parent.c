@@ -1,5 +1,6 @@
 #include "crowd/parent.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -98,6 +99,7 @@ static pid_t spawn(const char *program, const char *const *args, int fd,
     char *argv[ARGS_MAX + 1] = {NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid = 0;
+    assert(program != NULL);
     for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++) {
         argv[i] = mem_strdup(args[i]);
     }
