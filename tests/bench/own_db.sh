@@ -100,12 +100,13 @@ own_run_apply_db() {
 }
 
 # ROWS: as own_up_point(); cache and the server's pool have together what the
-# peer's pool has.
+# peer's pool has, and the cache, which answers that are given again come from, the
+# larger part.
 own_up_point_db() {
     own_federation
     tree_add $OWN_CITY city '' bench
-    own_use_db $OWN_CITY "${BENCH_POOL:-2G}"
-    echo 'store.cache=1 GiB' >>"$TREE/$OWN_CITY/set"
+    own_use_db $OWN_CITY "${BENCH_POOL:-1G}"
+    echo 'store.cache=2 GiB' >>"$TREE/$OWN_CITY/set"
     tree_start $OWN_CITY
     own_count_pids $OWN_CITY
     own_fill $OWN_CITY "$1"
