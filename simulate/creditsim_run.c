@@ -427,32 +427,6 @@ static bool parse(struct options *o, int argc, char **argv, int *status)
 
 /* ---- the folder ---- */
 
-static bool make_folder(const struct options *o, char made[64])
-{
-    /* Not on /tmp: that is memory on many machines. */
-    (void)snprintf(made, 64, "/var/tmp/creditsim-XXXXXX");
-    bool good =
-        o->dir != NULL ? mkdir(o->dir, 0700) == 0 : mkdtemp(made) != NULL;
-    if (!good) {
-        (void)fprintf(stderr, "creditsim: %s: cannot be made\n",
-                      o->dir != NULL ? o->dir : made);
-    }
-    return good;
-}
-
-static void remove_folder(const char *folder)
-{
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execl("/bin/rm", "rm", "-rf", folder, (char *)NULL);
-        _exit(127);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-        (void)fprintf(stderr, "creditsim: %s is left\n", folder);
-    }
-}
-
 /* ---- the schedule ---- */
 
 static void put_schedule(const struct options *o, const struct schedule *s,
@@ -610,7 +584,7 @@ static bool breaks_too(void *ctx, const bool *left_out)
     if (run != NULL) {
         run_free(&run);
     }
-    remove_folder(folder);
+    sim_folder_remove(folder);
     schedule_free(&conf.schedule);
     return breaks;
 }
@@ -675,11 +649,8 @@ static int run_in(struct options *o)
 
 static int run_folder(struct options *o)
 {
-    char made[64];
-    char folder[PATH_MAX];
-    /* Configurations name it, and a path in them begins at themselves. */
-    if (!make_folder(o, made) ||
-        realpath(o->dir != NULL ? o->dir : made, folder) == NULL) {
+    char folder[SIM_FOLDER_MAX];
+    if (!sim_folder_make(o->dir, folder)) {
         return SIM_CANNOT;
     }
     o->conf.folder = folder;
@@ -687,7 +658,7 @@ static int run_folder(struct options *o)
     if (o->keep || status == SIM_CANNOT) {
         (void)fprintf(stderr, "kept: %s\n", folder);
     } else {
-        remove_folder(folder);
+        sim_folder_remove(folder);
     }
     return status;
 }

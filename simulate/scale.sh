@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # scale.sh - what nodes and records cost, for docs/scale.md.
 #
-#   simulate/scale.sh [--nodes "1 10 100 1000"] [--records "10000 100000 1000000"]
+#   simulate/scale.sh [--nodes "1 10 100 1000"] [--children "100 500 2000"]
+#                     [--records "10000 100000 1000000"]
 #
-# Grows a tree and then the records of one office, and prints for each size what
+# Grows a tree, then the children of one parent, then the records of one office
+# ("": not that), and prints for each size what
 # does not depend on how busy the machine is: memory, descriptors, processor
 # time, bytes on disk and on the line. Needs a release built with its tests
 # (bench_gen makes the rows), jq and ss; 1,000 nodes need 5 GB.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-nodes='1 10 100 1000' records='10000 100000 1000000'
+nodes='1 10 100 1000' children='100 500 2000' records='10000 100000 1000000'
 while [ $# -gt 0 ]; do
     case $1 in
     --nodes) nodes=$2 && shift ;;
+    --children) children=$2 && shift ;;
     --records) records=$2 && shift ;;
     *) sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" && exit 2 ;;
     esac
@@ -44,7 +47,20 @@ for n in $nodes; do
         map(tostring) | join(" | ")' "$work/report"
 done
 
+# ---- children of one parent ----
+echo
+echo "children | private KiB each | descriptors | threads | processor ms to join, each | bytes up | down | processor us a record | a directive, each child | a receipt, first | later | ms a minute at rest, each | all joined after s"
+for n in $children; do
+    "$sim" crowd --children "$n" --patience 900 --json 2>/dev/null |
+        jq -r '[.children, .private_kib_a_child, .descriptors, .threads,
+            .join_cpu_ms_a_child, .bytes_up_a_child, .bytes_down_a_child,
+            .record_cpu_us, .directive_cpu_us_a_child, .first_receipt_cpu_us,
+            .receipt_cpu_us, .quiet_cpu_ms_a_child_minute, .join_s] |
+            map(. * 100 | round / 100 | tostring) | join(" | ")'
+done
+
 # ---- records of one office, three tiers ----
+[ -n "$records" ] || exit 0
 "$sim" run --shape 1,1,1 --seconds 0 --faults none --attach --dir "$work/tree" \
     >"$work/said" 2>&1 &
 pid=$!

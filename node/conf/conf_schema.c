@@ -61,6 +61,9 @@ static const char *const by_tier_queue_bytes[CONF_TIERS] = {
     "128 MiB", "128 MiB", "64 MiB", "32 MiB", "16 MiB", "8 MiB"};
 static const char *const by_tier_workers[CONF_TIERS] = {"8", "8", "4",
                                                         "4", "2", "2"};
+/* A connected child takes 24 KiB of it. */
+static const char *const by_tier_quota[CONF_TIERS] = {
+    "128 MiB", "128 MiB", "128 MiB", "64 MiB", "32 MiB", "32 MiB"};
 
 /* The offset of a field, and a compile error if its type is another. A type
  * and a member cannot be parenthesised.
@@ -582,10 +585,11 @@ const struct conf_row conf_rows[] = {
      AT_SIZE(rpc.quota_bytes),
      .min = 4 * MIB,
      .max = 16 * GIB,
-     .def = "32 MiB",
-     .help = "Memory of the transport. When it is full, a peer that sends "
-             "faster than this node takes is cut off (`Buffers full`) and "
-             "connects again; if that is seen often, give it more."},
+     .by_tier = by_tier_quota,
+     .help = "Memory of the transport. Each connected child takes some 24 KiB "
+             "of it. When it is full, a peer that sends faster than this node "
+             "takes, or another, is cut off (`Buffers full`) and connects "
+             "again; if that is seen often, give it more."},
     {.path = "rpc.calls_max",
      AT_INT(rpc.calls_max),
      .min = 1,

@@ -29,35 +29,77 @@ static bool take_key(struct slice text, struct signature *out)
     return ok;
 }
 
-enum err signature_parse_value(struct slice value, struct signature *out)
+/* "<key> <signature>", both base64. */
+static bool split(struct slice value, struct slice *key, struct slice *der)
 {
-    *out = (struct signature){.key = NULL};
     const uint8_t *space =
         value.len > 0 ? memchr(value.data, ' ', value.len) : NULL;
     if (space == NULL) {
-        return ERR_INVALID;
+        return false;
     }
     size_t len = (size_t)(space - value.data);
-    struct slice der = slice_of(space + 1, value.len - len - 1);
-    if (take_key(slice_of(value.data, len), out) &&
-        str_unbase64(der, &out->der) && out->der.len > 0 &&
-        out->der.len <= SIGNATURE_MAX) {
+    *key = slice_of(value.data, len);
+    *der = slice_of(space + 1, value.len - len - 1);
+    return true;
+}
+
+static bool take_der(struct slice text, struct buf *out)
+{
+    return str_unbase64(text, out) && out->len > 0 && out->len <= SIGNATURE_MAX;
+}
+
+enum err signature_parse_value(struct slice value, struct signature *out)
+{
+    struct slice key;
+    struct slice der;
+    *out = (struct signature){.key = NULL};
+    if (split(value, &key, &der) && take_key(key, out) &&
+        take_der(der, &out->der)) {
         return ERR_OK;
     }
     signature_fini(out);
     return ERR_INVALID;
 }
 
-enum err signature_parse(struct slice line, struct signature *out)
+/* What stands behind the word `signature`. */
+static bool value_of(struct slice line, struct slice *out)
 {
     size_t skip = strlen(lead);
-    *out = (struct signature){.key = NULL};
     if (line.len > SIGNATURE_LINE_MAX || line.len < skip ||
         memcmp(line.data, lead, skip) != 0) {
-        return ERR_INVALID;
+        return false;
     }
-    return signature_parse_value(slice_of(line.data + skip, line.len - skip),
-                                 out);
+    *out = slice_of(line.data + skip, line.len - skip);
+    return true;
+}
+
+enum err signature_parse(struct slice line, struct signature *out)
+{
+    struct slice value;
+    *out = (struct signature){.key = NULL};
+    return value_of(line, &value) ? signature_parse_value(value, out)
+                                  : ERR_INVALID;
+}
+
+enum err signature_check(struct slice line, const struct pubkey *key,
+                         enum suite suite, struct slice text)
+{
+    struct slice value;
+    struct slice name;
+    struct slice rest;
+    struct buf spki = BUF_INIT;
+    struct buf der = BUF_INIT;
+    enum err err = ERR_INVALID;
+    if (value_of(line, &value) && split(value, &name, &rest) &&
+        str_unbase64(name, &spki) && take_der(rest, &der)) {
+        err = !slice_eq(buf_slice(&spki), pubkey_spki(key)) ? ERR_DENIED
+              : pubkey_verify(key, suite, text, buf_slice(&der)) == ERR_OK
+                  ? ERR_OK
+                  : ERR_BAD_SIGNATURE;
+    }
+    buf_fini(&spki);
+    buf_fini(&der);
+    return err;
 }
 
 bool signature_fits(const struct signature *s, enum suite suite,

@@ -28,6 +28,11 @@ MUST_USE enum err signature_parse(struct slice line, struct signature *out);
  * length. ERR_INVALID. */
 MUST_USE enum err signature_parse_value(struct slice value,
                                         struct signature *out);
+/* The line of this key over `text`, where it is known whose it must be: decodes
+ * no key, which takes as long as the check. ERR_INVALID: no such line;
+ * ERR_DENIED: another key's; ERR_BAD_SIGNATURE. */
+MUST_USE enum err signature_check(struct slice line, const struct pubkey *key,
+                                  enum suite suite, struct slice text);
 bool signature_fits(const struct signature *s, enum suite suite,
                     struct slice text);
 /* Appends the line of `key` over `text`, with its newline. ERR_INVALID if the

@@ -330,23 +330,24 @@ static enum err check_signature(const struct receipt *r, struct slice text,
                                 struct slice line, enum suite suite,
                                 const struct cert *cert, struct errmsg *why)
 {
-    struct signature s;
+    static const struct {
+        enum err err;
+        const char *text;
+    } faults[] = {{ERR_INVALID, "the last line must be a signature"},
+                  {ERR_DENIED, "signed by another key"},
+                  {ERR_BAD_SIGNATURE, "the signature does not fit"}};
     const struct principal *who = cert_principal(cert);
     if (who->kind != PRINCIPAL_NODE || who->code != r->node) {
         return err_set(why, ERR_DENIED,
                        "the certificate is not that of node %012" PRIu64,
                        r->node);
     }
-    if (signature_parse(line, &s) != ERR_OK) {
-        return err_set(why, ERR_INVALID, "the last line must be a signature");
+    enum err err = signature_check(line, cert_pubkey(cert), suite, text);
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+        if (faults[i].err == err) {
+            return err_set(why, err, "%s", faults[i].text);
+        }
     }
-    enum err err =
-        memcmp(s.key_id.b, cert_key_id(cert), HASH_LEN) != 0
-            ? err_set(why, ERR_DENIED, "signed by another key")
-        : signature_fits(&s, suite, text)
-            ? ERR_OK
-            : err_set(why, ERR_BAD_SIGNATURE, "the signature does not fit");
-    signature_fini(&s);
     return err;
 }
 

@@ -221,12 +221,25 @@ static struct cert *borrow_cert(struct receipts *rs, uint64_t code,
     return cert;
 }
 
+/* Lock held. What was checked of another one goes. */
+static void keep_chain(struct child *c, struct slice chain)
+{
+    if (!slice_eq(buf_slice(&c->chain), chain)) {
+        cert_free(&c->cert);
+        buf_clear(&c->chain);
+        buf_put_slice(&c->chain, chain);
+    }
+}
+
+/* Takes it back: it was found good for this chain, and a receipt by it is about
+ * to be kept. */
 static void return_cert(struct receipts *rs, uint64_t code, uint64_t generation,
-                        struct cert *cert)
+                        struct slice chain, struct cert *cert)
 {
     (void)pthread_mutex_lock(&rs->lock);
     struct child *c = find_child(rs, code);
     if (c != NULL) {
+        keep_chain(c, chain);
         cert_free(&c->cert);
         c->cert = cert;
         c->generation = generation;
@@ -253,11 +266,6 @@ static enum err verify(struct receipts *rs, const struct principal *child,
         err = receipt_verify(text, trust_federation(trust), trust_suite(trust),
                              cert, out, &what);
     }
-    if (err == ERR_OK && at_ms != 0) {
-        return_cert(rs, child->code, generation, cert);
-    } else {
-        cert_free(&cert);
-    }
     if (err == ERR_OK && out->node != child->code) {
         err = err_set(&what, ERR_DENIED, "is of another node");
     }
@@ -265,6 +273,11 @@ static enum err verify(struct receipts *rs, const struct principal *child,
         !listing_counts_at(out->log.origin, rs->env->self.code)) {
         err = err_set(&what, ERR_DENIED,
                       "is of a log that has no effect at this node");
+    }
+    if (err == ERR_OK && at_ms != 0) {
+        return_cert(rs, child->code, generation, chain, cert);
+    } else {
+        cert_free(&cert);
     }
     return err == ERR_OK ? ERR_OK
                          : err_set(why, err, "receipt of %012" PRIu64 ": %s",
@@ -281,11 +294,7 @@ static struct item *keep(struct child *c, const struct receipt *r,
     it->disagrees = false;
     buf_clear(&it->text);
     buf_put_slice(&it->text, text);
-    if (!slice_eq(buf_slice(&c->chain), chain)) {
-        cert_free(&c->cert);
-        buf_clear(&c->chain);
-        buf_put_slice(&c->chain, chain);
-    }
+    keep_chain(c, chain);
     return it;
 }
 

@@ -513,7 +513,7 @@ enum err disk_append(struct host *h, const struct segment *seg, uint64_t *size)
 
 /* ---- the queue ---- */
 
-void item_free(struct item **item)
+void disk_item_free(struct item **item)
 {
     segment_free(&(*item)->seg);
     mem_free((*item)->draft);
@@ -611,7 +611,7 @@ void disk_synced(struct host *h)
         if (h->life == life && h->w->result->invariant == NULL) {
             item->drafts > 0 ? commit_drafts(h, item) : commit_run(h, item);
         }
-        item_free(&item);
+        disk_item_free(&item);
         item = next;
     }
     if (take_back(h)) {
@@ -633,7 +633,7 @@ void disk_crash(struct host *h)
         } else if (written && disk_append(h, item->seg, &size) != ERR_OK) {
             written = false;
         }
-        item_free(&item);
+        disk_item_free(&item);
         item = next;
     }
     h->first = NULL;

@@ -320,7 +320,7 @@ void disk_queue(struct host *h, struct item *item);
 void disk_synced(struct host *h);
 /* The process dies: what was not synced is lost, or was just written. */
 void disk_crash(struct host *h);
-void item_free(struct item **item);
+void disk_item_free(struct item **item);
 
 /* Blocks of `l` from entry `from`, bridge and all, as source.c reads them. */
 struct run {

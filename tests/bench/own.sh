@@ -3,8 +3,7 @@
 #
 # Groups share their processes: chain (batches, singles, latency), copy
 # (full_copy), fan (fan_in), point (point_query), idle (idle_memory); those of
-# own_lists.sh. A group
-# is brought up once, then each bench of it runs once a repeat, in turn with
+# own_lists.sh and own_db.sh. A group is brought up once, then each bench of it runs once a repeat, in turn with
 # the peer's. Nothing is emptied between repeats, because a log cannot be: each
 # repeat writes other rows, bench_gen --first $(((REPEAT - 1) * ROWS + 1)).
 #
@@ -27,11 +26,14 @@ OWN_CHAIN=(341802001200 341802001000 341802000000 341800000000 340000000000)
 OWN_TIERS=(village township county city province)
 OWN_CHILDREN=(341802001200 341802001201 341802001202 341802001203 341802001204
     341802001205 341802001206 341802001207 341802001208 341802001209)
+OWN_CHILDREN=("${OWN_CHILDREN[@]:0:${BENCH_CHILDREN:-10}}")
 
 CREDITNODE=$BENCH_NODE
 ROOT=${ROOT:-$(cd "$BENCH_SOURCE/../.." && pwd)}
 TREE=
 TREE_FEDERATION=bench.credit
+# Keys are no part of what is measured: made once a month.
+TREE_MOULDS=$ROOT/build/moulds
 # shellcheck source-path=SCRIPTDIR source=../../simulate/tree.sh
 . "$ROOT/simulate/tree.sh"
 
@@ -54,12 +56,42 @@ own_end() {
     OWN_DIR=
 }
 
+# All that stands still while the other side is measured.
+own_processes() {
+    own_pids
+    own_db_pids
+    [ -z "$TREE" ] || cat "$TREE"/*/pid 2>/dev/null || true
+}
+
+# After that: until every node that runs has its parent, if that runs.
+own_ready() {
+    local code parent i
+    [ -n "$TREE" ] || return 0
+    while read -r code; do
+        parent=$(cat "$TREE/$code/parent")
+        [ -n "$parent" ] && tree_alive "$code" && tree_alive "$parent" || continue
+        for ((i = 0; i < 600; i++)); do
+            ! own_streams "$code" || break
+            sleep 0.1
+        done
+        [ $i -lt 600 ] || { echo "$code has no line to $parent" >&2; return 1; }
+    done <"$TREE/order"
+}
+
+own_streams() { # CODE
+    [ "$("$BENCH_NODE" status --json -c "$(tree_conf "$1")" |
+        jq -r '.uplink.state')" = streaming ]
+}
+
+own_versions() { :; }
+
 own_pids() { [ ${#OWN_PIDS[@]} -eq 0 ] || printf '%s\n' "${OWN_PIDS[@]}"; }
 
 own_down() { # stops the group's nodes; what is not clean is an error
     local rc=0
     [ -z "$TREE" ] || tree_down || rc=1
     OWN_PIDS=() TREE=
+    own_db_down
     [ -z "$OWN_DIR" ] || rm -rf "${OWN_DIR:?}"/*
     return $rc
 }
@@ -76,6 +108,7 @@ own_count_pids() { # CODE...: remembers the processes whose CPU counts
     local code
     OWN_PIDS=()
     for code in "$@"; do OWN_PIDS+=("$(tree_pid "$code")"); done
+    mapfile -t -O ${#OWN_PIDS[@]} OWN_PIDS < <(own_db_pids)
 }
 
 # COMMAND BENCH OPTION...
@@ -131,18 +164,26 @@ own_wait_links() { # PARENT-CODE COUNT: until so many logs of others are there
 # village, township, county, city, province; mutual TLS, every commit synced,
 # embedded store. Returns when every link is up.
 own_start_chain() {
+    own_add_chain "$1"
+    own_run_chain "$1"
+}
+
+own_add_chain() { # N
     local i parent=''
     own_federation
     for ((i = $1 - 1; i >= 0; i--)); do
         tree_add "${OWN_CHAIN[i]}" "${OWN_TIERS[i]}" "$parent" bench
         parent=${OWN_CHAIN[i]}
     done
+}
+
+own_run_chain() { # N
     tree_up
     own_count_pids "${OWN_CHAIN[@]:0:$1}"
     own_wait_links "${OWN_CHAIN[$1 - 1]}" $(($1 - 1))
 }
 
-# One parent and ten village nodes under it, links up.
+# One parent and ten (BENCH_CHILDREN) village nodes under it, links up.
 own_start_fan() {
     local code
     own_federation
@@ -152,7 +193,7 @@ own_start_fan() {
     done
     tree_up
     own_count_pids 341802001000 "${OWN_CHILDREN[@]}"
-    own_wait_links 341802001000 10
+    own_wait_links 341802001000 ${#OWN_CHILDREN[@]}
 }
 
 # FILE ROWS FIRST SUBJECTS
@@ -163,14 +204,18 @@ own_rows() {
 # CODE ROWS: not measured.
 own_fill() {
     local size
-    own_rows "$OWN_DIR/rows.csv" "$2" 1 $((($2 + 3) / 4))
-    "$BENCH_NODE" import --quiet -c "$(tree_conf "$1")" "$OWN_DIR/rows.csv" \
-        >/dev/null
-    rm "$OWN_DIR/rows.csv"
+    own_enter "$1" "$2" 1 $((($2 + 3) / 4))
     read -r _ size _ <<<"$(own_heads "$1" "$1")"
     [ "$size" -ge "$2" ] && return 0
     echo "the log of $1 has $size entries, not $2 and more" >&2
     return 1
+}
+
+own_enter() { # CODE ROWS FIRST SUBJECTS
+    own_rows "$OWN_DIR/rows.csv" "$2" "$3" "$4"
+    "$BENCH_NODE" import --quiet -c "$(tree_conf "$1")" "$OWN_DIR/rows.csv" \
+        >/dev/null
+    rm "$OWN_DIR/rows.csv"
 }
 
 own_up_chain() { own_start_chain 5; }
@@ -211,15 +256,16 @@ own_up_point() { # ROWS: a city node that holds so many rows, alone
 # ROWS REPEAT: imports the rows at the village, 1,000 an import batch. Ends
 # when the province has indexed and verified the last one.
 # rows, rows_per_s, accepted_rows_per_s, cpu_us_per_row, cpu_client_us_per_row
-own_run_batches() {
+own_run_batches() { own_batches batches "$@"; }
+own_batches() { # BENCH ROWS REPEAT
     local village=${OWN_CHAIN[0]} province=${OWN_CHAIN[4]}
-    local first=$((($2 - 1) * $1 + 1)) subjects=$((($1 + 3) / 4))
-    own_rows "$OWN_DIR/rows.csv" "$1" $first $subjects
-    own_client import batches --node "$BENCH_NODE" \
+    local first=$((($3 - 1) * $2 + 1)) subjects=$((($2 + 3) / 4))
+    own_rows "$OWN_DIR/rows.csv" "$2" $first $subjects
+    own_client import "$1" --node "$BENCH_NODE" \
         --conf "$(tree_conf "$village")" --file "$OWN_DIR/rows.csv" \
         --sink "$(own_address "$province")" \
-        --goal "$(own_goal "$village" "$1")" \
-        --rows "$1" --first $first --subjects $subjects
+        --goal "$(own_goal "$village" "$2")" \
+        --rows "$2" --first $first --subjects $subjects
     rm "$OWN_DIR/rows.csv"
     own_check_equal "$village" "$province"
 }
@@ -274,18 +320,19 @@ own_run_full_copy() {
 # client of its own in batches of 1,000. Ends when the parent has all.
 # rows, rows_per_s, cpu_us_per_row
 own_run_fan_in() {
-    local parent=341802001000 each=$((($1 + 9) / 10)) first i code options=()
+    local parent=341802001000 n=${#OWN_CHILDREN[@]} each first i code options=()
     local subjects=$((($1 + 3) / 4))
+    each=$((($1 + n - 1) / n))
     for i in "${!OWN_CHILDREN[@]}"; do
         code=${OWN_CHILDREN[i]}
-        first=$(((($2 - 1) * 10 + i) * each + 1))
+        first=$(((($2 - 1) * n + i) * each + 1))
         own_rows "$OWN_DIR/rows.$i" $each $first $subjects
         options+=(--conf "$(tree_conf "$code")" --file "$OWN_DIR/rows.$i"
             --goal "$(own_goal "$code" $each)")
     done
     own_client import fan_in --node "$BENCH_NODE" "${options[@]}" \
-        --sink "$(own_address $parent)" --rows $((each * 10)) \
-        --first $((($2 - 1) * each * 10 + 1)) --subjects $subjects
+        --sink "$(own_address $parent)" --rows $((each * n)) \
+        --first $((($2 - 1) * each * n + 1)) --subjects $subjects
     rm "$OWN_DIR"/rows.*
     for code in "${OWN_CHILDREN[@]}"; do own_check_equal "$code" $parent; done
 }
@@ -296,9 +343,10 @@ own_run_fan_in() {
 # TWO lines: "peer":"empty_call" with queries_per_s, and "peer":"own" with
 # queries_per_s, rows_per_query, first_per_s (of the first queries; of a
 # repeat they are no longer the first), p50_ms, p99_ms
-own_run_point_query() {
-    own_client point point_query --server "$(own_address 341800000000)" \
-        --threads 16 --seconds "$BENCH_SECONDS" --subjects $((($1 + 3) / 4))
+own_run_point_query() { own_point point_query "$1"; }
+own_point() { # BENCH ROWS
+    own_client point "$1" --server "$(own_address 341800000000)" \
+        --threads 16 --seconds "$BENCH_SECONDS" --subjects $((($2 + 3) / 4))
 }
 
 # - REPEAT: PSS of the village node, $BENCH_SECONDS after it was ready; no
@@ -316,6 +364,8 @@ own_run_idle_memory() {
 
 # shellcheck source-path=SCRIPTDIR source=own_lists.sh
 . "$BENCH_SOURCE/own_lists.sh"
+# shellcheck source-path=SCRIPTDIR source=own_db.sh
+. "$BENCH_SOURCE/own_db.sh"
 
 own_up() { "own_up_$1" "$2"; }
 own_run() { "own_run_$1" "$2" "$3"; }

@@ -61,10 +61,10 @@ own_tree() { # ISSUER-RULE
     own_federation
     OWN_LEAVES=() OWN_NUMBER=0 OWN_SUBJECT=1 OWN_DIVISION=${OWN_ROOT:0:6}
     own_add "$OWN_ROOT" county ''
-    for ((t = 1; t <= 10; t++)); do
+    for ((t = 1; t <= ${BENCH_MIDDLES:-10}; t++)); do
         own_add "$(printf '341802%03d000' "$t")" township "$OWN_ROOT"
     done
-    for ((t = 1; t <= 10; t++)); do
+    for ((t = 1; t <= ${BENCH_MIDDLES:-10}; t++)); do
         for ((v = 1; v <= ${BENCH_LEAVES:-10}; v++)); do
             code=$(printf '341802%03d%03d' "$t" $((200 + v)))
             own_add "$code" village "$(printf '341802%03d000' "$t")"

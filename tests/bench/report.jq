@@ -38,7 +38,12 @@ def limit($rule):
   else "≥ \(.)×" end;
 
 . as $results
-| "| measure | own | peer | | own ÷ peer | to reach | aim | result |",
+| ([$results[] | select(.bench == "about")] | last // empty
+   | "\(.date), \(.cores) cores of \(.cpu), \(.memory), \(.system), "
+     + "\(.kernel); \(.version); peers: \(.peers); "
+     + "`run.sh \(.options)`; load before it \(.load).",
+     ""),
+  "| measure | own | peer | | own ÷ peer | to reach | aim | result |",
   "|---|---|---|---|---|---|---|---|",
   ($targets[0][]
    | . as $t

@@ -19,6 +19,7 @@ simulator_test(run slow 600)
 simulator_test(faults slow 600)
 simulator_test(area slow 900)
 simulator_test(plants slow 600)
+simulator_test(crowd full 300)
 # Real trees.
 set_tests_properties(simulator.run simulator.faults simulator.area
   simulator.plants PROPERTIES

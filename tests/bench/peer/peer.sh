@@ -4,6 +4,9 @@
 #                               the group asks for it
 #   peer_run BENCH ROWS REPEAT  measures once; prints lines of JSON
 #   peer_pids                   the servers that run, for waiting until quiet
+#   peer_processes              all that stands still while the other side is
+#                               measured
+#   peer_ready                  waits until the links are up after that
 #   peer_down                   stops the group's servers
 # The groups and benches are those of own.sh.
 # shellcheck shell=bash source-path=SCRIPTDIR source=server.sh
@@ -21,7 +24,35 @@ peer_client() { # COMMAND BENCH OPTION...; counts the CPU of all servers
 
 peer_pids() {
     local name
-    for name in "${!PEER_PORT[@]}"; do peer_pid "$name"; done
+    for name in $(peer_names peer); do peer_pid "$name"; done
+}
+
+peer_processes() {
+    peer_pids
+    cat "$PEER_DIR/nats/pids" 2>/dev/null || true
+}
+
+peer_ready() {
+    local name i
+    for name in $(peer_names peer); do
+        for ((i = 0; i < 600; i++)); do
+            ! mariadb --no-defaults -uroot -S "$(peer_socket "$name")" \
+                -e 'SHOW ALL SLAVES STATUS\G' |
+                grep -qE '_Running: (No|Connecting|Preparing)' || {
+                sleep 0.1
+                continue
+            }
+            break
+        done
+        [ $i -lt 600 ] || { echo "$name does not replicate" >&2; return 1; }
+    done
+}
+
+peer_versions() {
+    "$(peer_program mariadbd)" --no-defaults --version |
+        sed 's/.*Ver \([0-9.]*\).*/MariaDB \1/'
+    PATH=$PATH:/usr/sbin nats-server --version 2>/dev/null |
+        sed 's/nats-server: v*/NATS /'
 }
 
 # Empties the table everywhere and forgets the binary logs, so that every
@@ -68,10 +99,11 @@ peer_chain_ends() {
     echo --server "$(peer_socket village)" --sink "$(peer_socket province)"
 }
 
-peer_run_batches() {
+peer_run_batches() { peer_batches batches "$1"; }
+peer_batches() { # BENCH ROWS
     peer_truncate "${PEER_CHAIN[@]}"
     # shellcheck disable=SC2046 # two options and their paths
-    peer_client load batches $(peer_chain_ends) --rows "$1" --batch 1000
+    peer_client load "$1" $(peer_chain_ends) --rows "$2" --batch 1000
 }
 
 peer_run_singles() {
@@ -207,9 +239,10 @@ peer_up_point() {
     peer_fill source "$1"
 }
 
-peer_run_point_query() {
-    peer_client point point_query --server "$(peer_socket source)" \
-        --threads 16 --seconds "$BENCH_SECONDS" --subjects $((($1 + 3) / 4))
+peer_run_point_query() { peer_point point_query "$1"; }
+peer_point() { # BENCH ROWS
+    peer_client point "$1" --server "$(peer_socket source)" \
+        --threads 16 --seconds "$BENCH_SECONDS" --subjects $((($2 + 3) / 4))
 }
 
 peer_up_idle() {
@@ -225,6 +258,26 @@ peer_run_idle_memory() {
     awk -v kib="$kib" 'BEGIN {
         printf "{\"bench\":\"idle_memory\",\"peer\":\"mariadb\"," \
             "\"pss_mib\":%.1f}\n", kib / 1024 }'
+}
+
+# ---- what nodes on MariaDB are measured against ----
+
+peer_up_chain_db() { peer_up_chain; }
+peer_run_batches_db() { peer_batches batches_db "$1"; }
+peer_up_point_db() { peer_up_point "$1"; }
+peer_run_point_query_db() { peer_point point_query_db "$1"; }
+
+# ROWS: five times as many are there.
+peer_up_apply_db() {
+    peer_start source 1 local "${BENCH_POOL:-3G}" 2G
+    peer_fill source $((5 * $1))
+}
+
+# ROWS REPEAT: further rows of the same subjects, by one connection.
+peer_run_apply_db() {
+    peer_client load apply_db --server "$(peer_socket source)" --batch 1000 \
+        --rows "$1" --first $(((4 + $2) * $1 + 1)) \
+        --subjects $(((5 * $1 + 3) / 4))
 }
 
 # ---- lists: NATS JetStream, if it is installed (Debian: nats-server) ----
@@ -266,5 +319,5 @@ peer_run() { "peer_run_$1" "$2" "$3"; }
 peer_down() {
     local name
     peer_down_nats
-    for name in "${!PEER_PORT[@]}"; do peer_stop "$name"; done
+    for name in $(peer_names peer); do peer_stop "$name"; done
 }

@@ -1,7 +1,8 @@
 # server.sh - MariaDB servers of one benchmark run (to be sourced).
 #
 # Every server lives in its own folder below $PEER_DIR, which peer_begin makes
-# and peer_end removes. Servers are reached by a socket in that folder; only
+# and peer_end removes. Those under nodes of the own side (own_db.sh) are set up
+# like the peer's; their names begin with "own-". Servers are reached by a socket in that folder; only
 # those that replicate listen, on 127.0.0.1. Nothing of an installed MariaDB
 # is read or touched: no defaults file, no system service.
 # shellcheck shell=bash
@@ -35,11 +36,17 @@ CREATE TABLE IF NOT EXISTS bench.record (
   PRIMARY KEY (origin, seq), UNIQUE KEY (id), KEY (subject)
 ) ENGINE=InnoDB"
 
-peer_missing() { # prints what is not installed; empty if all is there
+# They print what is not installed; nothing if all is there.
+server_missing() { # for servers under nodes
     local program
-    for program in mariadbd mariadb mariadb-install-db mariadb-dump openssl; do
+    for program in mariadbd mariadb mariadb-install-db openssl; do
         peer_program "$program" >/dev/null || echo "$program"
     done
+}
+
+peer_missing() {
+    server_missing
+    peer_program mariadb-dump >/dev/null || echo mariadb-dump
 }
 
 # mariadbd is in sbin, which is not on everybody's path.
@@ -49,14 +56,7 @@ peer_program() {
 
 peer_begin() { # PARENT-FOLDER: makes the run's folder and an empty database
     PEER_DIR=$(mktemp -d "$1/bench-peer.XXXXXX")
-    mariadb-install-db --no-defaults --user="$(id -un)" \
-        --datadir="$PEER_DIR/empty" --skip-test-db --skip-name-resolve \
-        --auth-root-authentication-method=socket \
-        --auth-root-socket-user="$(id -un)" >"$PEER_DIR/install.log" 2>&1 || {
-        echo "mariadb-install-db failed:" >&2
-        tail -5 "$PEER_DIR/install.log" >&2
-        return 1
-    }
+    "$ROOT/tests/support/mariadb-dir.sh" "$PEER_DIR/empty" || return 1
     peer_certificates
 }
 
@@ -78,6 +78,15 @@ peer_certificates() { # one CA; one certificate for every link's both ends
         openssl x509 -req -in link.csr -CA ca.pem -CAkey ca.key \
             -CAcreateserial -out link.pem -days 2
     ) >"$PEER_DIR/openssl.log" 2>&1
+}
+
+peer_names() { # own|peer: whose servers
+    local name whose
+    for name in "${!PEER_PORT[@]}"; do
+        whose=peer
+        [[ $name != own-* ]] || whose=own
+        [ $whose != "$1" ] || echo "$name"
+    done
 }
 
 peer_socket() { echo "$PEER_DIR/$1/socket"; }
