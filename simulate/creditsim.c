@@ -27,10 +27,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"pure", creditsim_pure},
-    {"run", creditsim_run},
-    {"attach", creditsim_attach},
-    {"crowd", creditsim_crowd},
+    {"pure", creditsim_pure},     {"run", creditsim_run},
+    {"attach", creditsim_attach}, {"crowd", creditsim_crowd},
     {"html", creditsim_html},
 };
 
