@@ -28,7 +28,9 @@ static int read_parent(const char *folder, const struct place *place,
                    (unsigned long long)place[at].code);
     FILE *file = fopen(path, "re");
     if (file != NULL) {
-        (void)fgets(line, sizeof line, file);
+        if (fgets(line, sizeof line, file) == NULL) {
+            line[0] = '\0';
+        }
         (void)fclose(file);
     }
     line[strcspn(line, "\n")] = '\0';
