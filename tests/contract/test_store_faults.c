@@ -362,6 +362,27 @@ static void scrub_finds_a_flipped_bit(void **state)
     buf_fini(&bytes);
 }
 
+static void scrub_marks_nothing_that_it_could_not_read(void **state)
+{
+    const enum script_read failing[] = {READ_BLOCKS, READ_NODES};
+    struct store_stats stats;
+    (void)state;
+    submit_many(village.store, 0, 500);
+    for (size_t i = 0; i < ARRAY_LEN(failing); i++) {
+        struct faults f = {0};
+        atomic_store(&script.failing, failing[i]);
+        assert_int_equal(store_scrub(village.store, on_fault, NULL, &f),
+                         ERR_IO);
+        atomic_store(&script.failing, 0);
+        assert_int_equal(f.n, 0);
+        store_stats(village.store, &stats);
+        assert_false(stats.damaged);
+        shell("! test -e %s/DAMAGED", village.path);
+    }
+    struct faults f = {0};
+    assert_ok(store_scrub(village.store, on_fault, NULL, &f));
+}
+
 static void what_cannot_be_read_for_a_while_is_no_damage(void **state)
 {
     (void)state;
@@ -463,6 +484,7 @@ int main(void)
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
         T(scrub_finds_a_flipped_bit),
+        T(scrub_marks_nothing_that_it_could_not_read),
     };
     real = fixture_backend();
     return cmocka_run_group_tests_name(real->name, tests, fed_setup,
