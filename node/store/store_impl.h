@@ -681,6 +681,8 @@ MUST_USE enum err db_enter(struct store *s);
 /* The same without waiting; ERR_BUSY. */
 MUST_USE enum err db_enter_now(struct store *s);
 void db_leave(struct store *s);
+/* Of a read: says nothing about what is stored; the same may work later. */
+bool is_passing(enum err err);
 /* Says on a log line and in stats what a failed read met; returns `err`. */
 enum err read_failed(struct store *s, enum err err, const struct errmsg *why);
 /* Complete nodes and leaves of the committed log; `ctx` is its slot. */
@@ -725,6 +727,7 @@ struct store {
     uint64_t salvage_from;  /* writer: none is below */
     uint64_t serial;        /* writer: of the last commit */
     bool background_failed; /* writer: until the next start */
+    int64_t background_ms;  /* writer: tried again then; 0: nothing failed */
     struct hold hold;       /* heads.lock; the writer reads without it */
     int serial_fd;          /* writer; -1: none */
     struct patrol patrol;

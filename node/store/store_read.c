@@ -76,6 +76,11 @@ static void complain(struct store *s, enum err err, const struct errmsg *why)
     }
 }
 
+bool is_passing(enum err err)
+{
+    return err_class(err) == ERR_CLASS_LATER;
+}
+
 enum err read_failed(struct store *s, enum err err, const struct errmsg *why)
 {
     if (err == ERR_CORRUPT) {

@@ -206,12 +206,6 @@ static enum err check_head(struct store *s, struct log_slot *slot,
     return err == ERR_OK ? check_note(s, slot, h) : err;
 }
 
-/* Says nothing about what is stored. */
-static bool is_passing(enum err err)
-{
-    return err == ERR_IO || err_class(err) == ERR_CLASS_LATER;
-}
-
 enum err recover_check_heads(struct store *s, struct errmsg *why)
 {
     struct head *head = MEM_NEW(struct head);

@@ -31,6 +31,7 @@ enum script_read {
 static struct {
     const struct backend *real;
     _Atomic unsigned failing; /* enum script_read */
+    _Atomic unsigned failed;  /* how many did */
     _Atomic int next_commit;  /* enum script_commit, once */
     _Atomic int open;         /* enum script_open, until changed */
     _Atomic bool full;
@@ -115,6 +116,7 @@ static inline bool scripted_fails(enum script_read what, struct errmsg *why)
 {
     bool fails = (atomic_load(&script.failing) & (unsigned)what) != 0;
     if (fails) {
+        atomic_fetch_add(&script.failed, 1);
         (void)err_set(why, ERR_IO, "scripted: cannot be read");
     }
     return fails;
@@ -163,6 +165,23 @@ static inline enum err scripted_meta(void *db, enum meta meta, struct buf *out,
     return scripted_fails(READ_META, why)
                ? ERR_IO
                : script.real->meta(db, meta, out, why);
+}
+
+/* These fail, until wait_failed() has met one. */
+static inline void fail_reads(enum script_read what)
+{
+    atomic_store(&script.failed, 0);
+    atomic_store(&script.failing, what);
+}
+
+static inline void wait_failed(void)
+{
+    for (int i = 0; i < 3000 && atomic_load(&script.failed) == 0; i++) {
+        (void)usleep(10000);
+    }
+    assert_true(atomic_load(&script.failed) > 0);
+    (void)usleep(50000); /* and what follows from it */
+    atomic_store(&script.failing, 0);
 }
 
 static inline struct backend scripted(const struct backend *real)

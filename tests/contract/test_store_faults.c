@@ -398,6 +398,29 @@ static void what_cannot_be_read_for_a_while_is_no_damage(void **state)
     shell("! ls -d %s.* 2>/dev/null | grep -v keys", village.path);
 }
 
+static void
+what_was_set_aside_and_cannot_be_read_is_appended_later(void **state)
+{
+    (void)state;
+    struct draft d = {
+        .record = 1, .subject = "91341821MA2T00001X", .text = "a"};
+    struct draft_result r;
+    struct errmsg why;
+    node_stop(&village);
+    node_wipe(&village);
+    village.has_parent = true;
+    node_start(&village);
+    assert_ok(submit(village.store, &d, 1, &r));
+    assert_int_equal(r.outcome, DRAFT_PENDING);
+    fail_reads(READ_SALVAGE);
+    assert_ok(store_parent_told(village.store, &why));
+    wait_failed();
+    for (int i = 0; i < 1500 && own_size() != 2; i++) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(own_size(), 2);
+}
+
 static void closing_answers_a_commit_in_doubt(void **state)
 {
     (void)state;
@@ -480,6 +503,7 @@ int main(void)
         T(a_full_disk_refuses_and_resumes_by_itself),
         T(a_full_queue_is_busy),
         T(what_cannot_be_read_for_a_while_is_no_damage),
+        T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
