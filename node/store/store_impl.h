@@ -538,15 +538,18 @@ MUST_USE enum err hold_release(struct group *g, uint64_t size,
 
 /* Marks the store as damaged, says so once. Any thread. */
 void store_damaged(struct store *s, const char *what);
-/* Is there a mark in the folder? `what` says why. */
-bool damage_marked(const char *path, char what[DAMAGE_MAX]);
+/* Is there a mark in the folder? `what` says why. An error: that cannot be told
+ * now. */
+MUST_USE enum err damage_marked(const char *path, bool *marked,
+                                char what[DAMAGE_MAX], struct errmsg *why);
 /* Writes the mark. */
 MUST_USE enum err damage_mark(const char *path, const char *what,
                               struct errmsg *why);
 
 /* A count of commits kept beside the database, written after each: if the
- * database knows fewer, its write-ahead log lost some. 0 if unknown. */
-uint64_t serial_read(const char *path);
+ * database knows fewer, its write-ahead log lost some. 0 if there is none. */
+MUST_USE enum err serial_read(const char *path, uint64_t *out,
+                              struct errmsg *why);
 void serial_write(struct store *s);
 /* ERR_CORRUPT: commits are gone. */
 MUST_USE enum err serial_check(struct store *s, struct errmsg *why);
@@ -681,8 +684,6 @@ MUST_USE enum err db_enter(struct store *s);
 /* The same without waiting; ERR_BUSY. */
 MUST_USE enum err db_enter_now(struct store *s);
 void db_leave(struct store *s);
-/* Of a read: says nothing about what is stored; the same may work later. */
-bool is_passing(enum err err);
 /* Says on a log line and in stats what a failed read met; returns `err`. */
 enum err read_failed(struct store *s, enum err err, const struct errmsg *why);
 /* Complete nodes and leaves of the committed log; `ctx` is its slot. */

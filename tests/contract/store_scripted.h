@@ -96,7 +96,7 @@ static inline enum err scripted_part(void *db, uint32_t log, enum log_part part,
                                      struct buf *out, struct errmsg *why)
 {
     return atomic_load(&script.unreadable)
-               ? err_set(why, ERR_IO, "scripted: cannot be read")
+               ? err_set(why, ERR_IO, "scripted: Too many open files")
                : script.real->part(db, log, part, out, why);
 }
 
@@ -107,7 +107,7 @@ static inline enum err scripted_list_rows(void *db, uint8_t generation,
                                           struct errmsg *why)
 {
     return atomic_load(&script.rows_unreadable)
-               ? err_set(why, ERR_IO, "scripted: cannot be read")
+               ? err_set(why, ERR_IO, "scripted: Too many open files")
                : script.real->list_rows(db, generation, subjects, n, now, fn,
                                         ctx, why);
 }
@@ -117,7 +117,7 @@ static inline bool scripted_fails(enum script_read what, struct errmsg *why)
     bool fails = (atomic_load(&script.failing) & (unsigned)what) != 0;
     if (fails) {
         atomic_fetch_add(&script.failed, 1);
-        (void)err_set(why, ERR_IO, "scripted: cannot be read");
+        (void)err_set(why, ERR_IO, "scripted: Too many open files");
     }
     return fails;
 }
