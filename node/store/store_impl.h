@@ -63,6 +63,7 @@ struct log_slot {
     struct store_above above[ABOVE_MAX];
     size_t above_n;
     bool above_dirty;
+    bool above_writing; /* writer: in the commit under way */
     /* Of a directives log, else NULL. heads.lock; changed by the writer only,
      * which reads without it. */
     struct lists *lists;
@@ -90,7 +91,8 @@ struct heads {
     size_t directives_n;
     uint32_t ids; /* the next local number */
     uint32_t ids_cap;
-    bool above_dirty; /* of some slot */
+    bool above_dirty;   /* of some slot */
+    bool above_writing; /* of some slot */
     uint64_t entries;
 };
 
@@ -126,6 +128,8 @@ MUST_USE enum err heads_follow(struct store *s, uint32_t id, bool *cut,
                                struct errmsg *why);
 /* Adds what was set by store_set_above() and is not on disk yet. */
 void heads_write_above(struct store *s, void *batch);
+/* After that commit: if it is not `done`, the next one adds them again. */
+void heads_wrote_above(struct store *s, bool done);
 
 /* ---- index ---- */
 

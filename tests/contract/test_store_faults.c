@@ -70,6 +70,22 @@ static void a_refused_commit_changes_nothing(void **state)
     assert_sound(3);
 }
 
+static void a_refused_commit_forgets_no_tier_above(void **state)
+{
+    (void)state;
+    struct log_id own = store_own_log(village.store);
+    const struct store_above above = {TIER_TOWNSHIP, TOWNSHIP, 1};
+    struct store_above got[ABOVE_MAX];
+    store_set_above(village.store, &own, &above, 1);
+    atomic_store(&script.next_commit, COMMIT_REFUSED);
+    assert_int_equal(submit_one(1), ERR_NO_SPACE);
+    wait_writable(true);
+    assert_ok(submit_one(1));
+    node_restart(&village);
+    assert_int_equal(store_above(village.store, &own, got), 1);
+    assert_int_equal(got[0].size, 1);
+}
+
 static void a_lost_commit_is_found_missing(void **state)
 {
     (void)state;
@@ -495,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_row_is_never_seen_without_its_entry),
         T(a_refused_commit_changes_nothing),
+        T(a_refused_commit_forgets_no_tier_above),
         T(a_lost_commit_is_found_missing),
         T(an_unheard_commit_is_found_done),
         T(an_unheard_commit_is_not_acknowledged_before_it_is_safe),
