@@ -171,7 +171,12 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 static enum err open_source(struct store *s, struct errmsg *why)
 {
     char what[DAMAGE_MAX];
-    if (damage_marked(s->conf.path, what)) {
+    bool marked;
+    enum err err = damage_marked(s->conf.path, &marked, what, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (marked) {
         return err_set(why, ERR_CORRUPT,
                        "store %s is damaged (%s): start the node on it, which "
                        "rebuilds it, and copy then",
@@ -349,8 +354,12 @@ static enum err open_or_rebuild(struct store **out,
                                 const struct store_env *env, struct errmsg *why)
 {
     char what[DAMAGE_MAX];
-    enum err err = ERR_OK;
-    if (!damage_marked(conf->path, what)) {
+    bool marked;
+    enum err err = damage_marked(conf->path, &marked, what, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (!marked) {
         err = store_open_plain(out, backend, conf, env, why);
         if (err != ERR_CORRUPT) {
             return err;

@@ -528,7 +528,9 @@ MUST_USE enum err store_reindex(struct store *store,
                                 store_progress_fn *progress, void *ctx,
                                 struct errmsg *why);
 /* Reads every block, hashes every entry and compares with tree and heads;
- * `bad` is called for each fault found. Blocks. */
+ * `bad` is called for each fault found: ERR_CORRUPT. A read that failed for a
+ * reason that passes is no fault and marks nothing: that error, if there was no
+ * fault. Blocks. */
 typedef void store_fault_fn(void *ctx, const struct log_id *log,
                             uint64_t number, const char *what);
 MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,

@@ -110,7 +110,8 @@ struct backend {
                      struct errmsg *why);
     void (*close)(void *db);
     /* Opens what can still be read of a damaged database, for reads only; may
-     * mend its catalogue of files. NULL: this backend cannot be rebuilt. */
+     * mend its catalogue of files. ERR_CORRUPT: nothing can; other errors: not
+     * now, for a reason that passes. NULL: this backend cannot be rebuilt. */
     enum err (*open_damaged)(void **db, const struct store_conf *conf,
                              struct errmsg *why);
     /* Reads some pages, those of blocks excepted, from where `cursor` says
@@ -213,6 +214,12 @@ extern const struct backend store_mariadb;
  * is in `path`: the node would begin anew beside what it has. */
 MUST_USE enum err backend_refuse_other(const char *path, const char *file,
                                        const char *other, struct errmsg *why);
+
+/* Of a read: says nothing about what is stored; the same may work later. */
+bool is_passing(enum err err);
+/* The same where damage is what is expected: a disk that cannot read a place
+ * has lost it. A process out of descriptors or memory has lost nothing. */
+bool is_unread(enum err err, const struct errmsg *why);
 
 /* Order of index rows: subject, record key, owner. */
 int row_key_cmp(const struct row_key *a, const struct row_key *b);

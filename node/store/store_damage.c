@@ -18,17 +18,18 @@ static void path_in(const char *folder, const char *name, char out[PATH_LEN])
 
 /* ---- the mark ---- */
 
-bool damage_marked(const char *path, char what[DAMAGE_MAX])
+enum err damage_marked(const char *path, bool *marked, char what[DAMAGE_MAX],
+                       struct errmsg *why)
 {
     char mark[PATH_LEN];
     struct buf text = BUF_INIT;
-    struct errmsg why;
     path_in(path, "DAMAGED", mark);
-    enum err err = file_read(mark, MARK_MAX, &text, &why);
+    enum err err = file_read(mark, MARK_MAX, &text, why);
     (void)snprintf(what, DAMAGE_MAX, "%.*s", (int)text.len,
                    err == ERR_OK ? (const char *)text.data : "");
     buf_fini(&text);
-    return err == ERR_OK || err == ERR_TOO_LARGE;
+    *marked = err == ERR_OK || err == ERR_TOO_LARGE;
+    return *marked || err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 enum err damage_mark(const char *path, const char *what, struct errmsg *why)
@@ -63,20 +64,20 @@ void store_damaged(struct store *s, const char *what)
 
 /* ---- the count of commits ---- */
 
-uint64_t serial_read(const char *path)
+enum err serial_read(const char *path, uint64_t *out, struct errmsg *why)
 {
     char file[PATH_LEN];
     struct buf value = BUF_INIT;
-    struct errmsg why;
     path_in(path, "SERIAL", file);
-    uint64_t serial = 0;
-    if (file_read(file, SERIAL_LEN, &value, &why) == ERR_OK &&
-        value.len == SERIAL_LEN &&
+    *out = 0;
+    enum err err = file_read(file, SERIAL_LEN, &value, why);
+    /* A power cut may have left anything in it. */
+    if (err == ERR_OK && value.len == SERIAL_LEN &&
         be_get64(value.data) == ~be_get64(value.data + 8)) {
-        serial = be_get64(value.data);
+        *out = be_get64(value.data);
     }
     buf_fini(&value);
-    return serial;
+    return err == ERR_NOT_FOUND || err == ERR_TOO_LARGE ? ERR_OK : err;
 }
 
 /* Not synced: after a power cut it may be behind, never ahead. */
@@ -99,9 +100,10 @@ void serial_write(struct store *s)
 
 enum err serial_check(struct store *s, struct errmsg *why)
 {
-    uint64_t beside = serial_read(s->conf.path);
-    if (beside <= s->serial) {
-        return ERR_OK;
+    uint64_t beside;
+    enum err err = serial_read(s->conf.path, &beside, why);
+    if (err != ERR_OK || beside <= s->serial) {
+        return err;
     }
     return err_set(why, ERR_CORRUPT,
                    "store %s: its last %llu commits are gone: the write-ahead "

@@ -780,6 +780,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
     if (err == ERR_OK && g->s->backend->batch_count(g->batch) > 0) {
         heads_write_above(g->s, g->batch);
         err = writer_commit(g->s, g->batch, why);
+        heads_wrote_above(g->s, err == ERR_OK);
     }
     if (err == ERR_OK) {
         publish(g, coded);

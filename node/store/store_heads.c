@@ -531,6 +531,7 @@ void heads_write_above(struct store *s, void *batch)
     (void)pthread_mutex_lock(&s->heads.lock);
     size_t n = s->heads.above_dirty ? s->heads.n : 0;
     s->heads.above_dirty = false;
+    s->heads.above_writing = n > 0;
     for (size_t i = 0; i < n; i++) {
         struct log_slot *slot = s->heads.sorted[i];
         if (slot->above_dirty && slot->state != LOG_ABSENT) {
@@ -539,8 +540,24 @@ void heads_write_above(struct store *s, void *batch)
             s->backend->put_part(batch, slot->id, PART_ABOVE,
                                  buf_slice(&value));
             slot->above_dirty = false;
+            slot->above_writing = true;
         }
     }
     (void)pthread_mutex_unlock(&s->heads.lock);
     buf_fini(&value);
+}
+
+void heads_wrote_above(struct store *s, bool done)
+{
+    (void)pthread_mutex_lock(&s->heads.lock);
+    size_t n = s->heads.above_writing ? s->heads.n : 0;
+    s->heads.above_writing = false;
+    for (size_t i = 0; i < n; i++) {
+        struct log_slot *slot = s->heads.sorted[i];
+        bool again = slot->above_writing && !done;
+        slot->above_writing = false;
+        slot->above_dirty = slot->above_dirty || again;
+        s->heads.above_dirty = s->heads.above_dirty || again;
+    }
+    (void)pthread_mutex_unlock(&s->heads.lock);
 }

@@ -63,6 +63,7 @@ struct log_slot {
     struct store_above above[ABOVE_MAX];
     size_t above_n;
     bool above_dirty;
+    bool above_writing; /* writer: in the commit under way */
     /* Of a directives log, else NULL. heads.lock; changed by the writer only,
      * which reads without it. */
     struct lists *lists;
@@ -90,7 +91,8 @@ struct heads {
     size_t directives_n;
     uint32_t ids; /* the next local number */
     uint32_t ids_cap;
-    bool above_dirty; /* of some slot */
+    bool above_dirty;   /* of some slot */
+    bool above_writing; /* of some slot */
     uint64_t entries;
 };
 
@@ -126,6 +128,8 @@ MUST_USE enum err heads_follow(struct store *s, uint32_t id, bool *cut,
                                struct errmsg *why);
 /* Adds what was set by store_set_above() and is not on disk yet. */
 void heads_write_above(struct store *s, void *batch);
+/* After that commit: if it is not `done`, the next one adds them again. */
+void heads_wrote_above(struct store *s, bool done);
 
 /* ---- index ---- */
 
@@ -538,15 +542,18 @@ MUST_USE enum err hold_release(struct group *g, uint64_t size,
 
 /* Marks the store as damaged, says so once. Any thread. */
 void store_damaged(struct store *s, const char *what);
-/* Is there a mark in the folder? `what` says why. */
-bool damage_marked(const char *path, char what[DAMAGE_MAX]);
+/* Is there a mark in the folder? `what` says why. An error: that cannot be told
+ * now. */
+MUST_USE enum err damage_marked(const char *path, bool *marked,
+                                char what[DAMAGE_MAX], struct errmsg *why);
 /* Writes the mark. */
 MUST_USE enum err damage_mark(const char *path, const char *what,
                               struct errmsg *why);
 
 /* A count of commits kept beside the database, written after each: if the
- * database knows fewer, its write-ahead log lost some. 0 if unknown. */
-uint64_t serial_read(const char *path);
+ * database knows fewer, its write-ahead log lost some. 0 if there is none. */
+MUST_USE enum err serial_read(const char *path, uint64_t *out,
+                              struct errmsg *why);
 void serial_write(struct store *s);
 /* ERR_CORRUPT: commits are gone. */
 MUST_USE enum err serial_check(struct store *s, struct errmsg *why);
@@ -725,6 +732,7 @@ struct store {
     uint64_t salvage_from;  /* writer: none is below */
     uint64_t serial;        /* writer: of the last commit */
     bool background_failed; /* writer: until the next start */
+    int64_t background_ms;  /* writer: tried again then; 0: nothing failed */
     struct hold hold;       /* heads.lock; the writer reads without it */
     int serial_fd;          /* writer; -1: none */
     struct patrol patrol;

@@ -531,6 +531,8 @@ enum err index_rejudge(struct store *s, struct errmsg *why)
     struct group g;
     group_init(&g, s);
     struct waiting w = {.s = s, .origin = s->rejudge_origin};
+    const uint32_t log = s->rejudge_log;
+    const uint64_t number = s->rejudge_number;
     enum err err = ERR_OK;
     bool more = true;
     for (size_t done = 0; err == ERR_OK && more && done < REJUDGE_MAX; done++) {
@@ -549,7 +551,12 @@ enum err index_rejudge(struct store *s, struct errmsg *why)
             s->rejudge_origin = 0;
         }
     }
-    if (err != ERR_OK) {
+    if (is_passing(err)) { /* from there again: nothing was written */
+        s->rejudge_origin = w.origin;
+        s->rejudge_log = log;
+        s->rejudge_number = number;
+        (void)read_failed(s, err, why);
+    } else if (err != ERR_OK) {
         s->rejudge_origin = 0;
     } else if ((err = group_commit(&g, why)) != ERR_OK) {
         /* The place is past what was not written. */

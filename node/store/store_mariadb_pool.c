@@ -90,7 +90,10 @@ static enum err open_reader(struct mdb_pool *p, struct mdb_conn **out,
     if (err != ERR_OK) {
         mdb_shut(out);
     }
-    return err;
+    /* Whoever reads has opened before: a password that is not there, a
+     * certificate that does not fit, rights that are gone say nothing about
+     * what is stored. */
+    return err == ERR_OK ? ERR_OK : ERR_UNAVAILABLE;
 }
 
 static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
@@ -131,6 +134,14 @@ static void pool_give(struct mdb_pool *p, struct mdb_conn *c)
     (void)pthread_mutex_unlock(&p->lock);
 }
 
+/* Of a connection that was open: only what the server says of its tables is
+ * about what is stored. */
+static enum err read_err(enum err err, enum mdb_fault fault)
+{
+    bool away = fault == FAULT_LOST || err == ERR_CONF || err == ERR_TIMEOUT;
+    return err != ERR_OK && away ? ERR_UNAVAILABLE : err;
+}
+
 enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
                   const struct mdb_cell *params, mdb_row_fn *fn, void *ctx,
                   struct errmsg *why)
@@ -149,6 +160,7 @@ enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
         enum mdb_fault fault = mdb_fault(c);
         again = err != ERR_OK && seen == 0 &&
                 (fault == FAULT_LOST || fault == FAULT_AGAIN);
+        err = read_err(err, fault);
         pool_give(pool, c);
     }
     return err;

@@ -83,6 +83,10 @@ static void scrub(struct store *s)
     }
     log_info(&s->log, "STORE-SCRUB", "result=%s for_ms=%lld", err_name(err),
              (long long)(clock_mono_ms() - began_ms));
+    /* What could not be read was not checked: the next start does it. */
+    if (err != ERR_OK && err != ERR_CORRUPT) {
+        return;
+    }
     path_of_stamp(s, stamp);
     if (file_replace(stamp, slice_str(""), 0600, &why) != ERR_OK) {
         log_warn(&s->log, "STORE-SCRUB", "cause=\"%s\"", why.text);

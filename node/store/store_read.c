@@ -76,6 +76,18 @@ static void complain(struct store *s, enum err err, const struct errmsg *why)
     }
 }
 
+bool is_passing(enum err err)
+{
+    return err_class(err) == ERR_CLASS_LATER;
+}
+
+bool is_unread(enum err err, const struct errmsg *why)
+{
+    return err != ERR_IO ? is_passing(err)
+                         : strstr(why->text, "Too many open files") != NULL ||
+                               strstr(why->text, "Cannot allocate") != NULL;
+}
+
 enum err read_failed(struct store *s, enum err err, const struct errmsg *why)
 {
     if (err == ERR_CORRUPT) {

@@ -54,6 +54,8 @@ struct rebuild {
     size_t logs_n;
     bool own_active; /* some log grows */
     bool doubt;      /* commits may be gone: the own log too */
+    enum err unread; /* a read that failed though nothing may be lost */
+    struct errmsg unread_why;
     struct hold hold;
     bool held;            /* the log in doubt is there */
     uint64_t salvage_seq; /* next free */
@@ -63,9 +65,24 @@ struct rebuild {
     int64_t said_at_ms;
 };
 
+/* What cannot be read is lost, unless the read says nothing about it: then all
+ * ends with the next flush(), and the next start begins again. */
+static bool was_read(struct rebuild *r, enum err err, const struct errmsg *why)
+{
+    if (r->unread == ERR_OK && is_unread(err, why)) {
+        r->unread = err;
+        r->unread_why = *why;
+    }
+    return err == ERR_OK;
+}
+
 static enum err flush(struct rebuild *r, struct errmsg *why)
 {
-    enum err err = r->b->commit(r->to, r->batch, why);
+    enum err err =
+        r->unread == ERR_OK
+            ? r->b->commit(r->to, r->batch, why)
+            : err_set(why, r->unread, "store %s cannot be rebuilt now: %.200s",
+                      r->conf->path, r->unread_why.text);
     r->b->batch_free(r->batch);
     r->batch = r->b->batch_new(r->to);
     r->batch_bytes = 0;
@@ -128,8 +145,10 @@ static void scan(struct scan *c)
     uint64_t before = 0;
     while (c->next <= c->last && c->next != before && !c->stop) {
         before = c->next;
-        (void)c->r->b->blocks(c->r->from, c->id, c->next, true, on_scan, c,
-                              &why);
+        (void)was_read(
+            c->r,
+            c->r->b->blocks(c->r->from, c->id, c->next, true, on_scan, c, &why),
+            &why);
     }
 }
 
@@ -170,7 +189,8 @@ static enum err old_node(void *ctx, unsigned level, uint64_t index,
         scan(&c);
         return leaf.found ? ERR_OK : ERR_CORRUPT;
     }
-    if (r->b->node(r->from, v->log->id, level, index, out, &why) == ERR_OK) {
+    enum err err = r->b->node(r->from, v->log->id, level, index, out, &why);
+    if (was_read(r, err, &why)) {
         return ERR_OK;
     }
     struct frontier f = {0};
@@ -202,9 +222,8 @@ static void on_measured_node(void *ctx, unsigned level, uint64_t index,
     struct rebuild *r = m->r;
     struct hash stored;
     struct errmsg why;
-    if (r->b->node(r->from, m->log->id, level, index, &stored, &why) ==
-            ERR_OK &&
-        !hash_eq(&stored, hash) && !m->scan->stop) {
+    enum err err = r->b->node(r->from, m->log->id, level, index, &stored, &why);
+    if (was_read(r, err, &why) && !hash_eq(&stored, hash) && !m->scan->stop) {
         m->scan->stop = true;
         m->good = index << level;
     }
@@ -385,7 +404,7 @@ static bool part_of(struct rebuild *r, uint32_t id, enum log_part part,
 {
     struct errmsg why;
     buf_clear(out);
-    return r->b->part(r->from, id, part, out, &why) == ERR_OK;
+    return was_read(r, r->b->part(r->from, id, part, out, &why), &why);
 }
 
 static void copy_part(struct rebuild *r, uint32_t id, enum log_part part)
@@ -691,8 +710,9 @@ static enum err copy_salvage(struct rebuild *r, struct errmsg *why)
     uint64_t from = UINT64_MAX;
     while (err == ERR_OK && from != r->salvage_seq) {
         from = r->salvage_seq;
-        if (r->b->salvage(r->from, from, on_old_salvage, r, &unread) !=
-            ERR_OK) {
+        if (!was_read(r,
+                      r->b->salvage(r->from, from, on_old_salvage, r, &unread),
+                      &unread)) {
             log_error(r->env->log, "STORE-REBUILD",
                       "cause=\"%s\" effect=\"entries that waited for a number "
                       "may be lost; enter them again\"",
@@ -703,34 +723,55 @@ static enum err copy_salvage(struct rebuild *r, struct errmsg *why)
     return err;
 }
 
-static bool meta_of(struct rebuild *r, enum meta meta, struct buf *out)
+/* `lost`: it may have been there. */
+static bool meta_of(struct rebuild *r, enum meta meta, struct buf *out,
+                    bool *lost)
 {
     struct errmsg why;
     buf_clear(out);
-    return r->b->meta(r->from, meta, out, &why) == ERR_OK;
+    enum err err = r->b->meta(r->from, meta, out, &why);
+    *lost = err != ERR_OK && err != ERR_NOT_FOUND;
+    return was_read(r, err, &why);
+}
+
+/* What forbids an own log to grow holds, too, if it cannot be read. */
+static void rebuild_brakes(struct rebuild *r)
+{
+    const uint8_t yes = 1;
+    struct buf value = BUF_INIT;
+    bool lost;
+    if (meta_of(r, META_HOLD, &value, &lost)) {
+        hold_get(buf_slice(&value), &r->hold);
+    }
+    r->doubt = r->doubt || lost;
+    if (meta_of(r, META_AWAIT, &value, &lost)) {
+        r->b->put_meta(r->batch, META_AWAIT, buf_slice(&value));
+    } else if (lost) {
+        r->b->put_meta(r->batch, META_AWAIT, slice_of(&yes, 1));
+    }
+    buf_fini(&value);
 }
 
 static enum err rebuild_meta(struct rebuild *r, struct errmsg *why)
 {
     struct buf value = BUF_INIT;
-    uint64_t beside = serial_read(r->conf->path);
+    uint64_t beside;
     uint64_t serial = 0;
-    enum err err = ERR_OK;
-    if (meta_of(r, META_IDENTITY, &value)) {
+    bool lost;
+    struct errmsg unread;
+    enum err err = serial_read(r->conf->path, &beside, &unread);
+    bool unknown = !was_read(r, err, &unread);
+    err = ERR_OK;
+    if (meta_of(r, META_IDENTITY, &value, &lost)) {
         err = recover_compare_identity(r->conf, r->env, buf_slice(&value), why);
         err = err == ERR_CONF ? err : ERR_OK;
     }
-    if (meta_of(r, META_SERIAL, &value) && value.len == 8) {
+    if (meta_of(r, META_SERIAL, &value, &lost) && value.len == 8) {
         serial = be_get64(value.data);
     }
-    if (meta_of(r, META_HOLD, &value)) {
-        hold_get(buf_slice(&value), &r->hold);
-    }
-    if (meta_of(r, META_AWAIT, &value)) {
-        r->b->put_meta(r->batch, META_AWAIT, buf_slice(&value));
-    }
     /* Equal at a clean stop and after a kill; never ahead of the disk. */
-    r->doubt = serial == 0 || serial < beside;
+    r->doubt = unknown || serial == 0 || serial < beside;
+    rebuild_brakes(r);
     serial = serial > beside ? serial : beside;
     uint8_t bytes[8];
     const uint8_t no_index = 0;
@@ -822,10 +863,15 @@ static enum err fill(struct rebuild *r, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
-    if (r->b->open_damaged(&r->from, r->conf, &unread) == ERR_OK) {
+    err = r->b->open_damaged(&r->from, r->conf, &unread);
+    if (err == ERR_OK) {
         err = copy_all(r, why);
         r->b->close(r->from);
+    } else if (err != ERR_CORRUPT) {
+        err = err_set(why, err, "store %s cannot be rebuilt now: %.200s",
+                      r->conf->path, unread.text);
     } else {
+        err = ERR_OK;
         log_error(r->env->log, "STORE-REBUILD",
                   "cause=\"%s\" effect=\"nothing can be read: all comes from "
                   "the neighbours\"",

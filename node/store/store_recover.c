@@ -206,12 +206,6 @@ static enum err check_head(struct store *s, struct log_slot *slot,
     return err == ERR_OK ? check_note(s, slot, h) : err;
 }
 
-/* Says nothing about what is stored. */
-static bool is_passing(enum err err)
-{
-    return err == ERR_IO || err_class(err) == ERR_CLASS_LATER;
-}
-
 enum err recover_check_heads(struct store *s, struct errmsg *why)
 {
     struct head *head = MEM_NEW(struct head);
@@ -521,7 +515,8 @@ struct scrub {
     uint64_t done;
     uint64_t total;
     size_t faults;
-    uint64_t size; /* of the log at work */
+    enum err unread; /* the first read that says nothing about the store */
+    uint64_t size;   /* of the log at work */
     struct frontier sixteen;
     bool whole; /* every leaf of this sixteen was seen */
     struct sixteen {
@@ -532,18 +527,12 @@ struct scrub {
     const _Atomic bool *stop;
 };
 
+/* One place that cannot be read does not hide the others; a server that is
+ * away does, and would be waited for at each. */
 static bool stopped(const struct scrub *c)
 {
-    return c->stop != NULL && atomic_load(c->stop);
-}
-
-static bool db_away(struct store *s)
-{
-    if (db_enter(s) != ERR_OK) {
-        return true;
-    }
-    db_leave(s);
-    return false;
+    bool away = c->unread != ERR_OK && c->unread != ERR_IO;
+    return away || (c->stop != NULL && atomic_load(c->stop));
 }
 
 /* A log that was cut meanwhile has no fault. */
@@ -553,8 +542,7 @@ static void fault(struct scrub *c, struct log_slot *slot, uint64_t number,
     struct store_head head;
     char log[LOG_ID_TEXT_MAX];
     char text[DAMAGE_MAX];
-    if (stopped(c) || db_away(c->s) ||
-        store_head(c->s, &slot->log, &head) != ERR_OK ||
+    if (stopped(c) || store_head(c->s, &slot->log, &head) != ERR_OK ||
         head.frontier.size < c->size) {
         return;
     }
@@ -566,12 +554,25 @@ static void fault(struct scrub *c, struct log_slot *slot, uint64_t number,
     store_damaged(c->s, text);
 }
 
+/* No fault if the read failed for a reason that passes. */
+static void failed_read(struct scrub *c, struct log_slot *slot, uint64_t number,
+                        enum err err, const char *what)
+{
+    if (!is_passing(err)) {
+        fault(c, slot, number, what);
+    } else if (c->unread == ERR_OK || c->unread == ERR_IO) {
+        c->unread = err;
+    }
+}
+
 static void check_node(struct scrub *c, struct log_slot *slot, unsigned level,
                        uint64_t index, const struct hash *hash)
 {
     struct hash stored;
-    if (store_tree_node(slot, level, index, &stored) != ERR_OK) {
-        fault(c, slot, (index << level) + 1, "tree node missing or damaged");
+    enum err err = store_tree_node(slot, level, index, &stored);
+    if (err != ERR_OK) {
+        failed_read(c, slot, (index << level) + 1, err,
+                    "tree node missing or damaged");
     } else if (!hash_eq(&stored, hash)) {
         fault(c, slot, (index << level) + 1,
               "entries from here do not fit the tree");
@@ -615,9 +616,13 @@ static void scrub_node(struct scrub *c, struct log_slot *slot, unsigned level,
     struct frontier f = {0};
     struct hash hash;
     for (uint64_t k = 0; k < GROUP16; k++) {
-        if (store_tree_node(slot, level - TREE_STRIDE, index * GROUP16 + k,
-                            &hash) != ERR_OK) {
-            return; /* said when that level was looked at */
+        enum err err = store_tree_node(slot, level - TREE_STRIDE,
+                                       index * GROUP16 + k, &hash);
+        if (is_passing(err)) {
+            failed_read(c, slot, (index << level) + 1, err, "");
+        }
+        if (err != ERR_OK) {
+            return; /* a fault was said when that level was looked at */
         }
         frontier_append(&f, c->s->env.suite, &hash, NULL, NULL);
     }
@@ -641,8 +646,9 @@ static void scrub_root(struct scrub *c, struct log_slot *slot,
     uint64_t size = head->h.frontier.size;
     struct tree_view view = slot_view(slot, size);
     struct hash root;
-    if (tree_root(&view, size, &root) != ERR_OK) {
-        fault(c, slot, size, "tree cannot be read");
+    enum err err = tree_root(&view, size, &root);
+    if (err != ERR_OK) {
+        failed_read(c, slot, size, err, "tree cannot be read");
     } else if (!hash_eq(&root, &head->h.root)) {
         fault(c, slot, size, "tree does not fit the head");
     }
@@ -665,7 +671,7 @@ static void scrub_log(struct scrub *c, struct log_slot *slot,
         enum err err = walk_run(&w, &why);
         check_sixteens(c, slot);
         if (err != ERR_OK) {
-            fault(c, slot, w.next, why.text);
+            failed_read(c, slot, w.next, err, why.text);
             c->whole = false;
             /* On with the next sixteen. */
             w.next = (w.next - 1) / GROUP16 * GROUP16 + GROUP16 + 1;
@@ -689,19 +695,25 @@ static void scrub_pages(struct scrub *c)
     struct buf cursor = BUF_INIT;
     enum err err = ERR_OK;
     bool more = s->backend->check != NULL;
-    while (more && !stopped(c) && db_enter(s) == ERR_OK) {
-        err = s->backend->check(s->db, &cursor, &why);
-        db_leave(s);
+    while (more && !stopped(c)) {
+        err = db_enter(s);
+        if (err == ERR_OK) {
+            err = s->backend->check(s->db, &cursor, &why);
+            db_leave(s);
+            (void)read_failed(s, err, &why);
+        }
         more = err == ERR_OK && cursor.len > 0;
         if (c->progress != NULL) {
             c->progress(c->ctx, c->done, c->total);
         }
     }
     buf_fini(&cursor);
-    if (read_failed(s, err, &why) == ERR_CORRUPT) {
+    if (err == ERR_CORRUPT) {
         struct log_id own = store_own_log(s);
         c->faults++;
         c->bad(c->ctx, &own, 0, why.text);
+    } else if (err != ERR_OK && c->unread == ERR_OK) {
+        c->unread = err;
     }
 }
 
@@ -725,7 +737,7 @@ enum err scrub_run(struct store *s, store_fault_fn *bad,
     }
     mem_free(head);
     scrub_pages(&c);
-    return c.faults == 0 ? ERR_OK : ERR_CORRUPT;
+    return c.faults == 0 ? c.unread : ERR_CORRUPT;
 }
 
 enum err store_scrub(struct store *store, store_fault_fn *bad,

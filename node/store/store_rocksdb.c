@@ -588,21 +588,23 @@ static enum err rdb_open_damaged(void **db, const struct store_conf *conf,
     r->db = rocksdb_open_for_read_only_column_families(
         r->options, conf->path, FAMILIES, family_names, options, r->family, 0,
         &status);
-    if (from_status(status, why) != ERR_OK) {
+    enum err err = from_status(status, why);
+    if (err != ERR_OK && !is_unread(err, why)) {
         status = NULL;
         rocksdb_repair_db(r->options, conf->path, &status);
-        if (from_status(status, why) == ERR_OK) {
+        err = from_status(status, why);
+        if (err == ERR_OK) {
             status = NULL;
             /* For writing: a family may be missing now. */
             r->db = rocksdb_open_column_families(r->options, conf->path,
                                                  FAMILIES, family_names,
                                                  options, r->family, &status);
-            (void)from_status(status, why);
+            err = from_status(status, why);
         }
     }
     if (r->db == NULL) {
         rdb_close(r);
-        return ERR_CORRUPT;
+        return is_unread(err, why) ? err : ERR_CORRUPT;
     }
     *db = r;
     return ERR_OK;

@@ -361,7 +361,7 @@ static enum err run_salvage(struct store *s, struct errmsg *why)
     enum err err;
     struct item *item = salvage_next(s, &err, why);
     if (item == NULL) {
-        return err;
+        return read_failed(s, err, why);
     }
     err = run_group(s, item);
     return err_set(why, err, "what was set aside cannot be appended");
@@ -376,13 +376,30 @@ static bool may_drain(struct store *s)
     return heads_at(&s->heads, atomic_load(&s->own_id))->state == LOG_ACTIVE;
 }
 
+/* A read that fails for a reason that passes is tried again. */
+static void background_fails(struct store *s, enum err err,
+                             const struct errmsg *why)
+{
+    bool again = is_passing(err);
+    bool first = s->background_ms == 0;
+    s->background_ms = clock_mono_ms() + RETRY_MS;
+    s->background_failed = !again;
+    if (!again || first) {
+        log_error(&s->log, "STORE-BACKGROUND", "cause=\"%s\" effect=\"%s\"",
+                  why->text,
+                  again ? "tried again every second"
+                        : "stopped until the next start");
+    }
+}
+
 /* Work that nobody waits for: what was set aside, entries whose key came.
  * Returns whether there is more. */
 static bool run_background(struct store *s)
 {
     struct errmsg why;
     enum err err = ERR_OK;
-    if (atomic_load(&s->unwritable) != ERR_OK || s->background_failed) {
+    if (atomic_load(&s->unwritable) != ERR_OK || s->background_failed ||
+        clock_mono_ms() < s->background_ms) {
         return false;
     }
     bool drain = may_drain(s);
@@ -391,12 +408,14 @@ static bool run_background(struct store *s)
     } else if (s->rejudge_origin != 0) {
         err = index_rejudge(s, &why);
     }
-    if (err != ERR_OK && atomic_load(&s->unwritable) == ERR_OK) {
-        log_error(&s->log, "STORE-BACKGROUND",
-                  "cause=\"%s\" effect=\"stopped until the next start\"",
-                  why.text);
-        s->background_failed = true;
+    if (err != ERR_OK) {
+        /* What cannot be written is tried again when it can. */
+        if (atomic_load(&s->unwritable) == ERR_OK) {
+            background_fails(s, err, &why);
+        }
+        return false;
     }
+    s->background_ms = 0;
     return drain || s->rejudge_origin != 0;
 }
 
@@ -480,7 +499,7 @@ static struct item *next_items(struct store *s, bool wait, bool *end)
     q->due = 1;
     while (wait && rc == 0 && q->first == NULL && !q->closing) {
         q->asleep = true;
-        rc = atomic_load(&s->unwritable) == ERR_OK
+        rc = atomic_load(&s->unwritable) == ERR_OK && s->background_ms == 0
                  ? pthread_cond_wait(&q->wake, &q->lock)
                  : pthread_cond_timedwait(&q->wake, &q->lock, &limit);
     }

@@ -19,10 +19,21 @@ enum script_open {
     OPEN_FAILS,
 };
 
+/* Reads that fail: no file descriptor left, say. */
+enum script_read {
+    READ_BLOCKS = 1,
+    READ_NODES = 2,
+    READ_SALVAGE = 4,
+    READ_ISSUES = 8,
+    READ_META = 16,
+};
+
 static struct {
     const struct backend *real;
-    _Atomic int next_commit; /* enum script_commit, once */
-    _Atomic int open;        /* enum script_open, until changed */
+    _Atomic unsigned failing; /* enum script_read */
+    _Atomic unsigned failed;  /* how many did */
+    _Atomic int next_commit;  /* enum script_commit, once */
+    _Atomic int open;         /* enum script_open, until changed */
     _Atomic bool full;
     _Atomic bool slow;
     _Atomic bool held;            /* commits wait until it is cleared */
@@ -85,7 +96,7 @@ static inline enum err scripted_part(void *db, uint32_t log, enum log_part part,
                                      struct buf *out, struct errmsg *why)
 {
     return atomic_load(&script.unreadable)
-               ? err_set(why, ERR_IO, "scripted: cannot be read")
+               ? err_set(why, ERR_IO, "scripted: Too many open files")
                : script.real->part(db, log, part, out, why);
 }
 
@@ -96,9 +107,81 @@ static inline enum err scripted_list_rows(void *db, uint8_t generation,
                                           struct errmsg *why)
 {
     return atomic_load(&script.rows_unreadable)
-               ? err_set(why, ERR_IO, "scripted: cannot be read")
+               ? err_set(why, ERR_IO, "scripted: Too many open files")
                : script.real->list_rows(db, generation, subjects, n, now, fn,
                                         ctx, why);
+}
+
+static inline bool scripted_fails(enum script_read what, struct errmsg *why)
+{
+    bool fails = (atomic_load(&script.failing) & (unsigned)what) != 0;
+    if (fails) {
+        atomic_fetch_add(&script.failed, 1);
+        (void)err_set(why, ERR_IO, "scripted: Too many open files");
+    }
+    return fails;
+}
+
+static inline enum err scripted_blocks(void *db, uint32_t log, uint64_t from,
+                                       bool bulk, backend_block_fn *fn,
+                                       void *ctx, struct errmsg *why)
+{
+    return scripted_fails(READ_BLOCKS, why)
+               ? ERR_IO
+               : script.real->blocks(db, log, from, bulk, fn, ctx, why);
+}
+
+static inline enum err scripted_node(void *db, uint32_t log, unsigned level,
+                                     uint64_t index, struct hash *out,
+                                     struct errmsg *why)
+{
+    return scripted_fails(READ_NODES, why)
+               ? ERR_IO
+               : script.real->node(db, log, level, index, out, why);
+}
+
+static inline enum err scripted_salvage(void *db, uint64_t from,
+                                        backend_salvage_fn *fn, void *ctx,
+                                        struct errmsg *why)
+{
+    return scripted_fails(READ_SALVAGE, why)
+               ? ERR_IO
+               : script.real->salvage(db, from, fn, ctx, why);
+}
+
+static inline enum err scripted_issues(void *db, uint8_t generation,
+                                       uint32_t log, uint64_t number,
+                                       backend_issue_fn *fn, void *ctx,
+                                       struct errmsg *why)
+{
+    return scripted_fails(READ_ISSUES, why)
+               ? ERR_IO
+               : script.real->issues(db, generation, log, number, fn, ctx, why);
+}
+
+static inline enum err scripted_meta(void *db, enum meta meta, struct buf *out,
+                                     struct errmsg *why)
+{
+    return scripted_fails(READ_META, why)
+               ? ERR_IO
+               : script.real->meta(db, meta, out, why);
+}
+
+/* These fail, until wait_failed() has met one. */
+static inline void fail_reads(enum script_read what)
+{
+    atomic_store(&script.failed, 0);
+    atomic_store(&script.failing, what);
+}
+
+static inline void wait_failed(void)
+{
+    for (int i = 0; i < 3000 && atomic_load(&script.failed) == 0; i++) {
+        (void)usleep(10000);
+    }
+    assert_true(atomic_load(&script.failed) > 0);
+    (void)usleep(50000); /* and what follows from it */
+    atomic_store(&script.failing, 0);
 }
 
 static inline struct backend scripted(const struct backend *real)
@@ -112,6 +195,7 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.waiting, false);
     atomic_store(&script.unreadable, false);
     atomic_store(&script.rows_unreadable, false);
+    atomic_store(&script.failing, 0);
     atomic_store(&script.committed, NULL);
     struct backend b = *real;
     b.absence_settles = true; /* what it loses is lost */
@@ -120,6 +204,11 @@ static inline struct backend scripted(const struct backend *real)
     b.space = scripted_space;
     b.part = scripted_part;
     b.list_rows = scripted_list_rows;
+    b.blocks = scripted_blocks;
+    b.node = scripted_node;
+    b.salvage = scripted_salvage;
+    b.issues = scripted_issues;
+    b.meta = scripted_meta;
     return b;
 }
 

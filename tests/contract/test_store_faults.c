@@ -70,6 +70,22 @@ static void a_refused_commit_changes_nothing(void **state)
     assert_sound(3);
 }
 
+static void a_refused_commit_forgets_no_tier_above(void **state)
+{
+    (void)state;
+    struct log_id own = store_own_log(village.store);
+    const struct store_above above = {TIER_TOWNSHIP, TOWNSHIP, 1};
+    struct store_above got[ABOVE_MAX];
+    store_set_above(village.store, &own, &above, 1);
+    atomic_store(&script.next_commit, COMMIT_REFUSED);
+    assert_int_equal(submit_one(1), ERR_NO_SPACE);
+    wait_writable(true);
+    assert_ok(submit_one(1));
+    node_restart(&village);
+    assert_int_equal(store_above(village.store, &own, got), 1);
+    assert_int_equal(got[0].size, 1);
+}
+
 static void a_lost_commit_is_found_missing(void **state)
 {
     (void)state;
@@ -362,6 +378,27 @@ static void scrub_finds_a_flipped_bit(void **state)
     buf_fini(&bytes);
 }
 
+static void scrub_marks_nothing_that_it_could_not_read(void **state)
+{
+    const enum script_read failing[] = {READ_BLOCKS, READ_NODES};
+    struct store_stats stats;
+    (void)state;
+    submit_many(village.store, 0, 500);
+    for (size_t i = 0; i < ARRAY_LEN(failing); i++) {
+        struct faults f = {0};
+        atomic_store(&script.failing, failing[i]);
+        assert_int_equal(store_scrub(village.store, on_fault, NULL, &f),
+                         ERR_IO);
+        atomic_store(&script.failing, 0);
+        assert_int_equal(f.n, 0);
+        store_stats(village.store, &stats);
+        assert_false(stats.damaged);
+        shell("! test -e %s/DAMAGED", village.path);
+    }
+    struct faults f = {0};
+    assert_ok(store_scrub(village.store, on_fault, NULL, &f));
+}
+
 static void what_cannot_be_read_for_a_while_is_no_damage(void **state)
 {
     (void)state;
@@ -375,6 +412,29 @@ static void what_cannot_be_read_for_a_while_is_no_damage(void **state)
     node_start(&village);
     assert_int_equal(own_size(), 2);
     shell("! ls -d %s.* 2>/dev/null | grep -v keys", village.path);
+}
+
+static void
+what_was_set_aside_and_cannot_be_read_is_appended_later(void **state)
+{
+    (void)state;
+    struct draft d = {
+        .record = 1, .subject = "91341821MA2T00001X", .text = "a"};
+    struct draft_result r;
+    struct errmsg why;
+    node_stop(&village);
+    node_wipe(&village);
+    village.has_parent = true;
+    node_start(&village);
+    assert_ok(submit(village.store, &d, 1, &r));
+    assert_int_equal(r.outcome, DRAFT_PENDING);
+    fail_reads(READ_SALVAGE);
+    assert_ok(store_parent_told(village.store, &why));
+    wait_failed();
+    for (int i = 0; i < 1500 && own_size() != 2; i++) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(own_size(), 2);
 }
 
 static void closing_answers_a_commit_in_doubt(void **state)
@@ -451,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_row_is_never_seen_without_its_entry),
         T(a_refused_commit_changes_nothing),
+        T(a_refused_commit_forgets_no_tier_above),
         T(a_lost_commit_is_found_missing),
         T(an_unheard_commit_is_found_done),
         T(an_unheard_commit_is_not_acknowledged_before_it_is_safe),
@@ -459,10 +520,12 @@ int main(void)
         T(a_full_disk_refuses_and_resumes_by_itself),
         T(a_full_queue_is_busy),
         T(what_cannot_be_read_for_a_while_is_no_damage),
+        T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
         T(scrub_finds_a_flipped_bit),
+        T(scrub_marks_nothing_that_it_could_not_read),
     };
     real = fixture_backend();
     return cmocka_run_group_tests_name(real->name, tests, fed_setup,

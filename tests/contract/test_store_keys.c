@@ -171,6 +171,17 @@ static void a_key_that_could_not_be_kept_is_tried_again(void **state)
     wait_for_issues(0);
 }
 
+static void issues_that_cannot_be_read_are_judged_later(void **state)
+{
+    (void)state;
+    hold_sealed(&villages[0]);
+    assert_int_equal(issues(), PERSONS);
+    fail_reads(READ_ISSUES);
+    assert_ok(append(township.store, last_entry(&villages[0]), NULL));
+    wait_failed();
+    wait_for_issues(0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -178,6 +189,7 @@ int main(void)
         T(keys_of_two_origins_in_one_group_both_count),
         T(a_failed_commit_does_not_end_the_judging),
         T(a_key_that_could_not_be_kept_is_tried_again),
+        T(issues_that_cannot_be_read_are_judged_later),
     };
     real = fixture_backend();
     return cmocka_run_group_tests_name(real->name, tests, begin, fed_teardown);

@@ -491,6 +491,40 @@ static void connections_refused_later_are_tried_again(void **state)
     assert_records(2);
 }
 
+/* What keeps a node from starting is, in one that runs, no word about what is
+ * stored. */
+static void a_server_that_lets_nobody_in_is_away(void **state)
+{
+    (void)state;
+    struct log_id own = store_own_log(village.store);
+    struct buf note = BUF_INIT;
+    const char *const nobody[][2] = {
+        {"mv password aside", "mv aside password"},
+        {"cp password aside && echo wrong >password", "mv aside password"},
+    };
+    assert_ok(submit_one(1));
+    for (size_t i = 0; i < ARRAY_LEN(nobody); i++) {
+        mariadb_end(&fed_server, SIGKILL);
+        shell("%s", nobody[i][0]);
+        mariadb_start(&fed_server);
+        assert_int_equal(store_note(village.store, &own, &note, NULL),
+                         ERR_UNAVAILABLE);
+        shell("%s", nobody[i][1]);
+        assert_ok(store_note(village.store, &own, &note, NULL));
+        wait_writable();
+    }
+    mariadb_sql(&fed_server, "REVOKE SELECT ON `village`.* FROM node");
+    mariadb_sql(&fed_server, "KILL USER node");
+    assert_int_equal(store_note(village.store, &own, &note, NULL),
+                     ERR_UNAVAILABLE);
+    mariadb_sql(&fed_server, "GRANT ALL ON `village`.* TO node");
+    mariadb_sql(&fed_server, "KILL USER node"); /* rights are the session's */
+    assert_ok(store_note(village.store, &own, &note, NULL));
+    wait_writable();
+    buf_fini(&note);
+    assert_records(1);
+}
+
 /* ---- whose database it is ---- */
 
 static void another_folder_is_refused(void **state)
@@ -672,6 +706,7 @@ int main(void)
         T(an_old_server_is_refused),
         T(no_free_connection_is_named),
         T(connections_refused_later_are_tried_again),
+        T(a_server_that_lets_nobody_in_is_away),
         T(another_folder_is_refused),
         T(a_second_process_ends_the_first_ones_writing),
         T(tables_of_an_older_build_are_brought_up),

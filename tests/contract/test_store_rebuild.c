@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "contract/store_fixture.h"
+#include "contract/store_scripted.h"
 #include "store/store_impl.h"
 
 enum { RECORDS = 1200, PART = 300 };
@@ -583,6 +583,44 @@ static void a_lost_store_without_a_parent_goes_on(void **state)
     }
 }
 
+/* ---- what is there and cannot be read now ---- */
+
+static void expect_no_rebuild_now(struct node *n)
+{
+    struct errmsg why;
+    assert_int_equal(node_try_open(n, &why), ERR_IO);
+    assert_non_null(strstr(why.text, "cannot be rebuilt now"));
+    shell("! ls -d %s.damaged-* 2>/dev/null", n->path);
+}
+
+static void what_cannot_be_read_now_is_not_left_out(void **state)
+{
+    const enum script_read failing[] = {READ_META, READ_NODES, READ_SALVAGE,
+                                        READ_BLOCKS};
+    struct backend backend = scripted(&store_rocksdb);
+    struct node n;
+    (void)state;
+    node_init(&n, &backend, VILLAGE, "starved");
+    submit_many(n.store, 0, 100);
+    struct log_id own = store_own_log(n.store);
+    node_stop(&n);
+    shell("echo test >%s/DAMAGED", n.path);
+    for (size_t i = 0; i < ARRAY_LEN(failing); i++) {
+        atomic_store(&script.failing, failing[i]);
+        expect_no_rebuild_now(&n);
+    }
+    atomic_store(&script.failing, 0);
+    atomic_store(&script.unreadable, true);
+    expect_no_rebuild_now(&n);
+    atomic_store(&script.unreadable, false);
+    node_start(&n);
+    assert_int_equal(size_of(n.store, &own), 101);
+    assert_false(store_in_doubt(n.store, &own));
+    shell("ls -d %s.damaged-* >/dev/null && rm -rf %s.damaged-*", n.path,
+          n.path);
+    node_fini(&n);
+}
+
 /* ---- told ---- */
 
 static _Atomic int told;
@@ -619,7 +657,10 @@ static void damage_is_told_once_and_found_by_the_patrol(void **state)
     }
     (void)check_entries(township.store, &log);
     assert_int_equal(atomic_load(&told), 1);
-    assert_true(damage_marked(township.path, (char[DAMAGE_MAX]){0}));
+    bool marked = false;
+    char what[DAMAGE_MAX];
+    assert_ok(damage_marked(township.path, &marked, what, &why));
+    assert_true(marked);
 }
 
 int main(void)
@@ -637,6 +678,7 @@ int main(void)
         T(nothing_is_appended_to_a_log_in_doubt),
         T(a_lost_store_waits_for_its_parent),
         T(a_lost_store_without_a_parent_goes_on),
+        T(what_cannot_be_read_now_is_not_left_out),
         T(damage_is_told_once_and_found_by_the_patrol),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
