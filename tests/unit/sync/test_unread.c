@@ -12,6 +12,7 @@ static struct {
     _Atomic bool unreadable; /* nodes and entries of the logs */
     _Atomic int parts_left;  /* parts that can be read, then one cannot; < 0:
                                 all can */
+    _Atomic bool full;       /* the next commit is refused */
     _Atomic unsigned failed;
 } script;
 
@@ -50,14 +51,25 @@ static enum err scripted_part(void *db, uint32_t log, enum log_part part,
                      : store_rocksdb.part(db, log, part, out, why);
 }
 
+static enum err scripted_commit(void *db, void *batch, struct errmsg *why)
+{
+    if (!atomic_exchange(&script.full, false)) {
+        return store_rocksdb.commit(db, batch, why);
+    }
+    atomic_fetch_add(&script.failed, 1);
+    return err_set(why, ERR_NO_SPACE, "scripted: refused");
+}
+
 static void script_on(struct node *n)
 {
     script.backend = store_rocksdb;
     script.backend.node = scripted_node;
     script.backend.blocks = scripted_blocks;
     script.backend.part = scripted_part;
+    script.backend.commit = scripted_commit;
     atomic_store(&script.unreadable, false);
     atomic_store(&script.parts_left, -1);
+    atomic_store(&script.full, false);
     atomic_store(&script.failed, 0);
     n->backend = &script.backend;
     node_stop(n);
@@ -90,6 +102,32 @@ static void what_cannot_be_compared_is_offered_again(void **state)
     assert_true(comes_true(has_failed, NULL, WAIT_MS));
     atomic_store(&script.unreadable, false);
     await_acked(village, town, &log);
+    node_free(village);
+    node_free(town);
+}
+
+static bool may_append(void *ctx)
+{
+    struct node *n = ctx;
+    return !store_awaits_parent(n->store);
+}
+
+static void a_word_that_could_not_be_noted_is_asked_for_again(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "unnoted");
+    struct node *town = node_new(TOWNSHIP, "town-unnoted");
+    node_stop(village);
+    shell("rm -rf %s", village->path);
+    village->has_parent = true;
+    node_start(village);
+    script_on(village);
+    assert_false(may_append(village));
+    node_listen(town);
+    atomic_store(&script.full, true);
+    node_connect(village, town);
+    assert_true(comes_true(may_append, village, WAIT_MS));
+    assert_true(has_failed(NULL));
     node_free(village);
     node_free(town);
 }
@@ -190,6 +228,30 @@ static void a_child_that_cannot_be_compared_comes_again(void **state)
     node_free(county.node);
 }
 
+static void a_child_that_cannot_read_its_log_refuses_nothing(void **state)
+{
+    (void)state;
+    struct line county = {.node = node_new(COUNTY, "county-child")};
+    struct line town = {.node = node_new(TOWNSHIP, "unread-child")};
+    struct log_id log = decide(county.node, 10, 1);
+    script_on(town.node);
+    feed_on(&county);
+    follow_on(&town, county.node);
+    await_equal(town.node, county.node, &log);
+    follow_off(&town);
+    (void)decide(county.node, 10, 100);
+    atomic_store(&script.parts_left, 0);
+    follow_on(&town, county.node);
+    await_equal(town.node, county.node, &log);
+    assert_true(has_failed(NULL));
+    assert_int_equal(count_lines("FOLLOW-REFUSED", "unread-child"), 0);
+    assert_int_equal(count_lines("FEED-STOP", "county-child"), 0);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
 static bool is_forked(void *ctx)
 {
     const struct line *l = ctx;
@@ -231,6 +293,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_compared_is_offered_again),
+        cmocka_unit_test(a_word_that_could_not_be_noted_is_asked_for_again),
+        cmocka_unit_test(a_child_that_cannot_read_its_log_refuses_nothing),
         cmocka_unit_test(a_child_that_cannot_be_compared_comes_again),
         cmocka_unit_test(evidence_that_cannot_be_weighed_comes_again),
     };
