@@ -47,6 +47,22 @@ enum err_class err_class(enum err err)
     return rows[err].cls;
 }
 
+bool err_is_passing(enum err err)
+{
+    switch (err) {
+    case ERR_IO:
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+    case ERR_NO_SPACE:
+    case ERR_BUSY:
+    case ERR_ELSEWHERE:
+    case ERR_UNCERTAIN:
+        return true;
+    default:
+        return false;
+    }
+}
+
 enum err err_from_grpc(int status)
 {
     for (int i = 0; i < ERR_COUNT; i++) {

@@ -37,6 +37,10 @@ const char *err_text(enum err err);
 int err_grpc_status(enum err err);
 int err_http_status(enum err err);
 enum err_class err_class(enum err err);
+/* Is it the state of the machine or of a server, and perhaps over in a moment?
+ * A read that fails so says nothing about what is stored: it is neither "not
+ * there" nor "differs", and is tried again. */
+bool err_is_passing(enum err err);
 /* The error whose gRPC status is `status`, for answers from other nodes. */
 enum err err_from_grpc(int status);
 /* Converts errno of a file operation at the place it failed. */

@@ -30,6 +30,7 @@ struct told {
     uint64_t bytes;  /* of acked + 1 … sent */
     int64_t head_ms; /* signing time of the newest head that went */
     bool stopped;
+    bool head_owed; /* it is to see this node's head, whatever went before */
 };
 
 struct reader_conn {
@@ -105,33 +106,54 @@ static struct told *told_of(struct reader_conn *conn, const struct log_id *log)
     return t;
 }
 
-/* Is (size, root), no larger than what is held here, a prefix of it? */
-static bool is_prefix(const struct feed *feed, const struct store_head *head,
-                      const struct wire_log_have *have)
+/* The stream ends with it: the child comes again, and says all of it again. */
+static enum err cannot_now(struct feed *feed, const struct log_id *log,
+                           enum err err, struct errmsg *why)
+{
+    char name[LOG_ID_TEXT_MAX];
+    log_id_format(log, name);
+    log_warn(feed->env->log, "FEED-UNREADABLE", "log=%s err=%s", name,
+             err_name(err));
+    return err_set(why, ERR_UNAVAILABLE, "log %s cannot be compared now: %s",
+                   name, err_text(err));
+}
+
+/* Is (size, root), no larger than what is held here, a prefix of it? Damage
+ * here counts as no; a passing error is returned. */
+static enum err is_prefix(const struct feed *feed,
+                          const struct store_head *head,
+                          const struct wire_log_have *have, bool *prefix)
 {
     struct hash root;
-    if (have->size == 0) {
-        return true;
+    *prefix = have->size == 0;
+    if (*prefix) {
+        return ERR_OK;
     }
     struct tree_view view = store_view(feed->env->store, head);
-    return tree_root(&view, have->size, &root) == ERR_OK &&
-           hash_eq(&root, &have->root);
+    enum err err = tree_root(&view, have->size, &root);
+    *prefix = err == ERR_OK && hash_eq(&root, &have->root);
+    return err_is_passing(err) ? err : ERR_OK;
 }
 
 static void send_head(struct reader_conn *conn, const struct log_id *log);
 
-static void on_log_have(struct reader_conn *conn,
-                        const struct wire_log_have *have)
+static enum err on_log_have(struct reader_conn *conn,
+                            const struct wire_log_have *have,
+                            struct errmsg *why)
 {
     struct feed *feed = conn->feed;
     struct store_head head;
     if (!goes_down(feed, &have->log)) {
-        return;
+        return ERR_OK;
     }
     /* A larger copy is no fault: this node may be behind. */
     bool more = store_head(feed->env->store, &have->log, &head) != ERR_OK ||
                 have->size > head.frontier.size;
-    bool prefix = more || is_prefix(feed, &head, have);
+    bool prefix = true;
+    enum err err = more ? ERR_OK : is_prefix(feed, &head, have, &prefix);
+    if (err != ERR_OK) {
+        return cannot_now(feed, &have->log, err, why);
+    }
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = told_of(conn, &have->log);
     t->sent = t->acked = have->size;
@@ -141,6 +163,7 @@ static void on_log_have(struct reader_conn *conn,
         /* The child sees in our head who is wrong, and says so. */
         send_head(conn, &have->log);
     }
+    return ERR_OK;
 }
 
 static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
@@ -156,10 +179,14 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
                        "Have must come once, with `last` and at most %d logs",
                        LISTS_LOGS_MAX);
     }
-    while (wire_next(&it, &bytes)) {
+    enum err err = ERR_OK;
+    while (err == ERR_OK && wire_next(&it, &bytes)) {
         struct wire_log_have item;
         wire_log_have_get(bytes, &item);
-        on_log_have(conn, &item);
+        err = on_log_have(conn, &item, why);
+    }
+    if (err != ERR_OK) {
+        return err;
     }
     (void)pthread_mutex_lock(&conn->lock);
     conn->told_all = true;
@@ -209,12 +236,25 @@ static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
 
 /* ---- evidence ---- */
 
-/* True: the log is forked. A head of this node's own log that it did not keep:
- * it was put back to an older state. What was published since is known below;
- * to sign on from here would fork the log. */
-static bool weigh_evidence(struct feed *feed, const struct wire_evidence *e,
-                           const struct store_head *head, struct slice note,
-                           struct slice chain)
+/* What shows that the log is forked, or NULL. A head of this node's own log
+ * that it did not keep: it was put back to an older state. What was published
+ * since is known below; to sign on from here would fork the log. */
+static const char *shows_fork(const struct store_head *head, enum err err,
+                              const struct checkpoint *theirs,
+                              const struct refusal *refusal)
+{
+    if (err == ERR_OK && theirs->size > head->frontier.size && head->own) {
+        return "a child holds more of it than this node, which was put back: "
+               "bring its log back by file (directive export there, directive "
+               "import here)";
+    }
+    return refusal->disagree ? refusal->text : NULL;
+}
+
+/* An error only where nothing could be said of it now. */
+static enum err weigh_evidence(struct feed *feed, const struct wire_evidence *e,
+                               const struct store_head *head, struct slice note,
+                               struct slice chain, bool *forked)
 {
     struct recv_log *log = recv_log_new(&e->log);
     struct tree_view view = store_view(feed->env->store, head);
@@ -227,35 +267,35 @@ static bool weigh_evidence(struct feed *feed, const struct wire_evidence *e,
         err = recv_note(feed->recv, log, e->note, e->chain, &view,
                         clock_wall_ms(), &theirs, &refusal);
     }
-    bool longer = err == ERR_OK && theirs.size > head->frontier.size;
-    bool forked = (longer && head->own) || refusal.disagree;
-    if (forked) {
-        const char *reason =
-            longer ? "a child holds more of it than this node, which was put "
-                     "back: bring its log back by file (directive export "
-                     "there, directive import here)"
-                   : refusal.text;
+    const char *reason = shows_fork(head, err, &theirs, &refusal);
+    if (reason != NULL) {
         err = store_mark_forked(feed->env->store, &e->log, e->note, reason);
         log_error(feed->env->log, "FEED-FORKED", "err=%s text=\"%s\"",
                   err_name(err), reason);
     }
+    *forked = reason != NULL;
     recv_log_free(&log);
-    return forked;
+    return err_is_passing(err) ? err : ERR_OK;
 }
 
-static void on_evidence(struct reader_conn *conn, const struct wire_evidence *e)
+/* The child says its head once: what cannot be weighed now must come again. */
+static enum err on_evidence(struct reader_conn *conn,
+                            const struct wire_evidence *e, struct errmsg *why)
 {
     struct feed *feed = conn->feed;
     struct store_head head;
     struct buf note = BUF_INIT;
     struct buf chain = BUF_INIT;
     bool forked = false;
-    if (goes_down(feed, &e->log) &&
-        source_head(feed->env->store, trust_federation(feed->env->trust),
-                    &e->log, &head, &note, &chain) == ERR_OK) {
+    enum err err = ERR_NOT_FOUND;
+    if (goes_down(feed, &e->log)) {
+        err = source_head(feed->env->store, trust_federation(feed->env->trust),
+                          &e->log, &head, &note, &chain);
+    }
+    if (err == ERR_OK) {
         (void)pthread_mutex_lock(&feed->recv_lock);
-        forked =
-            weigh_evidence(feed, e, &head, buf_slice(&note), buf_slice(&chain));
+        err = weigh_evidence(feed, e, &head, buf_slice(&note),
+                             buf_slice(&chain), &forked);
         (void)pthread_mutex_unlock(&feed->recv_lock);
     }
     if (forked) {
@@ -263,6 +303,7 @@ static void on_evidence(struct reader_conn *conn, const struct wire_evidence *e)
     }
     buf_fini(&note);
     buf_fini(&chain);
+    return err_is_passing(err) ? cannot_now(feed, &e->log, err, why) : ERR_OK;
 }
 
 /* A bad one is no reason to keep directives from the child. */
@@ -346,10 +387,16 @@ static bool send_newer_head(struct reader_conn *conn, const struct log_id *log,
     return sent;
 }
 
+/* What does not go now, for want of room or of a readable store, goes with a
+ * later turn of the pump. */
 static void send_head(struct reader_conn *conn, const struct log_id *log)
 {
     (void)pthread_mutex_lock(&conn->lock);
-    (void)send_newer_head(conn, log, INT64_MIN);
+    bool sent = send_newer_head(conn, log, INT64_MIN);
+    struct told *t = find_told(conn, log);
+    if (t != NULL) {
+        t->head_owed = !sent;
+    }
     (void)pthread_mutex_unlock(&conn->lock);
 }
 
@@ -417,6 +464,9 @@ static bool pump_log(void *ctx, const struct store_head *head)
                          ? told_of(conn, &head->log)
                          : NULL;
     unsigned turns = 0;
+    if (t != NULL && t->head_owed) {
+        t->head_owed = !send_newer_head(conn, &head->log, INT64_MIN);
+    }
     while (t != NULL && !t->stopped && turns < TURNS &&
            send_entries(conn, t, head)) {
         turns++;
@@ -645,8 +695,7 @@ static enum err dispatch(struct reader_conn *conn, const struct wire_message *m,
         on_stop(conn, &m->stop);
         return ERR_OK;
     case WIRE_EVIDENCE:
-        on_evidence(conn, &m->evidence);
-        return ERR_OK;
+        return on_evidence(conn, &m->evidence, why);
     case WIRE_RECEIPT:
         on_receipt(conn, &m->receipt);
         return ERR_OK;
@@ -673,9 +722,11 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     }
     if (err != ERR_OK) {
         conn->refused = true;
-        log_warn(conn->feed->env->log, "FEED-REFUSED",
-                 "child=%012llu text=\"%s\"",
-                 (unsigned long long)conn->peer.code, why.text);
+        if (err != ERR_UNAVAILABLE) { /* else it is no fault of the child's */
+            log_warn(conn->feed->env->log, "FEED-REFUSED",
+                     "child=%012llu text=\"%s\"",
+                     (unsigned long long)conn->peer.code, why.text);
+        }
         rpc_stream_finish(s, err, why.text);
         return;
     }

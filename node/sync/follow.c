@@ -181,15 +181,30 @@ static void stop_log(struct line *line, const struct log_id *log,
     ticker_at(f->retry, again_at(&f->again));
 }
 
+/* What is wrong here and now says nothing of the log: it is tried again, by a
+ * new line. */
+static void refused(struct line *line, const struct log_id *log, enum err err,
+                    const struct refusal *refusal)
+{
+    if (err_is_passing(err)) {
+        give_up(line, err, refusal->text);
+    } else {
+        stop_log(line, log,
+                 refusal->disagree ? "FOLLOW-FORKED" : "FOLLOW-REFUSED",
+                 refusal);
+    }
+}
+
 /* The log, ready to take what comes; NULL: refused, now or before. */
 static struct intake_log *log_of(struct line *line, const struct log_id *log)
 {
     struct refusal refusal;
-    struct intake_log *l = intake_log(line->intake, log, &refusal);
-    if (l == NULL && refusal.text[0] != 0) {
-        stop_log(line, log, "FOLLOW-REFUSED", &refusal);
+    struct intake_log *l;
+    enum err err = intake_log(line->intake, log, &l, &refusal);
+    if (err != ERR_OK && refusal.text[0] != 0) {
+        refused(line, log, err, &refusal);
     }
-    return l;
+    return err == ERR_OK ? l : NULL;
 }
 
 /* ---- segments ---- */
@@ -271,12 +286,8 @@ static void on_segment(struct line *line, const struct wire_segment *m)
         return;
     }
     enum err err = intake_segment(line->intake, l, m, &seg, &held, &refusal);
-    if (err == ERR_BUSY) {
-        give_up(line, err, refusal.text); /* and tries again */
-    } else if (err != ERR_OK) {
-        stop_log(line, &l->log,
-                 refusal.disagree ? "FOLLOW-FORKED" : "FOLLOW-REFUSED",
-                 &refusal);
+    if (err != ERR_OK) {
+        refused(line, &l->log, err, &refusal);
     } else if (seg != NULL) {
         append(line, seg);
     } else {
@@ -349,9 +360,9 @@ static void on_head(struct line *line, const struct wire_evidence *m)
     if (err != ERR_OK && refusal.disagree) {
         say_head(line, l); /* so that the parent can see for itself */
         intake_fork(line->intake, l, m->note, &refusal);
-        stop_log(line, &l->log, "FOLLOW-FORKED", &refusal);
-    } else if (err != ERR_OK) {
-        stop_log(line, &l->log, "FOLLOW-REFUSED", &refusal);
+    }
+    if (err != ERR_OK) {
+        refused(line, &l->log, err, &refusal);
     } else if (head.size < l->recv->newest.size) {
         parent_is_behind(line, l, head.size);
     } else if (head.size == held &&

@@ -223,7 +223,11 @@ static enum err load(struct inflow *in, struct in_log *il, bool *there,
     }
     il->recv = recv_log_new(&il->log);
     in->loaded++;
-    return *there ? load_head(in, il, why) : ERR_OK;
+    err = *there ? load_head(in, il, why) : ERR_OK;
+    if (err != ERR_OK) {
+        unload(in, il); /* half of it is not what is held */
+    }
+    return err;
 }
 
 /* ---- commits come back ---- */
@@ -441,10 +445,12 @@ static struct in_log *admit(struct inflow *in, const struct log_id *log,
  * The child comes again. */
 static bool is_store_away(struct inflow *in, enum err err)
 {
-    if (err == ERR_UNAVAILABLE) {
-        rpc_stream_finish(in->stream, err, "this node's store is away");
+    bool away = err_is_passing(err);
+    if (away) {
+        rpc_stream_finish(in->stream, ERR_UNAVAILABLE,
+                          "this node's store cannot be read now");
     }
-    return err == ERR_UNAVAILABLE;
+    return away;
 }
 
 void inflow_segment(struct inflow *in, const struct wire_segment *segment,
@@ -575,19 +581,25 @@ void inflow_evidence(struct inflow *in, const struct wire_evidence *evidence)
     struct in_log *il = admit(in, &evidence->log, 0);
     bool there = false;
     struct errmsg why = {""};
-    if (il == NULL || load(in, il, &there, &why) != ERR_OK || !there) {
+    if (il == NULL) {
+        return;
+    }
+    enum err err = load(in, il, &there, &why);
+    if (err != ERR_OK || !there) {
+        (void)is_store_away(in, err); /* else: forked, and the child knows */
         return;
     }
     struct tree_view view = store_view(in->down->env->store, &in->head);
     struct checkpoint head;
     struct refusal refusal;
-    enum err err =
-        recv_note(in->recv, il->recv, evidence->note, evidence->chain, &view,
-                  clock_wall_ms(), &head, &refusal);
+    err = recv_note(in->recv, il->recv, evidence->note, evidence->chain, &view,
+                    clock_wall_ms(), &head, &refusal);
     if (err != ERR_OK && refusal.disagree) {
         fork_log(in, il, evidence->note, &refusal);
     } else if (err != ERR_OK) {
-        stop_log(in, il, err, &refusal);
+        if (!is_store_away(in, err)) {
+            stop_log(in, il, err, &refusal);
+        }
     } else {
         /* Nothing to be seen here: the child may see it in our head. */
         stop_text(in, il, ERR_BAD_PROOF, head.size,

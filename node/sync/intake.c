@@ -73,26 +73,33 @@ static const char *not_entitled(const struct sync_env *env,
                : "the root document names no deciders for its issuer";
 }
 
+/* Replaces l->recv; an error leaves it. */
 static enum err load(const struct sync_env *env, struct intake_log *l,
                      struct errmsg *why)
 {
     struct store_head head;
     struct buf note = BUF_INIT;
     struct buf chain = BUF_INIT;
-    l->recv = recv_log_new(&l->log);
+    struct recv_log *recv = recv_log_new(&l->log);
     enum err err = source_head(env->store, trust_federation(env->trust),
                                &l->log, &head, &note, &chain);
     if (err == ERR_OK && head.state == LOG_FORKED) {
         err = err_set(why, ERR_FORKED, "forked: it goes no further");
     } else if (err == ERR_OK) {
-        err = recv_log_load(l->recv, env->trust, &head, buf_slice(&note),
+        err = recv_log_load(recv, env->trust, &head, buf_slice(&note),
                             buf_slice(&chain), why);
     } else if (err != ERR_NOT_FOUND) {
         err = err_set(why, err, "its head cannot be read");
     }
     buf_fini(&note);
     buf_fini(&chain);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        recv_log_free(&recv);
+        return err;
+    }
+    recv_log_free(&l->recv);
+    l->recv = recv;
+    return ERR_OK;
 }
 
 static void refuse(struct refusal *out, const struct log_id *log,
@@ -103,32 +110,35 @@ static void refuse(struct refusal *out, const struct log_id *log,
     (void)snprintf(out->text, sizeof out->text, "log %s: %.400s", name, text);
 }
 
-struct intake_log *intake_log(struct intake *intake, const struct log_id *log,
-                              struct refusal *refusal)
+enum err intake_log(struct intake *intake, const struct log_id *log,
+                    struct intake_log **out, struct refusal *refusal)
 {
     struct intake_log *l = logmap_find(&intake->logs, log);
     *refusal = (struct refusal){.number = 0};
+    *out = l;
     if (l != NULL) {
-        return l->stopped ? NULL : l;
+        return l->stopped ? ERR_DENIED : ERR_OK;
     }
     if (intake->logs.count >= LISTS_LOGS_MAX) {
         refuse(refusal, log, "more directives logs than are taken");
-        return NULL;
+        return ERR_DENIED;
     }
     l = MEM_NEW(struct intake_log);
     l->log = *log;
-    logmap_insert(&intake->logs, l);
     struct errmsg why;
     const char *denied = not_entitled(intake->env, log);
-    if (denied == NULL && load(intake->env, l, &why) != ERR_OK) {
-        denied = why.text;
+    enum err err = denied != NULL ? ERR_DENIED : load(intake->env, l, &why);
+    if (err != ERR_OK) {
+        refuse(refusal, log, denied != NULL ? denied : why.text);
     }
-    if (denied != NULL) {
-        l->stopped = true;
-        refuse(refusal, log, denied);
-        return NULL;
+    if (err_is_passing(err)) {
+        mem_free(l);
+        return err;
     }
-    return l;
+    l->stopped = err != ERR_OK;
+    logmap_insert(&intake->logs, l);
+    *out = l;
+    return l->stopped ? ERR_DENIED : ERR_OK;
 }
 
 void intake_fork(struct intake *intake, struct intake_log *log,
@@ -151,19 +161,19 @@ static enum err catch_up(struct intake *intake, struct intake_log *log,
                          const struct store_head *head, struct refusal *refusal)
 {
     struct errmsg why;
-    struct recv_log *before = log->recv;
+    const struct recv_log *before = log->recv;
     if (head->state != LOG_FORKED &&
         head->frontier.size <= before->verified.size &&
         head->newest.size <= before->newest.size) {
         return ERR_OK;
     }
+    struct frontier verified = before->verified;
     enum err err = load(intake->env, log, &why);
     if (err != ERR_OK) {
         refuse(refusal, &log->log, why.text);
-    } else if (log->recv->verified.size < before->verified.size) {
-        log->recv->verified = before->verified; /* not yet committed */
+    } else if (log->recv->verified.size < verified.size) {
+        log->recv->verified = verified; /* not yet committed */
     }
-    recv_log_free(&before);
     return err;
 }
 
@@ -239,7 +249,7 @@ enum err intake_segment(struct intake *intake, struct intake_log *log,
     *refusal = (struct refusal){.number = 0};
     enum err err =
         judge_segment(intake, log, in, there ? &head : NULL, out, refusal);
-    log->stopped = err != ERR_OK && err != ERR_BUSY;
+    log->stopped = err != ERR_OK && !err_is_passing(err);
     if (err != ERR_OK && refusal->disagree) {
         intake_fork(intake, log,
                     in->note.len > 0 ? in->note : buf_slice(&log->recv->note),
@@ -262,6 +272,6 @@ enum err intake_head(struct intake *intake, struct intake_log *log,
     *held = head.frontier.size;
     enum err err = recv_note(intake->recv, log->recv, in->note, in->chain,
                              &view, clock_wall_ms(), out, refusal);
-    log->stopped = err != ERR_OK;
+    log->stopped = err != ERR_OK && !err_is_passing(err);
     return err;
 }

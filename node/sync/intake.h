@@ -21,10 +21,11 @@ struct intake;
 struct intake *intake_new(const struct sync_env *env);
 void intake_free(struct intake **intake);
 
-/* The log, ready to take what comes. NULL: it is refused, and `refusal` says
- * why; its text is empty if that was said before. */
-struct intake_log *intake_log(struct intake *intake, const struct log_id *log,
-                              struct refusal *refusal);
+/* The log, ready to take what comes. ERR_DENIED: it is refused, and `refusal`
+ * says why; its text is empty if that was said before. A passing error, here
+ * and below, says nothing against the log: it can be tried again. */
+MUST_USE enum err intake_log(struct intake *intake, const struct log_id *log,
+                             struct intake_log **out, struct refusal *refusal);
 /* ERR_OK: *out is to be appended to the store, or NULL if all of it is held;
  * `held` is the size here. A segment under an older head than the newest one
  * known, whichever way that came, adds nothing: its head is compared with the

@@ -271,9 +271,10 @@ static struct intake_log *log_of(struct listfile *f, const struct log_id *log,
                                  enum err *err, struct errmsg *why)
 {
     struct refusal refusal;
-    struct intake_log *l = intake_log(f->intake, log, &refusal);
-    *err = l != NULL ? one_log(f, log, why)
-                     : err_set(why, ERR_DENIED, "%s", refusal.text);
+    struct intake_log *l;
+    *err = intake_log(f->intake, log, &l, &refusal);
+    *err = *err == ERR_OK ? one_log(f, log, why)
+                          : err_set(why, *err, "%s", refusal.text);
     return *err == ERR_OK ? l : NULL;
 }
 

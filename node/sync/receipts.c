@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -176,8 +175,9 @@ static void say_fork(struct receipts *rs, const struct receipt *r,
 }
 
 /* Lock held. Compares what was not yet compared, as far as this node's copy
- * reaches. What cannot be read now is compared another time. */
-static void compare(struct receipts *rs, struct item *it, const struct own *own)
+ * reaches. An error: it cannot be read now, and is compared another time. */
+static enum err compare(struct receipts *rs, struct item *it,
+                        const struct own *own)
 {
     const struct receipt *r = &it->receipt;
     uint64_t size = own->head.frontier.size;
@@ -198,6 +198,7 @@ static void compare(struct receipts *rs, struct item *it, const struct own *own)
         it->checked = size;
         it->said = it->disagrees;
     }
+    return err;
 }
 
 /* ---- taking receipts ---- */
@@ -334,7 +335,7 @@ static enum err take(struct receipts *rs, const struct principal *child,
         struct item *it = keep(c, r, text, chain);
         rs->changed = rs->unsaved = true;
         if (held) {
-            compare(rs, it, own);
+            (void)compare(rs, it, own); /* else when it is counted */
         }
     }
     unlock_and_arm(rs);
@@ -406,10 +407,12 @@ static struct share share_of(struct receipts *rs, const struct child *c,
     struct share s = {.nodes = 1};
     struct item *it = find_item(c, log);
     if (it != NULL) {
-        compare(rs, it, own);
+        enum err err = compare(rs, it, own);
+        bool agrees = err == ERR_OK && !it->disagrees;
+        rs->changed = rs->changed || err_is_passing(err); /* tell it later */
         s.nodes = it->receipt.nodes;
         s.disagrees = it->disagrees;
-        s.receipt = it->disagrees ? NULL : &it->receipt;
+        s.receipt = agrees ? &it->receipt : NULL;
         return s;
     }
     for (it = c->items; it != NULL; it = it->next) {
@@ -550,8 +553,8 @@ uint64_t receipts_disagree(struct receipts *receipts)
 /* ---- sending ---- */
 
 /* Strand. */
-static void make(struct receipts *rs, const struct log_id *log,
-                 struct buf *message)
+static enum err make(struct receipts *rs, const struct log_id *log,
+                     struct buf *message)
 {
     const struct sync_env *env = rs->env;
     const struct identity *signer = atomic_load(&env->signer);
@@ -574,6 +577,7 @@ static void make(struct receipts *rs, const struct log_id *log,
     buf_fini(&text);
     mem_free(r);
     mem_free(own);
+    return err;
 }
 
 static bool send_log(void *ctx, const struct store_head *head)
@@ -583,9 +587,9 @@ static bool send_log(void *ctx, const struct store_head *head)
     if (head->own || !listing_counts_at(head->log.origin, rs->env->self.code)) {
         return true;
     }
-    make(rs, &head->log, &message);
+    enum err err = make(rs, &head->log, &message);
     bool taken = message.len == 0 || rs->send(rs->send_ctx, &message);
-    if (!taken) {
+    if (!taken || err_is_passing(err)) {
         (void)pthread_mutex_lock(&rs->lock);
         rs->changed = true;
         (void)pthread_mutex_unlock(&rs->lock);
@@ -667,6 +671,9 @@ static void save(struct receipts *rs)
     rs->saved_at_ms = clock_mono_ms();
     (void)pthread_mutex_unlock(&rs->lock);
     if (file_replace(rs->path, buf_slice(&bytes), FILE_MODE, &why) != ERR_OK) {
+        (void)pthread_mutex_lock(&rs->lock);
+        rs->unsaved = true; /* with the next turn */
+        (void)pthread_mutex_unlock(&rs->lock);
         log_warn(rs->env->log, "RECEIPTS-SAVE",
                  "text=\"%s\" effect=\"after a start children that are away "
                  "are not known until they come back\"",
@@ -705,11 +712,10 @@ static void load(struct receipts *rs)
 {
     struct buf bytes = BUF_INIT;
     struct errmsg why = {""};
-    struct stat st;
-    if (stat(rs->path, &st) != 0) {
+    enum err err = file_read(rs->path, FILE_BYTES_MAX, &bytes, &why);
+    if (err == ERR_NOT_FOUND) {
         return;
     }
-    enum err err = file_read(rs->path, FILE_BYTES_MAX, &bytes, &why);
     struct reader r = reader_of(buf_slice(&bytes));
     bool ok = err == ERR_OK && slice_eq(reader_bytes(&r, sizeof magic),
                                         slice_of(magic, sizeof magic));

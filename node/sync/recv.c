@@ -416,13 +416,18 @@ static enum err check_overlap(struct work *w, size_t overlap)
     struct frontier start;
     struct hash ours;
     struct hash theirs;
-    if (w->held == NULL || upto > w->held->size ||
-        tree_frontier(w->held, w->in->first - 1, &start) != ERR_OK ||
-        tree_root(w->held, upto, &ours) != ERR_OK) {
+    if (w->held == NULL || upto > w->held->size) {
         return refuse(w, ERR_PROTOCOL, w->in->first,
                       "entries %llu to %llu came twice on this stream",
                       (unsigned long long)w->in->first,
                       (unsigned long long)upto);
+    }
+    enum err err = tree_frontier(w->held, w->in->first - 1, &start);
+    if (err == ERR_OK) {
+        err = tree_root(w->held, upto, &ours);
+    }
+    if (err != ERR_OK) {
+        return refuse(w, err, w->in->first, "own tree cannot be read");
     }
     w->theirs = start;
     extend(w, &w->theirs, 0, overlap);

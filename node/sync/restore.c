@@ -461,6 +461,25 @@ static enum err recover_own(struct restore *r, const struct log_id *log,
     return err == ERR_OK ? end_pull(r, log, last, why) : err;
 }
 
+/* The root of the first `size` entries held here, if the whole tree is one. */
+static enum err own_root(struct restore *r, const struct store_head *head,
+                         uint64_t size, struct hash *root, struct errmsg *why)
+{
+    struct tree_view view = store_view(r->env->store, head);
+    enum err err = tree_root(&view, head->frontier.size, root);
+    if (err == ERR_OK && !hash_eq(root, &head->root)) {
+        err = ERR_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        err = tree_root(&view, size, root);
+    }
+    if (err != ERR_OK) {
+        err = err_is_passing(err) ? err : ERR_CORRUPT;
+        (void)err_set(why, err, "the tree here cannot be read");
+    }
+    return err;
+}
+
 /* A log of a node below, of which the parent holds more. Its copy and ours are
  * both proven by heads that the origin signed: if they part anywhere within
  * both, there are two trees. */
@@ -477,17 +496,13 @@ static enum err check_parted(struct restore *r, const struct log_id *log,
     if (err != ERR_OK || head.frontier.size == 0 || head.state == LOG_FORKED) {
         return err == ERR_NOT_FOUND ? ERR_OK : err;
     }
-    struct tree_view view = store_view(r->env->store, &head);
     uint64_t both = head.frontier.size < held ? head.frontier.size : held;
     err = remote_root(r->channel, log, both, &bytes, &reply, why);
     if (err == ERR_OK) {
         err = remote_prove(r->env->trust, log, &reply, &note, why);
     }
-    if (err == ERR_OK &&
-        (tree_root(&view, head.frontier.size, &root) != ERR_OK ||
-         !hash_eq(&root, &head.root) ||
-         tree_root(&view, both, &root) != ERR_OK)) {
-        err = err_set(why, ERR_CORRUPT, "the tree here cannot be read");
+    if (err == ERR_OK) {
+        err = own_root(r, &head, both, &root, why);
     }
     if (err == ERR_OK && !hash_eq(&root, &reply.root)) {
         (void)err_set(&reason, ERR_CONFLICT,
@@ -536,10 +551,12 @@ static enum err recover(struct restore *r, const struct log_id *log,
 static bool worth_waiting(const struct restore *r, const struct log_id *log,
                           enum err err)
 {
-    return log->origin == r->env->self.code && err != ERR_OK &&
-           err != ERR_BAD_PROOF && err != ERR_BAD_SIGNATURE &&
-           err != ERR_PROTOCOL && err != ERR_UNAUTHENTICATED &&
-           err != ERR_NOT_FOUND && err != ERR_DENIED;
+    bool own = log->origin == r->env->self.code;
+    return err_is_passing(err) ||
+           (own && err != ERR_OK && err != ERR_BAD_PROOF &&
+            err != ERR_BAD_SIGNATURE && err != ERR_PROTOCOL &&
+            err != ERR_UNAUTHENTICATED && err != ERR_NOT_FOUND &&
+            err != ERR_DENIED);
 }
 
 /* False: it is to be tried again. */
@@ -572,18 +589,20 @@ static bool recover_log(struct restore *r, const struct log_id *id)
     return !worth_waiting(r, id, err);
 }
 
-/* All own logs that the parent knows are back: a new store may append. */
-static void admit(struct restore *r)
+/* All own logs that the parent knows are back: a new store may append. False:
+ * it could not be noted, and it still may not. */
+static bool admit(struct restore *r)
 {
     struct errmsg why = {""};
     if (!store_awaits_parent(r->env->store)) {
-        return;
+        return true;
     }
     enum err err = store_parent_told(r->env->store, &why);
     if (err != ERR_OK) {
         log_error(r->env->log, "SYNC-RECOVERY", "err=%s text=\"%s\"",
                   err_name(err), why.text);
     }
+    return err == ERR_OK;
 }
 
 /* ---- the thread ---- */
@@ -612,10 +631,8 @@ static bool conclude(struct restore *r)
         return false;
     }
     (void)pthread_mutex_unlock(&r->lock);
-    if (told) {
-        admit(r);
-    } else {
-        r->retry(r->ctx);
+    if (!told || !admit(r)) {
+        r->retry(r->ctx); /* by a new connection all is told again */
     }
     (void)pthread_mutex_lock(&r->lock);
     return true;

@@ -28,18 +28,23 @@ static enum err check_log(struct downlink *down, const struct principal *peer,
 /* ---- Root ---- */
 
 /* That the root at `size` is of the tree the newest note is signed over. Left
- * out where it cannot be told: to compare copies the root alone will do. */
-static void put_proof(struct store *store, const struct store_head *head,
-                      uint64_t size, struct buf *frontier, struct buf *bridge)
+ * out where none leads there: to compare copies the root alone will do. */
+static enum err put_proof(struct store *store, const struct store_head *head,
+                          uint64_t size, struct buf *frontier,
+                          struct buf *bridge)
 {
     struct frontier f;
     struct bridge b;
     struct tree_view view = store_view(store, head);
-    if (tree_frontier(&view, size, &f) == ERR_OK &&
-        tree_bridge(&view, size, head->newest.size, &b) == ERR_OK) {
+    enum err err = tree_frontier(&view, size, &f);
+    if (err == ERR_OK) {
+        err = tree_bridge(&view, size, head->newest.size, &b);
+    }
+    if (err == ERR_OK) {
         frontier_put(frontier, &f);
         bridge_put(bridge, &b);
     }
+    return err == ERR_INVALID ? ERR_OK : err;
 }
 
 static enum err answer_root(struct downlink *down,
@@ -62,7 +67,9 @@ static enum err answer_root(struct downlink *down,
         reply.size = older ? request->size : reply.held;
         struct tree_view view = store_view(store, &head);
         err = tree_root(&view, reply.size, &reply.root);
-        put_proof(store, &head, reply.size, &frontier, &bridge);
+        if (err == ERR_OK) {
+            err = put_proof(store, &head, reply.size, &frontier, &bridge);
+        }
         reply.frontier = buf_slice(&frontier);
         reply.bridge = buf_slice(&bridge);
         wire_put_root_reply(out, &reply);

@@ -22,6 +22,7 @@ static enum err send_head(struct uplink *up, const struct log_id *log,
     return err;
 }
 
+/* What passes is tried again: with the next greeting. */
 static void say_unsent(struct uplink *up, const struct log_id *log,
                        enum err err)
 {
@@ -29,6 +30,9 @@ static void say_unsent(struct uplink *up, const struct log_id *log,
     log_id_format(log, name);
     log_warn(up->env->log, "SYNC-EVIDENCE", "log=%s parent=%s text=\"%s\"",
              name, up->target, err_text(err));
+    if (err_is_passing(err)) {
+        uplink_retry_later(up);
+    }
 }
 
 void uplink_send_evidence(struct uplink *up, const struct log_id *log)
@@ -81,15 +85,17 @@ static void other_fini(struct other *o)
     buf_fini(&o->chain);
 }
 
-/* Whose tree is the parent's copy of? */
-static bool is_ours(struct uplink *up, const struct store_head *head,
-                    const struct wire_log_have *have, bool *known)
+/* Whose tree is the parent's copy of? ERR_NOT_FOUND: it has more than ours. */
+static enum err is_ours(struct uplink *up, const struct store_head *head,
+                        const struct wire_log_have *have, bool *ours)
 {
     struct tree_view view = store_view(up->env->store, head);
     struct hash root;
-    *known = have->size <= head->frontier.size &&
-             tree_root(&view, have->size, &root) == ERR_OK;
-    return *known && hash_eq(&root, &have->root);
+    enum err err = have->size <= head->frontier.size
+                       ? tree_root(&view, have->size, &root)
+                       : ERR_NOT_FOUND;
+    *ours = err == ERR_OK && hash_eq(&root, &have->root);
+    return err;
 }
 
 static bool is_at(const struct checkpoint *head,
@@ -111,10 +117,15 @@ void uplink_tell_fork(struct uplink *up, const struct store_head *head,
                       const struct wire_log_have *have)
 {
     struct other other = {.note = BUF_INIT, .chain = BUF_INIT};
-    bool proven = other_load(&other, up, &head->log) == ERR_OK;
-    bool known = false;
-    if (!is_ours(up, head, have, &known)) {
-        if (known || (proven && is_at(&other.head, have))) {
+    enum err unproven = other_load(&other, up, &head->log);
+    bool proven = unproven == ERR_OK;
+    bool ours;
+    enum err unknown = is_ours(up, head, have, &ours);
+    if (err_is_passing(unknown) || err_is_passing(unproven)) {
+        say_unsent(up, &head->log,
+                   err_is_passing(unknown) ? unknown : unproven);
+    } else if (!ours) {
+        if (unknown == ERR_OK || (proven && is_at(&other.head, have))) {
             uplink_send_evidence(up, &head->log);
         }
     } else if (proven && other.head.size <= have->size) {

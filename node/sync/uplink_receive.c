@@ -291,6 +291,7 @@ static enum send_verdict judge(struct conn *conn, const struct store_head *head,
     }
     if (err != ERR_OK) {
         say_log(up, LOG_ERROR, "SYNC-UNREADABLE", &have->log, err_text(err));
+        uplink_retry_later(up);
         return SEND_REFUSED;
     }
     return hash_eq(&root, &have->root) ? SEND_PREFIX
@@ -521,18 +522,18 @@ static void weigh_head(struct uplink *up, const struct wire_stop *stop)
     struct buf note = BUF_INIT;
     struct buf chain = BUF_INIT;
     struct errmsg why;
-    if (store_head(up->env->store, &stop->log, &head) != ERR_OK ||
-        store_note(up->env->store, &stop->log, &note, &chain) != ERR_OK) {
-        buf_fini(&note);
-        buf_fini(&chain);
+    if (store_head(up->env->store, &stop->log, &head) != ERR_OK) {
         return;
     }
     struct recv_log *log = recv_log_new(&stop->log);
     struct tree_view view = store_view(up->env->store, &head);
     struct checkpoint theirs;
     struct refusal refusal = {.disagree = false};
-    enum err err = recv_log_load(log, up->env->trust, &head, buf_slice(&note),
-                                 buf_slice(&chain), &why);
+    enum err err = store_note(up->env->store, &stop->log, &note, &chain);
+    if (err == ERR_OK) {
+        err = recv_log_load(log, up->env->trust, &head, buf_slice(&note),
+                            buf_slice(&chain), &why);
+    }
     if (err == ERR_OK) {
         err = recv_note(up->recv, log, stop->note, slice_of(NULL, 0), &view,
                         clock_wall_ms(), &theirs, &refusal);

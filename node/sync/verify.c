@@ -68,7 +68,8 @@ static enum err compare(const struct sync_env *env, struct rpc_channel *channel,
 
 /* ---- against the origin's signed head ---- */
 
-/* ERR_INVALID: the way to the head is not known before the tail is back. */
+/* ERR_INVALID: the way to the head is not known before the tail is back. A
+ * passing error says nothing of the log. */
 static enum err lead_to_head(const struct sync_env *env,
                              const struct store_head *head,
                              struct checkpoint *note)
@@ -79,7 +80,7 @@ static enum err lead_to_head(const struct sync_env *env,
     struct tree_view view = store_view(env->store, head);
     enum err err = tree_frontier(&view, head->frontier.size, &f);
     if (err != ERR_OK) {
-        return ERR_CORRUPT;
+        return err_is_passing(err) ? err : ERR_CORRUPT;
     }
     err = tree_bridge(&view, f.size, note->size, &b);
     if (err != ERR_OK) {
@@ -142,13 +143,16 @@ static enum err compare_origin(const struct sync_env *env,
         err = check_signed(env, &head, buf_slice(&note), buf_slice(&chain),
                            &signed_head, &unproven);
         if (err == ERR_OK) {
-            say_signed(r, lead_to_head(env, &head, &signed_head), &signed_head);
+            enum err leads = lead_to_head(env, &head, &signed_head);
+            say_signed(r, leads, &signed_head);
+            err = err_is_passing(leads) ? leads : ERR_OK;
         } else {
             (void)snprintf(r->text, sizeof r->text, "its signed head: %.130s",
                            unproven.text);
             err = ERR_OK;
         }
-    } else {
+    }
+    if (err != ERR_OK) {
         err = err_set(why, err, "log %012llu: %s",
                       (unsigned long long)log->origin, err_text(err));
     }

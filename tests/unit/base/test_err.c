@@ -51,6 +51,23 @@ static void only_ok_says_ok(void **state)
     }
 }
 
+/* What was read or what a peer said is never passing. */
+static void only_what_may_be_over_in_a_moment_is_passing(void **state)
+{
+    (void)state;
+    static const enum err answers[] = {
+        ERR_OK,       ERR_INVALID,   ERR_NOT_FOUND, ERR_CONFLICT, ERR_FORKED,
+        ERR_PROTOCOL, ERR_BAD_PROOF, ERR_CORRUPT,   ERR_MOVED,    ERR_BUG};
+    static const enum err passing[] = {ERR_IO, ERR_UNAVAILABLE, ERR_TIMEOUT,
+                                       ERR_NO_SPACE, ERR_BUSY};
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        assert_false(err_is_passing(answers[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(passing); i++) {
+        assert_true(err_is_passing(passing[i]));
+    }
+}
+
 /* Several errors share a status: the status survives the way there and back,
  * and the name where it is the only one. */
 static void grpc_statuses_round_trip(void **state)
@@ -119,6 +136,7 @@ int main(void)
         cmocka_unit_test(every_row_has_name_text_and_class),
         cmocka_unit_test(names_are_unique),
         cmocka_unit_test(only_ok_says_ok),
+        cmocka_unit_test(only_what_may_be_over_in_a_moment_is_passing),
         cmocka_unit_test(grpc_statuses_round_trip),
         cmocka_unit_test(unknown_statuses_are_never_success),
         cmocka_unit_test(errno_is_converted),

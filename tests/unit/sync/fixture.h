@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "credit/record.h"
 #include "ident/rootchain.h"
+#include "store/store_backend.h"
 #include "sync/sync.h"
 
 #define FEDERATION "anhui.test"
@@ -197,6 +198,7 @@ struct node {
     struct uplink *up;
     pthread_mutex_t up_lock; /* held by who forwards, and when `up` changes */
     uint64_t reserve;        /* a huge one: its store takes nothing */
+    const struct backend *backend; /* of its next start; NULL: RocksDB */
 };
 
 static inline bool node_entitled(void *ctx, uint64_t origin, uint64_t peer)
@@ -315,7 +317,9 @@ static inline void node_start(struct node *n)
                                   .keyring = n->keyring,
                                   .roots = n->roots,
                                   .log = &n->log};
-    enum err err = store_open(&n->store, &conf, &env, &why);
+    enum err err = store_open_on(
+        &n->store, n->backend != NULL ? n->backend : &store_rocksdb, &conf,
+        &env, &why);
     if (err != ERR_OK) {
         fail_msg("store_open: %s: %s", err_name(err), why.text);
     }

@@ -1,9 +1,8 @@
 /* A county's directives come to a township as files: whole, in pieces, again,
  * older, altered, of two histories, and two at once. */
 #define FED_ISSUERS "--issuer 341821000000:1:1 --issuer 341821100000:1:1"
-#include "fixture.h"
+#include "issuer.h"
 
-#include "support/decisions.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/listfile.h"
@@ -11,75 +10,6 @@
 enum { MANY = 700 }; /* decisions that are two segments, not one */
 
 /* ---- the issuer ---- */
-
-struct published {
-    struct waiter w;
-    struct log_id log;
-    uint64_t last;
-};
-
-static void on_published(void *ctx, enum err err, const char *why,
-                         const struct log_id *log, uint64_t first,
-                         uint64_t last)
-{
-    struct published *p = ctx;
-    (void)why;
-    (void)first;
-    p->log = *log;
-    p->last = last;
-    (void)pthread_mutex_lock(&p->w.lock);
-    p->w.done = true;
-    p->w.err = err;
-    (void)pthread_cond_signal(&p->w.wake);
-    (void)pthread_mutex_unlock(&p->w.lock);
-}
-
-/* Text that does not pack. */
-static void fill(char *text, size_t len, uint32_t seed)
-{
-    for (size_t i = 0; i + 1 < len; i++) {
-        seed = seed * 1664525 + 1013904223;
-        text[i] = (char)('A' + (seed >> 26) % 58);
-    }
-    text[len - 1] = 0;
-}
-
-/* Publishes `n` listings by one decider; returns the log. */
-static struct log_id decide(struct node *issuer, size_t n, uint32_t seed)
-{
-    char path[128];
-    char(*reasons)[400] = mem_zalloc(n, sizeof *reasons);
-    struct decision *all = mem_zalloc(n, sizeof *all);
-    (void)snprintf(path, sizeof path, "%s/fed/deciders/%012llu-1.key", fed_dir,
-                   (unsigned long long)issuer->code);
-    for (size_t i = 0; i < n; i++) {
-        fill(reasons[i], sizeof reasons[i], seed + (uint32_t)i);
-        all[i] = (struct decision){
-            .subject = SUBJECT_A, .from = 20260301, .reason = reasons[i]};
-    }
-    const char *keys[] = {path};
-    const struct making m = {.federation = FEDERATION,
-                             .issuer = issuer->code,
-                             .keys = keys,
-                             .keys_n = 1};
-    struct package *package = package_of(&m, all, n);
-    struct published p = {.last = 0};
-    (void)pthread_mutex_init(&p.w.lock, NULL);
-    (void)pthread_cond_init(&p.w.wake, NULL);
-    assert_ok(store_publish(issuer->store, package, on_published, &p));
-    (void)pthread_mutex_lock(&p.w.lock);
-    while (!p.w.done) {
-        (void)pthread_cond_wait(&p.w.wake, &p.w.lock);
-    }
-    (void)pthread_mutex_unlock(&p.w.lock);
-    assert_ok(p.w.err);
-    (void)pthread_cond_destroy(&p.w.wake);
-    (void)pthread_mutex_destroy(&p.w.lock);
-    package_free(&package);
-    mem_free(all);
-    mem_free(reasons);
-    return p.log;
-}
 
 static enum err put_piece(void *ctx, struct slice piece)
 {

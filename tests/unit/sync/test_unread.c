@@ -1,0 +1,359 @@
+/* A store that cannot be read for a moment: nothing is concluded from it, and
+ * all goes on when it can be read again. */
+#define FED_ISSUERS "--issuer 341821000000:1:1"
+#include <stdatomic.h>
+
+#include "issuer.h"
+
+/* ---- a store that fails as it is told ---- */
+
+static struct {
+    struct backend backend;
+    _Atomic bool unreadable; /* nodes and entries of the logs */
+    _Atomic int parts_left;  /* parts that can be read, then one cannot; < 0:
+                                all can */
+    _Atomic bool full;       /* commits are refused */
+    _Atomic unsigned failed;
+} script;
+
+static enum err cannot(struct errmsg *why)
+{
+    atomic_fetch_add(&script.failed, 1);
+    return err_set(why, ERR_IO, "scripted: cannot be read");
+}
+
+static enum err scripted_node(void *db, uint32_t log, unsigned level,
+                              uint64_t index, struct hash *out,
+                              struct errmsg *why)
+{
+    return atomic_load(&script.unreadable)
+               ? cannot(why)
+               : store_rocksdb.node(db, log, level, index, out, why);
+}
+
+static enum err scripted_blocks(void *db, uint32_t log, uint64_t from,
+                                bool bulk, backend_block_fn *fn, void *ctx,
+                                struct errmsg *why)
+{
+    return atomic_load(&script.unreadable)
+               ? cannot(why)
+               : store_rocksdb.blocks(db, log, from, bulk, fn, ctx, why);
+}
+
+static enum err scripted_part(void *db, uint32_t log, enum log_part part,
+                              struct buf *out, struct errmsg *why)
+{
+    int left = atomic_load(&script.parts_left);
+    if (left >= 0) {
+        left = atomic_fetch_sub(&script.parts_left, 1);
+    }
+    return left == 0 ? cannot(why)
+                     : store_rocksdb.part(db, log, part, out, why);
+}
+
+static enum err scripted_commit(void *db, void *batch, struct errmsg *why)
+{
+    if (!atomic_load(&script.full)) {
+        return store_rocksdb.commit(db, batch, why);
+    }
+    atomic_fetch_add(&script.failed, 1);
+    return err_set(why, ERR_NO_SPACE, "scripted: refused");
+}
+
+static void script_on(struct node *n)
+{
+    script.backend = store_rocksdb;
+    script.backend.node = scripted_node;
+    script.backend.blocks = scripted_blocks;
+    script.backend.part = scripted_part;
+    script.backend.commit = scripted_commit;
+    atomic_store(&script.unreadable, false);
+    atomic_store(&script.parts_left, -1);
+    atomic_store(&script.full, false);
+    atomic_store(&script.failed, 0);
+    n->backend = &script.backend;
+    node_stop(n);
+    node_start(n);
+}
+
+static bool has_failed(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&script.failed) > 0;
+}
+
+/* ---- records, upwards ---- */
+
+static void what_cannot_be_compared_is_offered_again(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "unread");
+    struct node *town = node_new(TOWNSHIP, "town-unread");
+    struct log_id log = store_own_log(village->store);
+    script_on(village);
+    node_listen(town);
+    submit(village, 0, 40);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    node_disconnect(village);
+    submit(village, 40, 40);
+    atomic_store(&script.unreadable, true);
+    node_connect(village, town);
+    assert_true(comes_true(has_failed, NULL, WAIT_MS));
+    atomic_store(&script.unreadable, false);
+    await_acked(village, town, &log);
+    node_free(village);
+    node_free(town);
+}
+
+static void a_parent_that_cannot_read_its_log_refuses_nothing(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "village-parent");
+    struct node *town = node_new(TOWNSHIP, "unread-parent");
+    struct log_id log = store_own_log(village->store);
+    script_on(town);
+    node_listen(town);
+    submit(village, 0, 40);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    node_disconnect(village);
+    submit(village, 40, 40);
+    atomic_store(&script.parts_left, 0);
+    node_connect(village, town);
+    await_acked(village, town, &log);
+    assert_true(has_failed(NULL));
+    assert_int_equal(count_lines("SYNC-REFUSED", "unread-parent"), 0);
+    assert_int_equal(count_lines("SYNC-STOP", "village-parent"), 0);
+    node_free(village);
+    node_free(town);
+}
+
+static void keep_result(void *ctx, const struct verify_result *result)
+{
+    *(struct verify_result *)ctx = *result;
+}
+
+static void what_cannot_be_read_is_not_called_another_tree(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "unverified");
+    struct log_id log = store_own_log(village->store);
+    struct verify_result result = {.text = "none"};
+    struct errmsg why = {""};
+    script_on(village);
+    submit(village, 0, 40);
+    atomic_store(&script.unreadable, true);
+    assert_int_equal(
+        sync_verify_origin(&village->env, &log, keep_result, &result, &why),
+        ERR_IO);
+    assert_string_equal(result.text, "none");
+    atomic_store(&script.unreadable, false);
+    assert_ok(
+        sync_verify_origin(&village->env, &log, keep_result, &result, &why));
+    assert_string_equal(result.text, "as its origin signed it");
+    node_free(village);
+}
+
+static bool has_said_so(void *ctx)
+{
+    return count_lines("SYNC-RECOVERY", ctx) > 0;
+}
+
+static bool may_append(void *ctx)
+{
+    struct node *n = ctx;
+    return !store_awaits_parent(n->store);
+}
+
+static void a_word_that_could_not_be_noted_is_asked_for_again(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "unnoted");
+    struct node *town = node_new(TOWNSHIP, "town-unnoted");
+    node_stop(village);
+    shell("rm -rf %s", village->path);
+    village->has_parent = true;
+    node_start(village);
+    script_on(village);
+    assert_false(may_append(village));
+    node_listen(town);
+    atomic_store(&script.full, true);
+    node_connect(village, town);
+    assert_true(comes_true(has_said_so, village->name, WAIT_MS));
+    atomic_store(&script.full, false);
+    assert_true(comes_true(may_append, village, WAIT_MS));
+    node_free(village);
+    node_free(town);
+}
+
+/* ---- directives, downwards ---- */
+
+/* A node with its part of the line that directives come down. */
+struct line {
+    struct node *node;
+    struct feed *feed;
+    struct rpc_channel *channel;
+    struct follow *follow;
+};
+
+static void feed_on(struct line *l)
+{
+    struct node *n = l->node;
+    char address[32];
+    struct errmsg why;
+    struct rpc_tls tls = {node_tls, n};
+    n->env.fresh = fresh_new(n->code, 10000);
+    l->feed = feed_new(&n->env, 10000, 4 << 20);
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", n->port);
+    assert_ok(rpc_listen(&n->server, n->rpc, address, &tls,
+                         feed_method(l->feed), 1, &why));
+    n->port = rpc_server_port(n->server);
+}
+
+static void free_feed(void *ctx)
+{
+    struct line *l = ctx;
+    feed_free(&l->feed);
+}
+
+static void feed_off(struct line *l)
+{
+    feed_hang_up(l->feed);
+    rpc_server_close(&l->node->server, 1000);
+    on_loop(free_feed, l);
+    fresh_free(&l->node->env.fresh);
+}
+
+static void start_follow(void *ctx)
+{
+    struct line *l = ctx;
+    const struct follow_conf conf = {.parent_code = COUNTY,
+                                     .backoff_min_ms = 50,
+                                     .backoff_max_ms = 200,
+                                     .greeting_ms = 10000};
+    l->follow = follow_start(&l->node->env, l->channel, NULL, &conf);
+}
+
+static void stop_follow(void *ctx)
+{
+    struct line *l = ctx;
+    follow_stop(&l->follow);
+}
+
+static void follow_on(struct line *l, const struct node *parent)
+{
+    struct node *n = l->node;
+    char address[32];
+    struct errmsg why;
+    struct rpc_tls tls = {node_tls, n};
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", parent->port);
+    n->env.fresh = fresh_new(n->code, 10000);
+    assert_ok(rpc_channel_open(&l->channel, n->rpc, address, &tls, NULL, &why));
+    on_loop(start_follow, l);
+}
+
+static void follow_off(struct line *l)
+{
+    on_loop(stop_follow, l);
+    rpc_channel_close(&l->channel);
+    fresh_free(&l->node->env.fresh);
+}
+
+static void a_child_that_cannot_be_compared_comes_again(void **state)
+{
+    (void)state;
+    struct line county = {.node = node_new(COUNTY, "unread-twice")};
+    struct line town = {.node = node_new(TOWNSHIP, "town-twice")};
+    script_on(county.node);
+    struct log_id log = decide(county.node, 40, 1);
+    feed_on(&county);
+    follow_on(&town, county.node);
+    await_equal(town.node, county.node, &log);
+    follow_off(&town);
+    (void)decide(county.node, 40, 100);
+    atomic_store(&script.unreadable, true);
+    follow_on(&town, county.node);
+    assert_true(comes_true(has_failed, NULL, WAIT_MS));
+    atomic_store(&script.unreadable, false);
+    await_equal(town.node, county.node, &log);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+static void a_child_that_cannot_read_its_log_refuses_nothing(void **state)
+{
+    (void)state;
+    struct line county = {.node = node_new(COUNTY, "county-child")};
+    struct line town = {.node = node_new(TOWNSHIP, "unread-child")};
+    struct log_id log = decide(county.node, 10, 1);
+    script_on(town.node);
+    feed_on(&county);
+    follow_on(&town, county.node);
+    await_equal(town.node, county.node, &log);
+    follow_off(&town);
+    (void)decide(county.node, 10, 100);
+    atomic_store(&script.parts_left, 0);
+    follow_on(&town, county.node);
+    await_equal(town.node, county.node, &log);
+    assert_true(has_failed(NULL));
+    assert_int_equal(count_lines("FOLLOW-REFUSED", "unread-child"), 0);
+    assert_int_equal(count_lines("FEED-STOP", "county-child"), 0);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+static bool is_forked(void *ctx)
+{
+    const struct line *l = ctx;
+    struct log_id log;
+    return store_directives_log(l->node->store, &log) == ERR_OK &&
+           state_of(l->node, &log) == LOG_FORKED;
+}
+
+/* The county was put back: what its child says of it is heard, if the store
+ * cannot be read just then. */
+static void evidence_that_cannot_be_weighed_comes_again(void **state)
+{
+    (void)state;
+    struct line county = {.node = node_new(COUNTY, "unread-now")};
+    struct line town = {.node = node_new(TOWNSHIP, "town-before")};
+    struct log_id log = decide(county.node, 10, 1);
+    node_copy_to(county.node, "unread-before");
+    (void)decide(county.node, 10, 100);
+    feed_on(&county);
+    follow_on(&town, county.node);
+    await_equal(town.node, county.node, &log);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(county.node);
+    county.node = node_new(COUNTY, "unread-before");
+    script_on(county.node);
+    feed_on(&county);
+    atomic_store(&script.parts_left, 2); /* the head that the child is sent */
+    follow_on(&town, county.node);
+    assert_true(comes_true(is_forked, &county, WAIT_MS));
+    assert_true(has_failed(NULL));
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cannot_be_compared_is_offered_again),
+        cmocka_unit_test(a_parent_that_cannot_read_its_log_refuses_nothing),
+        cmocka_unit_test(what_cannot_be_read_is_not_called_another_tree),
+        cmocka_unit_test(a_word_that_could_not_be_noted_is_asked_for_again),
+        cmocka_unit_test(a_child_that_cannot_read_its_log_refuses_nothing),
+        cmocka_unit_test(a_child_that_cannot_be_compared_comes_again),
+        cmocka_unit_test(evidence_that_cannot_be_weighed_comes_again),
+    };
+    return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
+}
