@@ -340,8 +340,9 @@ static void say_learned(const char *text)
               text);
 }
 
-/* Others' keys stand in their logs too, so what is wrong with the file does
- * not keep the node from starting; that others may read it does. */
+/* Others' keys stand in their logs too, so what is wrong within the file does
+ * not keep the node from starting; that others may read it does, and that it
+ * cannot be read: it may be whole, and the next start reads it. */
 static enum err load_learned(struct keyring *kr, struct errmsg *why)
 {
     struct buf b = BUF_INIT;
@@ -355,9 +356,16 @@ static enum err load_learned(struct keyring *kr, struct errmsg *why)
     if (bad > 0) {
         say_learned("records of the file learned are damaged");
     }
-    if (!kr->frozen && (err == ERR_TOO_LARGE || err == ERR_IO)) {
+    if (!kr->frozen && err == ERR_TOO_LARGE) {
         say_learned(why->text);
         return put_aside(kr, "learned", why);
+    }
+    if (err == ERR_IO) {
+        struct errmsg cause = *why;
+        return err_set(why, err,
+                       "%.300s: if that stays, move the file away and let "
+                       "creditnode reindex learn the keys again",
+                       cause.text);
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -638,7 +646,8 @@ static enum err keep_learned(struct keyring *kr, const struct seal_key *key)
     if (err == ERR_OK) {
         key_insert(kr, key);
     }
-    return err;
+    /* To the caller that would mean a wrap for another holder. */
+    return err == ERR_NOT_FOUND ? ERR_IO : err;
 }
 
 enum err keyring_learn(struct keyring *keyring, uint64_t origin,

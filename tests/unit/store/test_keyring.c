@@ -341,6 +341,40 @@ static void a_key_that_cannot_be_looked_at_is_not_made_anew(void **state)
     buf_fini(&sealed);
 }
 
+/* Nor are the learned keys put aside: the next start reads them. */
+static void learned_keys_outlast_a_failed_read(void **state)
+{
+    struct keyring *kr = NULL;
+    struct errmsg why;
+    struct buf sealed = BUF_INIT;
+    (void)state;
+    assert_int_equal(pass_wraps(), 1);
+    assert_ok(keyring_seal(village.keyring, aad, value, &sealed));
+    shell("mv %s/learned %s/learned.away && mkdir -m 700 %s/learned",
+          township.keys, township.keys, township.keys);
+    assert_int_equal(keyring_open(&kr, township.keys, SUITE_INTL, TOWNSHIP,
+                                  &township.seal, &why),
+                     ERR_IO);
+    assert_null(kr);
+    assert_non_null(strstr(why.text, "reindex"));
+    shell("test ! -e %s/learned.bad && rmdir %s/learned && "
+          "mv %s/learned.away %s/learned",
+          township.keys, township.keys, township.keys, township.keys);
+    reopen(&township);
+    assert_ok(open_value(&township, VILLAGE, &sealed));
+    buf_fini(&sealed);
+}
+
+static void a_key_whose_folder_is_gone_is_not_for_another_holder(void **state)
+{
+    (void)state;
+    assert_ok(learn_another());
+    shell("mv %s %s.away", township.keys, township.keys);
+    assert_int_equal(learn_another(), ERR_IO);
+    shell("mv %s.away %s", township.keys, township.keys);
+    assert_ok(learn_another());
+}
+
 static void beside_the_owner_nothing_is_made(void **state)
 {
     struct keyring *kr = NULL;
@@ -377,6 +411,8 @@ int main(void)
         T(tokens_are_the_holders_own),
         T(files_that_others_can_read_are_refused),
         T(a_key_that_cannot_be_looked_at_is_not_made_anew),
+        T(learned_keys_outlast_a_failed_read),
+        T(a_key_whose_folder_is_gone_is_not_for_another_holder),
         T(beside_the_owner_nothing_is_made),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
