@@ -501,6 +501,23 @@ static bool renew(struct node *node, enum cert_use use)
     return true;
 }
 
+/* What the root document does not name is not taken over, nor are revocations
+ * with it. False, said why: the old ones stay. */
+static bool reload_trust(struct node *node)
+{
+    struct errmsg why = {{0}};
+    enum err err = rootdoc_check_ca(rootchain_newest(node->roots),
+                                    node->conf->trust.ca, &why);
+    err = err == ERR_OK ? trust_reload(node->trust, &why) : err;
+    if (err != ERR_OK) {
+        log_error(&node->log, "RELOAD-TRUST",
+                  "reason=\"%s\" effect=\"the old anchors and revocations "
+                  "stay\" hint=\"reload again\"",
+                  why.text);
+    }
+    return err == ERR_OK;
+}
+
 static void reload(struct node *node)
 {
     if (!node->ready) {
@@ -509,7 +526,6 @@ static void reload(struct node *node)
     }
     struct conf *fresh = NULL;
     struct conf_errors errors = {.count = 0};
-    struct errmsg why = {{0}};
     struct changed changed = {.node = node};
     if (conf_load(&fresh, node->conf_path, node->overrides,
                   node->overrides_count, &errors) != ERR_OK) {
@@ -521,11 +537,7 @@ static void reload(struct node *node)
     conf_diff(node->latest, fresh, log_change, &changed);
     log_set_level((enum log_level)fresh->log.level);
     retire(node, fresh);
-    if (rootdoc_check_ca(rootchain_newest(node->roots), node->conf->trust.ca,
-                         &why) != ERR_OK ||
-        trust_reload(node->trust, &why) != ERR_OK) {
-        log_error(&node->log, "RELOAD-TRUST", "reason=\"%s\"", why.text);
-    }
+    bool trusts = reload_trust(node);
     recheck(node);
     bool renewed = renew(node, CERT_USE_SIGN);
     renewed = renew(node, CERT_USE_SEAL) || renewed;
@@ -534,8 +546,9 @@ static void reload(struct node *node)
         uplink_reconnect(node->uplink);
         follow_reconnect(node->follow);
     }
-    log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s",
-             changed.restart, renewed || dial ? "renewed" : "unchanged");
+    log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s trust=%s",
+             changed.restart, renewed || dial ? "renewed" : "unchanged",
+             trusts ? "read" : "kept");
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
