@@ -31,12 +31,14 @@ static inline enum err unread_blocks(void *db, uint32_t log, uint64_t from,
 }
 
 static inline enum err unread_rows(void *db, uint8_t generation,
-                                   const struct row_key *const *keys, size_t n,
-                                   struct row *const *out, struct errmsg *why)
+                                   const struct row_key *const *wanted,
+                                   size_t n, struct row *const *out,
+                                   struct errmsg *why)
 {
     enum err err = unread_err(&unread.rows, why);
-    return err == ERR_OK ? unread.real->rows(db, generation, keys, n, out, why)
-                         : err;
+    return err == ERR_OK
+               ? unread.real->rows(db, generation, wanted, n, out, why)
+               : err;
 }
 
 static inline enum err unread_list_rows(void *db, uint8_t generation,
@@ -64,6 +66,21 @@ static inline struct backend unreadable(const struct backend *real)
     return b;
 }
 
+/* After a failed read the store takes nothing for a moment. */
+static inline void submit_patiently(struct store *s, const struct slice *draft,
+                                    struct draft_result *result)
+{
+    int64_t until_ms = clock_mono_ms() + 60000;
+    enum err err = ERR_NO_SPACE;
+    while (err == ERR_NO_SPACE && clock_mono_ms() < until_ms) {
+        err = submit_bytes(s, draft, 1, result);
+        if (err == ERR_NO_SPACE) {
+            clock_sleep(50);
+        }
+    }
+    assert_ok(err);
+}
+
 /* Nothing that was written or read before is in the node's cache of entries. */
 static inline void forget_entries(const struct node *n)
 {
@@ -77,7 +94,7 @@ static inline void forget_entries(const struct node *n)
         struct buf bytes = BUF_INIT;
         draft_put(&bytes, &d);
         const struct slice draft = buf_slice(&bytes);
-        assert_ok(submit_bytes(n->store, &draft, 1, &result));
+        submit_patiently(n->store, &draft, &result);
         buf_clear(&bytes);
         assert_ok(store_entry(n->store, &result.log, result.number, &bytes));
         buf_fini(&bytes);
