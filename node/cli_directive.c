@@ -189,6 +189,11 @@ static void print_published(json_t *result, bool english)
                              : "  编号 %lld 无效：%s\n",
                      cli_int(row, "number"), cli_text(row, "reason"));
     }
+    if (json_is_true(json_object_get(result, "void_unknown"))) {
+        (void)printf(english ? "  Which entries have no effect could not be "
+                               "read now; it may be more.\n"
+                             : "  目前无法读取哪些条目无效，可能还有更多。\n");
+    }
 }
 
 static int publish_package(struct directive *d, const struct package *p)

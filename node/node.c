@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "base/str.h"
 #include "base/ticker.h"
 #include "credit/division.h"
@@ -75,6 +76,10 @@ struct node {
     struct identity signer; /* of the start */
     struct identity sealing;
     struct renewed *renewed;
+    /* What the store could not take in at once; until it can. */
+    struct ticker *owed;
+    _Atomic bool owes_judging;    /* by the newest root document */
+    bool owes_signing;            /* loop thread: with `signs` */
     const struct identity *signs; /* in force; loop thread */
     const struct identity *seals;
     struct node_tls *tls;
@@ -231,6 +236,30 @@ static enum err check_cas(const struct conf *c, const struct rootdoc *doc,
     return err == ERR_OK ? rootdoc_check_ca(doc, c->trust.ca, why) : err;
 }
 
+enum { OWED_MS = 10000 };
+
+static void owe(struct node *node)
+{
+    ticker_at(node->owed, clock_mono_ms() + OWED_MS);
+}
+
+/* Any thread; waits for the store. Owed until it is done. */
+static void judge_again(void *ctx)
+{
+    struct node *node = ctx;
+    struct errmsg why = {{0}};
+    atomic_store(&node->owes_judging, false);
+    if (store_judge_again(node->store, &why) != ERR_OK) {
+        atomic_store(&node->owes_judging, true);
+        log_error(
+            &node->log, "ROOT-JUDGE",
+            "reason=\"%s\" effect=\"directives are not judged by it yet\" "
+            "next=\"tried again\"",
+            why.text);
+        owe(node);
+    }
+}
+
 /* Whoever brought the version: what it says holds from now on. */
 static void on_root(void *ctx, const struct rootdoc *doc)
 {
@@ -239,13 +268,10 @@ static void on_root(void *ctx, const struct rootdoc *doc)
     if (node->uplink != NULL) {
         uplink_root_changed(node->uplink);
     }
-    struct errmsg why = {{0}};
-    if (node->writes && store_judge_again(node->store, &why) != ERR_OK) {
-        log_error(&node->log, "ROOT-JUDGE",
-                  "reason=\"%s\" effect=\"directives are judged by it at the "
-                  "next start\"",
-                  why.text);
+    if (node->writes) {
+        judge_again(node);
     }
+    struct errmsg why = {{0}};
     if (check_cas(node->conf, doc, &why) != ERR_OK) {
         log_error(&node->log, "ROOT-CA",
                   "reason=\"%s\" effect=\"this node will not start again with "
@@ -389,17 +415,52 @@ static void retire(struct node *node, struct conf *fresh)
     atomic_store(&node->api.conf, fresh);
 }
 
+static void log_renewed(const struct node *node, const char *use,
+                        const struct identity *id)
+{
+    log_info(&node->log, "CERT-RENEWED", "use=%s not_after_ms=%lld", use,
+             (long long)cert_principal(id->cert)->not_after_ms);
+}
+
+/* The store signs with `signs` too, or owes it. */
+static void renew_store(struct node *node)
+{
+    struct errmsg why = {{0}};
+    node->owes_signing =
+        node->writes && store_renew(node->store, node->signs, &why) != ERR_OK;
+    if (node->owes_signing) {
+        log_error(&node->log, "RELOAD-SIGN",
+                  "reason=\"%s\" next=\"tried again\"", why.text);
+        owe(node);
+        return;
+    }
+    log_renewed(node, "sign", node->signs);
+}
+
+static void settle_owed(void *ctx)
+{
+    struct node *node = ctx;
+    if (!node->ready) {
+        owe(node);
+        return;
+    }
+    if (node->owes_signing) {
+        renew_store(node);
+    }
+    if (atomic_load(&node->owes_judging) &&
+        pool_run(rpc_pool(node->rpc), judge_again, node) != ERR_OK) {
+        owe(node);
+    }
+}
+
 /* Signed with from now on, and the heads of this node's logs anew. */
 static void sign_with(struct node *node, const struct identity *id)
 {
-    struct errmsg why = {{0}};
     node->signs = id;
     atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
-    if (node->writes && store_renew(node->store, id, &why) != ERR_OK) {
-        log_error(&node->log, "RELOAD-SIGN", "reason=\"%s\"", why.text);
-    }
+    renew_store(node);
 }
 
 /* Those below wrap their keys for it. */
@@ -411,6 +472,7 @@ static void seal_with(struct node *node, const struct identity *id)
     keyring_renew(node->keyring, id);
     atomic_store(&node->sync.sealing, id);
     downlink_greet_again(node->downlink);
+    log_renewed(node, "seal", id);
 }
 
 /* Takes over a certificate that was renewed; one that does not fit is refused
@@ -436,10 +498,24 @@ static bool renew(struct node *node, enum cert_use use)
     r->older = node->renewed;
     node->renewed = r;
     (sign ? sign_with : seal_with)(node, &r->id);
-    log_info(&node->log, "CERT-RENEWED", "use=%s not_after_ms=%lld",
-             sign ? "sign" : "seal",
-             (long long)cert_principal(r->id.cert)->not_after_ms);
     return true;
+}
+
+/* What the root document does not name is not taken over, nor are revocations
+ * with it. False, said why: the old ones stay. */
+static bool reload_trust(struct node *node)
+{
+    struct errmsg why = {{0}};
+    enum err err = rootdoc_check_ca(rootchain_newest(node->roots),
+                                    node->conf->trust.ca, &why);
+    err = err == ERR_OK ? trust_reload(node->trust, &why) : err;
+    if (err != ERR_OK) {
+        log_error(&node->log, "RELOAD-TRUST",
+                  "reason=\"%s\" effect=\"the old anchors and revocations "
+                  "stay\" hint=\"reload again\"",
+                  why.text);
+    }
+    return err == ERR_OK;
 }
 
 static void reload(struct node *node)
@@ -450,7 +526,6 @@ static void reload(struct node *node)
     }
     struct conf *fresh = NULL;
     struct conf_errors errors = {.count = 0};
-    struct errmsg why = {{0}};
     struct changed changed = {.node = node};
     if (conf_load(&fresh, node->conf_path, node->overrides,
                   node->overrides_count, &errors) != ERR_OK) {
@@ -462,11 +537,7 @@ static void reload(struct node *node)
     conf_diff(node->latest, fresh, log_change, &changed);
     log_set_level((enum log_level)fresh->log.level);
     retire(node, fresh);
-    if (rootdoc_check_ca(rootchain_newest(node->roots), node->conf->trust.ca,
-                         &why) != ERR_OK ||
-        trust_reload(node->trust, &why) != ERR_OK) {
-        log_error(&node->log, "RELOAD-TRUST", "reason=\"%s\"", why.text);
-    }
+    bool trusts = reload_trust(node);
     recheck(node);
     bool renewed = renew(node, CERT_USE_SIGN);
     renewed = renew(node, CERT_USE_SEAL) || renewed;
@@ -475,8 +546,9 @@ static void reload(struct node *node)
         uplink_reconnect(node->uplink);
         follow_reconnect(node->follow);
     }
-    log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s",
-             changed.restart, renewed || dial ? "renewed" : "unchanged");
+    log_info(&node->log, "RELOAD", "restart_needed=%u certificates=%s trust=%s",
+             changed.restart, renewed || dial ? "renewed" : "unchanged",
+             trusts ? "read" : "kept");
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -685,6 +757,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
+    node->owed = ticker_new(node->loop, settle_owed, node);
     /* What passes through on the way to the store is of that size. */
     mem_keep((size_t)c->store.write_buffer_bytes);
     struct store_env env = store_env_of(node);
@@ -698,6 +771,9 @@ static enum err up_store(struct node *node, struct errmsg *why)
 
 static void down_store(struct node *node)
 {
+    ticker_free(&node->owed);
+    node->owes_signing = false; /* the next one opens with what is newest */
+    atomic_store(&node->owes_judging, false);
     store_close(&node->store);
     keyring_free(&node->keyring);
 }

@@ -45,22 +45,46 @@ static bool join(char out[PATH_LEN], const char *folder, const char *name)
     return snprintf(out, PATH_LEN, "%s/%s", folder, name) < PATH_LEN;
 }
 
-static bool is_file(const char *path)
+static enum err failed(const char *path, struct errmsg *why)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    return err_set(why, err_from_errno(errno), "%s: %s", path, strerror(errno));
+}
+
+/* `mode` 0: certainly not there. */
+static enum err look_at(const char *path, mode_t *mode, struct errmsg *why)
+{
+    struct stat st = {.st_mode = 0};
+    if (stat(path, &st) != 0 && errno != ENOENT) {
+        return failed(path, why);
+    }
+    *mode = st.st_mode;
+    return ERR_OK;
+}
+
+static enum err copy_named(const char *from, const char *to, const char *name,
+                           struct errmsg *why)
+{
+    char a[PATH_LEN];
+    char b[PATH_LEN];
+    mode_t mode;
+    if (!join(a, from, name) || !join(b, to, name)) {
+        return err_set(why, ERR_CONF, "%s: path too long", from);
+    }
+    enum err err = look_at(a, &mode, why);
+    return err == ERR_OK && S_ISREG(mode) ? copy_file(a, b, why) : err;
 }
 
 static enum err copy_files(DIR *dir, const char *from, const char *to,
                            struct errmsg *why)
 {
-    char a[PATH_LEN];
-    char b[PATH_LEN];
     enum err err = ERR_OK;
-    for (struct dirent *d; err == ERR_OK && (d = readdir(dir)) != NULL;) {
-        if (join(a, from, d->d_name) && join(b, to, d->d_name) && is_file(a)) {
-            err = copy_file(a, b, why);
+    while (err == ERR_OK) {
+        errno = 0;
+        const struct dirent *d = readdir(dir);
+        if (d == NULL) {
+            return errno == 0 ? ERR_OK : failed(from, why);
         }
+        err = copy_named(from, to, d->d_name, why);
     }
     return err;
 }
@@ -74,29 +98,36 @@ static enum err copy_folder(const char *from, const char *to,
     }
     DIR *dir = opendir(from);
     if (dir == NULL) {
-        return err_set(why, err_from_errno(errno), "%s: %s", from,
-                       strerror(errno));
+        return failed(from, why);
     }
     err = copy_files(dir, from, to, why);
     (void)closedir(dir);
     return err;
 }
 
-static enum err carry(void *ctx, struct errmsg *why)
+static enum err carry_one(const struct node_copy *copy, const char *name,
+                          struct errmsg *why)
 {
-    const struct node_copy *copy = ctx;
     char a[PATH_LEN];
     char b[PATH_LEN];
-    struct stat st;
+    mode_t mode;
+    if (!join(a, copy->from->data.dir, name) ||
+        !join(b, copy->to->data.dir, name)) {
+        return err_set(why, ERR_CONF, "data.dir: path too long");
+    }
+    enum err err = look_at(a, &mode, why);
+    if (err != ERR_OK || mode == 0) {
+        return err;
+    }
+    return S_ISDIR(mode) ? copy_folder(a, b, why) : copy_file(a, b, why);
+}
+
+/* All of it or an error: the source is marked as moved behind it. */
+static enum err carry(void *ctx, struct errmsg *why)
+{
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(beside); i++) {
-        if (!join(a, copy->from->data.dir, beside[i]) ||
-            !join(b, copy->to->data.dir, beside[i])) {
-            err = err_set(why, ERR_CONF, "data.dir: path too long");
-        } else if (stat(a, &st) == 0) {
-            err = S_ISDIR(st.st_mode) ? copy_folder(a, b, why)
-                                      : copy_file(a, b, why);
-        }
+        err = carry_one(ctx, beside[i], why);
     }
     return err;
 }

@@ -24,7 +24,8 @@ struct node_tls {
     struct loaded *newest; /* lock */
     uint64_t generation;   /* lock */
     uint64_t told;         /* lock: generation at the last refresh */
-    uint64_t stamp;        /* lock: of the files when last read */
+    uint64_t stamp;        /* lock: of the files when they were taken */
+    uint64_t refused;      /* lock: of those that could not be, last */
     int64_t looked_ms;     /* lock */
 };
 
@@ -66,8 +67,9 @@ static enum err load(struct node_tls *tls, struct errmsg *why)
     return ERR_OK;
 }
 
-/* Lock held. */
-static bool look(struct node_tls *tls)
+/* Lock held. Files are read again until they can be used, since what failed may
+ * be the reading; that is said once, or if somebody `asks`. */
+static bool look(struct node_tls *tls, bool asks)
 {
     struct errmsg why = {{0}};
     uint64_t stamp = stamp_files(tls->conf);
@@ -75,13 +77,16 @@ static bool look(struct node_tls *tls)
     if (stamp == tls->stamp) {
         return false;
     }
-    tls->stamp = stamp;
     if (load(tls, &why) != ERR_OK) {
-        log_error(tls->log, "CERT-REFUSED",
-                  "reason=\"%s\" hint=\"the old certificate stays in use\"",
-                  why.text);
+        if (asks || stamp != tls->refused) {
+            log_error(tls->log, "CERT-REFUSED",
+                      "reason=\"%s\" hint=\"the old certificate stays in use\"",
+                      why.text);
+        }
+        tls->refused = stamp;
         return false;
     }
+    tls->stamp = stamp;
     log_info(tls->log, "CERT-RENEWED", "use=tls generation=%llu",
              (unsigned long long)tls->generation);
     return true;
@@ -92,7 +97,7 @@ static const struct tls_material *get(void *ctx, uint64_t *generation)
     struct node_tls *tls = ctx;
     (void)pthread_mutex_lock(&tls->lock);
     if (clock_mono_ms() - tls->looked_ms >= LOOK_EVERY_MS) {
-        (void)look(tls);
+        (void)look(tls, false);
     }
     const struct tls_material *material = &tls->newest->material;
     *generation = tls->generation;
@@ -155,7 +160,7 @@ struct principal node_tls_self(struct node_tls *tls)
 bool node_tls_refresh(struct node_tls *tls)
 {
     (void)pthread_mutex_lock(&tls->lock);
-    (void)look(tls);
+    (void)look(tls, true);
     bool renewed = tls->generation != tls->told;
     tls->told = tls->generation;
     (void)pthread_mutex_unlock(&tls->lock);

@@ -518,18 +518,19 @@ static bool text_arg(json_t *args, const char *name, const char **out)
 
 /* What the lists say of the subject, and how old they are. A subject without a
  * credit code is on none. */
-static void add_listings(const struct api_env *env, const char *subject,
-                         json_t *result)
+static enum err add_listings(const struct api_env *env, const char *subject,
+                             json_t *result, struct errmsg *why)
 {
     struct lists_view view;
     json_t *listings = NULL;
-    struct errmsg why;
     lists_view_take(env->store, &view);
-    if (listed_json(env, &view, subject, &listings, &why) == ERR_OK) {
+    enum err err = listed_json(env, &view, subject, &listings, why);
+    if (err == ERR_OK) {
         (void)json_object_set_new(result, "listings", listings);
         (void)json_object_set_new(result, "lists", lists_json(env, &view));
     }
     lists_view_fini(&view);
+    return err == ERR_INVALID ? ERR_OK : err;
 }
 
 static enum err do_subject(void *ctx, struct admin_call *call, json_t *args,
@@ -563,7 +564,12 @@ static enum err do_subject(void *ctx, struct admin_call *call, json_t *args,
     }
     *result =
         json_pack("{s:o, s:o}", "node", node_json(env), "records", out.list);
-    add_listings(env, q.subject, *result);
+    err = add_listings(env, q.subject, *result, why);
+    if (err != ERR_OK) {
+        json_decref(*result);
+        *result = NULL;
+        return err;
+    }
     if (next.more) {
         char hex[2 * QUERY_PLACE_LEN + 1];
         str_hex(next.place, sizeof next.place, hex);

@@ -179,35 +179,46 @@ static bool on_issue(void *ctx, const struct store_issue *issue)
     return true;
 }
 
-static void add_outranked(const struct api_env *env,
-                          const struct package *package, struct voids *v)
+static enum err add_outranked(const struct api_env *env,
+                              const struct package *package, struct voids *v)
 {
+    enum err err = ERR_OK;
     for (size_t i = 0; i < package->head.entries; i++) {
         struct entry e;
         struct registry_decision d;
         struct errmsg why;
-        if (entry_decode(package->entries[i], &e) == ERR_OK &&
-            registry_take(&e, env->self.code, &d) == ERR_OK &&
-            directive_check_above(env, &d, &why) == ERR_DENIED) {
+        if (entry_decode(package->entries[i], &e) != ERR_OK ||
+            registry_take(&e, env->self.code, &d) != ERR_OK) {
+            continue;
+        }
+        enum err one = directive_check_above(env, &d, &why);
+        if (one == ERR_DENIED) {
             add_void(v->rows, v->p->first + 1 + i, why.text);
+        } else if (one != ERR_OK) {
+            err = one;
         }
     }
+    return err;
 }
 
-static json_t *voids_json(const struct api_env *env,
-                          const struct package *package,
-                          const struct publishing *p)
+/* It is published whatever is known of it: void_unknown says that there may be
+ * more without effect. */
+static void set_voids(const struct api_env *env, const struct package *package,
+                      const struct publishing *p, json_t *result)
 {
     struct voids v = {p, json_array()};
     enum err err = store_issues(env->store, on_issue, &v);
+    enum err above = add_outranked(env, package, &v);
+    err = err == ERR_OK ? above : err;
     if (err != ERR_OK) {
         log_warn(env->log, "DIRECTIVES",
                  "err=%s effect=\"which entries have "
                  "no effect is not told\"",
                  err_name(err));
     }
-    add_outranked(env, package, &v);
-    return v.rows;
+    (void)json_object_set_new(result, "void", v.rows);
+    (void)json_object_set_new(result, "void_unknown",
+                              json_boolean(err != ERR_OK));
 }
 
 /* What has no effect would stand in the log for ever. Whoever publishes at the
@@ -253,10 +264,10 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
         log_info(env->log, "DIRECTIVES",
                  "log=%s first=%" PRIu64 " last=%" PRIu64 " entries=%u", log,
                  p.first, p.last, (unsigned)package->head.entries);
-        *result = json_pack("{s:s, s:I, s:I, s:I, s:o}", "log", log, "first",
+        *result = json_pack("{s:s, s:I, s:I, s:I}", "log", log, "first",
                             (json_int_t)p.first, "last", (json_int_t)p.last,
-                            "entries", (json_int_t)package->head.entries,
-                            "void", voids_json(env, package, &p));
+                            "entries", (json_int_t)package->head.entries);
+        set_voids(env, package, &p, *result);
     }
     package_free(&package);
     buf_fini(&file);

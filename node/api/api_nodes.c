@@ -155,7 +155,8 @@ static bool keep(void *ctx, const struct store_node *d)
     return true;
 }
 
-static json_t *node_json(const struct api_env *env, const struct store_node *d)
+static enum err add_node(const struct api_env *env, const struct store_node *d,
+                         json_t *rows)
 {
     char code[CODE_LEN + 1];
     char parent[CODE_LEN + 1];
@@ -170,10 +171,13 @@ static json_t *node_json(const struct api_env *env, const struct store_node *d)
     code_format(d->log.origin, issuer);
     log_id_format(&d->log, log);
     date_format(d->decided, day);
-    bool whole =
-        store_entry(env->store, &d->log, d->number, &bytes) == ERR_OK &&
-        entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
-        registry_take(&e, d->log.origin, &full) == ERR_OK;
+    enum err err = store_entry(env->store, &d->log, d->number, &bytes);
+    if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_SEALED) {
+        return err;
+    }
+    bool whole = err == ERR_OK &&
+                 entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+                 registry_take(&e, d->log.origin, &full) == ERR_OK;
     json_t *row = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:I, s:s%}", "code", code, "what",
         registry_what_name((enum registry_what)d->what), "issuer", issuer,
@@ -183,8 +187,9 @@ static json_t *node_json(const struct api_env *env, const struct store_node *d)
     if (d->what == REGISTRY_PARENT) {
         (void)json_object_set_new(row, "parent", json_string(parent));
     }
+    (void)json_array_append_new(rows, row);
     buf_fini(&bytes);
-    return row;
+    return ERR_OK;
 }
 
 enum err directive_nodes(void *ctx, struct admin_call *call, json_t *args,
@@ -195,12 +200,17 @@ enum err directive_nodes(void *ctx, struct admin_call *call, json_t *args,
     json_t *rows = json_array();
     (void)call;
     (void)args;
-    (void)why;
+    enum err err = ERR_OK;
     roster_each(env->sync->roster, keep, &l);
-    for (size_t i = 0; i < l.n; i++) {
-        (void)json_array_append_new(rows, node_json(env, &l.all[i]));
+    for (size_t i = 0; err == ERR_OK && i < l.n; i++) {
+        err = add_node(env, &l.all[i], rows);
     }
     mem_free(l.all);
+    if (err != ERR_OK) {
+        json_decref(rows);
+        return err_set(why, err, "decisions about nodes cannot be read: %s",
+                       err_text(err));
+    }
     *result = json_pack("{s:o, s:I}", "nodes", rows, "refused",
                         (json_int_t)roster_refused(env->sync->roster));
     return ERR_OK;

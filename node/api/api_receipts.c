@@ -66,33 +66,36 @@ struct span {
     int64_t published_ms; /* by the issuer's clock; 0: in no package */
 };
 
-static bool begins_at(struct store *store, const struct log_id *log,
-                      uint64_t number, struct span *span)
+/* `begins`: a package does, whether or not it reaches as far as the span. */
+static enum err begins_at(struct store *store, const struct log_id *log,
+                          uint64_t number, struct span *span, bool *begins)
 {
     struct buf bytes = BUF_INIT;
     struct entry e;
     struct package_head head;
-    bool begins = store_entry(store, log, number, &bytes) == ERR_OK &&
-                  entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
-                  package_begin_decode(&e, &head) == ERR_OK;
-    if (begins && number + head.entries + 1 >= span->number) {
+    enum err err = store_entry(store, log, number, &bytes);
+    *begins = err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+              package_begin_decode(&e, &head) == ERR_OK;
+    if (*begins && number + head.entries + 1 >= span->number) {
         span->end = number + head.entries + 1;
         span->published_ms = e.entered_at_ms;
     }
     buf_fini(&bytes);
-    return begins;
+    return err == ERR_SEALED ? ERR_OK : err;
 }
 
-static struct span span_of(struct store *store, const struct log_id *log,
-                           uint64_t number)
+static enum err span_of(struct store *store, const struct log_id *log,
+                        uint64_t number, struct span *out)
 {
-    struct span span = {.number = number, .end = number};
-    uint64_t at = number;
-    while (at > 1 && number - at <= PACKAGE_ENTRIES_MAX &&
-           !begins_at(store, log, at, &span)) {
-        at--;
+    enum err err = ERR_OK;
+    bool begins = false;
+    *out = (struct span){.number = number, .end = number};
+    for (uint64_t at = number; err == ERR_OK && !begins && at > 1 &&
+                               number - at <= PACKAGE_ENTRIES_MAX;
+         at--) {
+        err = begins_at(store, log, at, out, &begins);
     }
-    return span;
+    return err;
 }
 
 /* ---- the answer ---- */
@@ -170,7 +173,10 @@ enum err directive_status(void *ctx, struct admin_call *call, json_t *args,
         return err_set(why, ERR_NOT_FOUND,
                        "this node holds %" PRIu64 " entries of that log", size);
     }
-    struct span span =
-        span_of(env->store, &log, number > 0 ? (uint64_t)number : size);
-    return answer(env, &log, &span, result, why);
+    struct span span;
+    err =
+        span_of(env->store, &log, number > 0 ? (uint64_t)number : size, &span);
+    return err == ERR_OK
+               ? answer(env, &log, &span, result, why)
+               : err_set(why, err, "the log cannot be read: %s", err_text(err));
 }

@@ -329,10 +329,13 @@ static enum err find_listing(const struct api_env *env,
 {
     struct buf bytes = BUF_INIT;
     struct entry e;
-    bool found = log_id_parse(report->log, &out->listing.log) &&
-                 out->listing.log.kind == LOG_DIRECTIVES &&
-                 store_entry(env->store, &out->listing.log, report->number,
-                             &bytes) == ERR_OK &&
+    enum err err = ERR_NOT_FOUND;
+    if (log_id_parse(report->log, &out->listing.log) &&
+        out->listing.log.kind == LOG_DIRECTIVES) {
+        err =
+            store_entry(env->store, &out->listing.log, report->number, &bytes);
+    }
+    bool found = err == ERR_OK &&
                  entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
                  e.type == ENTRY_LISTING && e.subject.len == USCC_LEN;
     if (found) {
@@ -341,6 +344,9 @@ static enum err find_listing(const struct api_env *env,
         memcpy(out->subject, e.subject.data, USCC_LEN);
     }
     buf_fini(&bytes);
+    if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_SEALED) {
+        return err_set(why, err, "reading the store: %s", err_text(err));
+    }
     return found ? ERR_OK
                  : err_set(why, ERR_NOT_FOUND,
                            "no listing %" PRIu64 " in log '%s' is known here",

@@ -36,16 +36,17 @@ struct search {
     uint16_t list;
     struct slice document;
     bool found;
+    enum err err; /* of reading a text */
     struct listing_place place;
 };
 
-static bool has_document(const struct search *s, const struct store_listing *l)
+static bool has_document(struct search *s, const struct store_listing *l)
 {
     struct buf bytes = BUF_INIT;
     struct entry e;
     struct record r;
-    bool same = store_entry(s->p->env->store, &l->text_log, l->text, &bytes) ==
-                    ERR_OK &&
+    s->err = store_entry(s->p->env->store, &l->text_log, l->text, &bytes);
+    bool same = s->err == ERR_OK &&
                 entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
                 listing_values(&e, &r) == ERR_OK &&
                 slice_eq(record_get(&r, FIELD_DOCUMENT_NO), s->document);
@@ -60,11 +61,13 @@ static bool on_listing(void *ctx, const struct store_listing *l)
     s->found = l->list == s->list && listing_may_end(self, l->log.origin) &&
                has_document(s, l);
     s->place = (struct listing_place){l->log, l->number};
-    return !s->found;
+    return !s->found && s->err == ERR_OK;
 }
 
-static bool find_listing(const struct prepare *p, const struct record *r,
-                         uint16_t document_field, struct listing_place *out)
+/* `found` false only where everything could be read. */
+static enum err find_listing(const struct prepare *p, const struct record *r,
+                             uint16_t document_field, bool *found,
+                             struct listing_place *out)
 {
     struct subject_key key;
     struct search s = {.p = p,
@@ -75,7 +78,8 @@ static bool find_listing(const struct prepare *p, const struct record *r,
         .view = &p->view, .subject = &key, .all = true};
     enum err err = store_listings(p->env->store, &q, on_listing, &s, NULL);
     *out = s.place;
-    return err == ERR_OK && s.found;
+    *found = s.found;
+    return err == ERR_OK ? s.err : err;
 }
 
 /* ---- one row ---- */
@@ -96,29 +100,38 @@ static const char *judge_measures(const struct record *r, uint16_t *field)
     return measures_judge(record_get(r, FIELD_MEASURES), r->decided);
 }
 
-/* NULL, or the rule that is broken; `field` is where. */
-static const char *judge(const struct prepare *p, const struct record *r,
-                         uint8_t *type, struct listing_place *target,
-                         uint16_t *field)
+static uint8_t type_of(const struct prepare *p, const struct record *r)
 {
-    bool removal = r->item->id == ITEM_REMOVAL;
-    *type = removal      ? ENTRY_REMOVAL
-            : p->correct ? ENTRY_CORRECTION
-                         : ENTRY_LISTING;
+    return r->item->id == ITEM_REMOVAL ? ENTRY_REMOVAL
+           : p->correct                ? ENTRY_CORRECTION
+                                       : ENTRY_LISTING;
+}
+
+/* `rule` NULL, or the one that is broken; `field` is where. An error: what is
+ * in force could not be read, so nothing is said of the row. */
+static enum err judge(const struct prepare *p, const struct record *r,
+                      struct listing_place *target, uint16_t *field,
+                      const char **rule)
+{
+    uint8_t type = type_of(p, r);
+    bool removal = type == ENTRY_REMOVAL;
+    bool found;
     *field = removal ? FIELD_LISTED_NO : FIELD_DOCUMENT_NO;
-    bool found = find_listing(p, r, *field, target);
-    if (*type == ENTRY_LISTING) {
-        if (found && target->log.origin == p->env->self.code) {
-            return "listed-already";
-        }
-        *field = FIELD_DIVISION;
-        return in_area(p, r) ? judge_measures(r, field) : "authority-area";
-    }
+    enum err err = find_listing(p, r, *field, &found, target);
     bool own = found && target->log.origin == p->env->self.code;
-    if (!found || !(own || removal)) {
-        return "not-listed";
+    if (err != ERR_OK) {
+        *rule = NULL;
+    } else if (type == ENTRY_LISTING && own) {
+        *rule = "listed-already";
+    } else if (type == ENTRY_LISTING) {
+        *field = FIELD_DIVISION;
+        *rule = in_area(p, r) ? judge_measures(r, field) : "authority-area";
+    } else if (!found || !(own || removal)) {
+        *rule = "not-listed";
+    } else {
+        *rule = removal ? NULL : judge_measures(r, field);
     }
-    return removal ? NULL : judge_measures(r, field);
+    return err;
 }
 
 static enum err refuse(struct prepare *p, uint64_t line, const struct record *r,
@@ -146,10 +159,14 @@ static enum err on_record(void *ctx, uint64_t line, const struct record *r)
     struct listing_place target;
     struct buf room = BUF_INIT;
     struct entry e;
-    uint8_t type;
+    uint8_t type = type_of(p, r);
     uint16_t field;
+    const char *rule;
     p->rows_met++;
-    const char *rule = judge(p, r, &type, &target, &field);
+    enum err err = judge(p, r, &target, &field, &rule);
+    if (err != ERR_OK) {
+        return err;
+    }
     if (rule == NULL && p->n == PACKAGE_ENTRIES_MAX) {
         return ERR_TOO_LARGE;
     }
@@ -203,14 +220,19 @@ void prepare_begin(struct prepare **out, const struct api_env *env,
     *out = p;
 }
 
+/* Of the errors of on_record: rows say their own. */
 static enum err say(enum err err, struct errmsg *why)
 {
-    return err == ERR_TOO_LARGE
-               ? err_set(why, err,
-                         "more than %d decisions: split the file, each part "
-                         "becomes a package",
-                         PACKAGE_ENTRIES_MAX)
-               : err;
+    if (err == ERR_TOO_LARGE) {
+        return err_set(why, err,
+                       "more than %d decisions: split the file, each part "
+                       "becomes a package",
+                       PACKAGE_ENTRIES_MAX);
+    }
+    return err == ERR_OK || err == ERR_INVALID
+               ? err
+               : err_set(why, err, "what is in force cannot be read now: %s",
+                         err_text(err));
 }
 
 enum err prepare_feed(struct prepare *p, struct slice bytes, struct errmsg *why)

@@ -135,11 +135,12 @@ static enum err load_now(const struct api_env *env, struct found *f)
     return err == ERR_OK ? decode(f) : err;
 }
 
-/* An entry that is not here any more, or of another form, is no fault of the
- * store. */
+/* An entry that is not here any more, or of another form, is an answer; that it
+ * could not be read is none. */
 static bool is_fault(enum err err)
 {
-    return err == ERR_CORRUPT || err == ERR_IO || err == ERR_UNAVAILABLE;
+    return err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_SEALED &&
+           err != ERR_UNSUPPORTED && err != ERR_INVALID;
 }
 
 static enum err parse_subject(const char *text, struct subject_key *out,
@@ -250,7 +251,7 @@ static enum err load_for(const struct api_env *env,
         return ERR_OK;
     }
     enum err err = q->now ? load_now(env, f) : load(env, f);
-    return is_fault(err) || (q->now && err == ERR_BUSY) ? err : ERR_OK;
+    return is_fault(err) ? err : ERR_OK;
 }
 
 /* The rows that fit go to `fn`; the place of the last one to `next`. */

@@ -364,6 +364,23 @@ static enum err add_draft(struct import *import, struct batch *b,
     return ERR_OK;
 }
 
+/* Does the error say something of the row? All others are of this node: its
+ * keys cannot be read or written, or there is no space. */
+static bool is_of_row(enum err err)
+{
+    return err == ERR_TOO_LARGE || err == ERR_INVALID;
+}
+
+/* The table is no worse for it, so it is to come again whatever the cause. */
+static enum err cannot_seal(struct import *import, enum err err)
+{
+    enum err_class cls = err_class(err);
+    bool later = cls == ERR_CLASS_LATER || cls == ERR_CLASS_NOW;
+    (void)err_set(&import->failed_why, err,
+                  "this node's keys cannot be used: %s", err_text(err));
+    return keep_failure(import, later ? err : ERR_UNAVAILABLE);
+}
+
 static const char row_too_large[] = "row-too-large"; /* docs/catalogue.md */
 
 /* A good row that cannot become an entry after all. */
@@ -395,8 +412,10 @@ static enum err on_record(void *ctx, uint64_t line, const struct record *record)
         struct item *item = batch_item(b);
         item->line = line;
         memcpy(item->record_key, record->key, RECORD_KEY_LEN);
-    } else {
+    } else if (is_of_row(err)) {
         add_refusal(b, line, err);
+    } else {
+        return cannot_seal(import, err);
     }
     return keep_failure(import, flush_if_full(import, b));
 }

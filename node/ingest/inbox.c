@@ -238,10 +238,13 @@ static bool move(struct job *job, const char *path, const char *draft,
         rename(path, to) != 0) {
         return false;
     }
-    if (lstat(to, &moved) != 0 || same_content(&job->st, &moved)) {
+    bool seen = lstat(to, &moved) == 0;
+    bool taken = !seen && errno == ENOENT; /* by who reads done/ */
+    if (taken || (seen && same_content(&job->st, &moved))) {
         return file_sync_folder_of(to) && file_sync_folder_of(path);
     }
-    put_off(job, "another came under its name while it was read");
+    put_off(job, seen ? "another came under its name while it was read"
+                      : "it cannot be seen whether it is what was read");
     /* Nobody read it: it must not stay in done/ with a receipt. */
     bool back = give_back(job, to, path) && file_sync_folder_of(path) &&
                 file_sync_folder_of(to);
@@ -259,7 +262,8 @@ static void settle(struct job *job, const char *path, const char *draft,
     char receipt[PATH_LEN];
     bool ok = make_path(to, inbox, folder, job->name, "") &&
               make_path(receipt, inbox, folder, job->name, ".receipt.csv");
-    if (ok && access(to, F_OK) == 0) { /* never over an older file */
+    /* Never over an older file, nor over what cannot be looked at. */
+    if (ok && (access(to, F_OK) == 0 || errno != ENOENT)) {
         char again[32];
         char with_receipt[48];
         (void)snprintf(again, sizeof again, ".%lld",

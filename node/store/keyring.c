@@ -148,14 +148,16 @@ static void file_name(const struct keyring *kr, const char *name,
     (void)snprintf(out, KEYRING_PATH_MAX, "%s/%s", kr->path, name);
 }
 
-/* ERR_NOT_FOUND; refuses what others may read. */
+/* ERR_NOT_FOUND: certainly not there, so that it may be made. Refuses what
+ * others may read. */
 static enum err read_private(const struct keyring *kr, const char *name,
                              size_t max, struct buf *out, struct errmsg *why)
 {
     char path[KEYRING_PATH_MAX];
     file_name(kr, name, path);
     if (access(path, F_OK) != 0) {
-        return ERR_NOT_FOUND;
+        return err_set(why, err_from_errno(errno), "%s: %s", path,
+                       strerror(errno));
     }
     enum err err = file_check_private(path, why);
     return err == ERR_OK ? file_read(path, max, out, why) : err;
@@ -190,7 +192,12 @@ static enum err load_secret(struct keyring *kr, struct errmsg *why)
 {
     struct buf b = BUF_INIT;
     enum err err = read_private(kr, "secret", SECRET_LEN, &b, why);
-    if (err == ERR_NOT_FOUND) {
+    if (err == ERR_NOT_FOUND && kr->frozen) {
+        err = err_set(why, ERR_NOT_FOUND,
+                      "%s/secret: not there: the process that writes has still "
+                      "to make it; data.dir is one folder for all processes",
+                      kr->path);
+    } else if (err == ERR_NOT_FOUND) {
         suite_random(kr->secret, SECRET_LEN);
         err =
             write_private(kr, "secret", slice_of(kr->secret, SECRET_LEN), why);
@@ -333,8 +340,9 @@ static void say_learned(const char *text)
               text);
 }
 
-/* Others' keys stand in their logs too, so what is wrong with the file does
- * not keep the node from starting; that others may read it does. */
+/* Others' keys stand in their logs too, so what is wrong within the file does
+ * not keep the node from starting; that others may read it does, and that it
+ * cannot be read: it may be whole, and the next start reads it. */
 static enum err load_learned(struct keyring *kr, struct errmsg *why)
 {
     struct buf b = BUF_INIT;
@@ -348,9 +356,16 @@ static enum err load_learned(struct keyring *kr, struct errmsg *why)
     if (bad > 0) {
         say_learned("records of the file learned are damaged");
     }
-    if (!kr->frozen && (err == ERR_TOO_LARGE || err == ERR_IO)) {
+    if (!kr->frozen && err == ERR_TOO_LARGE) {
         say_learned(why->text);
         return put_aside(kr, "learned", why);
+    }
+    if (err == ERR_IO) {
+        struct errmsg cause = *why;
+        return err_set(why, err,
+                       "%.300s: if that stays, move the file away and let "
+                       "creditnode reindex learn the keys again",
+                       cause.text);
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -393,7 +408,8 @@ static uint32_t period_of(int64_t now_ms)
     return (uint32_t)(tm.tm_year + 1900);
 }
 
-/* The newest own key of the period, made if there is none. */
+/* The newest own key of the period, made if there is none; not by a process
+ * whose folder is another's. */
 static enum err own_key(struct keyring *kr, uint32_t period, size_t *out,
                         struct errmsg *why)
 {
@@ -407,6 +423,12 @@ static enum err own_key(struct keyring *kr, uint32_t period, size_t *out,
         at = key_place(kr, kr->self, period);
     }
     if (!key_at(kr, at, kr->self, period)) {
+        if (kr->frozen) {
+            return err_set(why, ERR_UNAVAILABLE,
+                           "%s/own: no key of this period yet, and another "
+                           "process of this node is to make it",
+                           kr->path);
+        }
         struct seal_key key = {.origin = kr->self, .period = period};
         suite_random(key.key, SEAL_KEY_LEN);
         key_insert(kr, &key);
@@ -441,14 +463,6 @@ static enum err load_all(struct keyring *kr, struct errmsg *why)
 /* Nothing is made or written. */
 static enum err load_beside(struct keyring *kr, struct errmsg *why)
 {
-    char secret[KEYRING_PATH_MAX];
-    file_name(kr, "secret", secret);
-    if (access(secret, F_OK) != 0) {
-        return err_set(why, ERR_NOT_FOUND,
-                       "%s: not there: the process that writes has still to "
-                       "make it; data.dir is one folder for all processes",
-                       secret);
-    }
     enum err err = load_secret(kr, why);
     err = err == ERR_OK ? load_own(kr, why) : err;
     return err == ERR_OK ? load_learned(kr, why) : err;
@@ -632,7 +646,8 @@ static enum err keep_learned(struct keyring *kr, const struct seal_key *key)
     if (err == ERR_OK) {
         key_insert(kr, key);
     }
-    return err;
+    /* To the caller that would mean a wrap for another holder. */
+    return err == ERR_NOT_FOUND ? ERR_IO : err;
 }
 
 enum err keyring_learn(struct keyring *keyring, uint64_t origin,

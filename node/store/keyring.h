@@ -19,8 +19,8 @@ struct keyring;
 enum { KEYS_OF_PERIOD_MAX = 8, KEYS_OF_ORIGIN_MAX = 64 };
 
 /* `path` is a folder; the secret and the first key are made if missing. Learned
- * keys that cannot be read are left out, and said to be: reindexing learns them
- * again.
+ * keys that are damaged are left out, and said to be: reindexing learns them
+ * again. ERR_IO: a file is there and cannot be read now.
  * `sealing` may be NULL: wrapped keys of others cannot be opened then. */
 MUST_USE enum err keyring_open(struct keyring **out, const char *path,
                                enum suite suite, uint64_t self,

@@ -2,14 +2,15 @@
 # The database server of county, city and province is killed under load, stays
 # away a while, comes back: the nodes stay up and say what is wrong, a village
 # enters on, nothing acknowledged is missing, nothing is there twice, and every
-# tier equals the origins again without a person.
+# tier equals the origins again without a person. A certificate renewed meanwhile
+# is signed with afterwards.
 #   test_mariadb_down.sh [TIMES]
 . "$(dirname "$0")/lib.sh"
 
 TIMES=${1:-2}
 ROWS=40
 # Each may meet the server's end in the middle of anything.
-allow STORE-FULL STORE-CORRUPT STORE-BACKGROUND
+allow STORE-FULL STORE-CORRUPT STORE-BACKGROUND RELOAD-SIGN
 
 make_line
 for node in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE"; do
@@ -31,11 +32,22 @@ for ((i = 1; i <= TIMES; i++)); do
     server_kill
     within "$PATIENCE" "the county says that its database is away" \
         says "$COUNTY" 'STORE-FULL.*MariaDB' "$from"
+    # What the store cannot take now is said to it again.
+    from=$(($(log_end "$COUNTY") + 1))
+    "$ROOT/certs/renew.sh" "$TREE/$COUNTY/certs" --federation-dir "$TREE/fed" \
+        >/dev/null || fail "renewal"
+    kill -HUP "$(tree_pid "$COUNTY")"
+    within "$PATIENCE" "the store does not sign with the new certificate yet" \
+        says "$COUNTY" RELOAD-SIGN "$from"
+    ! says "$COUNTY" 'CERT-RENEWED.*use=sign' "$from" ||
+        fail "it says that it signs with the new certificate"
     check "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true
     before=$(batches "$VILLAGE")
     within "$PATIENCE" "the village enters on" more_batches "$VILLAGE" "$before"
     server_start
     within "$PATIENCE" "the county takes in again" takes_in
+    within "$PATIENCE" "it signs with the new certificate" \
+        says "$COUNTY" 'CERT-RENEWED.*use=sign' "$from"
 done
 
 load_ends

@@ -54,6 +54,17 @@ within 30 "the village learns whom it seals for" says "$VILLAGE" SYNC-ANCESTRY "
 from=$(($(log_end "$VILLAGE") + 1))
 hup "$VILLAGE" 'RELOAD .*certificates=unchanged'
 ! says "$VILLAGE" CERT-RENEWED "$from" || fail "renewed though nothing changed"
+# What could not be read is read again, though the file is the same as before.
+renew "$VILLAGE"
+chmod 0644 "$TREE/$VILLAGE/certs/tls.key"
+from=$(($(log_end "$VILLAGE") + 1))
+stop "$TOWN"
+start "$TOWN" # the village calls it again
+within 30 "it is refused" says "$VILLAGE" 'CERT-REFUSED.*tls.key' "$from"
+from=$(($(log_end "$VILLAGE") + 1))
+chmod 0600 "$TREE/$VILLAGE/certs/tls.key"
+kill -HUP "$(tree_pid "$VILLAGE")"
+within 30 "it is read again" says "$VILLAGE" 'CERT-RENEWED.*use=tls' "$from"
 # Another node's: refused by name, the old ones stay.
 mkdir "$WORK/own" && cp -a "$TREE/$VILLAGE/certs/." "$WORK/own/"
 for use in sign seal; do

@@ -97,6 +97,9 @@ check "the same again changes nothing" enter "$COUNTY" 900001 $ROWS
 
 stop "$COUNTY"
 elsewhere back embedded | sed '/^mariadb: /d' >"$other"
+ln -s loop "$TREE/$COUNTY/moved/keys/loop" # there, and cannot be looked at
+check "nothing moves without all of its keys" fails_with "keys/loop" copy
+rm "$TREE/$COUNTY/moved/keys/loop"
 for ((i = 1; i <= KILLS; i++)); do copy_killed; done
 copy >>"$WORK/copy.log" 2>&1 || check "it had moved" fails_with "not empty" copy
 cp "$other" "$conf"

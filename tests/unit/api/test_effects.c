@@ -3,6 +3,7 @@
 #include "contract/lists_fixture.h"
 
 #include "contract/store_scripted.h"
+#include "contract/store_unread.h"
 
 #include "api/effects.h"
 #include "base/loop.h"
@@ -11,6 +12,7 @@
 #define APP "counter"
 #define LISTED "913400001000000167"
 
+static struct backend inner;
 static struct backend backend;
 static struct node township;
 static struct loop *loop;
@@ -59,7 +61,8 @@ static int setup(void **state)
     const struct decision one = {.subject = LISTED};
     struct errmsg why;
     (void)state;
-    backend = scripted(&store_rocksdb);
+    inner = scripted(&store_rocksdb);
+    backend = unreadable(&inner);
     start(&township, TOWNSHIP, "effects");
     township.backend = &backend;
     node_restart(&township);
@@ -292,6 +295,22 @@ static void without_a_check_lately_it_is_of_today(void **state)
     assert_int_equal(outcome_on(days_ago(7), &version), OUTCOME_HIT);
 }
 
+/* The app is to say it again, not to be told that there is no such listing. */
+static void a_listing_that_cannot_be_read_is_not_unknown(void **state)
+{
+    struct effects_report r = {
+        .number = listing.number, .outcome = "applied", .measures = "C01"};
+    struct errmsg why;
+    struct answer a = {.w = NULL};
+    (void)state;
+    log_id_format(&listing.log, r.log);
+    forget_entries(&township);
+    atomic_store(&unread.blocks, ERR_TIMEOUT);
+    assert_int_equal(effects_report(&env, APP, &r, on_reported, &a, &why),
+                     ERR_TIMEOUT);
+    atomic_store(&unread.blocks, ERR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +326,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(without_a_check_lately_it_is_of_today,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_listing_that_cannot_be_read_is_not_unknown, setup, teardown),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -2,6 +2,7 @@
 #include "unit/api/records.h"
 
 #include "api/query.h"
+#include "contract/store_unread.h"
 
 static struct node village;
 static struct node township;
@@ -461,6 +462,50 @@ static void malformed_questions_are_refused_by_name(void **state)
     seen_clear(&s);
 }
 
+/* What cannot be read for a moment is not told as what is not there. */
+static void a_failed_read_is_no_answer(void **state)
+{
+    static const enum err errs[] = {ERR_IO, ERR_TIMEOUT};
+    struct backend backend = unreadable(&store_rocksdb);
+    struct node n;
+    struct seen s = {.count = 0};
+    struct made m = {.document = "1", .content = "first"};
+    (void)state;
+    node_init(&n, &backend, VILLAGE, "unread");
+    env.store = n.store;
+    env.keyring = n.keyring;
+    (void)put(&n, &m);
+    m.content = "second";
+    struct put second = put(&n, &m);
+    struct access access = reader(DISCLOSURE_PUBLIC);
+    const struct subject_query q = {.subject = subject, .access = access};
+    for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
+        struct query_next next = {.more = false};
+        struct errmsg why;
+        struct log_id log;
+        struct buf bytes = BUF_INIT;
+        forget_entries(&n);
+        atomic_store(&unread.blocks, errs[i]);
+        assert_int_equal(query_subject(&env, &q, see, &s, &next, &why),
+                         errs[i]);
+        atomic_store(&unread.blocks, ERR_OK);
+        /* The newest version is in the cache, the one before is not. */
+        assert_true(log_id_parse(second.log, &log));
+        assert_ok(store_entry(n.store, &log, second.number, &bytes));
+        atomic_store(&unread.blocks, errs[i]);
+        assert_int_equal(ask_key(&second, access, &s), errs[i]);
+        atomic_store(&unread.blocks, ERR_OK);
+        atomic_store(&unread.rows, errs[i]);
+        assert_int_equal(ask_place(&second, access, &s), errs[i]);
+        atomic_store(&unread.rows, ERR_OK);
+        buf_fini(&bytes);
+    }
+    assert_ok(ask_place(&second, access, &s));
+    assert_string_equal(buf_cstr(&s.contents), "second first ");
+    seen_clear(&s);
+    node_fini(&n);
+}
+
 #define QUERY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -478,6 +523,7 @@ int main(void)
         QUERY_TEST(a_forged_history_leads_nowhere),
         QUERY_TEST(what_has_no_effect_is_no_record_for_apps),
         QUERY_TEST(malformed_questions_are_refused_by_name),
+        QUERY_TEST(a_failed_read_is_no_answer),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }

@@ -462,6 +462,34 @@ static void columns_that_fit_nothing_are_refused(void **state)
     import_free(&import);
 }
 
+/* A key that cannot be read says nothing of the rows: none is refused for it,
+ * and the table is to come again. */
+static void what_cannot_be_sealed_now_is_not_refused(void **state)
+{
+    struct buf table = BUF_INIT;
+    struct keyring *beside = NULL;
+    char own[160];
+    (void)state;
+    (void)snprintf(own, sizeof own, "%s/own", village.keys);
+    assert_int_equal(unlink(own), 0);
+    assert_ok(keyring_open_beside(&beside, village.keys, SUITE_INTL, VILLAGE,
+                                  &village.seal, &why));
+    shell("mkdir -m 700 %s", own);
+    env.keyring = beside;
+    table_header(&table);
+    table_person(&table, 1, table_citizen);
+    assert_int_equal(run(&table, 64), ERR_IO);
+    assert_non_null(strstr(why.text, "keys cannot be used"));
+    assert_int_equal(counts.outcome[ROW_REFUSED], 0);
+    assert_int_equal(seen.count, 0);
+    keyring_free(&beside);
+    use(3);
+    table_header(&table);
+    table_person(&table, 1, table_citizen);
+    assert_ok(run(&table, 64));
+    assert_string_equal(buf_cstr(&seen.rows), "2 new;");
+}
+
 #define IMPORT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -474,6 +502,7 @@ int main(void)
         IMPORT_TEST(an_import_given_up_keeps_what_it_reported),
         IMPORT_TEST(personal_values_are_masked_in_faults),
         IMPORT_TEST(a_person_is_sealed_in_the_store),
+        IMPORT_TEST(what_cannot_be_sealed_now_is_not_refused),
         IMPORT_TEST(a_file_without_a_header_is_refused_as_a_whole),
         IMPORT_TEST(a_full_disk_is_named),
         IMPORT_TEST(a_large_row_does_not_make_a_large_batch),

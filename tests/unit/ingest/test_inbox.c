@@ -478,6 +478,22 @@ static void a_name_too_long_for_its_receipt_waits(void **state)
     wait_for("done/a.csv");
 }
 
+/* A link to itself: what cannot be looked at may be an older file. */
+static void what_cannot_be_looked_at_is_not_written_over(void **state)
+{
+    struct stat st;
+    (void)state;
+    assert_int_equal(symlink("a.csv", at("done/a.csv")), 0);
+    lay_rows("a.csv", 1, 5);
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (is_there("a.csv") && clock_mono_ms() < give_up) {
+        (void)usleep(5000);
+    }
+    assert_false(is_there("a.csv"));
+    assert_int_equal(lstat(at("done/a.csv"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
 static void a_folder_that_cannot_be_made_is_named(void **state)
 {
     (void)state;
@@ -511,6 +527,7 @@ int main(void)
         INBOX_TEST(a_file_in_work_when_the_node_stops_is_taken_again),
         INBOX_TEST(files_wait_while_the_store_takes_nothing),
         INBOX_TEST(a_name_too_long_for_its_receipt_waits),
+        INBOX_TEST(what_cannot_be_looked_at_is_not_written_over),
         INBOX_TEST(a_folder_that_cannot_be_made_is_named),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);

@@ -300,6 +300,101 @@ static void files_that_others_can_read_are_refused(void **state)
                      ERR_CORRUPT);
 }
 
+/* A link to itself: what cannot be looked at, though it is there. */
+static void hide(const struct node *n, const char *name)
+{
+    shell("mv %s/%s %s/%s.away && ln -s %s %s/%s", n->keys, name, n->keys, name,
+          name, n->keys, name);
+}
+
+static void show(const struct node *n, const char *name)
+{
+    shell("mv %s/%s.away %s/%s", n->keys, name, n->keys, name);
+}
+
+static void a_key_that_cannot_be_looked_at_is_not_made_anew(void **state)
+{
+    static const char *const names[] = {"secret", "own", "wraps"};
+    struct keyring *kr = NULL;
+    struct errmsg why;
+    struct hash before;
+    struct hash after;
+    struct buf sealed = BUF_INIT;
+    (void)state;
+    keyring_token(village.keyring, "subject", value, &before);
+    assert_ok(keyring_seal(village.keyring, aad, value, &sealed));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        shell("touch %s/%s && chmod 600 %s/%s", village.keys, names[i],
+              village.keys, names[i]);
+        hide(&village, names[i]);
+        assert_int_equal(keyring_open(&kr, village.keys, SUITE_INTL, VILLAGE,
+                                      &village.seal, &why),
+                         ERR_IO);
+        assert_null(kr);
+        assert_non_null(strstr(why.text, names[i]));
+        show(&village, names[i]);
+    }
+    reopen(&village);
+    keyring_token(village.keyring, "subject", value, &after);
+    assert_true(hash_eq(&before, &after));
+    assert_ok(open_value(&village, VILLAGE, &sealed));
+    buf_fini(&sealed);
+}
+
+/* Nor are the learned keys put aside: the next start reads them. */
+static void learned_keys_outlast_a_failed_read(void **state)
+{
+    struct keyring *kr = NULL;
+    struct errmsg why;
+    struct buf sealed = BUF_INIT;
+    (void)state;
+    assert_int_equal(pass_wraps(), 1);
+    assert_ok(keyring_seal(village.keyring, aad, value, &sealed));
+    shell("mv %s/learned %s/learned.away && mkdir -m 700 %s/learned",
+          township.keys, township.keys, township.keys);
+    assert_int_equal(keyring_open(&kr, township.keys, SUITE_INTL, TOWNSHIP,
+                                  &township.seal, &why),
+                     ERR_IO);
+    assert_null(kr);
+    assert_non_null(strstr(why.text, "reindex"));
+    shell("test ! -e %s/learned.bad && rmdir %s/learned && "
+          "mv %s/learned.away %s/learned",
+          township.keys, township.keys, township.keys, township.keys);
+    reopen(&township);
+    assert_ok(open_value(&township, VILLAGE, &sealed));
+    buf_fini(&sealed);
+}
+
+static void a_key_whose_folder_is_gone_is_not_for_another_holder(void **state)
+{
+    (void)state;
+    assert_ok(learn_another());
+    shell("mv %s %s.away", township.keys, township.keys);
+    assert_int_equal(learn_another(), ERR_IO);
+    shell("mv %s.away %s", township.keys, township.keys);
+    assert_ok(learn_another());
+}
+
+static void beside_the_owner_nothing_is_made(void **state)
+{
+    struct keyring *kr = NULL;
+    struct errmsg why;
+    struct buf sealed = BUF_INIT;
+    (void)state;
+    shell("rm %s/own", village.keys);
+    assert_ok(keyring_open_beside(&kr, village.keys, SUITE_INTL, VILLAGE,
+                                  &village.seal, &why));
+    assert_int_equal(keyring_seal(kr, aad, value, &sealed), ERR_UNAVAILABLE);
+    assert_int_equal(sealed.len, 0);
+    keyring_free(&kr);
+    shell("test ! -e %s/own && rm %s/secret", village.keys, village.keys);
+    assert_int_equal(keyring_open_beside(&kr, village.keys, SUITE_INTL, VILLAGE,
+                                         &village.seal, &why),
+                     ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "secret"));
+    shell("test ! -e %s/secret", village.keys);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -315,6 +410,10 @@ int main(void)
         T(damaged_learned_keys_do_not_keep_a_node_from_starting),
         T(tokens_are_the_holders_own),
         T(files_that_others_can_read_are_refused),
+        T(a_key_that_cannot_be_looked_at_is_not_made_anew),
+        T(learned_keys_outlast_a_failed_read),
+        T(a_key_whose_folder_is_gone_is_not_for_another_holder),
+        T(beside_the_owner_nothing_is_made),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }

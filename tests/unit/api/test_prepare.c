@@ -1,0 +1,113 @@
+/* Decisions on their way into a package, over a real store. */
+#include "contract/lists_fixture.h"
+#include "contract/store_unread.h"
+
+#include "api/directives.h"
+#include "sync/sync.h"
+
+static const char listing[] =
+    "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,"
+    "起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,"
+    "名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,"
+    "移出条件\n"
+    "示例商贸有限公司,91440300708461136T,示例认〔2026〕7号,示例事由,"
+    "示例条例第十条,"
+    "2026-03-01,2026-03-05,长期,示例镇法庭,11340000200000013H,341821100000,"
+    "失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n";
+
+/* ---- what is told of the rows ---- */
+
+static char rule[64];
+
+static enum err on_refused(void *ctx, uint64_t line,
+                           const struct rows_fault *faults, size_t count)
+{
+    (void)ctx;
+    (void)line;
+    (void)count;
+    (void)snprintf(rule, sizeof rule, "%s", faults[0].rule);
+    return ERR_OK;
+}
+
+static void on_warning(void *ctx, const char *text)
+{
+    (void)ctx;
+    (void)text;
+}
+
+/* ---- tests ---- */
+
+static struct errmsg last_why;
+
+static enum err prepare(const struct api_env *env, bool correct,
+                        struct buf *file)
+{
+    const struct rows_sink sink = {.refused = on_refused,
+                                   .warning = on_warning};
+    struct prepare *p;
+    rule[0] = 0;
+    prepare_begin(&p, env, correct, &sink);
+    enum err err = prepare_feed(p, slice_str(listing), &last_why);
+    err = err == ERR_OK ? prepare_finish(p, file, &last_why) : err;
+    prepare_free(&p);
+    return err;
+}
+
+/* The package that was prepared, signed and published. */
+static void take(struct node *n, const struct buf *file)
+{
+    struct package *p = NULL;
+    struct errmsg why;
+    struct key *key = NULL;
+    assert_ok(package_parse(&p, buf_slice(file), "test", &why));
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_ok(key_load(&key, key_path(TOWNSHIP, i), &why));
+        assert_ok(package_sign(p, key));
+        key_free(&key);
+    }
+    assert_ok(publish(n, p, NULL));
+    package_free(&p);
+}
+
+/* While it cannot be read what is in force, a decision is neither new nor one
+ * that is listed already, and a correction not without a listing. */
+static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
+{
+    struct backend backend = unreadable(fixture_backend());
+    struct buf file = BUF_INIT;
+    struct node t;
+    (void)state;
+    start_on(&t, &backend, TOWNSHIP, "prepare");
+    struct sync_env sync = {.store = t.store, .trust = fed_trust};
+    struct api_env env = {
+        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
+    assert_ok(prepare(&env, false, &file));
+    take(&t, &file);
+    forget_entries(&t);
+    _Atomic int *const reads[] = {&unread.list_rows, &unread.blocks};
+    for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
+        for (int correct = 0; correct <= 1; correct++) {
+            atomic_store(reads[i], ERR_UNAVAILABLE);
+            buf_clear(&file);
+            assert_int_equal(prepare(&env, correct != 0, &file),
+                             ERR_UNAVAILABLE);
+            assert_non_null(strstr(last_why.text, "cannot be read now"));
+            assert_string_equal(rule, "");
+            assert_int_equal(file.len, 0);
+            atomic_store(reads[i], ERR_OK);
+        }
+    }
+    assert_int_equal(prepare(&env, false, &file), ERR_INVALID);
+    assert_string_equal(rule, "listed-already");
+    assert_ok(prepare(&env, true, &file));
+    buf_fini(&file);
+    node_fini(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_in_force_is_read_or_nothing_is_prepared),
+    };
+    return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
+}
