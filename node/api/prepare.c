@@ -26,6 +26,7 @@ struct prepare {
     size_t n;
     uint64_t rows_met;
     uint64_t refused;
+    enum err unread; /* of what is in force */
 };
 
 /* ---- what a row is about ---- */
@@ -165,6 +166,7 @@ static enum err on_record(void *ctx, uint64_t line, const struct record *r)
     p->rows_met++;
     enum err err = judge(p, r, &target, &field, &rule);
     if (err != ERR_OK) {
+        p->unread = err;
         return err;
     }
     if (rule == NULL && p->n == PACKAGE_ENTRIES_MAX) {
@@ -221,7 +223,7 @@ void prepare_begin(struct prepare **out, const struct api_env *env,
 }
 
 /* Of the errors of on_record: rows say their own. */
-static enum err say(enum err err, struct errmsg *why)
+static enum err say(const struct prepare *p, enum err err, struct errmsg *why)
 {
     if (err == ERR_TOO_LARGE) {
         return err_set(why, err,
@@ -229,7 +231,7 @@ static enum err say(enum err err, struct errmsg *why)
                        "becomes a package",
                        PACKAGE_ENTRIES_MAX);
     }
-    return err == ERR_OK || err == ERR_INVALID
+    return err == ERR_OK || err != p->unread
                ? err
                : err_set(why, err, "what is in force cannot be read now: %s",
                          err_text(err));
@@ -237,7 +239,7 @@ static enum err say(enum err err, struct errmsg *why)
 
 enum err prepare_feed(struct prepare *p, struct slice bytes, struct errmsg *why)
 {
-    return say(rows_feed(p->rows, bytes, why), why);
+    return say(p, rows_feed(p->rows, bytes, why), why);
 }
 
 enum err prepare_package(const struct api_env *env, int64_t now_ms,
@@ -267,7 +269,7 @@ static enum err make(struct prepare *p, struct package **out)
 enum err prepare_finish(struct prepare *p, struct buf *file, struct errmsg *why)
 {
     struct package *package = NULL;
-    enum err err = say(rows_finish(p->rows, why), why);
+    enum err err = say(p, rows_finish(p->rows, why), why);
     if (err == ERR_OK && p->n == 0) {
         err = err_set(why, ERR_INVALID,
                       "no decision can be published: %" PRIu64 " of %" PRIu64
