@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 
 #include "issuer.h"
+#include "sync/recv.h"
+#include "sync/source.h"
 
 /* ---- a store that fails as it is told ---- */
 
@@ -127,6 +129,48 @@ static void a_parent_that_cannot_read_its_log_refuses_nothing(void **state)
     assert_int_equal(count_lines("SYNC-STOP", "village-parent"), 0);
     node_free(village);
     node_free(town);
+}
+
+/* Entries that are held come again, and cannot be compared. */
+static void an_overlap_that_cannot_be_read_breaks_no_rule(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "overlap");
+    struct log_id id = store_own_log(village->store);
+    struct source source;
+    struct buf bytes = BUF_INIT;
+    struct wire_message m;
+    struct store_head head;
+    struct segment *seg;
+    struct refusal refusal;
+    struct errmsg why;
+    script_on(village);
+    submit(village, 0, 40);
+    source_init(&source, FEDERATION);
+    assert_ok(source_read(&source, village->store, &id, 1, 40, 1 << 20));
+    assert_ok(source_read_note(&source, village->store));
+    struct wire_segment_out out = source_segment(&source, true, true);
+    wire_put_segment(&bytes, &out);
+    assert_ok(wire_get_child(buf_slice(&bytes), &m, &why));
+    struct recv *recv = recv_new(fed_trust, LOG_RECORDS);
+    struct recv_log *log = recv_log_new(&id);
+    assert_ok(store_head(village->store, &id, &head));
+    assert_ok(recv_log_load(log, fed_trust, &head, buf_slice(&source.note),
+                            buf_slice(&source.chain), &why));
+    struct tree_view held = store_view(village->store, &head);
+    atomic_store(&script.unreadable, true);
+    assert_int_equal(recv_segment(recv, log, &m.segment, &held, clock_wall_ms(),
+                                  &seg, &refusal),
+                     ERR_IO);
+    atomic_store(&script.unreadable, false);
+    assert_ok(recv_segment(recv, log, &m.segment, &held, clock_wall_ms(), &seg,
+                           &refusal));
+    assert_null(seg);
+    recv_log_free(&log);
+    recv_free(&recv);
+    source_fini(&source);
+    buf_fini(&bytes);
+    node_free(village);
 }
 
 static void keep_result(void *ctx, const struct verify_result *result)
@@ -349,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_compared_is_offered_again),
         cmocka_unit_test(a_parent_that_cannot_read_its_log_refuses_nothing),
+        cmocka_unit_test(an_overlap_that_cannot_be_read_breaks_no_rule),
         cmocka_unit_test(what_cannot_be_read_is_not_called_another_tree),
         cmocka_unit_test(a_word_that_could_not_be_noted_is_asked_for_again),
         cmocka_unit_test(a_child_that_cannot_read_its_log_refuses_nothing),
