@@ -509,6 +509,8 @@ MUST_USE enum err recover_renew_notes(struct store *s, struct errmsg *why);
 /* Makes the index if there is none yet (generation 0: a rebuilt store). */
 MUST_USE enum err recover_index(struct store *s, struct errmsg *why);
 MUST_USE enum err recover_count_issues(struct store *s, struct errmsg *why);
+/* The same after a job that is on disk: that is done, counted or not. */
+void recover_recount_issues(struct store *s);
 MUST_USE enum err recover_meta(struct store *s, struct errmsg *why);
 /* Number of the last commit; 0: none. */
 MUST_USE enum err recover_serial(struct store *s, uint64_t *out,

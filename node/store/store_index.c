@@ -203,7 +203,9 @@ static enum reason judge_key(struct store *s, const struct log_id *log,
     }
     enum err err = keyring_learn(s->env.keyring, log->origin, &key);
     out->learned = err == ERR_OK;
-    if (err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SEALED) {
+    /* For us, it says too that the file it is kept in cannot be made. */
+    bool others = err == ERR_NOT_FOUND && key.holder != s->env.self;
+    if (err == ERR_OK || others || err == ERR_SEALED) {
         return REASON_NONE;
     }
     return err == ERR_TOO_LARGE ? REASON_KEYS : REASON_KEY_UNSAVED;

@@ -718,7 +718,10 @@ static enum err do_judge_again(struct store *s, void *ctx, struct errmsg *why)
 {
     (void)ctx;
     enum err err = judge_old(s, why);
-    return err == ERR_OK ? recover_count_issues(s, why) : err;
+    if (err == ERR_OK) {
+        recover_recount_issues(s);
+    }
+    return err;
 }
 
 enum err store_judge_again(struct store *store, struct errmsg *why)

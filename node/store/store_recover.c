@@ -310,11 +310,26 @@ enum err recover_count_issues(struct store *s, struct errmsg *why)
     struct issue_count c = {0};
     enum err err = s->backend->issues(s->db, atomic_load(&s->generation), 0, 0,
                                       on_issue, &c, why);
-    atomic_store(&s->issues, c.n);
+    if (err == ERR_OK) {
+        atomic_store(&s->issues, c.n);
+    }
     if (c.waiting) {
         index_rejudge_all(s);
     }
     return err;
+}
+
+void recover_recount_issues(struct store *s)
+{
+    struct errmsg why;
+    enum err err = read_failed(s, recover_count_issues(s, &why), &why);
+    if (err != ERR_OK) {
+        index_rejudge_all(s); /* whether any waits for a key is not known */
+        log_warn(&s->log, "STORE-ISSUES",
+                 "cause=\"%s\" effect=\"their number in the state is that of "
+                 "before, until the next start\"",
+                 why.text);
+    }
 }
 
 /* ---- walking a log ---- */
@@ -461,13 +476,17 @@ static enum err switch_generation(struct store *s, uint8_t old, uint8_t new,
     atomic_store(&s->generation, new);
     (void)pthread_rwlock_unlock(&s->db_lock);
     err = drop_generation(s, old, 0, why);
-    return err == ERR_OK ? recover_count_issues(s, why) : err;
+    if (err == ERR_OK) {
+        recover_recount_issues(s);
+    }
+    return err;
 }
 
 static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
 {
     struct reindex *r = ctx;
     uint8_t old = atomic_load(&s->generation);
+    int64_t issues = atomic_load(&s->issues);
     r->generation = old == 1 ? 2 : 1;
     r->total = s->heads.entries;
     r->judged =
@@ -482,7 +501,12 @@ static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
         }
     }
     if (err == ERR_OK) {
+        /* Those of the new index were counted beside those of the old one. */
+        (void)atomic_fetch_sub(&s->issues, issues);
         err = switch_generation(s, old, r->generation, why);
+    }
+    if (atomic_load(&s->generation) == old) {
+        atomic_store(&s->issues, issues);
     }
     mem_free(r->judged);
     mem_free(r->rows);

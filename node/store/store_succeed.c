@@ -339,7 +339,10 @@ static enum err do_succeed(struct store *s, void *ctx, struct errmsg *why)
     cache_clear(&s->cache);
     group_fini(&g);
     buf_fini(&entry);
-    return err == ERR_OK ? recover_count_issues(s, why) : err;
+    if (err == ERR_OK) {
+        recover_recount_issues(s);
+    }
+    return err;
 }
 
 enum err store_succeed(struct store *store, const struct log_id *log,

@@ -169,6 +169,13 @@ static void a_key_that_could_not_be_kept_is_tried_again(void **state)
     shell("rmdir %s/learned", township.keys);
     node_restart(&township);
     wait_for_issues(0);
+    hold_sealed(&villages[1]);
+    shell("mv %s aside", township.keys);
+    assert_ok(append(township.store, last_entry(&villages[1]), NULL));
+    assert_int_equal(issues(), PERSONS + 1);
+    shell("mv aside %s", township.keys);
+    node_restart(&township);
+    wait_for_issues(0);
 }
 
 static void issues_that_cannot_be_read_are_judged_later(void **state)
@@ -182,6 +189,18 @@ static void issues_that_cannot_be_read_are_judged_later(void **state)
     wait_for_issues(0);
 }
 
+static void what_was_written_is_done_though_nobody_counts(void **state)
+{
+    (void)state;
+    hold_sealed(&villages[0]);
+    fail_reads(READ_ISSUES);
+    assert_ok(store_reindex(township.store, NULL, NULL, NULL));
+    assert_int_equal(issues(), PERSONS);
+    wait_failed();
+    assert_ok(append(township.store, last_entry(&villages[0]), NULL));
+    wait_for_issues(0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -190,6 +209,7 @@ int main(void)
         T(a_failed_commit_does_not_end_the_judging),
         T(a_key_that_could_not_be_kept_is_tried_again),
         T(issues_that_cannot_be_read_are_judged_later),
+        T(what_was_written_is_done_though_nobody_counts),
     };
     real = fixture_backend();
     return cmocka_run_group_tests_name(real->name, tests, begin, fed_teardown);
