@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -27,19 +28,24 @@ static int remove_one(const char *path, const struct stat *st, int flag,
     return remove(path);
 }
 
-static bool exists(const char *path)
+static enum err is_there(const char *path, bool *there, struct errmsg *why)
 {
-    return access(path, F_OK) == 0;
+    *there = access(path, F_OK) == 0;
+    return *there || errno == ENOENT ? ERR_OK
+                                     : err_set(why, err_from_errno(errno),
+                                               "%s: %s", path, strerror(errno));
 }
 
 enum err folder_remove(const char *path, struct errmsg *why)
 {
     enum { DESCRIPTORS = 16 };
-    if (exists(path) &&
+    bool there;
+    enum err err = is_there(path, &there, why);
+    if (err == ERR_OK && there &&
         nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS) != 0) {
-        return err_set(why, ERR_IO, "%s: cannot be removed", path);
+        err = err_set(why, ERR_IO, "%s: cannot be removed", path);
     }
-    return ERR_OK;
+    return err;
 }
 
 enum err backend_refuse_other(const char *path, const char *file,
@@ -47,12 +53,15 @@ enum err backend_refuse_other(const char *path, const char *file,
 {
     char name[2 * STORE_PATH_LEN];
     (void)snprintf(name, sizeof name, "%s/%s", path, file);
-    return exists(name) ? err_set(why, ERR_CONF,
-                                  "store %s belongs to backend \"%s\": put "
-                                  "store.backend back, and move what it holds "
-                                  "with `creditnode store copy`",
-                                  path, other)
-                        : ERR_OK;
+    bool there;
+    enum err err = is_there(name, &there, why);
+    return err == ERR_OK && there
+               ? err_set(why, ERR_CONF,
+                         "store %s belongs to backend \"%s\": put "
+                         "store.backend back, and move what it holds with "
+                         "`creditnode store copy`",
+                         path, other)
+               : err;
 }
 
 /* RocksDB's lock is of one kind, the one of store_mariadb_schema.c of the
@@ -64,7 +73,8 @@ bool folder_in_use(const char *path)
     folder_path(path, "/LOCK", lock);
     int fd = open(lock, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
-        return false;
+        /* Without a descriptor it cannot be told. */
+        return errno == EMFILE || errno == ENFILE;
     }
     bool held = fcntl(fd, F_GETLK, &record) == 0 && record.l_type != F_UNLCK;
     held = held || flock(fd, LOCK_EX | LOCK_NB) != 0;
@@ -140,13 +150,15 @@ enum err rebuild_finish(const struct store_conf *conf, struct errmsg *why)
     char mark[STORE_PATH_LEN];
     char aside[STORE_PATH_LEN];
     char when[32];
-    enum err err = ERR_OK;
+    bool there;
     folder_path(conf->path, ".rebuild", fresh);
     folder_path(fresh, "/REBUILT", mark);
-    if (!exists(mark)) {
-        return ERR_OK;
+    enum err err = is_there(mark, &there, why);
+    if (err != ERR_OK || !there) {
+        return err;
     }
-    if (exists(conf->path)) {
+    err = is_there(conf->path, &there, why);
+    if (err == ERR_OK && there) {
         struct tm tm;
         time_t now = (time_t)(clock_wall_ms() / 1000);
         (void)gmtime_r(&now, &tm);

@@ -185,12 +185,11 @@ static enum err folder_id(const char *path, uint8_t id[16], struct errmsg *why)
     char file[PATH_MAX_LEN];
     struct buf value = BUF_INIT;
     (void)snprintf(file, sizeof file, "%s/FOLDER", path);
-    if (access(file, F_OK) != 0) {
-        suite_random(id, 16);
-        return file_replace(file, slice_of(id, 16), 0600, why);
-    }
     enum err err = file_read(file, 16, &value, why);
-    if (err == ERR_OK && value.len != 16) {
+    if (err == ERR_NOT_FOUND) {
+        suite_random(id, 16);
+        err = file_replace(file, slice_of(id, 16), 0600, why);
+    } else if (err == ERR_OK && value.len != 16) {
         err = err_set(why, ERR_CORRUPT, "%s: %zu bytes instead of 16", file,
                       value.len);
     } else if (err == ERR_OK) {

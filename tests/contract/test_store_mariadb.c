@@ -562,6 +562,20 @@ static unsigned free_port(void)
     return ntohs(addr.sin_port);
 }
 
+static void a_folder_whose_name_cannot_be_read_gets_no_other(void **state)
+{
+    (void)state;
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    shell("cd %s && mv FOLDER aside && ln -s loop FOLDER && ln -s FOLDER loop",
+          village.path);
+    assert_int_equal(node_try_open(&village, &why), ERR_IO);
+    shell("cd %s && rm loop && mv aside FOLDER", village.path);
+    node_start(&village);
+    assert_records(1);
+}
+
 /* A copy of the folder at work elsewhere: not even a lock of the server tells,
  * in a cluster. */
 static void a_second_process_ends_the_first_ones_writing(void **state)
@@ -708,6 +722,7 @@ int main(void)
         T(connections_refused_later_are_tried_again),
         T(a_server_that_lets_nobody_in_is_away),
         T(another_folder_is_refused),
+        T(a_folder_whose_name_cannot_be_read_gets_no_other),
         T(a_second_process_ends_the_first_ones_writing),
         T(tables_of_an_older_build_are_brought_up),
         T(the_next_server_of_the_list_is_used),

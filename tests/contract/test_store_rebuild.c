@@ -585,6 +585,24 @@ static void a_lost_store_without_a_parent_goes_on(void **state)
 
 /* ---- what is there and cannot be read now ---- */
 
+static void a_mark_that_cannot_be_told_keeps_the_store_shut(void **state)
+{
+    struct errmsg why;
+    (void)state;
+    const char *const marks[] = {"village.rebuild/REBUILT", "village/DAMAGED"};
+    shell("mkdir village.rebuild");
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        node_stop(&village);
+        shell("ln -s loop %s && ln -s %s %.*s/loop", marks[i],
+              strrchr(marks[i], '/') + 1,
+              (int)(strrchr(marks[i], '/') - marks[i]), marks[i]);
+        assert_int_equal(node_try_open(&village, &why), ERR_IO);
+        shell("rm %s", marks[i]);
+        node_start(&village);
+        assert_false(is_damaged(village.store));
+    }
+}
+
 static void expect_no_rebuild_now(struct node *n)
 {
     struct errmsg why;
@@ -679,6 +697,7 @@ int main(void)
         T(a_lost_store_waits_for_its_parent),
         T(a_lost_store_without_a_parent_goes_on),
         T(what_cannot_be_read_now_is_not_left_out),
+        T(a_mark_that_cannot_be_told_keeps_the_store_shut),
         T(damage_is_told_once_and_found_by_the_patrol),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
