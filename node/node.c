@@ -1175,7 +1175,7 @@ static enum err bring_up(struct node *node, size_t keep, struct errmsg *why)
 enum { SIDES_FROM = 2, AGAIN_MS = 500 };
 
 /* Of several processes: what may be otherwise in a moment. */
-static bool is_passing(enum err err)
+static bool may_change(enum err err)
 {
     return err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_BUSY ||
            err == ERR_CONFLICT || err == ERR_NOT_FOUND || err == ERR_UNCERTAIN;
@@ -1191,7 +1191,7 @@ static enum err take_side(struct node *node, struct errmsg *why)
         node->reload_owed = false;
         reload(node);
     }
-    if (err != ERR_OK && is_passing(err)) {
+    if (err != ERR_OK && may_change(err)) {
         log_warn(&node->log, "SIDE-WAITS",
                  "side=%s cause=\"%s\" next=\"tried "
                  "again\"",

@@ -215,10 +215,9 @@ extern const struct backend store_mariadb;
 MUST_USE enum err backend_refuse_other(const char *path, const char *file,
                                        const char *other, struct errmsg *why);
 
-/* Of a read: says nothing about what is stored; the same may work later. */
-bool is_passing(enum err err);
-/* The same where damage is what is expected: a disk that cannot read a place
- * has lost it. A process out of descriptors or memory has lost nothing. */
+/* err_is_passing() where damage is what is expected: a disk that cannot read a
+ * place has lost it. A process out of descriptors or memory has lost nothing.
+ */
 bool is_unread(enum err err, const struct errmsg *why);
 
 /* Order of index rows: subject, record key, owner. */

@@ -553,7 +553,7 @@ enum err index_rejudge(struct store *s, struct errmsg *why)
             s->rejudge_origin = 0;
         }
     }
-    if (is_passing(err)) { /* from there again: nothing was written */
+    if (err_is_passing(err)) { /* from there again: nothing was written */
         s->rejudge_origin = w.origin;
         s->rejudge_log = log;
         s->rejudge_number = number;

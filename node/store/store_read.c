@@ -76,14 +76,9 @@ static void complain(struct store *s, enum err err, const struct errmsg *why)
     }
 }
 
-bool is_passing(enum err err)
-{
-    return err_class(err) == ERR_CLASS_LATER;
-}
-
 bool is_unread(enum err err, const struct errmsg *why)
 {
-    return err != ERR_IO ? is_passing(err)
+    return err != ERR_IO ? err_is_passing(err)
                          : strstr(why->text, "Too many open files") != NULL ||
                                strstr(why->text, "Cannot allocate") != NULL;
 }

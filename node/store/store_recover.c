@@ -221,7 +221,7 @@ enum err recover_check_heads(struct store *s, struct errmsg *why)
         }
         char log[LOG_ID_TEXT_MAX];
         log_id_format(&slot->log, log);
-        if (is_passing(err)) {
+        if (err_is_passing(err)) {
             err = err_set(why, err,
                           "store %s: log %s: its head cannot be read now "
                           "(%s): look at the disk and the limit of open files, "
@@ -582,7 +582,7 @@ static void fault(struct scrub *c, struct log_slot *slot, uint64_t number,
 static void failed_read(struct scrub *c, struct log_slot *slot, uint64_t number,
                         enum err err, const char *what)
 {
-    if (!is_passing(err)) {
+    if (!err_is_passing(err)) {
         fault(c, slot, number, what);
     } else if (c->unread == ERR_OK || c->unread == ERR_IO) {
         c->unread = err;
@@ -642,7 +642,7 @@ static void scrub_node(struct scrub *c, struct log_slot *slot, unsigned level,
     for (uint64_t k = 0; k < GROUP16; k++) {
         enum err err = store_tree_node(slot, level - TREE_STRIDE,
                                        index * GROUP16 + k, &hash);
-        if (is_passing(err)) {
+        if (err_is_passing(err)) {
             failed_read(c, slot, (index << level) + 1, err, "");
         }
         if (err != ERR_OK) {

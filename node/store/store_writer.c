@@ -380,7 +380,7 @@ static bool may_drain(struct store *s)
 static void background_fails(struct store *s, enum err err,
                              const struct errmsg *why)
 {
-    bool again = is_passing(err);
+    bool again = err_is_passing(err);
     bool first = s->background_ms == 0;
     s->background_ms = clock_mono_ms() + RETRY_MS;
     s->background_failed = !again;
