@@ -77,7 +77,8 @@ enum err parent_make(struct parent *p, struct errmsg *why)
                               .suite = "intl",
                               .place = p->place,
                               .port = ports,
-                              .n = p->n};
+                              .n = p->n,
+                              .deciders = 1};
     enum err err = tree_make(&tree, no_progress, NULL, why);
     mem_free(ports);
     return err;
