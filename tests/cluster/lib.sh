@@ -314,7 +314,9 @@ enter_for_ever() { # CODE FIRST
     while [ ! -e "$WORK/enough" ]; do
         if enter "$1" $(($2 + batch * ROWS)) "$ROWS" 2>/dev/null; then
             batch=$((batch + 1))
-            echo $batch >"$WORK/batches.$1"
+            # In one step: whoever reads finds a number.
+            echo $batch >"$WORK/batches.$1.new"
+            mv "$WORK/batches.$1.new" "$WORK/batches.$1"
         else
             sleep 0.02
         fi
