@@ -1,4 +1,5 @@
 /* creditsim.c - the simulator's commands. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,7 @@ void sim_folder_remove(const char *folder)
 
 int main(int argc, char **argv)
 {
+    (void)signal(SIGPIPE, SIG_IGN); /* lines end at any moment */
     suite_init();
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0];
          i++) {

@@ -173,8 +173,9 @@ static void bridge_anew(struct liar *l)
     }
 }
 
-/* The first block's entries, changed by `change`, packed again. */
-static void repack(struct liar *l,
+/* The first block's entries, of which `change` needs so many, changed by it and
+ * packed again. */
+static void repack(struct liar *l, size_t needs,
                    void (*change)(struct slot *slots, size_t *count))
 {
     struct source *src = &l->source;
@@ -187,7 +188,7 @@ static void repack(struct liar *l,
     must(block_unpack(codec, slice_of(src->blocks.data + ref->offset, ref->len),
                       slots, &count),
          "block", NULL);
-    if (count < 2) {
+    if (count < needs) {
         die("block", "too few entries");
     }
     at = count > LIE_AT + 1 ? LIE_AT : 0;
@@ -238,22 +239,22 @@ static void invent_one(struct slot *slots, size_t *count)
 
 static void lie_altered(struct liar *l)
 {
-    repack(l, change_byte);
+    repack(l, 1, change_byte);
 }
 
 static void lie_dropped(struct liar *l)
 {
-    repack(l, drop_one);
+    repack(l, 2, drop_one);
 }
 
 static void lie_reordered(struct liar *l)
 {
-    repack(l, swap_two);
+    repack(l, 2, swap_two);
 }
 
 static void lie_invented(struct liar *l)
 {
-    repack(l, invent_one);
+    repack(l, 2, invent_one);
 }
 
 /* A whole block is left out. */

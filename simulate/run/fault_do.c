@@ -39,6 +39,7 @@ static bool command(const char *fmt, ...)
     pid_t pid = len < (int)sizeof text ? fork() : -1;
     int status = 0;
     if (pid == 0) {
+        (void)signal(SIGPIPE, SIG_DFL);
         (void)execl("/bin/sh", "sh", "-c", text, (char *)NULL);
         _exit(127);
     }

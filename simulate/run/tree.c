@@ -1,6 +1,7 @@
 #include "run/tree.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -96,6 +97,7 @@ static enum err make_federation(const struct tree *t, char hash[HASH_HEX + 1],
     (void)snprintf(path, sizeof path, "%s/root_hash", t->folder);
     pid_t pid = fork();
     if (pid == 0) {
+        (void)signal(SIGPIPE, SIG_DFL);
         if (freopen(path, "w", stdout) != NULL) {
             (void)execv(a->script, a->at);
         }

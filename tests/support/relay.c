@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +196,7 @@ int main(int argc, char **argv)
         !str_u64(slice_str(argv[2]), &to) || to > 65535) {
         die("port", UV_EINVAL);
     }
+    (void)signal(SIGPIPE, SIG_IGN); /* either side may be gone */
     relay.loop = uv_default_loop();
     relay.parent = getppid();
     /* Opened for both, so that it does not end with the first writer. */
