@@ -110,7 +110,7 @@ static enum err carry_one(const struct node_copy *copy, const char *name,
 {
     char a[PATH_LEN];
     char b[PATH_LEN];
-    mode_t mode;
+    mode_t mode = 0;
     if (!join(a, copy->from->data.dir, name) ||
         !join(b, copy->to->data.dir, name)) {
         return err_set(why, ERR_CONF, "data.dir: path too long");

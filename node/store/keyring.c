@@ -542,7 +542,7 @@ enum err keyring_seal(struct keyring *keyring, struct slice aad,
 {
     uint32_t period = period_of(clock_wall_ms());
     struct errmsg why;
-    size_t at;
+    size_t at = 0;
     (void)pthread_mutex_lock(&keyring->lock);
     enum err err = own_key(keyring, period, &at, &why);
     if (err == ERR_OK) {
