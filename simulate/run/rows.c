@@ -159,3 +159,24 @@ void bench_row_make(uint64_t number, uint64_t subjects, struct bench_row *out)
     put_decision(out, number, &state);
     assert(out->csv_len < sizeof out->csv);
 }
+
+/* ---- listings ---- */
+
+const char bench_listing_header[] =
+    "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,"
+    "起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,"
+    "名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件";
+
+void bench_listing_put(FILE *file, uint64_t subject, uint64_t division)
+{
+    char code[BENCH_CODE_LEN + 1];
+    bench_subject_code(subject, code);
+    (void)fprintf(
+        file,
+        "示例%06llu商贸有限公司,%s,示例认〔2026〕%llu号,示例事由,"
+        "示例条例第十条,2026-03-01,2026-03-05,长期,示例法院,"
+        "11340000200000013H,%06llu,失信被执行人,"
+        "示例告〔2026〕%llu号,2026-02-01,C01,履行完毕\n",
+        (unsigned long long)subject, code, (unsigned long long)subject,
+        (unsigned long long)(division / 1000000), (unsigned long long)subject);
+}

@@ -1,4 +1,5 @@
-/* rows.h - the synthetic licence records that simulator and benchmarks load.
+/* rows.h - the synthetic licence records and listings that simulator and
+ * benchmarks load.
  *
  * A row depends on its number and the number of subjects only, so the own
  * side and a peer load the same content, and a second run repeats the first.
@@ -9,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
     BENCH_CODE_LEN = 18,
@@ -43,6 +45,11 @@ extern const char bench_csv_header[];
 void bench_row_make(uint64_t number, uint64_t subjects, struct bench_row *out);
 /* The code of subject 0 … subjects - 1. */
 void bench_subject_code(uint64_t subject, char out[BENCH_CODE_LEN + 1]);
+/* The columns of a table of listings, without line end. */
+extern const char bench_listing_header[];
+/* A line of it: the subject goes on the list of those who break faith, by a
+ * decision in the division, 12 digits. */
+void bench_listing_put(FILE *file, uint64_t subject, uint64_t division);
 /* The next of a sequence of random numbers (SplitMix64). */
 uint64_t bench_random(uint64_t *state);
 

@@ -316,24 +316,13 @@ static bool begin_import(struct run_node *n, const struct act *act)
     return true;
 }
 
-static void put_listing(FILE *file, const struct run_node *n, uint64_t subject)
+/* A listing is decided within the country, not by it. */
+static uint64_t division_of(const struct run_node *n)
 {
-    char code[BENCH_CODE_LEN + 1];
     const struct run *run = n->run;
-    /* A listing is decided within the country, not by it. */
-    uint64_t division =
-        n->place.code != 0
-            ? n->place.code
-            : run->node[run->nodes - 1].place.code / 10000000000 * 10000000000;
-    bench_subject_code(subject, code);
-    (void)fprintf(
-        file,
-        "示例%06llu商贸有限公司,%s,示例认〔2026〕%llu号,示例事由,"
-        "示例条例第十条,2026-03-01,2026-03-05,长期,示例法院,"
-        "11340000200000013H,%06llu,失信被执行人,"
-        "示例告〔2026〕%llu号,2026-02-01,C01,履行完毕\n",
-        (unsigned long long)subject, code, (unsigned long long)subject,
-        (unsigned long long)(division / 1000000), (unsigned long long)subject);
+    return n->place.code != 0 ? n->place.code
+                              : run->node[run->nodes - 1].place.code /
+                                    10000000000 * 10000000000;
 }
 
 static bool write_listings(struct run_node *n, const char *path)
@@ -342,14 +331,9 @@ static bool write_listings(struct run_node *n, const char *path)
     if (file == NULL) {
         return false;
     }
-    (void)fprintf(file,
-                  "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,"
-                  "认定日期,起始日期,截止日期,认定机关,"
-                  "认定机关统一社会信用代码,认定机关行政区划,名单类型,"
-                  "事先告知（公示）文书号,告知（公示）日期,措施编号,"
-                  "移出条件\n");
+    (void)fprintf(file, "%s\n", bench_listing_header);
     for (uint32_t i = 0; i < n->listings; i++) {
-        put_listing(file, n, n->first_subject + i);
+        bench_listing_put(file, n->first_subject + i, division_of(n));
     }
     return fclose(file) == 0;
 }
