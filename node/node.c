@@ -72,6 +72,8 @@ struct node {
     struct ticker *again; /* a side is tried again */
     bool writes;          /* else it stands by; for as long as parts are up */
     struct rootchain *roots;
+    struct ticker *look; /* for versions that the writer took; beside it */
+    _Atomic bool blind;  /* it could not, and that was logged */
     struct trust *trust;
     struct identity signer; /* of the start */
     struct identity sealing;
@@ -437,6 +439,40 @@ static void renew_store(struct node *node)
     log_renewed(node, "sign", node->signs);
 }
 
+enum { LOOK_MS = 1000 };
+
+/* Any thread. The writer's folder of versions is this process's too. */
+static void look_for_roots(void *ctx)
+{
+    struct node *node = ctx;
+    struct errmsg why = {{0}};
+    bool blind = rootchain_look(node->roots, &why) != ERR_OK;
+    if (blind && !atomic_load(&node->blind)) {
+        log_error(&node->log, "ROOT-LOOK",
+                  "reason=\"%s\" effect=\"newer versions of the root document "
+                  "are not known here\" next=\"tried again\"",
+                  why.text);
+    }
+    atomic_store(&node->blind, blind);
+}
+
+static void on_look(void *ctx)
+{
+    struct node *node = ctx;
+    /* Before that, and with a full pool, the next time. */
+    bool asked = node->ready &&
+                 pool_run(rpc_pool(node->rpc), look_for_roots, node) == ERR_OK;
+    (void)asked;
+    ticker_at(node->look, clock_mono_ms() + LOOK_MS);
+}
+
+/* Of a process that stands by. */
+static void look_again_and_again(struct node *node)
+{
+    node->look = ticker_new(node->loop, on_look, node);
+    ticker_at(node->look, clock_mono_ms() + LOOK_MS);
+}
+
 static void settle_owed(void *ctx)
 {
     struct node *node = ctx;
@@ -640,6 +676,12 @@ static int64_t alone_until_ms(void *ctx)
     return lease_until_ms(node->lease);
 }
 
+/* Another process of this node writes. */
+static bool beside(const struct node *node)
+{
+    return node->lease != NULL && !node->writes;
+}
+
 static void who_writes(void *ctx, char *out, size_t cap)
 {
     const struct node *node = ctx;
@@ -736,8 +778,7 @@ static enum err open_keyring(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
-    bool beside = node->lease != NULL && !node->writes;
-    return (beside ? keyring_open_beside : keyring_open)(
+    return (beside(node) ? keyring_open_beside : keyring_open)(
         &node->keyring, keys, (enum suite)c->federation.suite, c->node.code,
         &node->sealing, why);
 }
@@ -758,6 +799,9 @@ static enum err up_store(struct node *node, struct errmsg *why)
         return err;
     }
     node->owed = ticker_new(node->loop, settle_owed, node);
+    if (beside(node)) {
+        look_again_and_again(node);
+    }
     /* What passes through on the way to the store is of that size. */
     mem_keep((size_t)c->store.write_buffer_bytes);
     struct store_env env = store_env_of(node);
@@ -771,6 +815,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
 
 static void down_store(struct node *node)
 {
+    ticker_free(&node->look);
     ticker_free(&node->owed);
     node->owes_signing = false; /* the next one opens with what is newest */
     atomic_store(&node->owes_judging, false);

@@ -13,9 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum { CLOSE_GRACE_S = 1 }; /* for answers under way when the node stops */
+enum {
+    CLOSE_GRACE_S = 1, /* for answers under way when the node stops */
+    REFUSED_MS = 100,
+};
 
 struct admin_call {
     struct admin *admin;
@@ -276,6 +280,8 @@ static void *accept_calls(void *arg)
         int fd = accept4(admin->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             start_call(admin, fd);
+        } else { /* no descriptor left, and it still waits */
+            clock_sleep(REFUSED_MS);
         }
     }
     return NULL;

@@ -56,30 +56,31 @@ static enum err load_first(struct rootchain *chain, const char *path,
     return ERR_OK;
 }
 
-/* ERR_NOT_FOUND: it was the last one. */
-static enum err load_next(struct rootchain *chain, struct errmsg *why)
+/* The version after `last` in the folder. ERR_NOT_FOUND: it was the last one;
+ * ERR_CONF: it does not follow. */
+static enum err load_after(const struct rootchain *chain,
+                           const struct rootdoc *last, struct rootdoc **out,
+                           struct errmsg *why)
 {
     char path[PATH_LEN];
-    struct rootdoc *doc = NULL;
     struct buf bytes = BUF_INIT;
-    if (!version_path(chain, chain->count + 1, path)) {
+    *out = NULL;
+    if (!version_path(chain, rootdoc_version(last) + 1, path)) {
         return err_set(why, ERR_CONF, "%s: path too long", chain->folder);
     }
     enum err err = file_read(path, ROOTDOC_FILE_MAX, &bytes, why);
     if (err == ERR_OK) {
-        err = rootdoc_parse(&doc, buf_slice(&bytes), path, why);
+        err = rootdoc_parse(out, buf_slice(&bytes), path, why);
         if (err == ERR_OK) {
-            err = rootdoc_follows(doc, chain->docs[chain->count - 1], why);
+            err = rootdoc_follows(*out, last, why);
         }
         err = err == ERR_OK ? ERR_OK : ERR_CONF;
     }
     buf_fini(&bytes);
     if (err != ERR_OK) {
-        rootdoc_free(&doc);
-        return err;
+        rootdoc_free(out);
     }
-    chain->docs[chain->count++] = doc;
-    return ERR_OK;
+    return err;
 }
 
 enum err rootchain_open(struct rootchain **out, const char *first_path,
@@ -93,7 +94,11 @@ enum err rootchain_open(struct rootchain **out, const char *first_path,
                        ? load_first(chain, first_path, expected, why)
                        : err_set(why, ERR_CONF, "%s: path too long", folder);
     while (err == ERR_OK && chain->count < ROOTCHAIN_VERSIONS_MAX) {
-        err = load_next(chain, why);
+        struct rootdoc *next;
+        err = load_after(chain, chain->docs[chain->count - 1], &next, why);
+        if (err == ERR_OK) {
+            chain->docs[chain->count++] = next;
+        }
     }
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
         rootchain_free(&chain);
@@ -296,4 +301,39 @@ enum err rootchain_add(struct rootchain *chain, struct slice bytes,
     }
     rootdoc_free(&doc);
     return err;
+}
+
+/* ---- beside the process that adds ---- */
+
+/* False: another thread was first. */
+static bool take_in(struct rootchain *chain, struct rootdoc *doc)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    bool next = rootdoc_version(doc) == chain->count + 1;
+    if (next) {
+        chain->docs[chain->count++] = doc;
+    }
+    rootchain_watch_fn *watch = next ? chain->watch : NULL;
+    void *ctx = chain->watch_ctx;
+    (void)pthread_mutex_unlock(&chain->lock);
+    if (watch != NULL) {
+        watch(ctx, doc);
+    }
+    return next;
+}
+
+enum err rootchain_look(struct rootchain *chain, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    while (err == ERR_OK) {
+        const struct rootdoc *last = rootchain_newest(chain);
+        struct rootdoc *next = NULL;
+        err = rootdoc_version(last) < ROOTCHAIN_VERSIONS_MAX
+                  ? load_after(chain, last, &next, why)
+                  : ERR_NOT_FOUND;
+        if (err == ERR_OK && !take_in(chain, next)) {
+            rootdoc_free(&next);
+        }
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

@@ -53,6 +53,11 @@ MUST_USE enum err rootchain_add(struct rootchain *chain, struct slice bytes,
                                 const char *from, bool *added,
                                 uint64_t *version, struct errmsg *why);
 
+/* Takes in the versions that another process has put into the folder since,
+ * and tells the watcher of each; nothing is written. ERR_CONF: the next file
+ * does not follow; else as file_read(). */
+MUST_USE enum err rootchain_look(struct rootchain *chain, struct errmsg *why);
+
 /* The neighbour `peer` (node code) has another text of a version; `text` says
  * which. Kept for people until the two agree again. */
 void rootchain_note_fork(struct rootchain *chain, uint64_t peer,

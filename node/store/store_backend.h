@@ -102,6 +102,9 @@ struct backend {
     /* What an opening for reading does not find of a doubtful commit will not
      * come later. Else only an opening for writing tells. */
     bool absence_settles;
+    /* Each read is a round trip: what need not be known at opening is looked at
+     * later. */
+    bool distant;
 
     /* `readonly` opens what is there without writing a byte: for reads while
      * the disk is full. ERR_BUSY: another process has it; ERR_CONFLICT: one has

@@ -48,6 +48,17 @@ static enum err check_head(const struct touched *t, enum suite suite,
                    "log %s: the head in memory no longer fits its root", log);
 }
 
+static enum err prove(struct store *s, struct log_slot *slot,
+                      const struct store_head *h, struct errmsg *why)
+{
+    enum err err = recover_check_head(s, slot, h, why);
+    slot->unproven = err != ERR_OK;
+    if (err == ERR_CORRUPT) {
+        store_damaged(s, why->text);
+    }
+    return err;
+}
+
 enum err group_touch(struct group *g, struct log_slot *slot,
                      struct touched **out, struct errmsg *why)
 {
@@ -67,6 +78,9 @@ enum err group_touch(struct group *g, struct log_slot *slot,
         err = head_decode(buf_slice(&slot->coded), &t->head);
         if (err == ERR_OK) {
             err = check_head(t, suite, why);
+        }
+        if (err == ERR_OK && slot->unproven) {
+            err = prove(g->s, slot, &t->head.h, why);
         }
     }
     if (err != ERR_OK) {

@@ -64,6 +64,9 @@ struct log_slot {
     size_t above_n;
     bool above_dirty;
     bool above_writing; /* writer: in the commit under way */
+    /* Writer: what is stored was not compared with the head yet; before the
+     * head is first changed it is. */
+    bool unproven;
     /* Of a directives log, else NULL. heads.lock; changed by the writer only,
      * which reads without it. */
     struct lists *lists;
@@ -503,6 +506,10 @@ MUST_USE enum err recover_compare_marked(struct store *s, bool *found,
 /* This store's identity as it is kept; `barred`: no node may open it. */
 void identity_encode(const struct store *s, bool barred, struct buf *out);
 MUST_USE enum err recover_check_heads(struct store *s, struct errmsg *why);
+/* Do the log's tree and newest checkpoint fit its head `h`? */
+MUST_USE enum err recover_check_head(struct store *s, struct log_slot *slot,
+                                     const struct store_head *h,
+                                     struct errmsg *why);
 /* Signs the heads of own logs anew that carry another chain than the signer's
  * of now. */
 MUST_USE enum err recover_renew_notes(struct store *s, struct errmsg *why);

@@ -989,6 +989,7 @@ const struct backend store_mariadb = {
     .close = mdb_close,
     .space = mdb_space,
     .disk_bytes = mdb_disk_bytes,
+    .distant = true,
     .batch_new = mdb_batch_new,
     .batch_free = mdb_batch_free,
     .batch_count = mdb_batch_count,

@@ -163,20 +163,24 @@ static enum err check_own_note(struct store *s, struct log_slot *slot,
                    : ERR_OK;
 }
 
+static enum err compare_note(const struct store *s, const struct store_head *h,
+                             struct slice note)
+{
+    struct checkpoint cp;
+    enum err err = checkpoint_parse(note, s->federation, &cp);
+    bool fits = err == ERR_OK && log_id_eq(&cp.log, &h->log) &&
+                cp.size == h->newest.size && hash_eq(&cp.root, &h->newest.root);
+    return err == ERR_OK && !fits ? ERR_BAD_PROOF : err;
+}
+
 static enum err check_note(struct store *s, struct log_slot *slot,
                            const struct store_head *h)
 {
     struct buf note = BUF_INIT;
     struct errmsg why;
-    struct checkpoint cp;
     enum err err = s->backend->part(s->db, slot->id, PART_NOTE, &note, &why);
     if (err == ERR_OK) {
-        err = checkpoint_parse(buf_slice(&note), s->federation, &cp);
-    }
-    if (err == ERR_OK &&
-        (!log_id_eq(&cp.log, &h->log) || cp.size != h->newest.size ||
-         !hash_eq(&cp.root, &h->newest.root))) {
-        err = ERR_BAD_PROOF;
+        err = compare_note(s, h, buf_slice(&note));
     }
     if (err == ERR_OK && slot->own) {
         err = check_own_note(s, slot, buf_slice(&note));
@@ -185,8 +189,8 @@ static enum err check_note(struct store *s, struct log_slot *slot,
     return err;
 }
 
-static enum err check_head(struct store *s, struct log_slot *slot,
-                           const struct store_head *h)
+static enum err compare_head(struct store *s, struct log_slot *slot,
+                             const struct store_head *h)
 {
     struct hash root;
     struct frontier *kept = MEM_NEW(struct frontier);
@@ -206,33 +210,56 @@ static enum err check_head(struct store *s, struct log_slot *slot,
     return err == ERR_OK ? check_note(s, slot, h) : err;
 }
 
+enum err recover_check_head(struct store *s, struct log_slot *slot,
+                            const struct store_head *h, struct errmsg *why)
+{
+    char log[LOG_ID_TEXT_MAX];
+    enum err err = compare_head(s, slot, h);
+    if (err == ERR_OK) {
+        return ERR_OK;
+    }
+    log_id_format(&slot->log, log);
+    return err_is_passing(err)
+               ? err_set(why, err,
+                         "store %s: log %s: its head cannot be read now "
+                         "(%s): look at the disk and the limit of open files, "
+                         "and start again",
+                         s->conf.path, log, err_text(err))
+               : err_set(why, ERR_CORRUPT,
+                         "store %s: log %s: its head does not fit what is "
+                         "stored (%s): restore a backup, or empty the folder "
+                         "and fetch everything again",
+                         s->conf.path, log, err_text(err));
+}
+
+/* Of a log of others whose checkpoint fits its head, the rest can wait. */
+static bool on_note(void *ctx, uint32_t id, struct slice note)
+{
+    struct store *s = ctx;
+    struct log_slot *slot = heads_at(&s->heads, id);
+    if (slot != NULL && !slot->own && slot->state != LOG_ABSENT) {
+        struct head *head = MEM_NEW(struct head);
+        slot->unproven = head_decode(buf_slice(&slot->coded), head) == ERR_OK &&
+                         compare_note(s, &head->h, note) == ERR_OK;
+        mem_free(head);
+    }
+    return true;
+}
+
 enum err recover_check_heads(struct store *s, struct errmsg *why)
 {
     struct head *head = MEM_NEW(struct head);
-    enum err err = ERR_OK;
+    enum err err = s->backend->distant
+                       ? s->backend->parts(s->db, PART_NOTE, on_note, s, why)
+                       : ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
         struct log_slot *slot = s->heads.sorted[i];
-        if (slot->state == LOG_ABSENT) {
+        if (slot->state == LOG_ABSENT || slot->unproven) {
             continue;
         }
         err = head_decode(buf_slice(&slot->coded), head);
         if (err == ERR_OK) {
-            err = check_head(s, slot, &head->h);
-        }
-        char log[LOG_ID_TEXT_MAX];
-        log_id_format(&slot->log, log);
-        if (err_is_passing(err)) {
-            err = err_set(why, err,
-                          "store %s: log %s: its head cannot be read now "
-                          "(%s): look at the disk and the limit of open files, "
-                          "and start again",
-                          s->conf.path, log, err_text(err));
-        } else if (err != ERR_OK) {
-            err = err_set(why, ERR_CORRUPT,
-                          "store %s: log %s: its head does not fit what is "
-                          "stored (%s): restore a backup, or empty the folder "
-                          "and fetch everything again",
-                          s->conf.path, log, err_text(err));
+            err = recover_check_head(s, slot, &head->h, why);
         }
     }
     mem_free(head);

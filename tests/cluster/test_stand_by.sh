@@ -90,6 +90,18 @@ grep -q "listed: true\|number: 3" "$WORK/answer" || fail "not met: $(cat "$WORK/
 ! grep -q "recorded: true" "$WORK/answer" || fail "said to be noted: $(cat "$WORK/answer")"
 size=$(own_size "$writer")
 
+note "a version of the root document that the writer takes is known beside it"
+top=000000000000
+check "propose" node_cmd "$writer" root propose -o "$WORK/root-2" --threshold "$top:3" >/dev/null
+for who in 1 2; do
+    check "sign" "$CREDITNODE" root sign "$WORK/root-2" --key "$TREE/fed/deciders/$top-$who.key" \
+        --previous "$TREE/fed/root-document" >/dev/null
+done
+sent_on node_cmd "$other" root publish "$WORK/root-2"
+check "publish" node_cmd "$writer" root publish "$WORK/root-2" >/dev/null
+knows_root() { [ "$(node_cmd "$1" root show --json | jq -r .version)" = 2 ]; }
+within "$PATIENCE" "known beside" knows_root "$other"
+
 note "a child that dials the stand-by is sent on"
 before=$(log_end "$TOWN")
 dialled=127.0.0.1:$(tree_port "$other")

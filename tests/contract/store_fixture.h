@@ -734,4 +734,39 @@ static inline void issues_of(struct store *s, struct issue_list *out)
     assert_int_equal(stats.issues, out->n);
 }
 
+/* After a failed read the store takes nothing for a moment. */
+static inline void submit_patiently(struct store *s, const struct slice *draft,
+                                    struct draft_result *result)
+{
+    int64_t until_ms = clock_mono_ms() + 60000;
+    enum err err = ERR_NO_SPACE;
+    while (err == ERR_NO_SPACE && clock_mono_ms() < until_ms) {
+        err = submit_bytes(s, draft, 1, result);
+        if (err == ERR_NO_SPACE) {
+            clock_sleep(50);
+        }
+    }
+    assert_ok(err);
+}
+
+/* Nothing that was written or read before is in the node's cache of entries. */
+static inline void forget_entries(const struct node *n)
+{
+    enum { OTHERS = 64, TEXT = 16000 };
+    char text[TEXT + 1] = {0};
+    memset(text, 'x', TEXT);
+    for (uint32_t i = 0; i < OTHERS; i++) {
+        const struct draft d = {
+            .record = 1000 + i, .subject = "911000000000000000", .text = text};
+        struct draft_result result;
+        struct buf bytes = BUF_INIT;
+        draft_put(&bytes, &d);
+        const struct slice draft = buf_slice(&bytes);
+        submit_patiently(n->store, &draft, &result);
+        buf_clear(&bytes);
+        assert_ok(store_entry(n->store, &result.log, result.number, &bytes));
+        buf_fini(&bytes);
+    }
+}
+
 #endif

@@ -1,9 +1,11 @@
 /* Exchange tables on a real MariaDB server: what becomes of rows of every kind,
  * and that none is taken twice whatever goes wrong on either side. The tables
  * and rights are those that `creditnode exchange schema` prints. */
-#include "contract/store_scripted.h"
+
+#include "contract/store_fixture.h"
 
 #include "ingest/exchange.h"
+#include "support/scripted_backend.h"
 
 enum { WAIT_MS = 60000, LOOK_MS = 100, BATCH = 50 };
 

@@ -1,7 +1,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "contract/store_scripted.h"
+#include "contract/store_fixture.h"
+#include "support/scripted_backend.h"
 
 static struct node village;
 static const struct backend *real;
@@ -386,10 +387,10 @@ static void scrub_marks_nothing_that_it_could_not_read(void **state)
     submit_many(village.store, 0, 500);
     for (size_t i = 0; i < ARRAY_LEN(failing); i++) {
         struct faults f = {0};
-        atomic_store(&script.failing, failing[i]);
+        fail_reads(failing[i]);
         assert_int_equal(store_scrub(village.store, on_fault, NULL, &f),
                          ERR_IO);
-        atomic_store(&script.failing, 0);
+        reads_work();
         assert_int_equal(f.n, 0);
         store_stats(village.store, &stats);
         assert_false(stats.damaged);
@@ -405,10 +406,10 @@ static void what_cannot_be_read_for_a_while_is_no_damage(void **state)
     struct errmsg why;
     assert_ok(submit_one(1));
     node_stop(&village);
-    atomic_store(&script.unreadable, true);
+    fail_reads(READ_PARTS);
     assert_int_equal(node_try_open(&village, &why), ERR_IO);
     assert_non_null(strstr(why.text, "cannot be read now"));
-    atomic_store(&script.unreadable, false);
+    reads_work();
     node_start(&village);
     assert_int_equal(own_size(), 2);
     shell("! ls -d %s.* 2>/dev/null | grep -v keys", village.path);

@@ -1,6 +1,7 @@
 /* Seal keys of others: entries that wait for one are judged again, whatever
  * comes in between. */
-#include "contract/store_scripted.h"
+#include "contract/store_fixture.h"
+#include "support/scripted_backend.h"
 
 #define VILLAGE2 341821100202ull
 #define PERSON "111/341821199001010017"

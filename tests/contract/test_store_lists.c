@@ -2,7 +2,7 @@
  * the signatures of those who decide. What readers see meanwhile:
  * test_store_readers.c. */
 #include "contract/lists_fixture.h"
-#include "contract/store_scripted.h"
+#include "support/scripted_backend.h"
 
 /* ---- looking ---- */
 
@@ -970,7 +970,7 @@ static void a_version_of_a_lower_authority_has_no_effect(void **state)
 
 static void lists_become_unreadable(void)
 {
-    script.rows_unreadable = true;
+    fail_reads(READ_LIST_ROWS);
 }
 
 /* What was decided must not wait for the next decision: it may be narrower. */
@@ -990,7 +990,7 @@ static void a_fold_that_could_not_read_is_made_up_for(void **state)
     assert_ok(submit(n.store, &other, 1, NULL));
     assert_int_equal(catalogue_now()->version, 0);
     script.committed = NULL;
-    script.rows_unreadable = false;
+    reads_work();
     struct draft another = other;
     another.record = 2;
     assert_ok(submit(n.store, &another, 1, NULL));
@@ -1015,19 +1015,19 @@ static void what_cannot_be_judged_is_not_written(void **state)
     struct published p = decide(&t, &a, 1);
     copy_log(t.store, v.store, &p.log);
     struct package *second = signed_package(TOWNSHIP, 2, &b, 1);
-    script.rows_unreadable = true;
+    fail_reads(READ_LIST_ROWS);
     assert_int_equal(publish(&t, second, NULL), ERR_IO);
     assert_int_equal(size_of(t.store, &p.log), p.last);
-    script.rows_unreadable = false;
+    reads_work();
     assert_ok(publish(&t, second, NULL));
     package_free(&second);
     uint64_t size = size_of(t.store, &p.log);
-    script.rows_unreadable = true;
+    fail_reads(READ_LIST_ROWS);
     assert_int_equal(
         append(v.store, segment_of(t.store, &p.log, p.last + 1, size), NULL),
         ERR_IO);
     assert_int_equal(size_of(v.store, &p.log), p.last);
-    script.rows_unreadable = false;
+    reads_work();
     copy_log(t.store, v.store, &p.log);
     assert_no_issues(&v);
     assert_int_equal(look(&v, SUBJECT_B, NULL), 1);

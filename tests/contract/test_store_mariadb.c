@@ -100,6 +100,43 @@ static void assert_records(size_t n)
     }
 }
 
+/* ---- opening ---- */
+
+/* What is stored of others' logs is not all read again at each opening: a
+ * change of sides would take as long as there are logs. */
+static void a_log_that_does_not_fit_its_head_does_not_grow(void **state)
+{
+    (void)state;
+    struct node town;
+    struct store_stats stats;
+    node_init(&town, &store_rocksdb, TOWNSHIP, "town");
+    submit_many(town.store, 1, 300);
+    struct log_id log = store_own_log(town.store);
+    copy_log(town.store, village.store, &log);
+    uint64_t size = size_of(village.store, &log);
+    submit_many(town.store, 301, 40);
+    node_restart(&village);
+    assert_ok(append(village.store,
+                     segment_of(town.store, &log, size + 1, size + 10), &size));
+    node_stop(&village);
+    mariadb_sql(&fed_server,
+                "UPDATE village.cn_node SET hash=UNHEX(SHA2(hash,256))");
+    node_start(&village);
+    store_stats(village.store, &stats);
+    assert_false(stats.damaged);
+    assert_ok(submit_one(1));
+    assert_int_equal(append(village.store,
+                            segment_of(town.store, &log, size + 1, size + 10),
+                            NULL),
+                     ERR_CORRUPT);
+    assert_int_equal(size_of(village.store, &log), size);
+    store_stats(village.store, &stats);
+    assert_true(stats.damaged);
+    assert_non_null(strstr(stats.damage, "does not fit what is stored"));
+    assert_ok(submit_one(2));
+    node_fini(&town);
+}
+
 /* ---- the server goes ---- */
 
 static void a_restart_of_the_server_is_not_noticed(void **state)
@@ -703,6 +740,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
+        T(a_log_that_does_not_fit_its_head_does_not_grow),
         T(a_restart_of_the_server_is_not_noticed),
         T(without_a_server_the_node_says_so_and_goes_on_later),
         T(a_server_killed_under_load_loses_and_doubles_nothing),

@@ -5,9 +5,11 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "contract/store_fixture.h"
+
 #include "base/file.h"
-#include "contract/store_scripted.h"
 #include "store/store_impl.h"
+#include "support/scripted_backend.h"
 
 enum { RECORDS = 1200, PART = 300 };
 
@@ -624,13 +626,13 @@ static void what_cannot_be_read_now_is_not_left_out(void **state)
     node_stop(&n);
     shell("echo test >%s/DAMAGED", n.path);
     for (size_t i = 0; i < ARRAY_LEN(failing); i++) {
-        atomic_store(&script.failing, failing[i]);
+        fail_reads(failing[i]);
         expect_no_rebuild_now(&n);
     }
-    atomic_store(&script.failing, 0);
-    atomic_store(&script.unreadable, true);
+    reads_work();
+    fail_reads(READ_PARTS);
     expect_no_rebuild_now(&n);
-    atomic_store(&script.unreadable, false);
+    reads_work();
     node_start(&n);
     assert_int_equal(size_of(n.store, &own), 101);
     assert_false(store_in_doubt(n.store, &own));

@@ -1,6 +1,7 @@
 /* What becomes of a draft is kept under its source by the same commit: there
  * if the draft is, not there if it is not. */
-#include "contract/store_scripted.h"
+#include "contract/store_fixture.h"
+#include "support/scripted_backend.h"
 
 static struct node village;
 static struct backend backend;

@@ -2,8 +2,7 @@
  * fails, as it is told. */
 #include "contract/lists_fixture.h"
 
-#include "contract/store_scripted.h"
-#include "contract/store_unread.h"
+#include "support/scripted_backend.h"
 
 #include "api/effects.h"
 #include "base/loop.h"
@@ -12,7 +11,6 @@
 #define APP "counter"
 #define LISTED "913400001000000167"
 
-static struct backend inner;
 static struct backend backend;
 static struct node township;
 static struct loop *loop;
@@ -61,8 +59,7 @@ static int setup(void **state)
     const struct decision one = {.subject = LISTED};
     struct errmsg why;
     (void)state;
-    inner = scripted(&store_rocksdb);
-    backend = unreadable(&inner);
+    backend = scripted(&store_rocksdb);
     start(&township, TOWNSHIP, "effects");
     township.backend = &backend;
     node_restart(&township);
@@ -305,10 +302,10 @@ static void a_listing_that_cannot_be_read_is_not_unknown(void **state)
     (void)state;
     log_id_format(&listing.log, r.log);
     forget_entries(&township);
-    atomic_store(&unread.blocks, ERR_TIMEOUT);
+    fail_reads_with(READ_BLOCKS, ERR_TIMEOUT);
     assert_int_equal(effects_report(&env, APP, &r, on_reported, &a, &why),
                      ERR_TIMEOUT);
-    atomic_store(&unread.blocks, ERR_OK);
+    reads_work();
 }
 
 int main(void)

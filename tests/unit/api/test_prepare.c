@@ -1,6 +1,6 @@
 /* Decisions on their way into a package, over a real store. */
 #include "contract/lists_fixture.h"
-#include "contract/store_unread.h"
+#include "support/scripted_backend.h"
 
 #include "api/directives.h"
 #include "sync/sync.h"
@@ -73,7 +73,7 @@ static void take(struct node *n, const struct buf *file)
  * that is listed already, and a correction not without a listing. */
 static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
 {
-    struct backend backend = unreadable(fixture_backend());
+    struct backend backend = scripted(fixture_backend());
     struct buf file = BUF_INIT;
     struct node t;
     (void)state;
@@ -84,17 +84,17 @@ static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
     assert_ok(prepare(&env, false, &file));
     take(&t, &file);
     forget_entries(&t);
-    _Atomic int *const reads[] = {&unread.list_rows, &unread.blocks};
+    static const enum script_read reads[] = {READ_LIST_ROWS, READ_BLOCKS};
     for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
         for (int correct = 0; correct <= 1; correct++) {
-            atomic_store(reads[i], ERR_UNAVAILABLE);
+            fail_reads_with(reads[i], ERR_UNAVAILABLE);
             buf_clear(&file);
             assert_int_equal(prepare(&env, correct != 0, &file),
                              ERR_UNAVAILABLE);
             assert_non_null(strstr(last_why.text, "cannot be read now"));
             assert_string_equal(rule, "");
             assert_int_equal(file.len, 0);
-            atomic_store(reads[i], ERR_OK);
+            reads_work();
         }
     }
     assert_int_equal(prepare(&env, false, &file), ERR_INVALID);

@@ -2,7 +2,7 @@
 #include "unit/api/records.h"
 
 #include "api/query.h"
-#include "contract/store_unread.h"
+#include "support/scripted_backend.h"
 
 static struct node village;
 static struct node township;
@@ -466,7 +466,7 @@ static void malformed_questions_are_refused_by_name(void **state)
 static void a_failed_read_is_no_answer(void **state)
 {
     static const enum err errs[] = {ERR_IO, ERR_TIMEOUT};
-    struct backend backend = unreadable(&store_rocksdb);
+    struct backend backend = scripted(&store_rocksdb);
     struct node n;
     struct seen s = {.count = 0};
     struct made m = {.document = "1", .content = "first"};
@@ -485,19 +485,19 @@ static void a_failed_read_is_no_answer(void **state)
         struct log_id log;
         struct buf bytes = BUF_INIT;
         forget_entries(&n);
-        atomic_store(&unread.blocks, errs[i]);
+        fail_reads_with(READ_BLOCKS, errs[i]);
         assert_int_equal(query_subject(&env, &q, see, &s, &next, &why),
                          errs[i]);
-        atomic_store(&unread.blocks, ERR_OK);
+        reads_work();
         /* The newest version is in the cache, the one before is not. */
         assert_true(log_id_parse(second.log, &log));
         assert_ok(store_entry(n.store, &log, second.number, &bytes));
-        atomic_store(&unread.blocks, errs[i]);
+        fail_reads_with(READ_BLOCKS, errs[i]);
         assert_int_equal(ask_key(&second, access, &s), errs[i]);
-        atomic_store(&unread.blocks, ERR_OK);
-        atomic_store(&unread.rows, errs[i]);
+        reads_work();
+        fail_reads_with(READ_ROWS, errs[i]);
         assert_int_equal(ask_place(&second, access, &s), errs[i]);
-        atomic_store(&unread.rows, ERR_OK);
+        reads_work();
         buf_fini(&bytes);
     }
     assert_ok(ask_place(&second, access, &s));

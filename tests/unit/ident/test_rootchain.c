@@ -429,6 +429,39 @@ static void versions_last_and_are_told(void **state)
     buf_fini(&text);
 }
 
+static void another_process_adds(void **state)
+{
+    (void)state;
+    struct rootchain *writer = open_chain("beside");
+    struct rootchain *chain = open_chain("beside");
+    struct buf text = BUF_INIT;
+    struct errmsg why = {{0}};
+    uint64_t told = 0;
+    bool added;
+    rootchain_watch(chain, note, &told);
+    assert_int_equal(rootchain_look(chain, &why), ERR_OK);
+    assert_int_equal(told, 0);
+    for (uint64_t v = 2; v <= 3; v++) {
+        next_of(rootchain_newest(writer), "fed", "12", &text);
+        assert_int_equal(add(writer, &text, &added, &why), ERR_OK);
+    }
+    assert_int_equal(newest(chain), 1);
+    assert_int_equal(rootchain_look(chain, &why), ERR_OK);
+    assert_int_equal(newest(chain), 3);
+    assert_int_equal(told, 3);
+    /* What does not follow is not taken, and named. */
+    FILE *file = fopen(at("beside/00000004"), "we");
+    assert_non_null(file);
+    assert_true(fputs("creditnode root 1\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rootchain_look(chain, &why), ERR_CONF);
+    assert_non_null(strstr(why.text, "00000004"));
+    assert_int_equal(newest(chain), 3);
+    rootchain_free(&writer);
+    rootchain_free(&chain);
+    buf_fini(&text);
+}
+
 /* ---- whose deciders judge what ---- */
 
 static void add_version(struct rootchain *chain, struct rootdraft **draft)
@@ -599,6 +632,7 @@ int main(void)
         cmocka_unit_test(version_1_is_not_signed),
         cmocka_unit_test(a_key_of_the_other_suite_cannot_sign),
         cmocka_unit_test(versions_last_and_are_told),
+        cmocka_unit_test(another_process_adds),
         cmocka_unit_test(former_deciders_judge_as_far_as_lines_say),
         cmocka_unit_test(what_does_not_follow_is_not_added),
         cmocka_unit_test(a_damaged_folder_is_refused_naming_the_file),

@@ -1,7 +1,7 @@
 /* Which nodes are shut out, as a real store tells it, or cannot. */
 #include "contract/lists_fixture.h"
 
-#include "contract/store_scripted.h"
+#include "support/scripted_backend.h"
 
 #include "base/loop.h"
 #include "sync/hello.h"
@@ -114,14 +114,14 @@ static void nobody_is_admitted_before_the_decisions_were_read(void **state)
     struct errmsg why;
     (void)state;
     shut_out(VILLAGE);
-    atomic_store(&script.rows_unreadable, true);
+    fail_reads(READ_LIST_ROWS);
     env.roster = roster_new(&env);
     assert_int_equal(admit_node(&env, &village, &why), ERR_UNAVAILABLE);
     assert_int_equal(admit_node(&env, &other, &why), ERR_UNAVAILABLE);
     assert_non_null(strstr(why.text, "cannot be read yet"));
     assert_int_equal(looks.n, 0);
     /* It tries again by itself. */
-    atomic_store(&script.rows_unreadable, false);
+    reads_work();
     await_looks(1);
     assert_int_equal(admit_node(&env, &village, &why), ERR_DENIED);
     assert_ok(admit_node(&env, &other, &why));

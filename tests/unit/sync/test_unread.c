@@ -1,79 +1,16 @@
 /* A store that cannot be read for a moment: nothing is concluded from it, and
  * all goes on when it can be read again. */
 #define FED_ISSUERS "--issuer 341821000000:1:1"
-#include <stdatomic.h>
-
 #include "issuer.h"
+#include "support/scripted_backend.h"
 #include "sync/recv.h"
 #include "sync/source.h"
 
-/* ---- a store that fails as it is told ---- */
-
-static struct {
-    struct backend backend;
-    _Atomic bool unreadable; /* nodes and entries of the logs */
-    _Atomic int parts_left;  /* parts that can be read, then one cannot; < 0:
-                                all can */
-    _Atomic bool full;       /* commits are refused */
-    _Atomic unsigned failed;
-} script;
-
-static enum err cannot(struct errmsg *why)
-{
-    atomic_fetch_add(&script.failed, 1);
-    return err_set(why, ERR_IO, "scripted: cannot be read");
-}
-
-static enum err scripted_node(void *db, uint32_t log, unsigned level,
-                              uint64_t index, struct hash *out,
-                              struct errmsg *why)
-{
-    return atomic_load(&script.unreadable)
-               ? cannot(why)
-               : store_rocksdb.node(db, log, level, index, out, why);
-}
-
-static enum err scripted_blocks(void *db, uint32_t log, uint64_t from,
-                                bool bulk, backend_block_fn *fn, void *ctx,
-                                struct errmsg *why)
-{
-    return atomic_load(&script.unreadable)
-               ? cannot(why)
-               : store_rocksdb.blocks(db, log, from, bulk, fn, ctx, why);
-}
-
-static enum err scripted_part(void *db, uint32_t log, enum log_part part,
-                              struct buf *out, struct errmsg *why)
-{
-    int left = atomic_load(&script.parts_left);
-    if (left >= 0) {
-        left = atomic_fetch_sub(&script.parts_left, 1);
-    }
-    return left == 0 ? cannot(why)
-                     : store_rocksdb.part(db, log, part, out, why);
-}
-
-static enum err scripted_commit(void *db, void *batch, struct errmsg *why)
-{
-    if (!atomic_load(&script.full)) {
-        return store_rocksdb.commit(db, batch, why);
-    }
-    atomic_fetch_add(&script.failed, 1);
-    return err_set(why, ERR_NO_SPACE, "scripted: refused");
-}
-
 static void script_on(struct node *n)
 {
-    script.backend = store_rocksdb;
-    script.backend.node = scripted_node;
-    script.backend.blocks = scripted_blocks;
-    script.backend.part = scripted_part;
-    script.backend.commit = scripted_commit;
-    atomic_store(&script.unreadable, false);
-    atomic_store(&script.parts_left, -1);
-    atomic_store(&script.full, false);
-    atomic_store(&script.failed, 0);
-    n->backend = &script.backend;
+    static struct backend backend;
+    backend = scripted(&store_rocksdb);
+    n->backend = &backend;
     node_stop(n);
     node_start(n);
 }
@@ -86,49 +23,59 @@ static bool has_failed(void *ctx)
 
 /* ---- records, upwards ---- */
 
+/* Two that were connected: 40 entries are at both, 40 more at the village. One
+ * of them does as the script says. */
+struct parted {
+    struct node *village;
+    struct node *town;
+    struct log_id log;
+};
+
+static struct parted parted_new(const char *village, const char *town,
+                                bool scripted_town)
+{
+    struct parted p = {.village = node_new(VILLAGE, village),
+                       .town = node_new(TOWNSHIP, town)};
+    p.log = store_own_log(p.village->store);
+    script_on(scripted_town ? p.town : p.village);
+    node_listen(p.town);
+    submit(p.village, 0, 40);
+    node_connect(p.village, p.town);
+    await_acked(p.village, p.town, &p.log);
+    node_disconnect(p.village);
+    submit(p.village, 40, 40);
+    return p;
+}
+
+static void parted_free(struct parted *p)
+{
+    node_free(p->village);
+    node_free(p->town);
+}
+
 static void what_cannot_be_compared_is_offered_again(void **state)
 {
     (void)state;
-    struct node *village = node_new(VILLAGE, "unread");
-    struct node *town = node_new(TOWNSHIP, "town-unread");
-    struct log_id log = store_own_log(village->store);
-    script_on(village);
-    node_listen(town);
-    submit(village, 0, 40);
-    node_connect(village, town);
-    await_acked(village, town, &log);
-    node_disconnect(village);
-    submit(village, 40, 40);
-    atomic_store(&script.unreadable, true);
-    node_connect(village, town);
+    struct parted p = parted_new("unread", "town-unread", false);
+    fail_reads(READ_NODES | READ_BLOCKS);
+    node_connect(p.village, p.town);
     assert_true(comes_true(has_failed, NULL, WAIT_MS));
-    atomic_store(&script.unreadable, false);
-    await_acked(village, town, &log);
-    node_free(village);
-    node_free(town);
+    reads_work();
+    await_acked(p.village, p.town, &p.log);
+    parted_free(&p);
 }
 
 static void a_parent_that_cannot_read_its_log_refuses_nothing(void **state)
 {
     (void)state;
-    struct node *village = node_new(VILLAGE, "village-parent");
-    struct node *town = node_new(TOWNSHIP, "unread-parent");
-    struct log_id log = store_own_log(village->store);
-    script_on(town);
-    node_listen(town);
-    submit(village, 0, 40);
-    node_connect(village, town);
-    await_acked(village, town, &log);
-    node_disconnect(village);
-    submit(village, 40, 40);
+    struct parted p = parted_new("village-parent", "unread-parent", true);
     atomic_store(&script.parts_left, 0);
-    node_connect(village, town);
-    await_acked(village, town, &log);
+    node_connect(p.village, p.town);
+    await_acked(p.village, p.town, &p.log);
     assert_true(has_failed(NULL));
     assert_int_equal(count_lines("SYNC-REFUSED", "unread-parent"), 0);
     assert_int_equal(count_lines("SYNC-STOP", "village-parent"), 0);
-    node_free(village);
-    node_free(town);
+    parted_free(&p);
 }
 
 /* Entries that are held come again, and cannot be compared. */
@@ -158,11 +105,11 @@ static void an_overlap_that_cannot_be_read_breaks_no_rule(void **state)
     assert_ok(recv_log_load(log, fed_trust, &head, buf_slice(&source.note),
                             buf_slice(&source.chain), &why));
     struct tree_view held = store_view(village->store, &head);
-    atomic_store(&script.unreadable, true);
+    fail_reads(READ_NODES | READ_BLOCKS);
     assert_int_equal(recv_segment(recv, log, &m.segment, &held, clock_wall_ms(),
                                   &seg, &refusal),
                      ERR_IO);
-    atomic_store(&script.unreadable, false);
+    reads_work();
     assert_ok(recv_segment(recv, log, &m.segment, &held, clock_wall_ms(), &seg,
                            &refusal));
     assert_null(seg);
@@ -187,12 +134,12 @@ static void what_cannot_be_read_is_not_called_another_tree(void **state)
     struct errmsg why = {""};
     script_on(village);
     submit(village, 0, 40);
-    atomic_store(&script.unreadable, true);
+    fail_reads(READ_NODES | READ_BLOCKS);
     assert_int_equal(
         sync_verify_origin(&village->env, &log, keep_result, &result, &why),
         ERR_IO);
     assert_string_equal(result.text, "none");
-    atomic_store(&script.unreadable, false);
+    reads_work();
     assert_ok(
         sync_verify_origin(&village->env, &log, keep_result, &result, &why));
     assert_string_equal(result.text, "as its origin signed it");
@@ -222,10 +169,10 @@ static void a_word_that_could_not_be_noted_is_asked_for_again(void **state)
     script_on(village);
     assert_false(may_append(village));
     node_listen(town);
-    atomic_store(&script.full, true);
+    atomic_store(&script.refusing, true);
     node_connect(village, town);
     assert_true(comes_true(has_said_so, village->name, WAIT_MS));
-    atomic_store(&script.full, false);
+    atomic_store(&script.refusing, false);
     assert_true(comes_true(may_append, village, WAIT_MS));
     node_free(village);
     node_free(town);
@@ -316,10 +263,10 @@ static void a_child_that_cannot_be_compared_comes_again(void **state)
     await_equal(town.node, county.node, &log);
     follow_off(&town);
     (void)decide(county.node, 40, 100);
-    atomic_store(&script.unreadable, true);
+    fail_reads(READ_NODES | READ_BLOCKS);
     follow_on(&town, county.node);
     assert_true(comes_true(has_failed, NULL, WAIT_MS));
-    atomic_store(&script.unreadable, false);
+    reads_work();
     await_equal(town.node, county.node, &log);
     follow_off(&town);
     feed_off(&county);

@@ -1,10 +1,19 @@
-/* store_scripted.h - a backend that fails as it is told, over a real one. */
-#ifndef TESTS_STORE_SCRIPTED_H
-#define TESTS_STORE_SCRIPTED_H
+/* scripted_backend.h - a backend of the store that fails as it is told, over a
+ * real one: as on a full disk, with too many open files, or with a database
+ * server that is away. */
+#ifndef TESTS_SCRIPTED_BACKEND_H
+#define TESTS_SCRIPTED_BACKEND_H
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
 
-#include "contract/store_fixture.h"
+#include <cmocka.h>
+
+#include "store/store_backend.h"
 
 enum script_commit {
     COMMIT_WORKS,
@@ -19,27 +28,31 @@ enum script_open {
     OPEN_FAILS,
 };
 
-/* Reads that fail: no file descriptor left, say. */
 enum script_read {
     READ_BLOCKS = 1,
     READ_NODES = 2,
     READ_SALVAGE = 4,
     READ_ISSUES = 8,
     READ_META = 16,
+    READ_PARTS = 32, /* of logs */
+    READ_LIST_ROWS = 64,
+    READ_ROWS = 128, /* single ones, of records */
 };
 
 static struct {
     const struct backend *real;
     _Atomic unsigned failing; /* enum script_read */
-    _Atomic unsigned failed;  /* how many did */
+    _Atomic int error;        /* enum err that these give */
+    _Atomic int parts_left;   /* so many READ_PARTS work, then one does not;
+                                 < 0: all do */
+    _Atomic unsigned failed;  /* reads and commits that were told to */
     _Atomic int next_commit;  /* enum script_commit, once */
+    _Atomic bool refusing;    /* COMMIT_REFUSED, until it is cleared */
     _Atomic int open;         /* enum script_open, until changed */
     _Atomic bool full;
     _Atomic bool slow;
-    _Atomic bool held;            /* commits wait until it is cleared */
-    _Atomic bool waiting;         /* one does */
-    _Atomic bool unreadable;      /* parts of logs: too many open files, say */
-    _Atomic bool rows_unreadable; /* of lists */
+    _Atomic bool held;    /* commits wait until it is cleared */
+    _Atomic bool waiting; /* one does */
     /* Called when a commit is on disk and the store does not know yet. */
     void (*_Atomic committed)(void);
 } script;
@@ -56,7 +69,8 @@ static inline enum err scripted_commit(void *db, void *batch,
     }
     atomic_store(&script.waiting, false);
     int what = atomic_exchange(&script.next_commit, COMMIT_WORKS);
-    if (what == COMMIT_REFUSED) {
+    if (what == COMMIT_REFUSED || atomic_load(&script.refusing)) {
+        atomic_fetch_add(&script.failed, 1);
         return err_set(why, ERR_NO_SPACE, "scripted: refused");
     }
     if (what == COMMIT_LOST) {
@@ -92,12 +106,30 @@ static inline enum err scripted_space(void *db, const struct store_conf *conf,
     return err;
 }
 
+static inline enum err scripted_fails(struct errmsg *why)
+{
+    atomic_fetch_add(&script.failed, 1);
+    return err_set(why, (enum err)atomic_load(&script.error),
+                   "scripted: Too many open files");
+}
+
+static inline enum err scripted_read(enum script_read what, struct errmsg *why)
+{
+    return (atomic_load(&script.failing) & (unsigned)what) != 0
+               ? scripted_fails(why)
+               : ERR_OK;
+}
+
 static inline enum err scripted_part(void *db, uint32_t log, enum log_part part,
                                      struct buf *out, struct errmsg *why)
 {
-    return atomic_load(&script.unreadable)
-               ? err_set(why, ERR_IO, "scripted: Too many open files")
-               : script.real->part(db, log, part, out, why);
+    int left = atomic_load(&script.parts_left);
+    if (left >= 0) {
+        left = atomic_fetch_sub(&script.parts_left, 1);
+    }
+    enum err err =
+        left == 0 ? scripted_fails(why) : scripted_read(READ_PARTS, why);
+    return err == ERR_OK ? script.real->part(db, log, part, out, why) : err;
 }
 
 static inline enum err scripted_list_rows(void *db, uint8_t generation,
@@ -106,47 +138,48 @@ static inline enum err scripted_list_rows(void *db, uint8_t generation,
                                           backend_list_row_fn *fn, void *ctx,
                                           struct errmsg *why)
 {
-    return atomic_load(&script.rows_unreadable)
-               ? err_set(why, ERR_IO, "scripted: Too many open files")
-               : script.real->list_rows(db, generation, subjects, n, now, fn,
-                                        ctx, why);
+    enum err err = scripted_read(READ_LIST_ROWS, why);
+    return err == ERR_OK ? script.real->list_rows(db, generation, subjects, n,
+                                                  now, fn, ctx, why)
+                         : err;
 }
 
-static inline bool scripted_fails(enum script_read what, struct errmsg *why)
+static inline enum err scripted_rows(void *db, uint8_t generation,
+                                     const struct row_key *const *wanted,
+                                     size_t n, struct row *const *out,
+                                     struct errmsg *why)
 {
-    bool fails = (atomic_load(&script.failing) & (unsigned)what) != 0;
-    if (fails) {
-        atomic_fetch_add(&script.failed, 1);
-        (void)err_set(why, ERR_IO, "scripted: Too many open files");
-    }
-    return fails;
+    enum err err = scripted_read(READ_ROWS, why);
+    return err == ERR_OK
+               ? script.real->rows(db, generation, wanted, n, out, why)
+               : err;
 }
 
 static inline enum err scripted_blocks(void *db, uint32_t log, uint64_t from,
                                        bool bulk, backend_block_fn *fn,
                                        void *ctx, struct errmsg *why)
 {
-    return scripted_fails(READ_BLOCKS, why)
-               ? ERR_IO
-               : script.real->blocks(db, log, from, bulk, fn, ctx, why);
+    enum err err = scripted_read(READ_BLOCKS, why);
+    return err == ERR_OK
+               ? script.real->blocks(db, log, from, bulk, fn, ctx, why)
+               : err;
 }
 
 static inline enum err scripted_node(void *db, uint32_t log, unsigned level,
                                      uint64_t index, struct hash *out,
                                      struct errmsg *why)
 {
-    return scripted_fails(READ_NODES, why)
-               ? ERR_IO
-               : script.real->node(db, log, level, index, out, why);
+    enum err err = scripted_read(READ_NODES, why);
+    return err == ERR_OK ? script.real->node(db, log, level, index, out, why)
+                         : err;
 }
 
 static inline enum err scripted_salvage(void *db, uint64_t from,
                                         backend_salvage_fn *fn, void *ctx,
                                         struct errmsg *why)
 {
-    return scripted_fails(READ_SALVAGE, why)
-               ? ERR_IO
-               : script.real->salvage(db, from, fn, ctx, why);
+    enum err err = scripted_read(READ_SALVAGE, why);
+    return err == ERR_OK ? script.real->salvage(db, from, fn, ctx, why) : err;
 }
 
 static inline enum err scripted_issues(void *db, uint8_t generation,
@@ -154,26 +187,38 @@ static inline enum err scripted_issues(void *db, uint8_t generation,
                                        backend_issue_fn *fn, void *ctx,
                                        struct errmsg *why)
 {
-    return scripted_fails(READ_ISSUES, why)
-               ? ERR_IO
-               : script.real->issues(db, generation, log, number, fn, ctx, why);
+    enum err err = scripted_read(READ_ISSUES, why);
+    return err == ERR_OK
+               ? script.real->issues(db, generation, log, number, fn, ctx, why)
+               : err;
 }
 
 static inline enum err scripted_meta(void *db, enum meta meta, struct buf *out,
                                      struct errmsg *why)
 {
-    return scripted_fails(READ_META, why)
-               ? ERR_IO
-               : script.real->meta(db, meta, out, why);
+    enum err err = scripted_read(READ_META, why);
+    return err == ERR_OK ? script.real->meta(db, meta, out, why) : err;
 }
 
-/* These fail, until wait_failed() has met one. */
-static inline void fail_reads(enum script_read what)
+/* These (enum script_read) give `err`, until reads_work() or wait_failed(). */
+static inline void fail_reads_with(unsigned what, enum err err)
 {
     atomic_store(&script.failed, 0);
+    atomic_store(&script.error, err);
     atomic_store(&script.failing, what);
 }
 
+static inline void fail_reads(unsigned what)
+{
+    fail_reads_with(what, ERR_IO);
+}
+
+static inline void reads_work(void)
+{
+    atomic_store(&script.failing, 0);
+}
+
+/* Until one has failed. */
 static inline void wait_failed(void)
 {
     for (int i = 0; i < 3000 && atomic_load(&script.failed) == 0; i++) {
@@ -181,7 +226,7 @@ static inline void wait_failed(void)
     }
     assert_true(atomic_load(&script.failed) > 0);
     (void)usleep(50000); /* and what follows from it */
-    atomic_store(&script.failing, 0);
+    reads_work();
 }
 
 static inline struct backend scripted(const struct backend *real)
@@ -193,9 +238,11 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.slow, false);
     atomic_store(&script.held, false);
     atomic_store(&script.waiting, false);
-    atomic_store(&script.unreadable, false);
-    atomic_store(&script.rows_unreadable, false);
     atomic_store(&script.failing, 0);
+    atomic_store(&script.error, ERR_IO);
+    atomic_store(&script.parts_left, -1);
+    atomic_store(&script.failed, 0);
+    atomic_store(&script.refusing, false);
     atomic_store(&script.committed, NULL);
     struct backend b = *real;
     b.absence_settles = true; /* what it loses is lost */
@@ -204,6 +251,7 @@ static inline struct backend scripted(const struct backend *real)
     b.space = scripted_space;
     b.part = scripted_part;
     b.list_rows = scripted_list_rows;
+    b.rows = scripted_rows;
     b.blocks = scripted_blocks;
     b.node = scripted_node;
     b.salvage = scripted_salvage;
