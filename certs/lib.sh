@@ -6,7 +6,7 @@
 #   revoked                    fingerprints of revoked certificates
 #   root/                      ca.pem ca.key [signing-ca.pem signing-ca.key]
 #   intermediate/<code>/       the same, one a province; issued/ keeps copies
-#   deciders/                  <code>-<i>.key .pub
+#   deciders/                  <code>-<i>.key .pub, in trials only
 # TLS certificates are ECDSA P-256 in both suites: TLS 1.3 of OpenSSL 3.0 has
 # no SM suites. In gm, signing and sealing stand under an SM2 hierarchy.
 
@@ -243,6 +243,27 @@ leaf_extensions() {
     printf '%s\n' 'basicConstraints=critical,CA:FALSE' \
         "keyUsage=critical,$usage" "extendedKeyUsage=$ext" \
         "subjectAltName=$2" 'authorityKeyIdentifier=keyid'
+}
+
+# -- deciders -----------------------------------------------------------------
+
+# make_decider NAME SUITE: NAME.key and NAME.pub.
+make_decider() {
+    local algorithm=(-algorithm EC -pkeyopt ec_paramgen_curve:P-256)
+    [ "$2" = intl ] || algorithm=(-algorithm SM2)
+    quiet_openssl genpkey "${algorithm[@]}" -out "$1.key"
+    quiet_openssl pkey -in "$1.key" -pubout -out "$1.pub"
+}
+
+# decider_id PUB SUITE: what the root document calls that key, SHA-256 of it.
+decider_id() {
+    local curve=prime256v1 der=$work/decider.der
+    [ "$2" = intl ] || curve=SM2
+    quiet_openssl pkey -pubin -in "$1" -outform DER -out "$der"
+    openssl pkey -pubin -in "$1" -noout -text |
+        grep -x "ASN1 OID: $curve" >/dev/null ||
+        die "$1: not a key on $curve; make it with certs/make-decider.sh --suite $2"
+    sha256sum <"$der" | cut -d' ' -f1
 }
 
 # -- intermediates ------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ident/ident.h"
+#include "ident/rootdoc.h"
 
 static const struct federation {
     const char *dir;
@@ -78,6 +79,25 @@ static void bad_arguments_are_refused_by_name(void **state)
         {"make-federation.sh f2 --name x --suite sm", "suite 'sm'"},
         {"make-federation.sh f2 --name x --issuer 000000000000:3:2",
          "--issuer 000000000000:3:2"},
+        {"make-federation.sh f2 --name x --decider 340000000000:l.pub:li",
+         "no --issuer 340000000000"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:2 "
+         "--decider 340000000000:l.pub:li",
+         "1 deciders given, 2 are to sign"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:2 "
+         "--decider 340000000000:l.pub:a --decider 340000000000:l.pub:b",
+         "one key stands for two"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:1:2 "
+         "--decider 340000000000:l.pub:li",
+         "with --decider say CODE:K"},
+        {"make-federation.sh f2 --name x --suite gm --issuer 340000000000:1 "
+         "--decider 340000000000:l.pub:li",
+         "l.pub: not a key on SM2"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:1 "
+         "--issuer 340000000000:2",
+         "given twice"},
+        {"make-decider.sh l", "is there already"},
+        {"make-decider.sh", "name the file"},
         {"make-intermediate.sh fed --code 34", "code '34'"},
         {"make-intermediate.sh fed --code 620000000000 --renew",
          "no such CA to renew"},
@@ -106,7 +126,8 @@ static void bad_arguments_are_refused_by_name(void **state)
         "$C/request.sh torn2 --federation demo.credit --tier city "
         "    --code 341900000000 && cp torn2/sign.csr torn && "
         "$C/request.sh plain --federation demo.gm --tier city "
-        "    --code 341800000000");
+        "    --code 341800000000 && "
+        "$C/make-decider.sh l");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf said = BUF_INIT;
         struct errmsg line;
@@ -266,6 +287,59 @@ static void a_renewed_ca_carries_what_it_signed_before(void **state)
     }
 }
 
+/* ---- deciders ---- */
+
+static void deciders_keep_their_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(feds); i++) {
+        struct errmsg why = {{0}};
+        struct rootdoc *doc = NULL;
+        struct buf id = BUF_INIT;
+        struct hash key;
+        const char *suite = feds[i].suite == SUITE_GM ? "gm" : "intl";
+        run("rm -rf own && for who in li wang zhao; do "
+            "    $C/make-decider.sh $who --suite %s >$who.id || exit 1; done; "
+            "test -z \"$(find li.key wang.key ! -perm 600)\" && "
+            "$C/make-federation.sh own --name own --suite %s "
+            "    --issuer 000000000000:2 --issuer 340000000000:1 "
+            "    --decider 000000000000:li.pub:li "
+            "    --decider '340000000000:zhao.pub:赵 六' "
+            "    --decider 000000000000:wang.pub:wang 2>said && "
+            "! test -s said && "
+            "test -z \"$(find own -name '*.key' | grep -v -e /root/ "
+            "    -e /intermediate/)\" && "
+            "mv zhao.id id && rm li.* wang.* zhao.*",
+            suite, suite);
+        assert_int_equal(rootdoc_load(&doc, at("own/root-document"), &why),
+                         ERR_OK);
+        const struct rootdoc_issuer *hub = rootdoc_find_issuer(doc, 0);
+        const struct rootdoc_issuer *province =
+            rootdoc_find_issuer(doc, 340000000000);
+        assert_true(hub == rootdoc_issuer(doc, 0));
+        assert_int_equal(hub->count, 2);
+        assert_int_equal(hub->threshold, 2);
+        assert_int_equal(file_read(at("id"), 256, &id, &why), ERR_OK);
+        assert_int_equal(id.len, 2 * HASH_LEN + 1); /* and a line feed */
+        id.len--;
+        assert_true(str_unhex(buf_cstr(&id), key.b, HASH_LEN));
+        const struct rootdoc_decider *zhao =
+            rootdoc_find_decider(province, &key);
+        assert_non_null(zhao);
+        assert_string_equal(zhao->name, "赵 六");
+        buf_fini(&id);
+        rootdoc_free(&doc);
+    }
+}
+
+static void a_trial_is_called_one(void **state)
+{
+    (void)state;
+    run("$C/make-federation.sh all --name all 2>said && "
+        "grep -q 'for trials only: all/deciders' said && "
+        "test \"$(ls all/deciders/*.key | wc -l)\" = 3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +353,8 @@ int main(void)
         cmocka_unit_test(a_subject_is_the_checked_name),
         cmocka_unit_test(nothing_outlives_what_signed_it),
         cmocka_unit_test(a_renewed_ca_carries_what_it_signed_before),
+        cmocka_unit_test(deciders_keep_their_keys),
+        cmocka_unit_test(a_trial_is_called_one),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
