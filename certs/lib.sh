@@ -6,7 +6,7 @@
 #   revoked                    fingerprints of revoked certificates
 #   root/                      ca.pem ca.key [signing-ca.pem signing-ca.key]
 #   intermediate/<code>/       the same, one a province; issued/ keeps copies
-#   deciders/                  <code>-<i>.key .pub
+#   deciders/                  <code>-<i>.key .pub, in trials only
 # TLS certificates are ECDSA P-256 in both suites: TLS 1.3 of OpenSSL 3.0 has
 # no SM suites. In gm, signing and sealing stand under an SM2 hierarchy.
 
@@ -24,8 +24,12 @@ readonly NATIONAL=000000000000
 readonly TIERS="national province city county township village"
 readonly SCOPES="public shared authorised ingest decide operate audit"
 
-die() {
+say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die() {
+    say "$@"
     exit 1
 }
 
@@ -119,6 +123,41 @@ set_dates() { # days [not-after, anything date(1) reads]
     printf -v not_after '%(%Y%m%d%H%M%SZ)T' "$end"
 }
 
+# How to get beyond the end of a CA's certificate.
+renewal_of() { # CA.pem
+    local folder=${1%/*}
+    if [[ $folder == */intermediate/* ]]; then
+        printf 'certs/make-intermediate.sh %s --code %s --renew' \
+            "${folder%/intermediate/*}" "${folder##*/}"
+    else
+        printf 'a new root CA: docs/operations.md, "Certificates"'
+    fi
+}
+
+# within_issuer CA.pem...: nothing outlives what signed it, since every holder
+# would refuse it from that day on. Moves not_after to the earliest end of
+# these, and says so.
+declare -A ca_ends
+within_issuer() {
+    local pem end now wanted=$not_after first=''
+    printf -v now '%(%Y%m%d%H%M%SZ)T' -1
+    for pem in "$@"; do
+        if [ -z "${ca_ends[$pem]:-}" ]; then
+            end=$(openssl x509 -in "$pem" -noout -enddate -dateopt iso_8601) ||
+                die "$pem: no certificate"
+            ca_ends[$pem]=${end//[^0-9]/}Z
+        fi
+        end=${ca_ends[$pem]}
+        [[ $end > $now ]] || die "$pem ended at $end; $(renewal_of "$pem")"
+        if [[ $end < $not_after ]]; then
+            not_after=$end first=$pem
+        fi
+    done
+    [ -z "$first" ] ||
+        say "$first ends at $not_after, so what it signs does, too" \
+            "(asked: $wanted); to go beyond that: $(renewal_of "$first")"
+}
+
 # -- keys, requests, certificates ---------------------------------------------
 
 # key_suite USE SUITE: the algorithm of that key.
@@ -150,7 +189,8 @@ make_request() {
         -config "$work/req.cnf" -out "$2"
 }
 
-# make_root BASE SUITE CN DAYS: self-signed BASE.pem and BASE.key.
+# make_root BASE SUITE CN DAYS: self-signed BASE.pem and BASE.key. A day longer
+# than DAYS, so that an intermediate made today with DAYS fits in.
 make_root() {
     local key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256) sig=(-sha256)
     if [ "$2" = gm ]; then
@@ -162,15 +202,19 @@ make_root() {
         "CN=$3" '[ext]' 'basicConstraints=critical,CA:TRUE' \
         'keyUsage=critical,keyCertSign,cRLSign' 'subjectKeyIdentifier=hash' \
         >"$work/root.cnf"
-    quiet_openssl req -x509 -nodes "${key[@]}" "${sig[@]}" -days "$4" \
+    quiet_openssl req -x509 -nodes "${key[@]}" "${sig[@]}" -days $(($4 + 1)) \
         -config "$work/root.cnf" -keyout "$1.key" -out "$1.pem"
 }
 
-# issue CA CSR OUT SUITE EXTENSIONS: signs with CA.pem and CA.key between
-# not_before and not_after. `openssl ca` takes exact dates and is the fastest;
-# its index starts empty each time, so it cannot grow.
+# issue CA CSR OUT SUITE EXTENSIONS [SUBJECT]: signs with CA.pem and CA.key
+# between not_before and not_after, or the end of CA.pem. SUBJECT instead of
+# what the request says, which is for requests that come from elsewhere.
+# `openssl ca` takes exact dates and is the fastest; its index starts empty each
+# time, so it cannot grow.
 issue() {
-    local sig=(-md sha256)
+    local sig=(-md sha256) subject=()
+    [ -z "${6:-}" ] || subject=(-subj "$6")
+    within_issuer "$1.pem"
     if [ "$4" = gm ]; then
         sig=(-md sm3 -vfyopt "$SM2_ID" -sigopt "$SM2_ID")
     fi
@@ -182,7 +226,7 @@ issue() {
         'policy=p' 'email_in_dn=no' '[p]' 'organizationName=optional' \
         'commonName=supplied' '[ext]' "$5" >"$work/ca.cnf"
     quiet_openssl ca -batch -notext -config "$work/ca.cnf" -extensions ext \
-        -in "$2" -cert "$1.pem" -keyfile "$1.key" "${sig[@]}" \
+        -in "$2" -cert "$1.pem" -keyfile "$1.key" "${sig[@]}" "${subject[@]}" \
         -startdate "$not_before" -enddate "$not_after" -out "$3"
 }
 
@@ -201,26 +245,55 @@ leaf_extensions() {
         "subjectAltName=$2" 'authorityKeyIdentifier=keyid'
 }
 
+# -- deciders -----------------------------------------------------------------
+
+# make_decider NAME SUITE: NAME.key and NAME.pub.
+make_decider() {
+    local algorithm=(-algorithm EC -pkeyopt ec_paramgen_curve:P-256)
+    [ "$2" = intl ] || algorithm=(-algorithm SM2)
+    quiet_openssl genpkey "${algorithm[@]}" -out "$1.key"
+    quiet_openssl pkey -in "$1.key" -pubout -out "$1.pub"
+}
+
+# decider_id PUB SUITE: what the root document calls that key, SHA-256 of it.
+decider_id() {
+    local curve=prime256v1 der=$work/decider.der
+    [ "$2" = intl ] || curve=SM2
+    quiet_openssl pkey -pubin -in "$1" -outform DER -out "$der"
+    openssl pkey -pubin -in "$1" -noout -text |
+        grep -x "ASN1 OID: $curve" >/dev/null ||
+        die "$1: not a key on $curve; make it with certs/make-decider.sh --suite $2"
+    sha256sum <"$der" | cut -d' ' -f1
+}
+
 # -- intermediates ------------------------------------------------------------
 
-# make_intermediate FOLDER CODE: appears complete or not at all, so several
-# scripts may ask for it at once.
-make_intermediate() {
-    local dir=$1/intermediate/$2 new base suite
-    [ -d "$dir" ] && return
-    mkdir -p "$1/intermediate"
-    new=$(mktemp -d "$1/intermediate/.new-XXXXXX")
+# issue_intermediates FOLDER CODE OUT: a certificate for each hierarchy's key in
+# OUT, which is made if it is not there.
+issue_intermediates() {
+    local base suite
     for base in $CA_BASES; do
         suite=intl
         [ "$base" = ca ] || suite=gm
-        make_request "$new/$base.key" "$work/ca.csr" "$suite" \
+        make_request "$3/$base.key" "$work/ca.csr" "$suite" \
             "$federation $base $2" "URI:spiffe://$federation"
-        issue "$1/root/$base" "$work/ca.csr" "$new/$base.pem" "$suite" \
+        issue "$1/root/$base" "$work/ca.csr" "$3/.$base.pem" "$suite" \
             "basicConstraints=critical,CA:TRUE,pathlen:0
 keyUsage=critical,keyCertSign,cRLSign
 subjectKeyIdentifier=hash
 authorityKeyIdentifier=keyid"
+        mv "$3/.$base.pem" "$3/$base.pem"
     done
+}
+
+# make_intermediate FOLDER CODE: appears complete or not at all, so several
+# scripts may ask for it at once.
+make_intermediate() {
+    local dir=$1/intermediate/$2 new
+    [ -d "$dir" ] && return
+    mkdir -p "$1/intermediate"
+    new=$(mktemp -d "$1/intermediate/.new-XXXXXX")
+    issue_intermediates "$1" "$2" "$new"
     mv -T "$new" "$dir" 2>/dev/null || rm -rf "$new"
 }
 
@@ -300,20 +373,35 @@ read_request() {
     san=URI:$uri$san
 }
 
+# find_ca FOLDER CODE: the folder of that intermediate into REPLY.
+find_ca() {
+    REPLY=$1/intermediate/$2
+    [ -d "$REPLY" ] ||
+        die "$REPLY: no such CA; make it with certs/make-intermediate.sh $1 --code $2"
+}
+
+# subject_of USE: what a person reads; from uri, the name that read_request
+# checked.
+subject_of() {
+    local tier code
+    IFS=/ read -r _ _ _ tier code <<<"$uri"
+    printf '/O=%s/CN=%s %s %s' "$federation" "$tier" "$code" "$1"
+}
+
 # sign_node FOLDER CA_CODE CSRDIR OUTDIR: chains for the three requests, and
 # the trust anchors beside them. Uses names[USE], filled by read_request.
 sign_node() {
-    local use base
-    local ca=$1/intermediate/$2
-    [ -d "$ca" ] ||
-        die "$ca: no such CA; make it with certs/make-intermediate.sh $1 --code $2"
+    local use base ca
+    find_ca "$1" "$2"
+    ca=$REPLY
     mkdir -p "$4"
+    within_issuer "$ca"/*ca.pem
     for use in tls sign seal; do
         base=$ca/$(ca_base "$use" "$suite")
         local kind=intl
         [ "${base##*/}" = ca ] || kind=gm
         issue "$base" "$3/$use.csr" "$work/leaf.pem" "$kind" \
-            "$(leaf_extensions "$use" "${names[$use]}")"
+            "$(leaf_extensions "$use" "${names[$use]}")" "$(subject_of "$use")"
         cat "$work/leaf.pem" "$base.pem" >"$work/chain.pem"
         mv "$work/chain.pem" "$4/$use.pem"
     done

@@ -10,7 +10,7 @@
 #                   intermediate), ca.pem and, in suite gm, signing-ca.pem
 #                   (default CSRDIR)
 #   --ca CODE       which intermediate signs (default: of the node's province)
-#   --days N        validity (default 365)
+#   --days N        validity (default 365), at most that of the intermediate
 #   --not-after T   exact end, as date(1) reads it; may lie in the past
 #   --yes           do not ask
 #
@@ -54,6 +54,8 @@ read_requests "$csrs"
 [ -n "$ca" ] || ca=$(province_of "${uri##*/}")
 check_code "$ca"
 set_dates "$days" "$until"
+find_ca "$dir" "$ca"
+within_issuer "$REPLY"/*ca.pem
 if [ -z "$yes" ]; then
     printf 'node   %s\nsigner %s\nuntil  %s\n' "$uri" "$ca" "$not_after"
     for use in tls sign seal; do

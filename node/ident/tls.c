@@ -18,7 +18,7 @@ enum err principal_from_pem(struct slice pem, struct principal *out,
         return err_set(why, ERR_UNAUTHENTICATED,
                        "the peer's certificate is not readable as PEM");
     }
-    enum err err = x509_principal(sk_X509_value(certs, 0), out, why);
+    enum err err = x509_principal(certs, out, why);
     x509_free_all(&certs);
     return err;
 }
@@ -90,7 +90,7 @@ static enum err check_all(struct tls_material *out, STACK_OF(X509) * anchors,
 {
     struct errmsg reason;
     const X509 *leaf = sk_X509_value(chain, 0);
-    if (x509_principal(leaf, &out->self, &reason) != ERR_OK) {
+    if (x509_principal(chain, &out->self, &reason) != ERR_OK) {
         return conf_error(why, cert_path, &reason);
     }
     enum err err =

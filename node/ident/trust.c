@@ -297,11 +297,12 @@ static enum err check_path(struct trust *trust, STACK_OF(X509) * certs,
     return err;
 }
 
-static enum err check_role(const struct trust *trust, const X509 *leaf,
+static enum err check_role(const struct trust *trust, STACK_OF(X509) * certs,
                            enum cert_use use, struct cert *cert,
                            struct errmsg *why)
 {
-    enum err err = x509_principal(leaf, &cert->principal, why);
+    const X509 *leaf = sk_X509_value(certs, 0);
+    enum err err = x509_principal(certs, &cert->principal, why);
     if (err == ERR_OK) {
         err = principal_check_federation(&cert->principal, trust->federation,
                                          why);
@@ -342,7 +343,7 @@ static enum err check_certs(struct trust *trust, STACK_OF(X509) * certs,
     struct cert *cert = MEM_NEW(struct cert);
     enum err err = check_path(trust, certs, at_ms, why);
     if (err == ERR_OK) {
-        err = check_role(trust, sk_X509_value(certs, 0), use, cert, why);
+        err = check_role(trust, certs, use, cert, why);
     }
     if (err == ERR_OK) {
         suite_hash(SUITE_INTL, pubkey_spki(cert->pub), &cert->key_id);

@@ -157,9 +157,46 @@ static int64_t time_ms(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) * 1000 : 0;
 }
 
-enum err x509_principal(const X509 *cert, struct principal *out,
+static int64_t end_ms(const X509 *cert)
+{
+    return time_ms(X509_get0_notAfter(cert));
+}
+
+/* The certificate in `chain` of whoever issued `cert`. A CA that was renewed
+ * may be there twice: whoever checks takes the one that is valid. */
+static X509 *issuer_in(STACK_OF(X509) * chain, X509 *cert)
+{
+    X509 *found = NULL;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *ca = sk_X509_value(chain, i);
+        if (ca != cert && X509_check_issued(ca, cert) == X509_V_OK &&
+            (found == NULL || end_ms(ca) > end_ms(found))) {
+            found = ca;
+        }
+    }
+    return found;
+}
+
+/* Once a certificate on its way up has ended, nobody takes the first any more.
+ */
+static int64_t chain_end_ms(STACK_OF(X509) * chain)
+{
+    X509 *cert = sk_X509_value(chain, 0);
+    int64_t end = end_ms(cert);
+    for (int i = 1; i < sk_X509_num(chain) && cert != NULL; i++) {
+        cert = issuer_in(chain, cert);
+        if (cert != NULL && end_ms(cert) < end) {
+            end = end_ms(cert);
+        }
+    }
+    ERR_clear_error();
+    return end;
+}
+
+enum err x509_principal(STACK_OF(X509) * chain, struct principal *out,
                         struct errmsg *why)
 {
+    const X509 *cert = sk_X509_value(chain, 0);
     char uri[LABEL_MAX];
     int count = uri_names(cert, uri, sizeof uri);
     memset(out, 0, sizeof *out);
@@ -179,7 +216,7 @@ enum err x509_principal(const X509 *cert, struct principal *out,
                        uri);
     }
     x509_fingerprint(cert, out->fingerprint);
-    out->not_after_ms = time_ms(X509_get0_notAfter(cert));
+    out->not_after_ms = chain_end_ms(chain);
     return ERR_OK;
 }
 

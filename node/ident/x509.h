@@ -28,8 +28,9 @@ void x509_free_all(STACK_OF(X509) * *certs);
 void x509_fingerprint(const X509 *cert, uint8_t out[32]);
 /* Printable name for messages: the first URI SAN, else the subject. */
 void x509_label(const X509 *cert, char out[LABEL_MAX]);
-/* Whom the certificate names. ERR_UNAUTHENTICATED. */
-MUST_USE enum err x509_principal(const X509 *cert, struct principal *out,
+/* Whom the first of `chain` names, and until when: no longer than the CAs that
+ * come with it. ERR_UNAUTHENTICATED. */
+MUST_USE enum err x509_principal(STACK_OF(X509) * chain, struct principal *out,
                                  struct errmsg *why);
 bool x509_has_usage(const X509 *cert, const char *oid);
 MUST_USE enum err x509_pubkey(const X509 *cert, struct pubkey **out,

@@ -1,7 +1,21 @@
 /* The scripts in certs/ by themselves; what they make is judged elsewhere. */
 #include "unit/ident/federation.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "ident/ident.h"
+#include "ident/rootdoc.h"
+
+static const struct federation {
+    const char *dir;
+    const char *name;
+    enum suite suite;
+    const char *trust_ca;
+    const char *sign_ca; /* the intermediate's, for signing certificates */
+} feds[] = {
+    {"fed", "demo.credit", SUITE_INTL, "node-fed/ca.pem", "ca"},
+    {"sm", "demo.gm", SUITE_GM, "node-sm/signing-ca.pem", "signing-ca"},
+};
 
 static int setup(void **state)
 {
@@ -65,7 +79,28 @@ static void bad_arguments_are_refused_by_name(void **state)
         {"make-federation.sh f2 --name x --suite sm", "suite 'sm'"},
         {"make-federation.sh f2 --name x --issuer 000000000000:3:2",
          "--issuer 000000000000:3:2"},
+        {"make-federation.sh f2 --name x --decider 340000000000:l.pub:li",
+         "no --issuer 340000000000"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:2 "
+         "--decider 340000000000:l.pub:li",
+         "1 deciders given, 2 are to sign"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:2 "
+         "--decider 340000000000:l.pub:a --decider 340000000000:l.pub:b",
+         "one key stands for two"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:1:2 "
+         "--decider 340000000000:l.pub:li",
+         "with --decider say CODE:K"},
+        {"make-federation.sh f2 --name x --suite gm --issuer 340000000000:1 "
+         "--decider 340000000000:l.pub:li",
+         "l.pub: not a key on SM2"},
+        {"make-federation.sh f2 --name x --issuer 340000000000:1 "
+         "--issuer 340000000000:2",
+         "given twice"},
+        {"make-decider.sh l", "is there already"},
+        {"make-decider.sh", "name the file"},
         {"make-intermediate.sh fed --code 34", "code '34'"},
+        {"make-intermediate.sh fed --code 620000000000 --renew",
+         "no such CA to renew"},
         {"make-intermediate.sh fed --code 340000000000", "exists already"},
         {"make-node.sh fed n --tier hamlet --code 341800000000",
          "tier 'hamlet'"},
@@ -91,7 +126,8 @@ static void bad_arguments_are_refused_by_name(void **state)
         "$C/request.sh torn2 --federation demo.credit --tier city "
         "    --code 341900000000 && cp torn2/sign.csr torn && "
         "$C/request.sh plain --federation demo.gm --tier city "
-        "    --code 341800000000");
+        "    --code 341800000000 && "
+        "$C/make-decider.sh l");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf said = BUF_INIT;
         struct errmsg line;
@@ -136,6 +172,174 @@ static void a_request_to_renew_keeps_the_keys_at_home(void **state)
         "    \"$(openssl pkey -in g/sign.key -pubout)\"");
 }
 
+static void a_subject_is_the_checked_name(void **state)
+{
+    (void)state;
+    run("$C/request.sh grand --federation demo.credit --tier county "
+        "    --code 341821000000 && "
+        "openssl req -new -key grand/tls.key -subj '/O=Other/CN=province' "
+        "    -addext subjectAltName=URI:spiffe://demo.credit/county/"
+        "341821000000 -out grand/tls.csr && "
+        "$C/sign.sh fed grand --yes && "
+        "openssl x509 -in grand/tls.pem -noout -subject | "
+        "    grep -x 'subject=O = demo.credit, CN = county 341821000000 tls'");
+}
+
+/* ---- intermediates that end ---- */
+
+static void nothing_outlives_what_signed_it(void **state)
+{
+    (void)state;
+    run("end() { openssl x509 -in $1 -noout -enddate; }; "
+        "$C/make-intermediate.sh fed --code 370000000000 --days 20 && "
+        "ca=fed/intermediate/370000000000/ca.pem && "
+        "$C/request.sh short --federation demo.credit --tier city "
+        "    --code 370100000000 && "
+        "echo 370100000000 | $C/sign.sh fed short >shown 2>said && "
+        "grep -q 'make-intermediate.sh fed --code 370000000000 --renew' said "
+        "&& for use in tls sign seal; do "
+        "    test \"$(end short/$use.pem)\" = \"$(end $ca)\" || exit 1; done; "
+        /* What is shown before it is issued is what is issued. */
+        "grep -q \"until *$(openssl x509 -in $ca -noout -enddate "
+        "    -dateopt iso_8601 | tr -dc 0-9)Z\" shown && "
+        "$C/sign.sh fed short --yes --days 10 2>said && ! test -s said && "
+        "$C/make-intermediate.sh fed --code 370000000000 --renew --days 9999 "
+        "    2>said && grep -q 'new root CA' said && "
+        "test \"$(end $ca)\" = \"$(end fed/ca.pem)\"");
+}
+
+static void assert_ends_in(const char *what, const struct principal *p,
+                           int days)
+{
+    int64_t have = (p->not_after_ms - clock_wall_ms()) / 86400000;
+    if (have != days) {
+        (void)fprintf(stderr, "%s ends in %lld days, not %d\n", what,
+                      (long long)have, days);
+        fail();
+    }
+}
+
+/* When the node of `f` says that its certificates end: whole days from now. */
+static void assert_node_ends_in(const struct federation *f, int days)
+{
+    struct tls_material m;
+    struct identity id;
+    struct trust *trust;
+    struct errmsg why = {{0}};
+    char path[4][64];
+    static const char *const files[] = {"ca.pem", "tls.pem", "tls.key",
+                                        "sign.pem"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        (void)snprintf(path[i], sizeof path[i], "node-%s/%s", f->dir, files[i]);
+    }
+    assert_int_equal(
+        tls_material_load(&m, at(path[0]), at(path[1]), at(path[2]), &why),
+        ERR_OK);
+    assert_ends_in(path[1], &m.self, days);
+    tls_material_fini(&m);
+    (void)snprintf(path[0], sizeof path[0], "node-%s/sign.key", f->dir);
+    assert_int_equal(
+        trust_open(&trust, f->suite, f->name, at(f->trust_ca), NULL, &why),
+        ERR_OK);
+    assert_int_equal(identity_load(&id, trust, CERT_USE_SIGN, at(path[3]),
+                                   at(path[0]), &why),
+                     ERR_OK);
+    assert_ends_in(path[3], cert_principal(id.cert), days);
+    identity_fini(&id);
+    trust_free(&trust);
+}
+
+/* Leaves that were signed before, with the CA's certificates of now. */
+static void give_chain(const struct federation *f, const char *cas)
+{
+    run("cd node-%s && d=../%s/intermediate/360000000000 && "
+        "for use in tls sign; do ca=ca; test $use = tls || ca=%s; "
+        "    openssl x509 -in $use.pem >leaf && "
+        "    (cat leaf; for old in %s; do cat $d/$ca.pem$old; done) >$use.pem; "
+        "done",
+        f->dir, f->dir, f->sign_ca, cas);
+}
+
+static void a_renewed_ca_carries_what_it_signed_before(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(feds); i++) {
+        const struct federation *f = &feds[i];
+        run("$C/make-node.sh %s node-%s --tier city --code 360100000000 "
+            "    --days 300",
+            f->dir, f->dir);
+        assert_node_ends_in(f, 299);
+        run("cd %s/intermediate/360000000000 && "
+            "$C/make-intermediate.sh ../.. --code 360000000000 --renew "
+            "    --days 6 && for f in *ca.pem; do cp $f $f.old; done",
+            f->dir);
+        /* The node is told of its CA's end, not only of its own. */
+        give_chain(f, "''");
+        assert_node_ends_in(f, 5);
+        run("$C/make-intermediate.sh %s --code 360000000000 --renew", f->dir);
+        give_chain(f, ".old ''");
+        assert_node_ends_in(f, 299);
+        give_chain(f, "''");
+        assert_node_ends_in(f, 299);
+        run("$C/renew.sh node-%s --federation-dir %s --days 400", f->dir,
+            f->dir);
+        assert_node_ends_in(f, 399);
+    }
+}
+
+/* ---- deciders ---- */
+
+static void deciders_keep_their_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(feds); i++) {
+        struct errmsg why = {{0}};
+        struct rootdoc *doc = NULL;
+        struct buf id = BUF_INIT;
+        struct hash key;
+        const char *suite = feds[i].suite == SUITE_GM ? "gm" : "intl";
+        run("rm -rf own && for who in li wang zhao; do "
+            "    $C/make-decider.sh $who --suite %s >$who.id || exit 1; done; "
+            "test -z \"$(find li.key wang.key ! -perm 600)\" && "
+            "$C/make-federation.sh own --name own --suite %s "
+            "    --issuer 000000000000:2 --issuer 340000000000:1 "
+            "    --decider 000000000000:li.pub:li "
+            "    --decider '340000000000:zhao.pub:赵 六' "
+            "    --decider 000000000000:wang.pub:wang 2>said && "
+            "! test -s said && "
+            "test -z \"$(find own -name '*.key' | grep -v -e /root/ "
+            "    -e /intermediate/)\" && "
+            "mv zhao.id id && rm li.* wang.* zhao.*",
+            suite, suite);
+        assert_int_equal(rootdoc_load(&doc, at("own/root-document"), &why),
+                         ERR_OK);
+        const struct rootdoc_issuer *hub = rootdoc_find_issuer(doc, 0);
+        const struct rootdoc_issuer *province =
+            rootdoc_find_issuer(doc, 340000000000);
+        assert_true(hub == rootdoc_issuer(doc, 0));
+        assert_int_equal(hub->count, 2);
+        assert_int_equal(hub->threshold, 2);
+        assert_int_equal(file_read(at("id"), 256, &id, &why), ERR_OK);
+        assert_int_equal(id.len, 2 * HASH_LEN + 1); /* and a line feed */
+        id.len--;
+        assert_true(str_unhex(buf_cstr(&id), key.b, HASH_LEN));
+        const struct rootdoc_decider *zhao =
+            rootdoc_find_decider(province, &key);
+        assert_non_null(zhao);
+        assert_string_equal(zhao->name, "赵 六");
+        buf_fini(&id);
+        rootdoc_free(&doc);
+    }
+}
+
+static void a_trial_is_called_one(void **state)
+{
+    (void)state;
+    run("$C/make-federation.sh all --name all 2>said && "
+        "grep -q 'for trials only: all/deciders' said && "
+        "test \"$(ls all/deciders/*.key | wc -l)\" = 3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +350,11 @@ int main(void)
         cmocka_unit_test(scripts_made_at_once_do_not_disturb_each_other),
         cmocka_unit_test(revoking_twice_adds_one_line),
         cmocka_unit_test(a_request_to_renew_keeps_the_keys_at_home),
+        cmocka_unit_test(a_subject_is_the_checked_name),
+        cmocka_unit_test(nothing_outlives_what_signed_it),
+        cmocka_unit_test(a_renewed_ca_carries_what_it_signed_before),
+        cmocka_unit_test(deciders_keep_their_keys),
+        cmocka_unit_test(a_trial_is_called_one),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
