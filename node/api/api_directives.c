@@ -6,7 +6,6 @@
 
 #include "api/directives.h"
 #include "base/mem.h"
-#include "credit/catalogue_change.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 
@@ -221,25 +220,6 @@ static void set_voids(const struct api_env *env, const struct package *package,
                               json_boolean(err != ERR_OK));
 }
 
-/* What has no effect would stand in the log for ever. Whoever publishes at the
- * same moment is judged by the holders. */
-static enum err check_rules(const struct api_env *env,
-                            const struct package *package, struct errmsg *why)
-{
-    for (size_t i = 0; i < package->head.entries; i++) {
-        struct entry e;
-        if (entry_decode(package->entries[i], &e) != ERR_OK) {
-            continue;
-        }
-        const char *fault = directive_rule_fault(env, &e);
-        if (fault != NULL) {
-            return err_set(why, ERR_DENIED, "entry %zu of the package: %s [%s]",
-                           i + 1, catalogue_change_text(fault), fault);
-        }
-    }
-    return ERR_OK;
-}
-
 enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -253,7 +233,7 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
         err = package_parse(&package, buf_slice(&file), "the package", why);
     }
     if (err == ERR_OK) {
-        err = check_rules(env, package, why);
+        err = directive_check_lawful(env, package, why);
     }
     if (err == ERR_OK) {
         err = publish(env, package, &p, why);
