@@ -77,7 +77,7 @@ one | refused hall "$TOWN" Subject DENIED
 one | ask boss "$COUNTY" Subject >/dev/null || fail "the operator: $(cat "$WORK/refusal")"
 printf 'subject: "9199990"' | refused hall "$COUNTY" Subject INVALID
 printf 'log: "%s"' "$log" | refused hall "$COUNTY" Record INVALID
-printf 'log: "%s" number: 1' "$log" | refused hall "$COUNTY" Record INVALID
+printf 'log: "%s" number: 1' "$log" | refused hall "$COUNTY" Record NOT_FOUND
 printf 'log: "%s" number: 999999' "$log" | refused hall "$COUNTY" Record NOT_FOUND
 
 # ---- whoever errs ----
