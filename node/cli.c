@@ -114,24 +114,42 @@ int cli_main(int argc, char **argv)
     return run(c, argc - 1, argv + 1);
 }
 
+static void PRINTF_LIKE(3, 0)
+    put_line(FILE *to, const char *end, const char *fmt, va_list ap)
+{
+    struct buf line = BUF_INIT;
+    buf_vputf(&line, fmt, ap);
+    line.len = line.len > 0 ? str_tame((char *)line.data, line.len) : 0;
+    (void)fprintf(to, "%s%s\n", buf_cstr(&line), end);
+    buf_fini(&line);
+}
+
+void cli_line(FILE *to, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    put_line(to, "", fmt, ap);
+    va_end(ap);
+}
+
 int cli_fail(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     (void)fputs("creditnode: ", stderr);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
+    put_line(stderr, "", fmt, ap);
     va_end(ap);
     return EXIT_FAILED;
 }
 
 int cli_usage(const char *command, const char *fmt, ...)
 {
+    char end[96];
     va_list ap;
     va_start(ap, fmt);
+    (void)snprintf(end, sizeof end, "; see: creditnode %s --help", command);
     (void)fprintf(stderr, "creditnode %s: ", command);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fprintf(stderr, "; see: creditnode %s --help\n", command);
+    put_line(stderr, end, fmt, ap);
     va_end(ap);
     return EXIT_USAGE;
 }
@@ -246,6 +264,27 @@ json_t *cli_read_result(struct admin_client *client, cli_row_fn *row, void *ctx)
     }
 }
 
+void cli_tame(json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    json_object_foreach(value, key, member)
+    {
+        cli_tame(member);
+    }
+    json_array_foreach(value, i, member)
+    {
+        cli_tame(member);
+    }
+    if (json_is_string(value)) {
+        size_t len = json_string_length(value);
+        char *text = mem_dup(json_string_value(value), len + 1);
+        (void)json_string_setn(value, text, str_tame(text, len));
+        mem_free(text);
+    }
+}
+
 json_t *cli_call(const struct cli_options *o, json_t *request, cli_row_fn *row,
                  void *ctx)
 {
@@ -300,8 +339,9 @@ void cli_table_row(struct cli_table *t, const char *const *cells)
             mem_realloc(t->cells, t->room * t->columns * sizeof *t->cells);
     }
     for (size_t i = 0; i < t->columns; i++) {
-        t->cells[t->rows * t->columns + i] =
-            mem_strdup(cells[i] != NULL ? cells[i] : "");
+        char *cell = mem_strdup(cells[i] != NULL ? cells[i] : "");
+        cell[str_tame(cell, strlen(cell))] = 0;
+        t->cells[t->rows * t->columns + i] = cell;
     }
     t->rows++;
 }
@@ -433,10 +473,29 @@ long long cli_int(json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
+static bool lines_are_plain(struct slice text)
+{
+    struct slice line;
+    bool plain = true;
+    while (plain && str_next_line(&text, &line)) {
+        plain = str_is_plain(line);
+    }
+    return plain && str_is_plain(text);
+}
+
+/* Jansson escapes below U+0020 only: with marks of others beyond, all that is
+ * not ASCII is escaped. */
 int cli_print_json(json_t *object)
 {
-    (void)json_dumpf(object, stdout, JSON_INDENT(2));
+    char *text = json_dumps(object, JSON_INDENT(2));
+    bool plain = text != NULL && lines_are_plain(slice_str(text));
+    if (plain) {
+        (void)fputs(text, stdout);
+    } else {
+        (void)json_dumpf(object, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    }
     (void)fputc('\n', stdout);
+    mem_free(text);
     json_decref(object);
     return EXIT_OK;
 }

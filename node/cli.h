@@ -4,6 +4,7 @@
 #define NODE_CLI_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "conf/conf.h"
@@ -48,6 +49,11 @@ bool cli_common(int opt, struct cli_options *o);
         "lang", required_argument, NULL, 1001                                  \
     }
 
+/* Texts of others reach a terminal harmless (str_tame()): by tables, by
+ * cli_line(), which adds the end of the line, or out of JSON that cli_tame()
+ * went through. */
+void cli_line(FILE *to, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void cli_tame(json_t *value);
 /* "creditnode: text" to standard error; returns EXIT_FAILED or EXIT_USAGE. */
 int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -105,7 +111,7 @@ void cli_progress(struct cli_progress *p, uint64_t done, uint64_t total);
 void cli_progress_part(struct cli_progress *p, uint64_t done, double part);
 void cli_progress_end(struct cli_progress *p);
 
-/* Prints and releases. */
+/* Prints and releases; escapes what a terminal would act on. */
 int cli_print_json(json_t *object);
 
 /* Subcommands, one file each group. */

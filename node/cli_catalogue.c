@@ -186,6 +186,7 @@ static int print_all(struct show *s, json_t *result)
         (void)json_object_set(result, "measures", s->measures);
         return cli_print_json(json_incref(result));
     }
+    cli_tame(result);
     if (s->kind != NULL) {
         print_kinds(s);
         print_fields(json_array_get(s->kinds, 0), s->o.english);

@@ -88,10 +88,10 @@ static void put_receipt(struct directive *d, json_t *row)
         const char *rule = cli_text(fault, "rule");
         const char *said =
             d->o.english ? cli_text(fault, "text") : rules_text_zh(rule);
-        (void)fprintf(stderr,
-                      d->o.english ? "  line %lld, %s: %s [%s]\n"
-                                   : "  第 %lld 行，%s：%s [%s]\n",
-                      line, cli_text(fault, "column"), said, rule);
+        cli_line(stderr,
+                 d->o.english ? "  line %lld, %s: %s [%s]"
+                              : "  第 %lld 行，%s：%s [%s]",
+                 line, cli_text(fault, "column"), said, rule);
         if (d->receipt != NULL) {
             (void)fprintf(d->receipt, "%lld,refused,%s,%s,\"%s\",\"%s\"\n",
                           line, cli_text(fault, "column"), rule,
@@ -111,7 +111,7 @@ static bool take_object(struct directive *d, json_t *object, struct buf *file,
     } else if (strcmp(type, "row") == 0) {
         put_receipt(d, object);
     } else if (strcmp(type, "warning") == 0) {
-        (void)fprintf(stderr, "  note: %s\n", cli_text(object, "text"));
+        cli_line(stderr, "  note: %s", cli_text(object, "text"));
     } else {
         *rc = strcmp(type, "result") == 0
                   ? EXIT_OK
@@ -219,6 +219,7 @@ static int publish_package(struct directive *d, const struct package *p)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
+    cli_tame(result);
     print_published(result, d->o.english);
     json_decref(result);
     return EXIT_OK;
@@ -240,7 +241,7 @@ static int deliver(struct directive *d, struct package *p)
     }
     rc = cli_package_store(d->output, p);
     if (rc == EXIT_OK && !d->o.json) {
-        cli_package_print(p, d->o.english);
+        cli_package_print(p, false, d->o.english);
         (void)printf(d->o.english
                          ? "%s: written. Each decider, on a machine of their "
                            "own: creditnode directive sign %s --key KEY\n"
@@ -398,8 +399,8 @@ static void print_signed(const struct directive *d, bool added)
 static int sign_package(const struct directive *d, struct package *p)
 {
     bool added = false;
-    if (!d->o.json) {
-        cli_package_print(p, d->o.english);
+    if (!d->o.json) { /* nobody signs what was not shown */
+        cli_package_print(p, true, d->o.english);
     }
     int rc = sign_with(d->key, p, &added);
     if (rc == EXIT_OK && added) {

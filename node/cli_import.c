@@ -105,13 +105,13 @@ static void show_fault(struct job *job, json_t *row, json_t *fault)
     } else if (!job->quiet) {
         char *zh = fault_zh(fault);
         cli_progress_end(&job->progress);
-        (void)printf(job->o.english ? "  line %lld%s%s: %s [%s]\n"
-                                    : "  第 %lld 行%s%s：%s [%s]\n",
-                     (long long)line,
-                     column != NULL && column[0] != 0 ? ", " : "",
-                     column != NULL ? column : "",
-                     job->o.english ? text_of(fault, "text") : zh,
-                     text_of(fault, "rule"));
+        cli_line(stdout,
+                 job->o.english ? "  line %lld%s%s: %s [%s]"
+                                : "  第 %lld 行%s%s：%s [%s]",
+                 (long long)line, column != NULL && column[0] != 0 ? ", " : "",
+                 column != NULL ? column : "",
+                 job->o.english ? text_of(fault, "text") : zh,
+                 text_of(fault, "rule"));
         mem_free(zh);
     }
 }
@@ -146,7 +146,7 @@ static bool on_object(void *ctx, json_t *object)
     const char *type = text_of(object, "type");
     if (type != NULL && strcmp(type, "warning") == 0) {
         cli_progress_end(&job->progress);
-        (void)fprintf(stderr, "  note: %s\n", text_of(object, "text"));
+        cli_line(stderr, "  note: %s", text_of(object, "text"));
     } else if (type != NULL && strcmp(type, "progress") == 0) {
         json_t *done = json_object_get(object, "done");
         show_progress(job, (uint64_t)json_integer_value(done));

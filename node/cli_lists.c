@@ -128,19 +128,18 @@ static bool print_hit(void *ctx, json_t *row)
     size_t i;
     json_t *l;
     if (json_object_get(row, "error") != NULL) {
-        (void)fprintf(stderr,
-                      o->english ? "  line %lld: %s: %s\n"
-                                 : "  第 %lld 行：%s：%s\n",
-                      cli_int(row, "line"), cli_text(row, "subject"),
-                      cli_text(row, "error"));
+        cli_line(stderr,
+                 o->english ? "  line %lld: %s: %s" : "  第 %lld 行：%s：%s",
+                 cli_int(row, "line"), cli_text(row, "subject"),
+                 cli_text(row, "error"));
         return true;
     }
     json_array_foreach(json_object_get(row, "listings"), i, l)
     {
-        (void)printf("%s  %s  %s  %s#%lld\n", cli_text(row, "subject"),
-                     cli_text(l, "colour"),
-                     cli_text(l, o->english ? "label_en" : "label"),
-                     cli_text(l, "log"), cli_int(l, "number"));
+        cli_line(stdout, "%s  %s  %s  %s#%lld", cli_text(row, "subject"),
+                 cli_text(l, "colour"),
+                 cli_text(l, o->english ? "label_en" : "label"),
+                 cli_text(l, "log"), cli_int(l, "number"));
     }
     return true;
 }

@@ -16,7 +16,7 @@
 
 enum {
     FILE_MODE = 0644,
-    SHOWN = 50, /* entries of a package on a terminal */
+    SHOWN = 50, /* entries of a package to who has just made it */
 };
 
 /* ---- files ---- */
@@ -81,42 +81,234 @@ static void add_node_entry(struct cli_table *t, const struct entry *e,
     cli_table_row(t, cells);
 }
 
-/* "kind 1024 qualification +7 fields; …" */
-static void describe_change(const struct catalogue_change *c, struct buf *out)
+/* ---- catalogue versions and measures ---- */
+
+/* What is no UTF-8 is shown all the same. */
+static json_t *text_json(struct slice text)
 {
-    for (size_t i = 0; i < c->kinds_n; i++) {
-        const struct change_kind *k = &c->kinds[i];
-        buf_putf(out, "%s%u %s", i > 0 ? "; " : "", (unsigned)k->id, k->name);
-        for (size_t f = 0; f < k->fields_n; f++) {
-            buf_putf(out, "%s%u %s", f > 0 ? ", " : ": ",
-                     (unsigned)k->fields[f].id, k->fields[f].code);
+    char *copy = mem_dup(text.data, text.len);
+    bool valid = str_utf8_valid(text);
+    json_t *json =
+        json_stringn(copy, valid ? text.len : str_tame(copy, text.len));
+    mem_free(copy);
+    return json;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text[0] != 0) {
+        (void)json_object_set_new(object, key, json_string(text));
+    }
+}
+
+static void set_number(json_t *object, const char *key, unsigned value,
+                       unsigned plus)
+{
+    if (value >= plus) {
+        (void)json_object_set_new(object, key,
+                                  json_integer((json_int_t)value - plus));
+    }
+}
+
+/* A later build's as its number. */
+static void set_word(json_t *object, const char *key, const char *const *words,
+                     size_t n, unsigned value, unsigned plus)
+{
+    if (value >= plus && value - plus < n) {
+        (void)json_object_set_new(object, key,
+                                  json_string(words[value - plus]));
+    } else {
+        set_number(object, key, value, plus);
+    }
+}
+
+/* All that is given, by the keys of the file that it was made of. Of a field
+ * that is there only what changes is given. */
+static json_t *change_field_json(const struct change_field *f)
+{
+    json_t *o = json_pack("{s:i}", "id", (int)f->id);
+    bool is_new = f->type != 0;
+    set_word(o, "disclosure", change_disclosures, ARRAY_LEN(change_disclosures),
+             f->disclosure, 1);
+    set_word(o, "type", change_types, TYPE_COUNT, f->type, 1);
+    set_number(o, "max", f->max_chars, is_new ? 0 : 1);
+    set_word(o, "need", change_needs, ARRAY_LEN(change_needs), f->need,
+             is_new ? 0 : 1);
+    set_word(o, "personal", change_personals, ARRAY_LEN(change_personals),
+             f->personal, is_new ? 0 : 1);
+    set_text(o, "column", f->code);
+    set_text(o, "label", f->label_zh);
+    set_text(o, "label_en", f->label_en);
+    set_text(o, "headers", f->names_more);
+    if (f->words_n > 0) {
+        json_t *words = json_array();
+        for (size_t i = 0; i < f->words_n; i++) {
+            (void)json_array_append_new(words, json_string(f->words[i]));
+        }
+        (void)json_object_set_new(o, "words", words);
+    }
+    return o;
+}
+
+static json_t *change_kind_json(const struct change_kind *k)
+{
+    json_t *o = json_pack("{s:i}", "id", (int)k->id);
+    set_word(o, "disclosure", change_disclosures, ARRAY_LEN(change_disclosures),
+             k->disclosure, 1);
+    set_number(o, "retention_months", k->retention, 1);
+    set_text(o, "name", k->name);
+    set_text(o, "label", k->label_zh);
+    set_text(o, "label_en", k->label_en);
+    if (k->fields_n > 0) {
+        json_t *fields = json_array();
+        for (size_t i = 0; i < k->fields_n; i++) {
+            (void)json_array_append_new(fields,
+                                        change_field_json(&k->fields[i]));
+        }
+        (void)json_object_set_new(o, "fields", fields);
+    }
+    return o;
+}
+
+/* NULL: it is neither a catalogue version nor a measure. */
+static json_t *rule_entry_json(const struct entry *e)
+{
+    struct catalogue_change change;
+    struct measure m;
+    char from[11];
+    char until[11];
+    if (measure_take(e, 0, &m) == ERR_OK) {
+        date_format(m.from, from);
+        date_format(m.until, until);
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "what",
+                         "measure", "id", m.id, "name", m.name_zh, "name_en",
+                         m.name_en, "basis", m.basis, "from", from, "until",
+                         until, "version", (json_int_t)m.revision);
+    }
+    if (catalogue_change_take(e, &change) != ERR_OK) {
+        return NULL;
+    }
+    json_t *kinds = json_array();
+    for (size_t i = 0; i < change.kinds_n; i++) {
+        (void)json_array_append_new(kinds, change_kind_json(&change.kinds[i]));
+    }
+    json_t *row = json_pack("{s:s, s:I, s:s, s:o}", "what", "catalogue",
+                            "version", (json_int_t)change.version, "basis",
+                            change.basis, "kinds", kinds);
+    catalogue_change_fini(&change);
+    return row;
+}
+
+static void put_value(struct buf *out, json_t *value)
+{
+    char text[4 * CHANGE_TEXT_MAX];
+    size_t i;
+    json_t *word;
+    if (json_is_integer(value)) {
+        buf_putf(out, "%lld", (long long)json_integer_value(value));
+    } else if (json_is_string(value)) {
+        str_quotable(slice_str(json_string_value(value)), text, sizeof text);
+        buf_putf(out, "\"%s\"", text);
+    }
+    json_array_foreach(value, i, word)
+    {
+        buf_put_str(out, i > 0 ? "|" : "");
+        put_value(out, word);
+    }
+}
+
+/* disclosure="public" max=32 …: a text cannot look like another member. */
+static void put_members(struct buf *out, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (strcmp(key, "id") != 0 && strcmp(key, "fields") != 0) {
+            buf_putf(out, " %s=", key);
+            put_value(out, value);
         }
     }
 }
 
-/* A catalogue version or measure as what, id, basis. */
-static bool rule_cells(const struct entry *e, bool english, struct buf *name,
-                       struct buf *what, struct buf *basis)
+/* What is built in has a name that everybody knows; "" without. */
+static const char *known_label(uint16_t kind, uint16_t field, bool english)
 {
-    struct catalogue_change change;
-    struct measure m;
-    if (measure_take(e, 0, &m) == ERR_OK) {
-        buf_putf(name,
-                 english ? "measure %s, revision %u" : "措施 %s，第 %u 版",
-                 m.id, (unsigned)m.revision);
-        buf_put_str(what, english && m.name_en[0] != 0 ? m.name_en : m.name_zh);
-        buf_put_str(basis, m.basis);
-        return true;
+    const struct catalogue_item *item =
+        catalogue_item_of(catalogue_builtin(), kind);
+    size_t place =
+        item != NULL && field != 0 ? catalogue_place(item, field) : PLACE_NONE;
+    if (field == 0 && item != NULL) {
+        return english ? item->label_en : item->label_zh;
     }
-    if (catalogue_change_take(e, &change) != ERR_OK) {
-        return false;
+    return place == PLACE_NONE ? ""
+           : english           ? item->fields[place].label_en
+                               : item->fields[place].label_zh;
+}
+
+/* A kind, or a field of it, as a row of its own. */
+static void add_change_row(struct cli_table *t, uint16_t kind, uint16_t field,
+                           json_t *object, bool english)
+{
+    struct buf what = BUF_INIT;
+    if (field == 0) {
+        buf_putf(&what, english ? "kind %u" : "信息类别 %u", (unsigned)kind);
+    } else {
+        buf_putf(&what,
+                 english ? "kind %u, field %u" : "信息类别 %u，信息项 %u",
+                 (unsigned)kind, (unsigned)field);
     }
-    buf_putf(name, english ? "catalogue version %u" : "目录第 %u 版",
-             (unsigned)change.version);
-    describe_change(&change, what);
-    buf_put_str(basis, change.basis);
-    catalogue_change_fini(&change);
-    return true;
+    const char *label = known_label(kind, field, english);
+    buf_putf(&what, "%s%s:", label[0] != 0 ? " " : "", label);
+    put_members(&what, object);
+    const char *cells[] = {"", buf_cstr(&what), ""};
+    cli_table_row(t, cells);
+    buf_fini(&what);
+}
+
+static void add_kinds(struct cli_table *t, json_t *kinds, bool english)
+{
+    size_t i;
+    size_t f;
+    json_t *kind;
+    json_t *field;
+    json_array_foreach(kinds, i, kind)
+    {
+        uint16_t id = (uint16_t)cli_int(kind, "id");
+        add_change_row(t, id, 0, kind, english);
+        json_array_foreach(json_object_get(kind, "fields"), f, field)
+        {
+            add_change_row(t, id, (uint16_t)cli_int(field, "id"), field,
+                           english);
+        }
+    }
+}
+
+static void add_rule(struct cli_table *t, json_t *row, bool english)
+{
+    bool measure = strcmp(cli_text(row, "what"), "measure") == 0;
+    struct buf name = BUF_INIT;
+    struct buf what = BUF_INIT;
+    if (measure) {
+        buf_putf(&name,
+                 english ? "measure %s, revision %lld" : "措施 %s，第 %lld 版",
+                 cli_text(row, "id"), cli_int(row, "version"));
+        buf_putf(&what, "%s%s%s, %s – %s", cli_text(row, "name"),
+                 cli_text(row, "name_en")[0] != 0 ? " / " : "",
+                 cli_text(row, "name_en"), cli_text(row, "from"),
+                 cli_text(row, "until"));
+    } else {
+        buf_putf(&name, english ? "catalogue version %lld" : "目录第 %lld 版",
+                 cli_int(row, "version"));
+    }
+    const char *cells[] = {buf_cstr(&name), buf_cstr(&what),
+                           cli_text(row, "basis")};
+    cli_table_row(t, cells);
+    if (!measure) {
+        add_kinds(t, json_object_get(row, "kinds"), english);
+    }
+    buf_fini(&name);
+    buf_fini(&what);
 }
 
 static void print_rules(const struct package *p, size_t from, size_t to,
@@ -126,25 +318,26 @@ static void print_rules(const struct package *p, size_t from, size_t to,
     static const char *const zh[] = {"", "内容", "依据"};
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
     for (size_t i = from; i < to; i++) {
-        struct buf name = BUF_INIT;
-        struct buf what = BUF_INIT;
-        struct buf basis = BUF_INIT;
+        static const char *const unknown[] = {"?", "", ""};
         struct entry e;
-        if (entry_decode(p->entries[i], &e) == ERR_OK &&
-            rule_cells(&e, english, &name, &what, &basis)) {
-            const char *cells[] = {buf_cstr(&name), buf_cstr(&what),
-                                   buf_cstr(&basis)};
-            cli_table_row(t, cells);
+        json_t *row = entry_decode(p->entries[i], &e) == ERR_OK
+                          ? rule_entry_json(&e)
+                          : NULL;
+        if (row != NULL) {
+            add_rule(t, row, english);
+        } else {
+            cli_table_row(t, unknown);
         }
-        buf_fini(&name);
-        buf_fini(&what);
-        buf_fini(&basis);
+        json_decref(row);
     }
     cli_table_print(t);
     cli_table_free(&t);
 }
 
-static void add_entry(struct cli_table *t, struct slice bytes, bool english)
+/* ---- list decisions and nodes ---- */
+
+static void add_entry(struct cli_table *t, uint64_t issuer, struct slice bytes,
+                      bool english)
 {
     struct entry e;
     struct record r;
@@ -153,7 +346,7 @@ static void add_entry(struct cli_table *t, struct slice bytes, bool english)
     char until[11];
     char document[520];
     bool decoded = entry_decode(bytes, &e) == ERR_OK;
-    if (!decoded || listing_facts(&e, 0, &f) != ERR_OK ||
+    if (!decoded || listing_facts(&e, issuer, &f) != ERR_OK ||
         listing_values(&e, &r) != ERR_OK) {
         const char *cells[] = {"?", "", "", "", "", ""};
         cli_table_row(t, cells);
@@ -184,7 +377,7 @@ static void print_lists(const struct package *p, size_t from, size_t to,
     static const char *const zh[] = {"", "名单", "主体", "文书号", "自", "至"};
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
     for (size_t i = from; i < to; i++) {
-        add_entry(t, p->entries[i], english);
+        add_entry(t, p->head.issuer, p->entries[i], english);
     }
     cli_table_print(t);
     cli_table_free(&t);
@@ -234,10 +427,11 @@ static void print_entries(const struct package *p, size_t n, bool english)
     }
 }
 
-void cli_package_print(const struct package *p, bool english)
+void cli_package_print(const struct package *p, bool all, bool english)
 {
     char id[2 * PACKAGE_ID_LEN + 1];
-    size_t shown = p->head.entries < SHOWN ? p->head.entries : SHOWN;
+    size_t shown =
+        all || p->head.entries < SHOWN ? p->head.entries : (size_t)SHOWN;
     str_hex(p->head.id, PACKAGE_ID_LEN, id);
     (void)printf(
         english ? "Package %s of %012llu: %u entries, %zu signatures, to "
@@ -247,9 +441,9 @@ void cli_package_print(const struct package *p, bool english)
         id, (unsigned long long)p->head.issuer, (unsigned)p->head.entries,
         p->signed_by, (unsigned)p->head.expires);
     print_entries(p, shown, english);
-    if (p->head.entries > SHOWN) {
+    if (p->head.entries > shown) {
         (void)printf(english ? "… and %u more\n" : "…… 另有 %u 条\n",
-                     (unsigned)(p->head.entries - SHOWN));
+                     (unsigned)(p->head.entries - shown));
     }
 }
 
@@ -273,27 +467,7 @@ static json_t *node_entry_json(const struct entry *e)
     return row;
 }
 
-/* NULL: it is neither a catalogue version nor a measure. */
-static json_t *rule_entry_json(const struct entry *e)
-{
-    struct buf name = BUF_INIT;
-    struct buf what = BUF_INIT;
-    struct buf basis = BUF_INIT;
-    json_t *row = NULL;
-    if (rule_cells(e, true, &name, &what, &basis)) {
-        row = json_pack("{s:s, s:s, s:s, s:s, s:I}", "what",
-                        e->type == ENTRY_CATALOGUE ? "catalogue" : "measure",
-                        "name", buf_cstr(&name), "content", buf_cstr(&what),
-                        "basis", buf_cstr(&basis), "version",
-                        (json_int_t)e->version);
-    }
-    buf_fini(&name);
-    buf_fini(&what);
-    buf_fini(&basis);
-    return row;
-}
-
-static json_t *entry_json(struct slice bytes)
+static json_t *entry_json(uint64_t issuer, struct slice bytes)
 {
     struct entry e;
     struct record r;
@@ -306,22 +480,21 @@ static json_t *entry_json(struct slice bytes)
     if (node != NULL) {
         return node;
     }
-    if (!decoded || listing_facts(&e, 0, &f) != ERR_OK ||
+    if (!decoded || listing_facts(&e, issuer, &f) != ERR_OK ||
         listing_values(&e, &r) != ERR_OK) {
         return json_pack("{s:s}", "what", "unknown");
     }
     json_t *values = json_object();
     for (size_t i = 0; i < r.item->count; i++) {
         if (r.values[i].len > 0) {
-            (void)json_object_set_new(
-                values, r.item->fields[i].code,
-                json_stringn((const char *)r.values[i].data, r.values[i].len));
+            (void)json_object_set_new(values, r.item->fields[i].code,
+                                      text_json(r.values[i]));
         }
     }
     const struct catalogue_list *list = catalogue_list(f.list);
-    return json_pack("{s:s, s:s, s:s, s:o}", "what", what(e.type, true), "list",
-                     list != NULL ? list->name : "", "subject", r.subject,
-                     "values", values);
+    return json_pack("{s:s, s:s, s:o, s:o}", "what", what(e.type, true), "list",
+                     list != NULL ? list->name : "", "subject",
+                     text_json(e.subject), "values", values);
 }
 
 static json_t *package_json(const struct package *p)
@@ -332,7 +505,8 @@ static json_t *package_json(const struct package *p)
     str_hex(p->head.id, PACKAGE_ID_LEN, id);
     code_format(p->head.issuer, issuer);
     for (size_t i = 0; i < p->head.entries; i++) {
-        (void)json_array_append_new(entries, entry_json(p->entries[i]));
+        (void)json_array_append_new(entries,
+                                    entry_json(p->head.issuer, p->entries[i]));
     }
     return json_pack("{s:s, s:s, s:I, s:I, s:o}", "id", id, "issuer", issuer,
                      "expires", (json_int_t)p->head.expires, "signatures",
@@ -344,6 +518,6 @@ int cli_package_show(const struct cli_options *o, const struct package *p)
     if (o->json) {
         return cli_print_json(package_json(p));
     }
-    cli_package_print(p, o->english);
+    cli_package_print(p, true, o->english);
     return EXIT_OK;
 }

@@ -9,8 +9,9 @@
 /* Both return an exit status, and say what is wrong. */
 int cli_package_load(const char *path, struct package **out);
 int cli_package_store(const char *path, const struct package *package);
-void cli_package_print(const struct package *p, bool english);
-/* As the options say: for people, or as JSON. */
+/* `all` entries, or the first few. */
+void cli_package_print(const struct package *p, bool all, bool english);
+/* All of it, as the options say: for people, or as JSON. */
 int cli_package_show(const struct cli_options *o, const struct package *p);
 
 #endif

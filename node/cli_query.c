@@ -210,6 +210,7 @@ int cmd_query(int argc, char **argv)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
+    cli_tame(result);
     return one ? print_one(result, o.english)
                : print_subject(result, subject, o.english);
 }

@@ -130,6 +130,7 @@ int cli_receipts(const struct cli_options *o, const char *log,
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
+    cli_tame(result);
     print_status(result, o->english);
     json_decref(result);
     return EXIT_OK;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli.h"
 #include "cli_root.h"
 #include "ident/ident.h"
 #include "ident/signature.h"
@@ -200,8 +201,8 @@ static unsigned print_deciders(const struct rootdoc_issuer *issuer,
         if (rootdoc_find_decider(other, &decider->key_id) == NULL) {
             char hex[2 * HASH_LEN + 1];
             short_hex(&decider->key_id, hex);
-            (void)printf("  %c %012llu: decider %s (%s)\n", sign,
-                         (unsigned long long)issuer->code, decider->name, hex);
+            cli_line(stdout, "  %c %012llu: decider %s (%s)", sign,
+                     (unsigned long long)issuer->code, decider->name, hex);
             n++;
         }
     }
@@ -230,9 +231,8 @@ static unsigned print_names(const struct rootdoc_issuer *before,
         const struct rootdoc_decider *old =
             rootdoc_find_decider(before, &decider->key_id);
         if (old != NULL && strcmp(old->name, decider->name) != 0) {
-            (void)printf("  * %012llu: decider %s is now called %s\n",
-                         (unsigned long long)now->code, old->name,
-                         decider->name);
+            cli_line(stdout, "  * %012llu: decider %s is now called %s",
+                     (unsigned long long)now->code, old->name, decider->name);
             n++;
         }
     }
@@ -339,17 +339,17 @@ static bool print_need(const struct rootdoc *doc, const struct rootdoc *by)
     if (have >= keepers->threshold) {
         return false;
     }
-    (void)printf("Needs %u more of the keepers of version %llu:",
-                 keepers->threshold - have,
-                 (unsigned long long)rootdoc_version(by));
-    const char *comma = " ";
+    struct buf names = BUF_INIT;
     for (unsigned i = 0; i < keepers->count; i++) {
         if (!rootdoc_has_signed(doc, &keepers->deciders[i].key_id)) {
-            (void)printf("%s%s", comma, keepers->deciders[i].name);
-            comma = ", ";
+            buf_putf(&names, "%s%s", names.len > 0 ? ", " : "",
+                     keepers->deciders[i].name);
         }
     }
-    (void)putchar('\n');
+    cli_line(stdout, "Needs %u more of the keepers of version %llu: %s",
+             keepers->threshold - have, (unsigned long long)rootdoc_version(by),
+             buf_cstr(&names));
+    buf_fini(&names);
     return true;
 }
 

@@ -216,6 +216,7 @@ int cmd_status(int argc, char **argv)
         (void)cli_print_json(result);
         return rc;
     }
+    cli_tame(result);
     print_status(result);
     json_decref(result);
     return rc;

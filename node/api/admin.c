@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 enum {
     CLOSE_GRACE_S = 1, /* for answers under way when the node stops */
@@ -113,6 +114,7 @@ static enum err frame_read(int fd, struct buf *frame)
     return err;
 }
 
+/* ERR_BUG: an object that could not be made; NULL is one. */
 static enum err json_write(int fd, json_t *object)
 {
     char *text = json_dumps(object, JSON_COMPACT);
@@ -134,9 +136,25 @@ static void set_timeouts(int fd)
 
 /* ---- calls ---- */
 
+/* JSON takes UTF-8 only, and a text may come from elsewhere or be cut within a
+ * character. */
+static json_t *error_object(enum err err, const char *text)
+{
+    struct errmsg shown;
+    (void)snprintf(shown.text, sizeof shown.text, "%s", text);
+    shown.text[str_tame(shown.text, strlen(shown.text))] = 0;
+    return json_pack("{s:s, s:s, s:s}", "type", "error", "error", err_name(err),
+                     "text", shown.text);
+}
+
 enum err admin_send(struct admin_call *call, json_t *object)
 {
     enum err err = json_write(call->fd, object);
+    if (err == ERR_BUG) { /* or the client waits for what does not come */
+        (void)json_write(call->fd,
+                         error_object(err, "a part of the answer is no text "
+                                           "in UTF-8"));
+    }
     if (err != ERR_OK) {
         atomic_store(&call->gone, true);
     }
@@ -162,12 +180,6 @@ static const struct admin_command *find(const struct admin *admin,
         }
     }
     return NULL;
-}
-
-static json_t *error_object(enum err err, const char *text)
-{
-    return json_pack("{s:s, s:s, s:s}", "type", "error", "error", err_name(err),
-                     "text", text);
 }
 
 static json_t *result_object(json_t *result)

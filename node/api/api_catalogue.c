@@ -7,21 +7,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "credit/catalogue_change.h"
+#include "credit/clean.h"
 #include "credit/date.h"
 #include "credit/measure.h"
 #include "credit/package.h"
 #include "ident/ident.h"
 
 enum { RULES_FILE_MAX = 1 << 20, PATH_MAX_BYTES = 64 };
-
-static const char *const types[] = {
-    "text", "code",        "document", "date",      "amount",  "enum",
-    "set",  "credit-code", "org-code", "person-id", "division"};
-static const char *const needs[] = {"no", "always"};
-static const char *const personals[] = {"no", "masked", "if-person", "sealed"};
-static const char *const disclosures[] = {"public", "shared", "authorised"};
-
-_Static_assert(ARRAY_LEN(types) == TYPE_COUNT, "each type has a name");
 
 /* ---- reading JSON ---- */
 
@@ -70,6 +62,10 @@ static enum err take_text(const struct place *p, json_t *object,
     }
     if (text == NULL || text[0] == 0 || strlen(text) > CHANGE_BASIS_MAX) {
         return fault(p, key, "must be a text of 1 to 500 bytes");
+    }
+    const char *unclean = clean_fault(slice_str(text));
+    if (unclean != NULL) {
+        return fault(p, key, unclean);
     }
     mem_free(*out);
     *out = mem_dup(text, strlen(text) + 1);
@@ -133,6 +129,10 @@ static enum err take_words(const struct place *p, json_t *object,
             !change_add_word(out, slice_str(text))) {
             return fault(p, "words", "must be up to 64 texts");
         }
+        const char *unclean = clean_fault(slice_str(text));
+        if (unclean != NULL) {
+            return fault(p, "words", unclean);
+        }
     }
     return ERR_OK;
 }
@@ -177,11 +177,12 @@ static enum err take_field(const struct place *p, json_t *o,
         size_t n;
         unsigned plus;
         unsigned *to;
-    } words[] = {
-        {"type", types, ARRAY_LEN(types), 1, &f->type},
-        {"need", needs, ARRAY_LEN(needs), 0, &f->need},
-        {"personal", personals, ARRAY_LEN(personals), 0, &f->personal},
-        {"disclosure", disclosures, ARRAY_LEN(disclosures), 1, &f->disclosure}};
+    } words[] = {{"type", change_types, TYPE_COUNT, 1, &f->type},
+                 {"need", change_needs, ARRAY_LEN(change_needs), 0, &f->need},
+                 {"personal", change_personals, ARRAY_LEN(change_personals), 0,
+                  &f->personal},
+                 {"disclosure", change_disclosures,
+                  ARRAY_LEN(change_disclosures), 1, &f->disclosure}};
     for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(words); i++) {
         err = take_word(p, o, words[i].key, words[i].words, words[i].n,
                         words[i].plus, words[i].to);
@@ -229,9 +230,10 @@ static enum err take_kind(const struct place *p, json_t *o,
     err = err == ERR_OK ? take_text(p, o, "name", &k->name) : err;
     err = err == ERR_OK ? take_text(p, o, "label", &k->label_zh) : err;
     err = err == ERR_OK ? take_text(p, o, "label_en", &k->label_en) : err;
-    err = err == ERR_OK ? take_word(p, o, "disclosure", disclosures,
-                                    ARRAY_LEN(disclosures), 1, &k->disclosure)
-                        : err;
+    err = err == ERR_OK
+              ? take_word(p, o, "disclosure", change_disclosures,
+                          ARRAY_LEN(change_disclosures), 1, &k->disclosure)
+              : err;
     err = err == ERR_OK
               ? take_number(p, o, "retention_months", 1, &k->retention)
               : err;
@@ -342,7 +344,8 @@ static enum err copy_text(const struct place *p, json_t *o, const char *key,
         return fault(p, key, "must be a text, and not so long");
     }
     memcpy(out, text, strlen(text) + 1);
-    return ERR_OK;
+    const char *unclean = clean_fault(slice_str(text));
+    return unclean == NULL ? ERR_OK : fault(p, key, unclean);
 }
 
 static enum err take_date(const struct place *p, json_t *o, const char *key,
@@ -587,19 +590,20 @@ static json_t *kind_json(const struct catalogue_item *item)
         const struct catalogue_field *f = &item->fields[i];
         (void)json_array_append_new(
             fields,
-            json_pack(
-                "{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "id",
-                (int)f->id, "column", f->code != NULL ? f->code : "", "label",
-                f->label_zh, "label_en", f->label_en, "type", types[f->type],
-                "max", (int)f->max_chars, "need", need_name(f->need),
-                "personal", personals[f->personal], "disclosure",
-                disclosures[f->disclosure], "words", words_json(f->values)));
+            json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:o}",
+                      "id", (int)f->id, "column",
+                      f->code != NULL ? f->code : "", "label", f->label_zh,
+                      "label_en", f->label_en, "type", change_types[f->type],
+                      "max", (int)f->max_chars, "need", need_name(f->need),
+                      "personal", change_personals[f->personal], "disclosure",
+                      change_disclosures[f->disclosure], "words",
+                      words_json(f->values)));
     }
     return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:o}",
                      "type", "row", "what", "kind", "id", (int)item->id, "name",
                      item->name, "label", item->label_zh, "label_en",
                      item->label_en, "disclosure",
-                     disclosures[item->disclosure], "retention_months",
+                     change_disclosures[item->disclosure], "retention_months",
                      (int)item->retention_months, "since",
                      (json_int_t)item->since, "fields", fields);
 }

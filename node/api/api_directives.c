@@ -6,7 +6,8 @@
 
 #include "api/directives.h"
 #include "base/mem.h"
-#include "credit/catalogue_change.h"
+#include "base/str.h"
+#include "credit/citizen.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 
@@ -221,25 +222,6 @@ static void set_voids(const struct api_env *env, const struct package *package,
                               json_boolean(err != ERR_OK));
 }
 
-/* What has no effect would stand in the log for ever. Whoever publishes at the
- * same moment is judged by the holders. */
-static enum err check_rules(const struct api_env *env,
-                            const struct package *package, struct errmsg *why)
-{
-    for (size_t i = 0; i < package->head.entries; i++) {
-        struct entry e;
-        if (entry_decode(package->entries[i], &e) != ERR_OK) {
-            continue;
-        }
-        const char *fault = directive_rule_fault(env, &e);
-        if (fault != NULL) {
-            return err_set(why, ERR_DENIED, "entry %zu of the package: %s [%s]",
-                           i + 1, catalogue_change_text(fault), fault);
-        }
-    }
-    return ERR_OK;
-}
-
 enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -253,7 +235,7 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
         err = package_parse(&package, buf_slice(&file), "the package", why);
     }
     if (err == ERR_OK) {
-        err = check_rules(env, package, why);
+        err = directive_check_lawful(env, package, why);
     }
     if (err == ERR_OK) {
         err = publish(env, package, &p, why);
@@ -332,49 +314,74 @@ struct checking {
     uint64_t invalid;
 };
 
-static enum err check_one(struct checking *c, const char *subject,
+/* The start of a line as a report shows it: by UTF-8 alone, without a citizen
+ * number. Owned. */
+static json_t *shown_json(struct slice line)
+{
+    enum { SHOWN_BYTES = 120 };
+    char cut[SHOWN_BYTES];
+    struct buf shown = BUF_INIT;
+    citizen_hide(line, CITIZEN_NEW_OR_OLD, &shown);
+    str_quotable(buf_slice(&shown), cut, sizeof cut);
+    buf_fini(&shown);
+    return json_string(cut);
+}
+
+static enum err check_one(struct checking *c, struct slice line,
                           struct errmsg *why)
 {
+    enum { SUBJECT_TEXT_MAX = 80 };
+    char subject[SUBJECT_TEXT_MAX] = "";
     json_t *listings = NULL;
-    enum err err = listed_json(c->env, &c->view, subject, &listings, why);
+    bool fits = line.len < sizeof subject;
+    if (fits) {
+        memcpy(subject, line.data, line.len);
+    }
+    enum err err =
+        fits ? listed_json(c->env, &c->view, subject, &listings, why)
+             : err_set(why, ERR_INVALID, "no unified social credit code");
     if (err == ERR_INVALID) {
         c->invalid++;
-        (void)admin_send(c->call,
-                         json_pack("{s:s, s:I, s:s, s:s}", "type", "row",
-                                   "line", (json_int_t)c->line, "subject",
-                                   subject, "error", why->text));
-        return ERR_OK;
+        return admin_send(c->call,
+                          json_pack("{s:s, s:I, s:o, s:s}", "type", "row",
+                                    "line", (json_int_t)c->line, "subject",
+                                    shown_json(line), "error", why->text));
     }
     if (err == ERR_OK && json_array_size(listings) > 0) {
         c->listed++;
-        (void)admin_send(c->call,
-                         json_pack("{s:s, s:I, s:s, s:O}", "type", "row",
+        err = admin_send(c->call,
+                         json_pack("{s:s, s:I, s:o, s:O}", "type", "row",
                                    "line", (json_int_t)c->line, "subject",
-                                   subject, "listings", listings));
+                                   shown_json(line), "listings", listings));
     }
     json_decref(listings);
     return err;
+}
+
+/* Takes the next line off `text`, without its end. */
+static struct slice next_line(struct slice *text)
+{
+    const uint8_t *end = memchr(text->data, '\n', text->len);
+    size_t len = end != NULL ? (size_t)(end - text->data) : text->len;
+    struct slice line = slice_of(text->data, len);
+    size_t step = end != NULL ? len + 1 : len;
+    *text = slice_of(text->data + step, text->len - step);
+    if (line.len > 0 && line.data[line.len - 1] == '\r') {
+        line.len--;
+    }
+    return line;
 }
 
 /* One subject a line; blank lines are passed over. */
 static enum err check_lines(struct checking *c, struct slice text,
                             struct errmsg *why)
 {
-    enum { SUBJECT_TEXT_MAX = 80 };
     enum err err = ERR_OK;
     while (err == ERR_OK && text.len > 0 && !admin_cancelled(c->call)) {
-        char subject[SUBJECT_TEXT_MAX];
-        const uint8_t *end = memchr(text.data, '\n', text.len);
-        size_t len = end != NULL ? (size_t)(end - text.data) : text.len;
-        size_t cut = len < sizeof subject - 1 ? len : sizeof subject - 1;
-        size_t step = end != NULL ? len + 1 : len;
-        memcpy(subject, text.data, cut);
-        subject[cut] = 0;
-        subject[strcspn(subject, "\r")] = 0;
-        text = slice_of(text.data + step, text.len - step);
+        struct slice line = next_line(&text);
         c->line++;
-        if (subject[0] != 0) {
-            err = check_one(c, subject, why);
+        if (line.len > 0) {
+            err = check_one(c, line, why);
         }
     }
     /* What is missing must not look as if it were on no list. */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/str.h"
+#include "credit/citizen.h"
 #include "credit/date.h"
 #include "credit/uscc.h"
 
@@ -42,15 +43,26 @@ static void put_positions(struct buf *out, uint32_t field,
     }
 }
 
+static void put_value(struct buf *out, uint32_t field, const struct record *r,
+                      uint16_t id)
+{
+    struct buf value = BUF_INIT;
+    if (record_show(r, catalogue_place(r->item, id), 0, RECORD_MASKED, NULL,
+                    &value) == ERR_OK) {
+        pb_put_bytes(out, field, buf_slice(&value));
+    }
+    buf_fini(&value);
+}
+
 static void put_values(struct buf *out, struct slice bytes)
 {
     struct entry e;
     struct record r;
     if (entry_decode(bytes, &e) == ERR_OK && listing_values(&e, &r) == ERR_OK) {
         pb_put_str(out, 3, domain_name(listing_domain_of(&r)));
-        pb_put_bytes(out, 5, record_get(&r, FIELD_AUTHORITY));
-        pb_put_bytes(out, 6, record_get(&r, FIELD_BASIS));
-        pb_put_bytes(out, 7, record_get(&r, FIELD_DOCUMENT_NO));
+        put_value(out, 5, &r, FIELD_AUTHORITY);
+        put_value(out, 6, &r, FIELD_BASIS);
+        put_value(out, 7, &r, FIELD_DOCUMENT_NO);
     }
 }
 
@@ -195,6 +207,16 @@ static bool on_found(void *ctx, size_t place, const struct store_listing *l)
     return on_listing(&c->put, l);
 }
 
+/* As it was asked, so that the asker finds it; a citizen number is not
+ * repeated. */
+static void put_invalid(struct buf *out, struct slice text)
+{
+    struct buf shown = BUF_INIT;
+    citizen_hide(text, CITIZEN_NEW_OR_OLD, &shown);
+    pb_put_bytes(out, 4, buf_slice(&shown));
+    buf_fini(&shown);
+}
+
 static enum err take_subject(struct checking *c, struct slice text,
                              struct errmsg *why)
 {
@@ -212,7 +234,7 @@ static enum err take_subject(struct checking *c, struct slice text,
         return err_set(why, ERR_INVALID, "CheckRequest: subject %zu: no text",
                        c->subjects);
     }
-    pb_put_bytes(&c->out, 4, text);
+    put_invalid(&c->out, text);
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "api/directives.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "credit/clean.h"
 #include "credit/date.h"
 #include "credit/division.h"
 #include "credit/package.h"
@@ -49,7 +50,12 @@ static enum err take_decision(const struct api_env *env, json_t *args,
                        parent);
     }
     const char *fault = registry_fault(out, env->self.code);
-    return fault == NULL ? ERR_OK : err_set(why, ERR_INVALID, "%s", fault);
+    if (fault != NULL) {
+        return err_set(why, ERR_INVALID, "%s", fault);
+    }
+    fault = clean_fault(out->reason);
+    return fault == NULL ? ERR_OK
+                         : err_set(why, ERR_INVALID, "the reason %s", fault);
 }
 
 /* What authorities above this one said last of a node, log by log. */

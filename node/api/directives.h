@@ -86,6 +86,11 @@ MUST_USE enum err directive_read_file(struct admin_call *call, size_t max_bytes,
 /* NULL, or the rule that a catalogue version or measure breaks here and now. */
 const char *directive_rule_fault(const struct api_env *env,
                                  const struct entry *e);
+/* ERR_DENIED names the first entry that would have no effect, or that this node
+ * would not have prepared (lawful.c). */
+MUST_USE enum err directive_check_lawful(const struct api_env *env,
+                                         const struct package *package,
+                                         struct errmsg *why);
 /* A package's file, in pieces. */
 void directive_send_file(struct admin_call *call, struct slice file);
 

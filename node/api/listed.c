@@ -55,7 +55,7 @@ static json_t *values_json(const struct record *r)
         const struct catalogue_field *f = &r->item->fields[i];
         buf_clear(&value);
         if (r->values[i].len > 0 &&
-            record_show(r, i, 0, RECORD_CLEAR, NULL, &value) == ERR_OK) {
+            record_show(r, i, 0, RECORD_MASKED, NULL, &value) == ERR_OK) {
             (void)json_array_append_new(
                 fields,
                 json_pack("{s:s, s:s, s:s, s:s%}", "code", f->code, "label",

@@ -148,12 +148,13 @@ static enum err parse_subject(const char *text, struct subject_key *out,
 {
     char code[USCC_LEN + 1];
     struct listing_place listing;
+    struct slice number;
     enum uscc_result result = uscc_read(slice_str(text), code);
     if (result == USCC_OK) {
         subject_key_org(out, SUBJECT_USCC, slice_str(code));
         return ERR_OK;
     }
-    if (citizen_is_inside(slice_str(text))) {
+    if (citizen_find(slice_str(text), CITIZEN_NEW, &number)) {
         return err_set(why, ERR_INVALID,
                        "a natural person's number is no subject to ask about");
     }
@@ -353,10 +354,13 @@ static enum err current_row(const struct api_env *env, const struct found *f,
     return is_fault(err) ? err : err == ERR_OK ? ERR_OK : ERR_NOT_FOUND;
 }
 
-static enum err no_effect(const struct record_query *q, struct errmsg *why)
+/* One answer to an app, whatever it is that the place does not hold: who counts
+ * numbers up learns neither how many records are persons' nor how many are out
+ * of its scopes. */
+static enum err no_record(const struct record_query *q, struct errmsg *why)
 {
     return err_set(why, ERR_NOT_FOUND,
-                   "entry %llu of %s: no current record stands behind it",
+                   "entry %llu of %s: no record for this asker",
                    (unsigned long long)q->number, q->log);
 }
 
@@ -368,7 +372,7 @@ static enum err go_to_current(const struct api_env *env,
     struct store_row row;
     enum err err = current_row(env, f, &row);
     if (err == ERR_NOT_FOUND) {
-        return q->access.local ? ERR_OK : no_effect(q, why);
+        return q->access.local ? ERR_OK : no_record(q, why);
     }
     if (err == ERR_OK &&
         (row.number != f->row.number || !log_id_eq(&row.log, &f->row.log))) {
@@ -391,6 +395,11 @@ static enum err start_at_place(const struct api_env *env,
     }
     f->row.number = q->number;
     enum err err = load(env, f);
+    if (!q->access.local && !is_fault(err) &&
+        (err != ERR_OK || f->entry.type != ENTRY_RECORD ||
+         f->entry.subject_kind == SUBJECT_PERSON)) {
+        return no_record(q, why);
+    }
     if (err != ERR_OK) {
         return err_set(why, err, "entry %llu of %s: %s",
                        (unsigned long long)q->number, q->log, err_text(err));
@@ -398,10 +407,6 @@ static enum err start_at_place(const struct api_env *env,
     if (f->entry.type != ENTRY_RECORD) {
         return err_set(why, ERR_INVALID, "entry %llu of %s is no record",
                        (unsigned long long)q->number, q->log);
-    }
-    if (f->entry.subject_kind == SUBJECT_PERSON && !q->access.local) {
-        return err_set(why, ERR_DENIED,
-                       "records of natural persons are not answered to apps");
     }
     row_from_entry(&f->row, &f->entry);
     return go_to_current(env, q, f, why);
@@ -417,7 +422,7 @@ static bool match_key(void *ctx, const struct store_row *row)
 {
     struct by_key *m = ctx;
     int order = memcmp(row->record_key, m->q->record_key, RECORD_KEY_LEN);
-    if (order == 0) {
+    if (order == 0 && row_is_for(row, &m->q->access)) {
         *m->row = *row;
         m->owners++;
     }
@@ -502,7 +507,7 @@ enum err query_record(const struct api_env *env, const struct record_query *q,
     enum err err = q->record_key != NULL ? start_at_key(env, q, &f, why)
                                          : start_at_place(env, q, &f, why);
     if (err == ERR_OK && !row_is_for(&f.row, &q->access)) {
-        err = err_set(why, ERR_DENIED, "your scopes do not reach this record");
+        err = no_record(q, why); /* by its place: keys were looked at so */
     }
     if (err == ERR_OK) {
         err = give_versions(env, q, &f, fn, ctx, more);

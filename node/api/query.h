@@ -71,7 +71,8 @@ struct record_query {
 };
 /* The current version first, also if log and number name an earlier one, then
  * earlier ones that the asker may see. *more: some of them are not here or were
- * not taken. ERR_DENIED: the current version is not for this asker. */
+ * not taken. ERR_NOT_FOUND with one text for what an app may not see and for
+ * what is not there. */
 MUST_USE enum err query_record(const struct api_env *env,
                                const struct record_query *q, found_fn *fn,
                                void *ctx, bool *more, struct errmsg *why);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 
 enum { LINE_MAX_BYTES = 2048, CTX_DEPTH = 6 };
 
@@ -70,16 +71,6 @@ static void add_context(char *line, size_t *at, const struct log_ctx *ctx)
     }
 }
 
-/* A value may come from a peer: a line stays one line. */
-static void tame(char *line, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) {
-            line[i] = '?';
-        }
-    }
-}
-
 void log_line(enum log_level level, const struct log_ctx *ctx, const char *id,
               const char *fmt, ...)
 {
@@ -103,7 +94,7 @@ void log_line(enum log_level level, const struct log_ctx *ctx, const char *id,
         add(line, &at, fmt, ap);
         va_end(ap);
     }
-    tame(line, at);
+    at = str_tame(line, at); /* a value may come from a peer */
     line[at++] = '\n';
     ssize_t ignored = write(atomic_load(&out_fd), line, at);
     (void)ignored;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 static const char hex_digits[] = "0123456789abcdef";
 static const char b64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -203,6 +205,92 @@ bool str_utf8_valid(struct slice data)
         i += n;
     }
     return true;
+}
+
+/* ---- harmless text ---- */
+
+/* What a terminal or a reader of lines acts on instead of showing it. */
+static bool is_acted_on(uint32_t cp)
+{
+    static const struct {
+        uint32_t first;
+        uint32_t last;
+    } ranges[] = {
+        {0x0000, 0x001f}, /* C0 */
+        {0x007f, 0x009f}, /* DEL and C1: U+009B begins a sequence as ESC [ */
+        {0x061c, 0x061c}, /* marks that turn the direction … */
+        {0x200e, 0x200f}, {0x2028, 0x202e}, /* … and separators of lines */
+        {0x2066, 0x2069},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+        if (cp >= ranges[i].first && cp <= ranges[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_printable_ascii(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f;
+}
+
+/* Length of the harmless character at `p`; 0: it is none. */
+static size_t plain_len(const uint8_t *p, size_t left)
+{
+    uint32_t cp = 0;
+    if (is_printable_ascii(p[0])) {
+        return 1;
+    }
+    if (p[0] != 0xe2 && is_plain_three(p, left)) {
+        return 3;
+    }
+    size_t n = p[0] < 0x80 ? 0 : utf8_len(p, left, &cp);
+    return n > 0 && !is_acted_on(cp) ? n : 0;
+}
+
+bool str_is_plain(struct slice text)
+{
+    for (size_t i = 0, n; i < text.len; i += n) {
+        n = plain_len(text.data + i, text.len - i);
+        if (n == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+size_t str_tame(char *text, size_t len)
+{
+    const uint8_t *from = (const uint8_t *)text;
+    size_t out = 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t cp;
+        size_t n = plain_len(from + i, len - i);
+        if (n > 0) {
+            memmove(text + out, text + i, n);
+            out += n;
+            i += n;
+            continue;
+        }
+        n = utf8_len(from + i, len - i, &cp);
+        text[out++] = '?';
+        i += n > 0 ? n : 1;
+    }
+    return out;
+}
+
+void str_quotable(struct slice text, char *out, size_t size)
+{
+    size_t len = text.len < size - 1 ? text.len : size - 1;
+    if (len > 0) {
+        memcpy(out, text.data, len);
+    }
+    len = str_tame(out, len);
+    out[len] = 0;
+    for (char *at = out; (at = strchr(at, '"')) != NULL;) {
+        *at = '\'';
+    }
 }
 
 size_t str_utf8_count(struct slice data)

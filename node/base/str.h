@@ -19,6 +19,18 @@ MUST_USE bool str_u64(struct slice text, uint64_t *out);
 bool str_next_line(struct slice *rest, struct slice *line);
 /* True if `data` is well-formed UTF-8 (RFC 3629) without NUL. */
 MUST_USE bool str_utf8_valid(struct slice data);
+/* True if `text` is UTF-8 of one line that nothing acts on: no C0, DEL or C1
+ * control, no mark that turns the direction of what stands beside it, no line
+ * or paragraph separator. */
+MUST_USE bool str_is_plain(struct slice text);
+/* Makes any bytes harmless for a terminal and for a line of the log: each
+ * character that str_is_plain() refuses, and each byte that is no UTF-8,
+ * becomes one '?'. In place; returns the new length, which is never larger, and
+ * puts no NUL. */
+size_t str_tame(char *text, size_t len);
+/* A text of others as the value of key="…" in a log line: cut to `size` - 1
+ * bytes, tame, with ' for ". Always ends with NUL. */
+void str_quotable(struct slice text, char *out, size_t size);
 /* Number of code points of valid UTF-8. */
 size_t str_utf8_count(struct slice data);
 /* Columns on a terminal: CJK and full-width count 2. */

@@ -30,6 +30,13 @@ enum {
     F_WORD,
 };
 
+const char *const change_types[] = {
+    "text", "code",        "document", "date",      "amount",  "enum",
+    "set",  "credit-code", "org-code", "person-id", "division"};
+const char *const change_needs[] = {"no", "always"};
+const char *const change_personals[] = {"no", "masked", "if-person", "sealed"};
+const char *const change_disclosures[] = {"public", "shared", "authorised"};
+
 /* ---- owning ---- */
 
 static char *text_copy(struct slice text)

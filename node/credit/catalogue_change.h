@@ -65,6 +65,12 @@ struct catalogue_change {
 };
 void catalogue_change_fini(struct catalogue_change *change);
 
+/* The words of files for the numbers of type, need, personal and disclosure. */
+extern const char *const change_types[TYPE_COUNT];
+extern const char *const change_needs[2];
+extern const char *const change_personals[4];
+extern const char *const change_disclosures[3];
+
 /* Appends an empty one, borrowed until the next is added; NULL: too many. */
 struct change_kind *change_add_kind(struct catalogue_change *change);
 struct change_field *change_add_field(struct change_kind *kind);

@@ -14,3 +14,14 @@ bool clean_text(struct slice text, size_t min, size_t max)
     }
     return !control && !citizen_is_inside(text);
 }
+
+const char *clean_fault(struct slice text)
+{
+    struct slice found;
+    if (!str_is_plain(text)) {
+        return "holds a control character or a line break";
+    }
+    return citizen_find(text, CITIZEN_NEW_OR_OLD, &found)
+               ? "holds a citizen number"
+               : NULL;
+}

@@ -2,8 +2,12 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/pb.h"
+#include "base/str.h"
 #include "credit/division.h"
+#include "credit/measure.h"
+#include "credit/rules.h"
 #include "credit/uscc.h"
 
 enum { TARGET_ORIGIN = 1 }; /* field of the body */
@@ -43,7 +47,7 @@ enum err listing_facts(const struct entry *e, uint64_t origin,
                                   .until = e->until};
     if (!listing_is_type(e->type) || e->subject_kind != SUBJECT_USCC ||
         (e->flags & ENTRY_FLAG_SEALED) != 0 || e->subject.len != USCC_LEN ||
-        e->item == 0) {
+        record_is_citizen(SUBJECT_USCC, e->subject) || e->item == 0) {
         return ERR_INVALID;
     }
     if (e->type == ENTRY_LISTING) {
@@ -71,6 +75,108 @@ enum err listing_values(const struct entry *e, struct record *out)
     }
     return err;
 }
+
+/* ---- before it is published ---- */
+
+struct breach {
+    const char *rule;
+    const char *column;
+};
+
+static void on_breach(void *ctx, const struct catalogue_field *field,
+                      const char *rule)
+{
+    struct breach *b = ctx;
+    if (b->rule == NULL) {
+        *b = (struct breach){rule, field->code};
+    }
+}
+
+/* Each value is in the form in which records hold it. */
+static void judge_values(const struct record *r, struct breach *b)
+{
+    struct rules_room *room = MEM_NEW(struct rules_room);
+    for (size_t i = 0; b->rule == NULL && i < r->item->count; i++) {
+        const struct catalogue_field *field = &r->item->fields[i];
+        struct slice value = {NULL, 0};
+        const char *rule = NULL;
+        if (r->values[i].len > 0) {
+            rule =
+                str_utf8_valid(r->values[i])
+                    ? rules_value(field, SET_2018, r->values[i], room, &value)
+                    : "encoding";
+        }
+        if (rule == NULL && !slice_eq(value, r->values[i])) {
+            rule = "malformed";
+        }
+        if (rule != NULL) {
+            on_breach(b, field, rule);
+        }
+    }
+    mem_free(room);
+}
+
+/* The envelope, by which holders go, says what the values say, which people
+ * see. */
+static bool envelope_fits(const struct entry *e, const struct record *r)
+{
+    const struct record_keys none = {.suite = SUITE_INTL};
+    struct record said = *r;
+    return r->unknown == 0 && r->sealed == 0 &&
+           record_identify(&said, &none) == ERR_OK &&
+           slice_eq(slice_str(said.subject), e->subject) &&
+           said.decided == e->decided && said.from == e->from &&
+           said.until == e->until && listing_list_of(r) == e->item;
+}
+
+static bool in_area(const struct record *r, uint64_t issuer)
+{
+    uint64_t code;
+    return str_u64(record_get(r, FIELD_DIVISION), &code) &&
+           listing_counts_at(issuer, code);
+}
+
+static void judge_authority(const struct record *r, uint64_t issuer,
+                            struct breach *b)
+{
+    const struct catalogue_item *item = r->item;
+    const char *rule =
+        measures_judge(record_get(r, FIELD_MEASURES), r->decided);
+    if (!in_area(r, issuer)) {
+        on_breach(b, &item->fields[catalogue_place(item, FIELD_DIVISION)],
+                  "authority-area");
+    } else if (rule != NULL) {
+        on_breach(b, &item->fields[catalogue_place(item, FIELD_MEASURES)],
+                  rule);
+    }
+}
+
+const char *listing_fault(const struct entry *e, uint64_t issuer,
+                          uint32_t today, const char **column)
+{
+    struct listing_facts facts;
+    struct record r;
+    struct breach b = {NULL, ""};
+    *column = "";
+    if (listing_facts(e, issuer, &facts) != ERR_OK ||
+        listing_values(e, &r) != ERR_OK) {
+        return "malformed";
+    }
+    judge_values(&r, &b);
+    if (b.rule == NULL) {
+        (void)rules_record(&r, SET_2018, 0, today, on_breach, &b);
+    }
+    if (b.rule == NULL && !envelope_fits(e, &r)) {
+        b.rule = "malformed";
+    }
+    if (b.rule == NULL && facts.type != ENTRY_REMOVAL) {
+        judge_authority(&r, issuer, &b);
+    }
+    *column = b.column;
+    return b.rule;
+}
+
+/* ---- making one ---- */
 
 uint16_t listing_list_of(const struct record *r)
 {

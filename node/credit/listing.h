@@ -37,12 +37,19 @@ struct listing_facts {
 };
 
 bool listing_is_type(uint8_t type);
-/* `origin` is that of the entry's log. ERR_INVALID: not what this page says.
- */
+/* `origin` is that of the entry's log. ERR_INVALID: not what this page says, or
+ * about a natural person. */
 MUST_USE enum err listing_facts(const struct entry *e, uint64_t origin,
                                 struct listing_facts *out);
 /* The values, borrowed. ERR_INVALID. */
 MUST_USE enum err listing_values(const struct entry *e, struct record *out);
+
+/* What makes the entry lawful, judged once more before it is published: it may
+ * be by another program than this one. NULL, or the id of the first rule of
+ * rules.h that it breaks, or "malformed"; *column (static; "" if none) is
+ * where. `issuer`: the node whose log it goes to; `today`: yyyymmdd. */
+const char *listing_fault(const struct entry *e, uint64_t issuer,
+                          uint32_t today, const char **column);
 
 /* Fills `out`, borrowing from `r` and `room`, to which the body is appended.
  * `r` passed rules.h and was identified; its item is ITEM_REMOVAL for a

@@ -9,6 +9,7 @@
 #include "credit/amount.h"
 #include "credit/citizen.h"
 #include "credit/date.h"
+#include "credit/uscc.h"
 
 enum { DIGEST_FIELD_LEN = 2 + RECORD_DIGEST_LEN, MASK_LEN = 3 };
 
@@ -425,6 +426,12 @@ enum err record_unseal_subject(const struct entry *e, uint64_t origin,
                         out);
 }
 
+bool record_is_citizen(enum subject_kind kind, struct slice subject)
+{
+    bool is_code = kind == SUBJECT_USCC && uscc_check(subject) == USCC_OK;
+    return !is_code && citizen_is_inside(subject);
+}
+
 /* ---- showing ---- */
 
 bool record_is_personal(const struct catalogue_field *field,
@@ -445,10 +452,37 @@ void record_mask(const struct catalogue_field *field, struct slice value,
     }
 }
 
+static enum citizen_forms forms_in(const struct catalogue_field *field)
+{
+    return field->type == TYPE_TEXT || field->type == TYPE_DOCUMENT
+               ? CITIZEN_NEW_OR_OLD
+               : CITIZEN_NEW;
+}
+
+bool record_names_citizen(const struct catalogue_field *field,
+                          struct slice value)
+{
+    struct slice found;
+    return field->type <= TYPE_DOCUMENT &&
+           citizen_find(value, forms_in(field), &found);
+}
+
+/* Whoever wrote it may not have looked for citizen numbers. */
+static void show_text(const struct catalogue_field *field, struct slice value,
+                      enum record_view view, struct buf *out)
+{
+    if (view == RECORD_CLEAR ||
+        (field->type == TYPE_USCC && uscc_check(value) == USCC_OK)) {
+        buf_put_slice(out, value);
+    } else {
+        citizen_hide(value, forms_in(field), out);
+    }
+}
+
 /* Values of a decoded record come from another node: what is not in the form
- * of its type is shown as it is. */
+ * of its type is shown as a text. */
 static void show_clear(const struct catalogue_field *field, struct slice value,
-                       struct buf *out)
+                       enum record_view view, struct buf *out)
 {
     uint64_t fen;
     uint32_t date;
@@ -466,7 +500,7 @@ static void show_clear(const struct catalogue_field *field, struct slice value,
     } else if (form == DATE_OPEN) {
         buf_put_str(out, "长期");
     } else {
-        buf_put_slice(out, value);
+        show_text(field, value, view, out);
     }
 }
 
@@ -505,7 +539,7 @@ enum err record_show(const struct record *r, size_t place, uint64_t origin,
                (sealed || record_is_personal(field, r->subject_kind))) {
         record_mask(field, value, out);
     } else if (err == ERR_OK) {
-        show_clear(field, value, out);
+        show_clear(field, value, view, out);
     }
     if (plain.data != NULL) {
         mem_wipe(plain.data, plain.cap);

@@ -128,15 +128,24 @@ MUST_USE enum err record_unseal_subject(const struct entry *e, uint64_t origin,
                                         const struct unsealer *unsealer,
                                         struct buf *out);
 
+/* Is the clear subject of an organisation a citizen number? Then it had to be
+ * sealed. A valid credit code may look like one by chance. */
+MUST_USE bool record_is_citizen(enum subject_kind kind, struct slice subject);
+
 enum record_view {
     RECORD_MASKED, /* personal values masked, "***" where no key is here */
     RECORD_CLEAR,  /* for authorised, audited queries only */
 };
 /* Appends a value as people read it: dates yyyy-mm-dd or 长期, amounts in
- * yuan. `unsealer` may be NULL. ERR_SEALED in clear view only. */
+ * yuan. In masked view a citizen number that the origin left in a clear text
+ * shows as "***". `unsealer` may be NULL. ERR_SEALED in clear view only. */
 MUST_USE enum err record_show(const struct record *r, size_t place,
                               uint64_t origin, enum record_view view,
                               const struct unsealer *unsealer, struct buf *out);
+/* Does a clear value of the field hold a citizen number, as people write them?
+ * Codes of businesses have 15 digits as well: there only 18 count. */
+MUST_USE bool record_names_citizen(const struct catalogue_field *field,
+                                   struct slice value);
 /* True if a person looking at the value must see it masked by default. */
 bool record_is_personal(const struct catalogue_field *field,
                         enum subject_kind kind);

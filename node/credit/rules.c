@@ -160,12 +160,26 @@ static bool keep(struct rules_room *room, const void *bytes, size_t len,
     return true;
 }
 
+static bool is_line_break(uint8_t c)
+{
+    return c == '\n' || c == '\r' || c == '\t';
+}
+
+/* A text may have several lines; else nothing that str_is_plain() refuses. */
 static bool has_control(struct slice s)
 {
     bool found = false;
+    bool look = false; /* a first byte of what is refused beyond ASCII */
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.data[i];
-        found |= c < 0x20 && c != '\n' && c != '\r' && c != '\t';
+        found |= c == 0x7f || (c < 0x20 && !is_line_break(c));
+        look |= c == 0xc2 || c == 0xd8 || c == 0xe2;
+    }
+    for (size_t i = 0, n; look && !found && i < s.len; i += n + 1) {
+        for (n = 0; i + n < s.len && !is_line_break(s.data[i + n]);) {
+            n++;
+        }
+        found = !str_is_plain(slice_of(s.data + i, n));
     }
     return found;
 }
@@ -705,9 +719,19 @@ static void check_clear_text(struct check *c)
         const struct catalogue_field *field = &c->r->item->fields[i];
         bool clear = field->personal == PERSONAL_MASKED ||
                      !record_is_personal(field, kind);
-        if (clear && field->type <= TYPE_DOCUMENT &&
-            citizen_is_inside(c->r->values[i])) {
+        if (clear && record_names_citizen(field, c->r->values[i])) {
             report(c, i, "personal-in-text");
+        }
+    }
+}
+
+/* Directives go to every node below, and people sign them by what a terminal
+ * shows: each text is one line of it. */
+static void check_plain(struct check *c)
+{
+    for (size_t i = 0; i < c->r->item->count; i++) {
+        if (!str_is_plain(c->r->values[i])) {
+            report(c, i, "control-character");
         }
     }
 }
@@ -760,6 +784,9 @@ size_t rules_record(struct record *r, enum column_set set, uint64_t broken,
     check_citizen(&c, FIELD_REP_ID_TYPE, FIELD_REP_ID);
     check_dates(&c, today);
     check_clear_text(&c);
+    if (r->item->family == FAMILY_DIRECTIVES) {
+        check_plain(&c);
+    }
     if (r->item->id == ITEM_LISTING) {
         check_listing(&c);
     }

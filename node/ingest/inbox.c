@@ -337,9 +337,11 @@ static void take(struct job *job, const char *path, const char *draft)
 
 static void process(struct inbox *inbox, const char *name)
 {
-    bool personal = citizen_is_inside(slice_str(name));
-    struct job job = {
-        .inbox = inbox, .name = name, .shown = personal ? "***" : name};
+    char shown[NAME_LEN_MAX + 1];
+    struct slice number;
+    bool personal = citizen_find(slice_str(name), CITIZEN_NEW_OR_OLD, &number);
+    str_quotable(slice_str(personal ? "***" : name), shown, sizeof shown);
+    struct job job = {.inbox = inbox, .name = name, .shown = shown};
     char path[PATH_LEN];
     char draft[PATH_LEN];
     if (strlen(name) > NAME_LEN_MAX || !make_path(path, inbox, "", name, "") ||

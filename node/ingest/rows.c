@@ -81,44 +81,35 @@ static bool may_be_person(const struct rows *r)
     return category == NULL || category->value == CATEGORY_PERSON;
 }
 
-/* Cells get shifted, so in a person's row any of them may hold the name or a
- * short identifier, and in any row a run of digits nearly as long as the older
- * citizen number may be one. */
-static bool may_hold_number(struct slice s)
-{
-    enum { SHORTEST = 14 };
-    size_t digits = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        digits = s.data[i] >= '0' && s.data[i] <= '9' ? digits + 1 : 0;
-        if (digits == SHORTEST) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* At most SHOWN_CHARS_MAX characters, line breaks as blanks. */
+/* At most SHOWN_CHARS_MAX characters, line breaks as blanks, tame. */
 static void put_shown(struct slice s, struct buf *out)
 {
+    size_t start = out->len;
     size_t chars = 0;
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len && chars <= SHOWN_CHARS_MAX; i++) {
         uint8_t c = s.data[i];
         chars += c >> 6 != 2;
         if (chars > SHOWN_CHARS_MAX) {
             buf_put_str(out, "…");
-            return;
+        } else {
+            buf_put_u8(out, c >= '\t' && c <= '\r' ? ' ' : c);
         }
-        buf_put_u8(out, c < 0x20 ? ' ' : c);
+    }
+    if (out->len > start) {
+        char *shown = (char *)out->data + start;
+        out->len = start + str_tame(shown, out->len - start);
     }
 }
 
+/* Cells get shifted, so in a person's row any of them may hold the name or a
+ * short identifier, and in any row a citizen number. */
 static void put_value(const struct rows *r, const struct fault *f,
                       struct buf *out)
 {
     if (record_is_personal(f->field, SUBJECT_USCC) ||
         (may_be_person(r) && record_is_personal(f->field, SUBJECT_PERSON))) {
         record_mask(f->field, f->raw, out);
-    } else if (may_hold_number(f->raw)) {
+    } else if (citizen_may_be_inside(f->raw)) {
         mask_identifier(f->raw, out);
     } else if (may_be_person(r)) {
         mask_name(f->raw, out);

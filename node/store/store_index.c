@@ -144,6 +144,9 @@ static enum reason judge_subject(struct store *s, uint64_t origin,
             e->subject.len > SUBJECT_KEY_MAX - 1) {
             return REASON_SUBJECT;
         }
+        if (record_is_citizen((enum subject_kind)e->subject_kind, e->subject)) {
+            return REASON_CLEAR_PERSON;
+        }
         subject_key_org(out, (enum subject_kind)e->subject_kind, e->subject);
         return REASON_NONE;
     default:

@@ -140,7 +140,8 @@ static void put_fen(struct row_out *o, const struct record *r, uint16_t id)
 static struct slice shown_subject(uint8_t kind, bool sealed, struct slice s)
 {
     bool clear = kind != SUBJECT_PERSON && !sealed && s.len < SHORT_BYTES &&
-                 str_utf8_valid(s);
+                 str_utf8_valid(s) &&
+                 !record_is_citizen((enum subject_kind)kind, s);
     return clear ? s : slice_of(NULL, 0);
 }
 

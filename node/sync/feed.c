@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/ticker.h"
 #include "credit/listing.h"
 #include "store/stamp.h"
@@ -218,12 +219,13 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
 static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
 {
     char log[LOG_ID_TEXT_MAX];
+    char reason[WIRE_REASON_SHOWN];
     log_id_format(&stop->log, log);
+    str_quotable(stop->reason, reason, sizeof reason);
     log_warn(conn->feed->env->log, "FEED-STOP",
-             "child=%012llu log=%s number=%llu text=\"%.*s\"",
+             "child=%012llu log=%s number=%llu text=\"%s\"",
              (unsigned long long)conn->peer.code, log,
-             (unsigned long long)stop->number, (int)stop->reason.len,
-             (const char *)stop->reason.data);
+             (unsigned long long)stop->number, reason);
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = find_told(conn, &stop->log);
     if (t != NULL) {

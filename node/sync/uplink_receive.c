@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "sync/ancestry.h"
 #include "sync/roster.h"
 #include "sync/uplink_impl.h"
@@ -560,11 +561,12 @@ static void on_stop(struct conn *conn, const struct wire_stop *stop)
 {
     struct uplink *up = conn->up;
     char log[LOG_ID_TEXT_MAX];
+    char reason[WIRE_REASON_SHOWN];
     log_id_format(&stop->log, log);
+    str_quotable(stop->reason, reason, sizeof reason);
     log_warn(up->env->log, "SYNC-STOP",
-             "log=%s parent=%s number=%llu retry=%d text=\"%.*s\"", log,
-             up->target, (unsigned long long)stop->number, stop->retry,
-             (int)stop->reason.len, (const char *)stop->reason.data);
+             "log=%s parent=%s number=%llu retry=%d text=\"%s\"", log,
+             up->target, (unsigned long long)stop->number, stop->retry, reason);
     (void)pthread_mutex_lock(&up->lock);
     if (up->conn == conn) {
         send_stop(&up->send, &stop->log);

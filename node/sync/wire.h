@@ -101,6 +101,7 @@ struct wire_log_ack {
     struct store_above above[ABOVE_MAX];
     size_t above_count;
 };
+enum { WIRE_REASON_SHOWN = 256 }; /* bytes of it that a log line shows */
 struct wire_stop {
     struct log_id log;
     uint64_t number;

@@ -53,7 +53,8 @@ rows 1 3 | node_cmd "$VILLAGE" import --stdin --quiet >"$WORK/out" 2>&1 && fail 
 note "a version goes down, records of it up"
 check "prepare" directive "$COUNTY" catalogue "$WORK/v1.json" -o "$WORK/v1.package" >"$WORK/out"
 check "show" directive "$COUNTY" show "$WORK/v1.package" >"$WORK/out"
-grep -q 'honour' "$WORK/out" || fail "the package does not say what it changes: $(cat "$WORK/out")"
+grep -q '1024: retention_months=36 name="honour"' "$WORK/out" && [ "$(grep -c '1024.*type=.*need=.*column=' "$WORK/out")" = 7 ] ||
+    fail "the package does not say what it changes: $(cat "$WORK/out")"
 check "sign" directive "$COUNTY" sign "$WORK/v1.package" --key "$key" >/dev/null
 stop "$TOWN"
 check "publish" directive "$COUNTY" publish "$WORK/v1.package" >/dev/null
@@ -78,6 +79,11 @@ grep -q '\[fixed\]' "$WORK/out" || fail "not refused by rule: $(cat "$WORK/out")
 note "a narrower disclosure reaches what is stored and was answered"
 [ "$(field hall "$TOWN" RY_DJ)" = 3 ] || fail "the township does not show it"
 printf '%s' '{"basis": "示例", "kinds": [{"id": 1024, "fields": [{"id": 256, "disclosure": "shared"}]}]}' >"$WORK/v2.json"
+directive "$COUNTY" catalogue "$WORK/v2.json" --dry-run --lang en >"$WORK/out"
+grep -q 'kind 1024, field 256: disclosure="shared"' "$WORK/out" || fail "not shown what changes: $(cat "$WORK/out")"
+directive "$COUNTY" catalogue "$WORK/v2.json" --dry-run --json |
+    jq -e '.entries[0].kinds == [{"id": 1024, "fields": [{"id": 256, "disclosure": "shared"}]}]' >/dev/null ||
+    fail "not as it was given: $(directive "$COUNTY" catalogue "$WORK/v2.json" --dry-run --json)"
 check "narrow" directive "$COUNTY" catalogue "$WORK/v2.json" --key "$key" --publish >/dev/null
 [ "$(field hall "$COUNTY" RY_DJ)" = 0 ] || fail "the county still shows it"
 [ "$(field hall "$COUNTY" RY_NR)" = 3 ] || fail "others went with it"

@@ -71,6 +71,34 @@ directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1" --receipt "$WORK/
 [ $? = 3 ] && [ "$(wc -l <"$WORK/receipt")" = 4 ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
 refused 'is there already' directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1"
 
+note "who signs is shown all of it"
+{
+    echo "$header"
+    for n in {1..60}; do row "$A" 失信被执行人 "" 长期 | sed "s/认〔2026〕7号/认〔2026〕1$n号/"; done
+} >"$WORK/many.csv"
+check "many" directive "$COUNTY" import "$WORK/many.csv" -o "$WORK/many" >/dev/null
+sign "$WORK/many" 1
+[ "$(grep -c "$A" "$WORK/out")" = 60 ] || fail "signed what was not shown: $(cat "$WORK/out")"
+
+note "a package made by hand, whose text moves the cursor of who signs"
+digest=sha256
+[ "${1:-intl}" = gm ] && digest=sm3
+sed -n 's/^entry //p' "$WORK/p1" | head -n 1 | base64 -d |
+    LC_ALL=C sed "s/示例认/\x1b[1A\xe2\x80\xae__/" >"$WORK/entry"
+{
+    sed -n 1,7p "$WORK/p1"
+    printf 'entries 1\nroot %s\n' "$({ printf '\0'; cat "$WORK/entry"; } | openssl dgst -r "-$digest" | cut -d' ' -f1)"
+    printf 'entry %s\n' "$(base64 -w0 "$WORK/entry")"
+} >"$WORK/byhand"
+sign "$WORK/byhand" 1
+sign "$WORK/byhand" 2
+acts() { LC_ALL=C grep -qE $'\x1b|\xe2\x80\xae' "$1"; }
+grep -q '?\[1A?__' "$WORK/out" && ! acts "$WORK/out" || fail "shown as it is: $(cat -v "$WORK/out")"
+"$CREDITNODE" directive show "$WORK/byhand" --json >"$WORK/out" || fail "show --json"
+jq -e '.entries[0].values.MD_WSH | startswith("\u001b[1A\u202e__")' "$WORK/out" >/dev/null && ! acts "$WORK/out" ||
+    fail "JSON as it is: $(cat -v "$WORK/out")"
+refused 'MD_WSH.*\[control-character\]' directive "$COUNTY" publish "$WORK/byhand"
+
 note "two of three sign, each on a copy"
 refused '0 of the 2 signatures' directive "$COUNTY" publish "$WORK/p1"
 cp "$WORK/p1" "$WORK/p1-copy"
@@ -91,10 +119,14 @@ node_cmd "$VILLAGE" query "$A" --json | jq -e '.listings[0] | .colour == "black"
     fail "the answer lacks basis or authority: $(node_cmd "$VILLAGE" query "$A" --json)"
 
 note "many at once"
-printf '%s\n' "$B" "$A" 91340000100000032W nonsense "$B" "" >"$WORK/bidders"
+long=$(printf '宣%.0s' {1..40})
+printf '%s\n' "$B" "$A" 91340000100000032W "$(iconv -t gb18030 <<<信用代码)" "$long" 999900200002290017 "$B" "" \
+    >"$WORK/bidders"
 node_cmd "$VILLAGE" check "$WORK/bidders" --json >"$WORK/checked"
-[ $? = 3 ] && [ "$(jq -c '[.lines, .listed, .invalid]' "$WORK/checked")" = '[6,3,1]' ] ||
+[ $? = 3 ] && [ "$(jq -c '[.lines, .listed, .invalid]' "$WORK/checked")" = '[8,3,3]' ] ||
     fail "check: $(cat "$WORK/checked")"
+[ "$(jq -c '[.hits[] | select(.error) | [.line, .subject[:2]]]' "$WORK/checked")" = '[[4,"??"],[5,"宣宣"],[6,"**"]]' ] ||
+    fail "lines that are no codes: $(cat "$WORK/checked")"
 [ "$(jq -r '.lists[0].freshness' "$WORK/checked")" = fresh ] || fail "not fresh: $(cat "$WORK/checked")"
 
 note "a removal is gone from every answer"

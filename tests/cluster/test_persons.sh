@@ -75,7 +75,7 @@ while IFS=, read -r its_log its_number; do
             ask "$app" "$PROVINCE" Record >>"$WORK/answer.apps"
         case $(cat "$WORK/refusal") in
         '') ;;
-        DENIED:*persons*) persons=$((persons + 1)) ;;
+        NOT_FOUND:*'no record for this asker'*) persons=$((persons + 1)) ;;
         *) fail "$app: $(cat "$WORK/refusal")" ;;
         esac
         cat "$WORK/refusal" >>"$WORK/answer.refusals"

@@ -23,7 +23,7 @@ table() { # COUNT CONTENT
 }
 table 1200 "$long" | node_cmd "$VILLAGE" import --stdin --quiet >/dev/null || fail "import"
 table 1 "另一内容" | node_cmd "$VILLAGE" import --stdin --quiet >/dev/null || fail "import of a change"
-table 1 "第三内容" | node_cmd "$VILLAGE" import --stdin --quiet --receipt "$WORK/third" >/dev/null || fail "import of a change"
+table 1 '"第三内容\n    公开属性  公开"' | node_cmd "$VILLAGE" import --stdin --quiet --receipt "$WORK/third" >/dev/null || fail "import of a change"
 check "equal" equal
 
 # ---- pages ----
@@ -68,6 +68,9 @@ check "shape of one record" jq -e '.record.version == 3 and (.history | map(.ver
     .more == false and (.node.code | length) == 12 and (.record.fields | length) > 5' \
     <(node_cmd "$COUNTY" query --json --log "$log" --number "$number") >/dev/null
 
+node_cmd "$COUNTY" query --log "$log" --number "$number" >"$WORK/shown"
+grep -q '第三内容?    公开属性  公开' "$WORK/shown" || fail "a value makes lines of its own: $(cat "$WORK/shown")"
+
 # ---- scopes ----
 
 one() { printf 'subject: "%s" limit: 1' "$subject"; }
@@ -77,7 +80,7 @@ one | refused hall "$TOWN" Subject DENIED
 one | ask boss "$COUNTY" Subject >/dev/null || fail "the operator: $(cat "$WORK/refusal")"
 printf 'subject: "9199990"' | refused hall "$COUNTY" Subject INVALID
 printf 'log: "%s"' "$log" | refused hall "$COUNTY" Record INVALID
-printf 'log: "%s" number: 1' "$log" | refused hall "$COUNTY" Record INVALID
+printf 'log: "%s" number: 1' "$log" | refused hall "$COUNTY" Record NOT_FOUND
 printf 'log: "%s" number: 999999' "$log" | refused hall "$COUNTY" Record NOT_FOUND
 
 # ---- whoever errs ----

@@ -3,6 +3,7 @@
 #define FIRM "91341821MA2T00001X"
 #define OTHER "91341821MA2T00002Y"
 #define PERSON "111/341821199001010017"
+#define CITIZEN "999900200002290017"
 
 static struct node village;
 static struct node township;
@@ -197,6 +198,12 @@ static void poison_never_stops_a_log(void **state)
           .version = 1,
           .subject_kind = SUBJECT_PERSON,
           .subject = {(const uint8_t *)PERSON, sizeof PERSON - 1}},
+         0,
+         EFFECT_VOID},
+        {{.type = ENTRY_RECORD, /* a person on the place of a firm */
+          .version = 1,
+          .subject_kind = SUBJECT_USCC,
+          .subject = {(const uint8_t *)CITIZEN, sizeof CITIZEN - 1}},
          0,
          EFFECT_VOID},
     };

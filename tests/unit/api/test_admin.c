@@ -114,6 +114,20 @@ static enum err cmd_fail(void *ctx, struct admin_call *call, json_t *args,
                : ERR_NOT_FOUND;
 }
 
+/* An answer with half a character in it, then more. */
+static enum err cmd_cut(void *ctx, struct admin_call *call, json_t *args,
+                        json_t **result, struct errmsg *why)
+{
+    static const char half[] = "\xe5\xae";
+    (void)ctx;
+    (void)result;
+    if (json_is_true(json_object_get(args, "say"))) {
+        return err_set(why, ERR_INVALID, "no list %s", half);
+    }
+    (void)admin_send(call, json_pack("{s:s, s:s}", "type", "row", "x", half));
+    return ERR_OK;
+}
+
 static enum err cmd_wait(void *ctx, struct admin_call *call, json_t *args,
                          json_t **result, struct errmsg *why)
 {
@@ -159,7 +173,7 @@ static const struct admin_command commands[] = {
     {"echo", cmd_echo, NULL},    {"rows", cmd_rows, NULL},
     {"sum", cmd_sum, NULL},      {"fail", cmd_fail, NULL},
     {"wait", cmd_wait, NULL},    {"flood", cmd_flood, NULL},
-    {"shut", cmd_echo, may_not},
+    {"shut", cmd_echo, may_not}, {"cut", cmd_cut, NULL},
 };
 
 /* ---- help ---- */
@@ -312,6 +326,27 @@ static void failures_come_with_name_and_text(void **state)
     json_decref(object);
     admin_disconnect(&client);
     expect_error(call("fail"), "NOT_FOUND");
+}
+
+static void what_is_no_text_ends_the_answer_by_name(void **state)
+{
+    (void)state;
+    struct admin_client *client = call("cut");
+    json_t *object = next(client);
+    assert_string_equal(text_of(object, "type"), "error");
+    assert_string_equal(text_of(object, "error"), "BUG");
+    assert_non_null(strstr(text_of(object, "text"), "UTF-8"));
+    json_decref(object);
+    admin_disconnect(&client);
+    client = dial();
+    assert_int_equal(admin_write_json(client, json_pack("{s:s, s:b}", "cmd",
+                                                        "cut", "say", 1)),
+                     ERR_OK);
+    object = next(client);
+    assert_string_equal(text_of(object, "error"), "INVALID");
+    assert_string_equal(text_of(object, "text"), "no list ??");
+    json_decref(object);
+    admin_disconnect(&client);
 }
 
 static void what_may_not_be_done_now_is_refused_before(void **state)
@@ -549,6 +584,7 @@ int main(void)
         WITH_NODE(rows_come_before_the_result),
         WITH_NODE(data_frames_arrive_whole),
         WITH_NODE(failures_come_with_name_and_text),
+        WITH_NODE(what_is_no_text_ends_the_answer_by_name),
         WITH_NODE(what_may_not_be_done_now_is_refused_before),
         WITH_NODE(what_is_no_command_is_refused),
         WITH_NODE(an_oversized_frame_ends_the_connection),

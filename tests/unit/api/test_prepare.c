@@ -104,10 +104,116 @@ static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
     node_fini(&t);
 }
 
+/* ---- what was made elsewhere ---- */
+
+/* The package in `file` with another value in its one listing. */
+static struct package *altered(const struct buf *file, uint16_t field,
+                               const char *value)
+{
+    struct package *p = NULL;
+    struct package *other = NULL;
+    struct errmsg why;
+    struct entry e;
+    struct record r;
+    struct buf room = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    assert_ok(package_parse(&p, buf_slice(file), "test", &why));
+    assert_ok(entry_decode(p->entries[0], &e));
+    assert_ok(listing_values(&e, &r));
+    if (field != 0) {
+        record_set(&r, field, slice_str(value));
+    }
+    assert_ok(
+        listing_to_entry(&r, ENTRY_LISTING, NULL, e.entered_at_ms, &room, &e));
+    entry_encode(&e, &bytes);
+    const struct slice one = buf_slice(&bytes);
+    assert_ok(package_new(&other, &p->head, &one, 1));
+    package_free(&p);
+    buf_fini(&room);
+    buf_fini(&bytes);
+    return other;
+}
+
+static struct package *measure_of(const struct api_env *env, const char *name)
+{
+    struct measure m = {.revision = 1,
+                        .decided = 20260301,
+                        .from = 20260301,
+                        .at_ms = 1772000000000};
+    struct package *p = NULL;
+    struct entry e;
+    struct buf room = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    (void)snprintf(m.id, sizeof m.id, "C01");
+    (void)snprintf(m.name_zh, sizeof m.name_zh, "%s", name);
+    (void)snprintf(m.basis, sizeof m.basis, "basis");
+    measure_to_entry(&m, &room, &e);
+    entry_encode(&e, &bytes);
+    const struct slice one = buf_slice(&bytes);
+    assert_ok(prepare_package(env, 1772000000000, &one, 1, &p));
+    buf_fini(&room);
+    buf_fini(&bytes);
+    return p;
+}
+
+static void expect_lawful(const struct api_env *env, struct package *p,
+                          const char *said)
+{
+    last_why.text[0] = 0;
+    enum err err = directive_check_lawful(env, p, &last_why);
+    assert_int_equal(err, said == NULL ? ERR_OK : ERR_DENIED);
+    if (said != NULL && strstr(last_why.text, said) == NULL) {
+        fail_msg("'%s' does not say '%s'", last_why.text, said);
+    }
+    package_free(&p);
+}
+
+static void
+what_was_made_elsewhere_is_judged_before_it_is_published(void **state)
+{
+    static const struct {
+        uint16_t field;
+        const char *value;
+        const char *said;
+    } cases[] = {
+        {0, "", NULL},
+        {FIELD_BASIS, "",
+         "entry 1 of the package: MD_YJ: a value is needed "
+         "here [missing]"},
+        {FIELD_NOTICE_NO, "", "[missing]"},
+        {FIELD_DIVISION, "341821100201", NULL},
+        {FIELD_DIVISION, "341821000000", "[authority-area]"},
+        {FIELD_FACTS, "号码999900200002290017", "[personal-in-text]"},
+        {FIELD_DOCUMENT_NO, "\x1b[1A\x1b[2K", "[control-character]"},
+    };
+    struct buf file = BUF_INIT;
+    struct node t;
+    (void)state;
+    start(&t, TOWNSHIP, "lawful");
+    struct sync_env sync = {.store = t.store, .trust = fed_trust};
+    struct api_env env = {
+        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
+    assert_ok(prepare(&env, false, &file));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        expect_lawful(&env, altered(&file, cases[i].field, cases[i].value),
+                      cases[i].said);
+    }
+    expect_lawful(&env, measure_of(&env, "限制采购"), NULL);
+    expect_lawful(&env, measure_of(&env, "限制\u202e采购"),
+                  "entry 1 of the package: a text holds a control character");
+    expect_lawful(&env,
+                  measure_of(&env, "人９９９９００２００００２２９００１７"),
+                  "a text holds a citizen number");
+    buf_fini(&file);
+    node_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_in_force_is_read_or_nothing_is_prepared),
+        cmocka_unit_test(
+            what_was_made_elsewhere_is_judged_before_it_is_published),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -174,7 +174,7 @@ static void each_scope_sees_as_far_as_it_reaches(void **state)
         struct access access = reader((enum disclosure)i);
         assert_int_equal(ask_subject(access, &s), i + 1);
         for (int k = 0; k < 3; k++) {
-            enum err want = k <= i ? ERR_OK : ERR_DENIED;
+            enum err want = k <= i ? ERR_OK : ERR_NOT_FOUND;
             assert_int_equal(ask_place(&puts[k], access, &s), want);
             assert_int_equal(s.count, k <= i ? 1 : 0);
             assert_int_equal(ask_key(&puts[k], access, &s), want);
@@ -197,23 +197,66 @@ static void persons_are_answered_at_the_node_only_and_masked(void **state)
     for (unsigned scopes = 0; scopes < 1U << 7; scopes++) {
         struct conf_app one = {"all", scopes};
         conf.apps = (struct conf_apps){&one, 1};
-        assert_int_equal(ask_place(&p, access_of(&conf, &app), &s), ERR_DENIED);
+        assert_int_equal(ask_place(&p, access_of(&conf, &app), &s),
+                         ERR_NOT_FOUND);
         assert_int_equal(s.count, 0);
     }
     app.kind = PRINCIPAL_OPERATOR;
-    assert_int_equal(ask_place(&p, access_of(&conf, &app), &s), ERR_DENIED);
+    assert_int_equal(ask_place(&p, access_of(&conf, &app), &s), ERR_NOT_FOUND);
     assert_int_equal(s.count, 0);
     assert_ok(ask_place(&p, access_local(), &s));
     assert_string_equal(s.name, "999***********0017");
     seen_clear(&s);
 }
 
+/* Who counts numbers up learns nothing of what is not answered. */
+static void what_an_app_may_not_see_looks_as_if_it_were_not_there(void **state)
+{
+    (void)state;
+    struct seen s = {.count = 0};
+    struct put person = put(&village, &(struct made){.document = "样许1号",
+                                                     .content = "准予",
+                                                     .person = true});
+    struct put narrow =
+        put(&village, &(struct made){.document = "样许2号",
+                                     .content = "准予",
+                                     .disclosure = DISCLOSURE_AUTHORISED});
+    struct put opening = narrow;
+    struct put beyond = narrow;
+    struct put elsewhere = narrow;
+    opening.number = 1;
+    beyond.number += 1000;
+    (void)snprintf(elsewhere.log, sizeof elsewhere.log,
+                   "341821100209/records/0123456789abcdef");
+    const struct put *const places[] = {&person, &narrow, &opening, &beyond,
+                                        &elsewhere};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        char text[sizeof last_why.text];
+        assert_int_equal(ask_place(places[i], reader(DISCLOSURE_PUBLIC), &s),
+                         ERR_NOT_FOUND);
+        assert_int_equal(s.count, 0);
+        (void)snprintf(text, sizeof text,
+                       "entry %llu of %s: no record for this asker",
+                       (unsigned long long)places[i]->number, places[i]->log);
+        assert_string_equal(last_why.text, text);
+    }
+    struct put none = narrow;
+    none.key[0] ^= 1;
+    assert_int_equal(ask_key(&narrow, reader(DISCLOSURE_PUBLIC), &s),
+                     ERR_NOT_FOUND);
+    struct errmsg narrow_why = last_why;
+    assert_int_equal(ask_key(&none, reader(DISCLOSURE_PUBLIC), &s),
+                     ERR_NOT_FOUND);
+    assert_string_equal(last_why.text, narrow_why.text);
+    seen_clear(&s);
+}
+
 static void a_persons_number_is_no_subject_and_not_repeated(void **state)
 {
     (void)state;
-    static const char *const asked[] = {"999900200002290017",
-                                        "111/999900200002290017",
-                                        "9999 0020 0002 2900 17"};
+    static const char *const asked[] = {
+        "999900200002290017", "111/999900200002290017",
+        "9999 0020 0002 2900 17", "111/9999-0020-0002-2900-17"};
     struct seen s = {.count = 0};
     (void)put(&village, &(struct made){.document = "样许1号",
                                        .content = "准予",
@@ -332,7 +375,8 @@ a_record_that_became_restricted_is_closed_with_its_past(void **state)
     (void)put(&village, &(struct made){.document = "d",
                                        .content = "v2",
                                        .disclosure = DISCLOSURE_AUTHORISED});
-    assert_int_equal(ask_place(&v1, reader(DISCLOSURE_SHARED), &s), ERR_DENIED);
+    assert_int_equal(ask_place(&v1, reader(DISCLOSURE_SHARED), &s),
+                     ERR_NOT_FOUND);
     assert_int_equal(s.count, 0);
     assert_ok(ask_place(&v1, reader(DISCLOSURE_AUTHORISED), &s));
     assert_string_equal(buf_cstr(&s.contents), "v2 v1 ");
@@ -434,7 +478,7 @@ static void malformed_questions_are_refused_by_name(void **state)
     struct access access = reader(DISCLOSURE_PUBLIC);
     struct put other = p;
     other.number = 1; /* opens the log */
-    assert_int_equal(ask_place(&other, access, &s), ERR_INVALID);
+    assert_int_equal(ask_place(&other, access_local(), &s), ERR_INVALID);
     other.number = 99;
     assert_int_equal(ask_place(&other, access, &s), ERR_NOT_FOUND);
     other.number = UINT64_MAX;
@@ -514,6 +558,7 @@ int main(void)
         cmocka_unit_test(deny_is_the_default),
         QUERY_TEST(each_scope_sees_as_far_as_it_reaches),
         QUERY_TEST(persons_are_answered_at_the_node_only_and_masked),
+        QUERY_TEST(what_an_app_may_not_see_looks_as_if_it_were_not_there),
         QUERY_TEST(a_persons_number_is_no_subject_and_not_repeated),
         QUERY_TEST(pages_give_every_record_once),
         QUERY_TEST(the_current_version_stands_first_wherever_one_asks),

@@ -97,6 +97,17 @@ static void control_characters_are_tamed(void **state)
         "?[31m??\"\n");
 }
 
+/* journalctl -o cat and tail -f go to a terminal. */
+static void marks_beyond_ascii_are_tamed_too(void **state)
+{
+    (void)state;
+    log_info(NULL, "ID", "text=\"%s\"",
+             "a\xc2\x9b"
+             "31m\xe2\x80\xa8"
+             "b\xe2\x80\xae\xff");
+    assert_string_equal(written() + 25, "info  ID text=\"a?31m?b??\"\n");
+}
+
 static void chinese_text_passes(void **state)
 {
     (void)state;
@@ -175,6 +186,7 @@ int main(void)
         cmocka_unit_test(context_comes_from_the_outside_in),
         cmocka_unit_test(a_chain_too_deep_is_cut_not_followed),
         cmocka_unit_test(control_characters_are_tamed),
+        cmocka_unit_test(marks_beyond_ascii_are_tamed_too),
         cmocka_unit_test(chinese_text_passes),
         cmocka_unit_test(a_long_line_is_cut_and_ends),
         cmocka_unit_test(lines_above_the_level_are_dropped),

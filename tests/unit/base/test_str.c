@@ -201,6 +201,73 @@ static void width_counts_columns_not_bytes(void **state)
     assert_int_equal(str_width("\xff\xe5"), 2);
 }
 
+/* ---- harmless text ---- */
+
+static const struct {
+    const char *text;
+    const char *tame;
+} rows_of_marks[] = {
+    {"a\x1b[31mb", "a?[31mb"},
+    {"a\xc2\x9b"
+     "1mb",
+     "a?1mb"}, /* U+009B is ESC [ */
+    {"\r\n\t\x7f", "????"},
+    {"a\xe2\x80\xae"
+     "b\xe2\x80\x8f"
+     "c\xe2\x81\xa6"
+     "d\xd8\x9c",
+     "a?b?c?d?"}, /* directions */
+    {"a\xe2\x80\xa8"
+     "b\xe2\x80\xa9",
+     "a?b?"},                         /* ends of lines */
+    {"\xd6\xd0\xff", "???"},          /* GBK */
+    {"\xe5\xae\xa3\xe5\xae", "宣??"}, /* cut within a character */
+    {"\xed\xa0\x80", "???"},          /* a surrogate */
+};
+
+static void what_a_terminal_acts_on_is_tamed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows_of_marks); i++) {
+        struct slice text = slice_str(rows_of_marks[i].text);
+        char *copy = mem_dup(text.data, text.len + 1);
+        assert_false(str_is_plain(text));
+        copy[str_tame(copy, text.len)] = 0;
+        assert_string_equal(copy, rows_of_marks[i].tame);
+        assert_true(str_is_plain(slice_str(copy)));
+        mem_free(copy);
+    }
+    char nul[] = {'a', 0, 'b'};
+    assert_false(str_is_plain(slice_of(nul, sizeof nul)));
+    assert_int_equal(str_tame(nul, sizeof nul), sizeof nul);
+    assert_memory_equal(nul, "a?b", sizeof nul);
+}
+
+static void all_other_text_stays_as_it_is(void **state)
+{
+    (void)state;
+    static const char text[] = "宣城 “ok” — … ～ é 한국 \xf0\xa0\x80\x80 \"'";
+    char copy[sizeof text];
+    memcpy(copy, text, sizeof text);
+    assert_true(str_is_plain(slice_str(text)));
+    assert_int_equal(str_tame(copy, sizeof text - 1), sizeof text - 1);
+    assert_string_equal(copy, text);
+    assert_true(str_is_plain(slice_of(NULL, 0)));
+    assert_int_equal(str_tame(copy, 0), 0);
+}
+
+static void a_value_does_not_end_its_quotes(void **state)
+{
+    (void)state;
+    char out[16];
+    str_quotable(slice_str("x\" y=\"z\n"), out, sizeof out);
+    assert_string_equal(out, "x' y='z?");
+    str_quotable(slice_str("aaaaaaaaaaaaa宣城"), out, sizeof out);
+    assert_string_equal(out, "aaaaaaaaaaaaa??"); /* half of one is no UTF-8 */
+    str_quotable(slice_of(NULL, 0), out, sizeof out);
+    assert_string_equal(out, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +278,9 @@ int main(void)
         cmocka_unit_test(numbers_are_digits_only),
         cmocka_unit_test(utf8_follows_rfc_3629),
         cmocka_unit_test(width_counts_columns_not_bytes),
+        cmocka_unit_test(what_a_terminal_acts_on_is_tamed),
+        cmocka_unit_test(all_other_text_stays_as_it_is),
+        cmocka_unit_test(a_value_does_not_end_its_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "credit/rules.h"
 
 #define SUBJECT "91340000000000001X"
+#define LAWFUL_SUBJECT "913400001000000167"
 
 static void fill(struct record *r, uint16_t item)
 {
@@ -122,6 +123,8 @@ static void what_contradicts_itself_is_refused(void **state)
         {FIELD_LIST, "严重失信主体名单", "MD_LY missing\n"},
         {FIELD_LIST, "重点关注名单", ""},
         {FIELD_FACTS, "身份证11010519491231002X", "MD_SY personal-in-text\n"},
+        {FIELD_FACTS, "甲\n乙", "MD_SY control-character\n"},
+        {FIELD_BASIS, "条例\u202e", "MD_YJ control-character\n"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -241,6 +244,128 @@ static void malformed_entries_say_nothing(void **state)
     buf_fini(&bytes);
 }
 
+/* ---- before it is published ---- */
+
+static const char *fault_of(const struct record *r, uint8_t type,
+                            void (*change)(struct entry *e))
+{
+    static char said[64];
+    const char *column;
+    struct entry e;
+    struct buf bytes = BUF_INIT;
+    through_the_log(r, type, type == ENTRY_LISTING ? NULL : &place, &bytes, &e);
+    if (change != NULL) {
+        change(&e);
+    }
+    const char *rule = listing_fault(&e, 341800000000, 20260601, &column);
+    (void)snprintf(said, sizeof said, "%s %s", column,
+                   rule != NULL ? rule : "none");
+    buf_fini(&bytes);
+    return said;
+}
+
+/* What rules alone do not refuse: values in forms that records do not have. */
+static void what_could_not_be_entered_is_not_published(void **state)
+{
+    static const struct {
+        uint16_t field;
+        const char *value;
+        const char *fault;
+    } cases[] = {
+        {FIELD_REMARK, "无误", " none"},
+        {FIELD_BASIS, "", "MD_YJ missing"},
+        {FIELD_NOTICE_NO, "", "MD_GZWSH missing"},
+        {FIELD_AUTHORITY, "", "MD_JG missing"},
+        {FIELD_NOTICE_DATE, "20260302", "MD_GZRQ notice-order"},
+        {FIELD_DIVISION, "330000000000", "MD_XZQH authority-area"},
+        {FIELD_DIVISION, "340000000000", "MD_XZQH authority-area"},
+        {FIELD_LIST, "黑名单", "MD_MDLX malformed"}, /* a word for files */
+        {FIELD_LIST, "随意", " malformed"}, /* holders know no such list */
+        {FIELD_DECIDED, "2026-03-01", "MD_JDRQ malformed"},
+        {FIELD_DECIDED, "20260230", "MD_JDRQ date-form"},
+        {FIELD_FACTS, "身份证９９９９００２００００２２９００１７",
+         "MD_SY personal-in-text"},
+        {FIELD_FACTS, "\x1b[1A列入", "MD_SY control-character"},
+        {FIELD_FACTS, "\xd6\xd0", "MD_SY encoding"},
+        {FIELD_DOCUMENT_NO, "示例(2026)3号", "MD_WSH malformed"},
+        {FIELD_AUTHORITY_CODE, "11340000200000013X", "MD_JGDM uscc-check"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct record r;
+        fill(&r, ITEM_LISTING);
+        record_set(&r, FIELD_USCC, slice_str(LAWFUL_SUBJECT));
+        record_set(&r, FIELD_AUTHORITY_CODE, slice_str("11340000200000013H"));
+        identify(&r);
+        record_set(&r, cases[i].field, slice_str(cases[i].value));
+        assert_string_equal(fault_of(&r, ENTRY_LISTING, NULL), cases[i].fault);
+    }
+}
+
+static void of_person(struct entry *e)
+{
+    e->subject = slice_str("999900200002290017");
+}
+
+static void of_another(struct entry *e)
+{
+    e->subject = slice_str("91340000100000032W");
+}
+
+static void decided_later(struct entry *e)
+{
+    e->decided++;
+}
+
+static void for_ever(struct entry *e)
+{
+    e->until = 0;
+}
+
+static void on_another_list(struct entry *e)
+{
+    e->item = 1;
+}
+
+/* Holders go by the envelope, people by the values. */
+static void the_envelope_says_what_people_see(void **state)
+{
+    static void (*const changes[])(struct entry *) = {
+        of_person, of_another, decided_later, for_ever, on_another_list};
+    struct record r;
+    (void)state;
+    for (int removal = 0; removal <= 1; removal++) {
+        uint8_t type = removal ? ENTRY_REMOVAL : ENTRY_LISTING;
+        fill(&r, removal ? ITEM_REMOVAL : ITEM_LISTING);
+        record_set(&r, FIELD_USCC, slice_str(LAWFUL_SUBJECT));
+        record_set(&r, FIELD_AUTHORITY_CODE, slice_str("11340000200000013H"));
+        identify(&r);
+        assert_string_equal(fault_of(&r, type, NULL), " none");
+        for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+            bool same = removal && changes[i] == for_ever;
+            assert_string_equal(fault_of(&r, type, changes[i]),
+                                same ? " none" : " malformed");
+        }
+    }
+}
+
+static void a_person_is_on_no_list(void **state)
+{
+    struct record r;
+    struct entry e;
+    struct listing_facts f;
+    struct buf bytes = BUF_INIT;
+    (void)state;
+    fill(&r, ITEM_LISTING);
+    identify(&r);
+    through_the_log(&r, ENTRY_LISTING, NULL, &bytes, &e);
+    of_person(&e);
+    assert_int_equal(listing_facts(&e, 0, &f), ERR_INVALID);
+    e.subject = slice_str("999900200002290018");
+    assert_int_equal(listing_facts(&e, 0, &f), ERR_OK); /* nobody's number */
+    buf_fini(&bytes);
+}
+
 static void authority_goes_down_the_tree(void **state)
 {
     (void)state;
@@ -264,6 +389,9 @@ int main(void)
         cmocka_unit_test(a_listing_comes_back_from_its_entry),
         cmocka_unit_test(a_removal_names_its_listing),
         cmocka_unit_test(malformed_entries_say_nothing),
+        cmocka_unit_test(what_could_not_be_entered_is_not_published),
+        cmocka_unit_test(the_envelope_says_what_people_see),
+        cmocka_unit_test(a_person_is_on_no_list),
         cmocka_unit_test(authority_goes_down_the_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

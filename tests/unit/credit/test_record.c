@@ -429,6 +429,50 @@ static void amounts_of_others_are_shown_safely(void **state)
     buf_fini(&out);
 }
 
+/* An older build, or another maker's, may have let it pass. */
+static void numbers_in_clear_texts_of_others_are_hidden(void **state)
+{
+    static const struct {
+        uint16_t field;
+        const char *value;
+        const char *shown;
+    } cases[] = {
+        {FIELD_FACTS, "样例人999900200002290017饮酒", "样例人***饮酒"},
+        {FIELD_FACTS, "９９９９００２００００２２９００１７", "***"},
+        {FIELD_FACTS, "证件349999850101003。", "证件***。"},
+        {FIELD_FACTS, "罚款三万元，于2026年缴纳", "罚款三万元，于2026年缴纳"},
+        {FIELD_DOCUMENT_NO, "样罚999900200002290017号", "样罚***号"},
+        {FIELD_TAX_NO, "999900200002290017", "***"},
+        {FIELD_TAX_NO, "349999850101003", "349999850101003"},
+        {FIELD_STATUS, "999900200002290017", "***"}, /* no word of the list */
+        {FIELD_AUTHORITY_CODE, "999900200002290017", "***"},
+    };
+    struct record r;
+    struct buf out = BUF_INIT;
+    (void)state;
+    record_init(&r, catalogue_item(ITEM_PENALTY));
+    r.subject_kind = SUBJECT_USCC;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        record_set(&r, cases[i].field, slice_str(cases[i].value));
+        assert_string_equal(shown(&r, cases[i].field, NULL, &out),
+                            cases[i].shown);
+        buf_clear(&out);
+        assert_int_equal(record_show(&r,
+                                     catalogue_place(r.item, cases[i].field),
+                                     origin, RECORD_CLEAR, NULL, &out),
+                         ERR_OK);
+        assert_string_equal(buf_cstr(&out), cases[i].value);
+    }
+    assert_true(
+        record_is_citizen(SUBJECT_USCC, slice_str("999900200002290017")));
+    assert_true(
+        record_is_citizen(SUBJECT_ORG, slice_str("SWDJ/99990019000101003X")));
+    assert_false(
+        record_is_citizen(SUBJECT_USCC, slice_str("91999900MA000100X7")));
+    assert_false(record_is_citizen(SUBJECT_ORG, slice_str("ZZJG/742183213")));
+    buf_fini(&out);
+}
+
 static void oversized_records_are_refused(void **state)
 {
     struct record r = licence();
@@ -462,6 +506,7 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_counted_and_kept_out),
         cmocka_unit_test(malformed_bodies_are_refused),
         cmocka_unit_test(amounts_of_others_are_shown_safely),
+        cmocka_unit_test(numbers_in_clear_texts_of_others_are_hidden),
         cmocka_unit_test(oversized_records_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,11 @@ static void each_rule_refuses_its_values(void **state)
         {1, FIELD_TAX_NO, "123456789012345678901234567890123", "too-long"},
         {1, FIELD_NAME, "a\001b", "control-character"},
         {1, FIELD_DOCUMENT_NO, "样\001", "control-character"},
+        {1, FIELD_NAME, "a\177b", "control-character"},
+        {1, FIELD_NAME, "a\xc2\x9b;mb", "control-character"},
+        {1, FIELD_NAME, "“样”\u202e", "control-character"},
+        {1, FIELD_NAME, "样\n\u2028", "control-character"},
+        {1, FIELD_DOCUMENT_NO, "样\u200f1号", "control-character"},
         {1, FIELD_DECIDED, "201406", "date-form"},
         {1, FIELD_DECIDED, "长期", "date-form"},
         {1, FIELD_DECIDED, "2026-02-30", "date-form"},
@@ -229,6 +234,14 @@ static void records_are_judged_as_a_whole(void **state)
         {{{FIELD_FACTS, "样例人999900200002290017"}}, "CF_SY personal-in-text"},
         {{{FIELD_REGISTRATION_NO, "999900200002290017"}},
          "CF_XDR_GSZC personal-in-text"},
+        {{{FIELD_FACTS, "９９９９００２００００２２９００１７"}},
+         "CF_SY personal-in-text"},
+        {{{FIELD_FACTS, "999900 2000 0229 0017"}}, "CF_SY personal-in-text"},
+        {{{FIELD_FACTS, "999900-20000229-0017"}}, "CF_SY personal-in-text"},
+        {{{FIELD_FACTS, "证件号349999850101003"}}, "CF_SY personal-in-text"},
+        {{{FIELD_FACTS, "注册号110108000000016"}}, ""},
+        {{{FIELD_REGISTRATION_NO, "349999850101003"}}, ""},
+        {{{FIELD_FACTS, "一、甲\n二、乙"}}, ""},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -161,6 +161,35 @@ static void faults_name_column_rule_and_value(void **state)
         "ends before it begins: \"2026-3-1\"\n");
 }
 
+/* In any row a run of digits may be a number with one digit wrong. */
+static void numbers_are_masked_however_they_are_written(void **state)
+{
+    static const char *const written[] = {
+        "999900200002290018",   "９９９９００２００００２２９００１８",
+        "999900 20000229 0018", "999900-20000229-0018",
+        "99990020000229",       "999900850101003"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(written); i++) {
+        char text[1024];
+        (void)snprintf(
+            text, sizeof text,
+            "行政相对人名称,行政相对人类别,统一社会信用代码,法定代表人,"
+            "XK_XKWS,XK_WSH,XK_XKLB,XK_NR,XK_JDRQ,XK_YXQZ,XK_YXQZI,XK_XKJG,"
+            "XK_XKJGDM,XK_ZT,XK_LYDW,XK_LYDWDM\n"
+            "样例公司,企业,91999900MA000100X7,李某样,决定书,号1,普通,内容,"
+            "2026-3-1,2026-3-2,2027-3-1,样例局,%s,1,样例局,"
+            "11230500001755309F\n",
+            written[i]);
+        (void)run(text);
+        assert_int_equal(seen.good, 0);
+        assert_null(strstr(buf_cstr(&seen.texts), "0229"));
+        assert_null(strstr(buf_cstr(&seen.texts), "５"));
+        assert_null(strstr(buf_cstr(&seen.texts), "２９"));
+        assert_null(strstr(buf_cstr(&seen.texts), "8501"));
+        assert_non_null(strstr(buf_cstr(&seen.texts), "***"));
+    }
+}
+
 static void persons_are_masked_in_every_message(void **state)
 {
     static const char *const rows[] = {
@@ -302,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_refused_row_does_not_stand_in_the_way),
         cmocka_unit_test(repeats_are_found_among_many),
         cmocka_unit_test(faults_name_column_rule_and_value),
+        cmocka_unit_test(numbers_are_masked_however_they_are_written),
         cmocka_unit_test(persons_are_masked_in_every_message),
         cmocka_unit_test(persons_rows_are_good),
         cmocka_unit_test(the_same_row_again_has_key_and_digest),

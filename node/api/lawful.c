@@ -1,0 +1,137 @@
+/* What must hold of a signed package before it is published. It may have been
+ * made by another program, and what is published stands in every log for ever.
+ * Whoever publishes at the same moment is judged by the holders. */
+#include "api/directives.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "credit/catalogue_change.h"
+#include "credit/clean.h"
+#include "credit/date.h"
+#include "credit/measure.h"
+#include "credit/package.h"
+#include "credit/registry.h"
+#include "credit/rules.h"
+
+static const char *texts_fault(const char *const *texts, size_t n)
+{
+    const char *fault = NULL;
+    for (size_t i = 0; fault == NULL && i < n; i++) {
+        fault = clean_fault(slice_str(texts[i]));
+    }
+    return fault;
+}
+
+static const char *field_fault(const struct change_field *f)
+{
+    const char *const texts[] = {f->code, f->label_zh, f->label_en,
+                                 f->names_more};
+    const char *fault = texts_fault(texts, ARRAY_LEN(texts));
+    for (size_t i = 0; fault == NULL && i < f->words_n; i++) {
+        fault = clean_fault(slice_str(f->words[i]));
+    }
+    return fault;
+}
+
+static const char *kind_fault(const struct change_kind *k)
+{
+    const char *const texts[] = {k->name, k->label_zh, k->label_en};
+    const char *fault = texts_fault(texts, ARRAY_LEN(texts));
+    for (size_t i = 0; fault == NULL && i < k->fields_n; i++) {
+        fault = field_fault(&k->fields[i]);
+    }
+    return fault;
+}
+
+static const char *change_text_fault(const struct entry *e)
+{
+    struct catalogue_change c;
+    if (catalogue_change_take(e, &c) != ERR_OK) {
+        return NULL;
+    }
+    const char *fault = clean_fault(slice_str(c.basis));
+    for (size_t i = 0; fault == NULL && i < c.kinds_n; i++) {
+        fault = kind_fault(&c.kinds[i]);
+    }
+    catalogue_change_fini(&c);
+    return fault;
+}
+
+static const char *measure_text_fault(const struct entry *e)
+{
+    struct measure m;
+    if (measure_take(e, 0, &m) != ERR_OK) {
+        return NULL;
+    }
+    const char *const texts[] = {m.name_zh, m.name_en, m.basis};
+    return texts_fault(texts, ARRAY_LEN(texts));
+}
+
+static const char *node_text_fault(const struct entry *e)
+{
+    struct registry_decision d;
+    return registry_take(e, 0, &d) == ERR_OK ? clean_fault(d.reason) : NULL;
+}
+
+static const char *text_fault(const struct entry *e)
+{
+    switch (e->type) {
+    case ENTRY_CATALOGUE:
+        return change_text_fault(e);
+    case ENTRY_MEASURE:
+        return measure_text_fault(e);
+    case ENTRY_NODE:
+        return node_text_fault(e);
+    default:
+        return NULL;
+    }
+}
+
+static enum err check_listing(const struct api_env *env, const struct entry *e,
+                              size_t number, struct errmsg *why)
+{
+    const char *column;
+    const char *rule = listing_fault(e, env->self.code,
+                                     date_from_ms(clock_wall_ms()), &column);
+    const char *text = rule != NULL ? rules_text(rule) : "";
+    if (rule == NULL) {
+        return ERR_OK;
+    }
+    return err_set(why, ERR_DENIED, "entry %zu of the package: %s%s%s [%s]",
+                   number, column, column[0] != 0 ? ": " : "",
+                   text[0] != 0 ? text : catalogue_change_text(rule), rule);
+}
+
+static enum err check_entry(const struct api_env *env, const struct entry *e,
+                            size_t number, struct errmsg *why)
+{
+    if (listing_is_type(e->type)) {
+        return check_listing(env, e, number, why);
+    }
+    const char *rule = directive_rule_fault(env, e);
+    if (rule != NULL) {
+        return err_set(why, ERR_DENIED, "entry %zu of the package: %s [%s]",
+                       number, catalogue_change_text(rule), rule);
+    }
+    const char *fault = text_fault(e);
+    return fault == NULL
+               ? ERR_OK
+               : err_set(why, ERR_DENIED, "entry %zu of the package: a text %s",
+                         number, fault);
+}
+
+enum err directive_check_lawful(const struct api_env *env,
+                                const struct package *package,
+                                struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    if (package->head.issuer != env->self.code) {
+        return ERR_OK; /* the store refuses it, for what it is */
+    }
+    for (size_t i = 0; err == ERR_OK && i < package->head.entries; i++) {
+        struct entry e;
+        if (entry_decode(package->entries[i], &e) == ERR_OK) {
+            err = check_entry(env, &e, i + 1, why);
+        }
+    }
+    return err;
+}
