@@ -301,7 +301,7 @@ read_request() {
 }
 
 # sign_node FOLDER CA_CODE CSRDIR OUTDIR: chains for the three requests, and
-# the trust anchors beside them. Uses names[USE], filled by read_request.
+# the trust anchors and the list of revoked certificates beside them. Uses names[USE], filled by read_request.
 sign_node() {
     local use base
     local ca=$1/intermediate/$2
@@ -320,6 +320,8 @@ sign_node() {
     for base in $CA_BASES; do
         cp "$1/$base.pem" "$4/$base.pem"
     done
+    cp "$1/revoked" "$4/revoked"
+    chmod 644 "$4/revoked"
 }
 
 # read_requests CSRDIR: fills names[USE] and uri; the three must agree.

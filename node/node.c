@@ -321,12 +321,19 @@ static enum err load_identity(const struct node *node, enum cert_use use,
                          : err;
 }
 
+/* NULL: none. */
+static const char *revoked_of(const struct node *node)
+{
+    const char *path = node->latest->trust.revoked;
+    return path[0] != 0 ? path : NULL;
+}
+
 static enum err load_identities(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
-    enum err err = trust_open(
-        &node->trust, (enum suite)c->federation.suite, c->federation.name,
-        c->trust.ca, c->trust.revoked[0] != 0 ? c->trust.revoked : NULL, why);
+    enum err err =
+        trust_open(&node->trust, (enum suite)c->federation.suite,
+                   c->federation.name, c->trust.ca, revoked_of(node), why);
     if (err == ERR_OK) {
         err = load_identity(node, CERT_USE_SIGN, &node->signer, why);
     }
@@ -508,6 +515,7 @@ static bool reload_trust(struct node *node)
     struct errmsg why = {{0}};
     enum err err = rootdoc_check_ca(rootchain_newest(node->roots),
                                     node->conf->trust.ca, &why);
+    trust_set_revoked(node->trust, revoked_of(node));
     err = err == ERR_OK ? trust_reload(node->trust, &why) : err;
     if (err != ERR_OK) {
         log_error(&node->log, "RELOAD-TRUST",
@@ -1327,6 +1335,7 @@ enum err node_check(const struct conf *conf, struct errmsg *why)
     struct node node = {.conf = NULL};
     struct conf copy = *conf;
     node.conf = &copy;
+    node.latest = &copy;
     enum err err = up_ident(&node, why);
     down_ident(&node);
     return err;
@@ -1348,6 +1357,7 @@ enum err node_side_new(struct node_side **out, const struct conf *conf,
     struct node_side *side = MEM_NEW(struct node_side);
     side->conf = *conf;
     side->node.conf = &side->conf;
+    side->node.latest = &side->conf;
     *out = side;
     return store_conf_of(&side->node, side->path, &side->store, why);
 }

@@ -373,9 +373,10 @@ const struct conf_row conf_rows[] = {
     {.path = "trust.revoked",
      AT_PATH(trust.revoked),
      .def = "",
-     .flags = CONF_EXISTS,
+     .flags = CONF_EXISTS | CONF_RELOAD,
      .max = PATH_BYTES_MAX,
-     .help = "List of revoked certificates; \"\" for none."},
+     .help = "List of revoked certificates (certs/revoke.sh), read again by "
+             "each reload; \"\" for none."},
 
     {.path = "store.backend",
      AT_ENUM(store.backend, backends),

@@ -88,6 +88,9 @@ MUST_USE enum err trust_open(struct trust **out, enum suite suite,
                              const char *revoked_path, /* may be NULL */
                              struct errmsg *why);
 void trust_free(struct trust **trust);
+/* Where the next trust_reload() finds the revocation file; NULL: none is to be
+ * read. From the thread that reloads. */
+void trust_set_revoked(struct trust *trust, const char *path);
 /* Reads the CA and revocation files again; on error the old ones stay. */
 MUST_USE enum err trust_reload(struct trust *trust, struct errmsg *why);
 /* Another number behind each trust_reload(): what was checked before it may

@@ -543,6 +543,22 @@ static void diff_tells_what_needs_a_restart(void **state)
     conf_free(&after);
 }
 
+/* An office that began without one need not stop its node to have one. */
+static void a_list_of_revoked_certificates_needs_no_restart(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"trust.revoked=cert.pem"};
+    struct buf changes = BUF_INIT;
+    struct conf *before = load_good("", NULL, 0);
+    struct conf *after = load_good("", more, 1);
+    conf_diff(before, after, collect_change, &changes);
+    expect_start(buf_cstr(&changes), "trust.revoked \"\" \"/");
+    assert_non_null(strstr(buf_cstr(&changes), "/cert.pem\" reload\n"));
+    buf_fini(&changes);
+    conf_free(&before);
+    conf_free(&after);
+}
+
 static void changes_of_lists_are_one_line(void **state)
 {
     (void)state;
@@ -578,6 +594,8 @@ static size_t fill_in(const char *set[OVERRIDES_MAX])
         }
     }
     set[n++] = "parent.address=192.0.2.1:7460";
+    set[n++] = "trust.ca=cert.pem";
+    set[n++] = "trust.revoked=cert.pem";
     return n;
 }
 
@@ -616,7 +634,7 @@ static void each_role_file_refuses_its_placeholders(void **state)
         role_path(role_files[i], path);
         assert_int_equal(conf_load(&conf, path, NULL, 0, &errors), ERR_CONF);
         bool top = strcmp(role_files[i], "national") == 0;
-        assert_int_equal(errors.count, top ? 10 : 12);
+        assert_int_equal(errors.count, top ? 12 : 14);
         for (size_t k = 0; k < errors.count; k++) {
             assert_non_null(strstr(errors.at[k].text, "placeholder"));
         }
@@ -663,6 +681,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
         cmocka_unit_test(json_has_values_and_origins),
         cmocka_unit_test(diff_tells_what_needs_a_restart),
+        cmocka_unit_test(a_list_of_revoked_certificates_needs_no_restart),
         cmocka_unit_test(changes_of_lists_are_one_line),
         cmocka_unit_test(each_role_file_loads_when_filled_in),
         cmocka_unit_test(each_role_file_refuses_its_placeholders),
