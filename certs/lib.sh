@@ -22,7 +22,7 @@ readonly OID_SEAL=$OID_BASE.2
 readonly SM2_ID=distid:1234567812345678
 readonly NATIONAL=000000000000
 readonly TIERS="national province city county township village"
-readonly SCOPES="public shared authorised ingest decide operate audit"
+readonly SCOPES="public shared authorised ingest feedback"
 
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2

@@ -1,9 +1,9 @@
 /* api.h - what a node answers: queries and entry for apps over gRPC, commands
  * for operators over the local socket.
  *
- * Deny is the default: an app sees what its scopes in the configuration
- * allow, an operator certificate has all but person queries, another node
- * has none. Natural persons are never answered over gRPC.
+ * Deny is the default: an app or operator may do what the entry of its key in
+ * the configuration allows, another node nothing. Natural persons are never
+ * answered over gRPC.
  *
  * Threads: any; struct api_env is immutable while served, but for conf. */
 #ifndef API_API_H

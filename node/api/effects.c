@@ -15,6 +15,7 @@
 enum {
     HITS_MAX = 1000,   /* of one check that are new: one commit */
     FEEDBACK_DAYS = 7, /* a report without its day is about a check in these */
+    REPORT_DAYS = 31,  /* an app reports about no earlier day */
     DAY_MS = 86400 * 1000,
 };
 
@@ -488,6 +489,19 @@ static void on_feedback(void *ctx, enum err err, const char *why,
     strand_run(f->env->receipts, answer_feedback, f);
 }
 
+/* Each day that an app names is a record more, for good and at every tier. */
+static enum err check_day(const struct effects_report *report,
+                          struct errmsg *why)
+{
+    uint32_t first =
+        date_from_ms(clock_wall_ms() - (int64_t)REPORT_DAYS * DAY_MS);
+    return report->day == 0 || report->day >= first
+               ? ERR_OK
+               : err_set(why, ERR_INVALID,
+                         "day: of the check, within the last %d days",
+                         REPORT_DAYS);
+}
+
 void effects_feedback(struct api_env *env, const char *app,
                       struct rpc_call *call)
 {
@@ -496,6 +510,7 @@ void effects_feedback(struct api_env *env, const char *app,
     f->env = env;
     f->call = call;
     enum err err = request_feedback(rpc_call_request(call), report, &f->why);
+    err = err == ERR_OK ? check_day(report, &f->why) : err;
     if (err == ERR_OK) {
         err = effects_report(env, app, report, on_feedback, f, &f->why);
     }

@@ -41,6 +41,7 @@ struct principal {
     uint64_t code;           /* nodes: the 12-digit division code as a number */
     char name[64];           /* apps and operators */
     uint8_t fingerprint[32]; /* SHA-256 of the leaf certificate, DER */
+    uint8_t key_id[32];      /* SHA-256 of its public key (SPKI), DER */
     int64_t not_after_ms;
 };
 

@@ -19,6 +19,10 @@
 #define HASH64                                                                 \
     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
+#define OTHER64                                                                \
+    "00eeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
+#define KEY " key = \"" HASH64 "\"; "
+
 /* Everything that is required, so that a test's file holds its case only. */
 static const char *const required[] = {
     "node.code=341821100201",
@@ -120,7 +124,7 @@ static const struct {
     {"log: {\n  level = \"info\";\n  colour_of_paper = 3;\n};",
      "node.cfg:3: log.colour_of_paper is not an option; remove it"},
     {"log = \"info\";", "node.cfg:1: log is a group of options; write log: {"},
-    {"apps = ( { name = \"a\"; scopes = [\"public\"];\n scope = 1; } );",
+    {"apps = ( { name = \"a\";" KEY "scopes = [\"public\"];\n scope = 1; } );",
      "node.cfg:2: apps[0].scope is not an option; did you mean scopes?"},
     /* kinds */
     {"rpc: { workers = \"four\"; };",
@@ -141,10 +145,10 @@ static const struct {
      "node.cfg:1: apps: expected a list of groups and found an array"},
     {"apps = (\n\"a\" );",
      "node.cfg:2: apps[0]: expected a list of groups and found text"},
-    {"apps = ( { name = \"a\"; scopes = \"public\"; } );",
+    {"apps = ( { name = \"a\";" KEY "scopes = \"public\"; } );",
      "node.cfg:1: apps[0].scopes: expected a set of words and found text in "
      "quotes"},
-    {"apps = ( { name = \"a\"; scopes = [1]; } );",
+    {"apps = ( { name = \"a\";" KEY "scopes = [1]; } );",
      "node.cfg:1: apps[0].scopes: expected a set of words and found a number"},
     /* values */
     {"rpc: { workers = 0; };",
@@ -210,15 +214,22 @@ static const struct {
      "node.cfg:2: trust.ca still has the placeholder \"FILL-IN\"; put in its "
      "place: CA certificates"},
     /* lists */
-    {"apps = ( { name = \"Hall\"; scopes = [\"public\"]; } );",
+    {"apps = ( { name = \"Hall\";" KEY "scopes = [\"public\"]; } );",
      "node.cfg:1: apps[0].name: \"Hall\" is not a name; write lower-case"},
-    {"apps = ( { name = \"a\"; scopes = [\"public\", \"root\"]; } );",
-     "node.cfg:1: apps[0].scopes: \"root\" is not known; write one of public"},
-    {"apps = (\n { name = \"a\"; } );",
+    /* What no part of the node looks at would be a promise. */
+    {"apps = ( { name = \"a\";" KEY "scopes = [\"public\", \"audit\"]; } );",
+     "node.cfg:1: apps[0].scopes: \"audit\" is not known; write one of public, "
+     "shared, authorised, ingest, feedback"},
+    {"apps = (\n { name = \"a\";" KEY "} );",
      "node.cfg:2: apps[0].scopes is missing; add scopes = [\"public\"];"},
-    {"apps = (\n { name = \"a\"; scopes = [\"public\"]; },\n"
-     " { name = \"a\"; scopes = [\"audit\"]; } );",
-     "node.cfg:3: apps[1] has the same name as apps[0]; keep one"},
+    {"apps = (\n { name = \"a\"; scopes = [\"public\"]; } );",
+     "node.cfg:2: apps[0].key is missing; add key = \"64 hexadecimal "
+     "digits\";"},
+    {"apps = (\n { name = \"a\"; key = \"12\"; scopes = [\"public\"]; } );",
+     "node.cfg:2: apps[0].key: \"12\" is not a SHA-256"},
+    {"apps = (\n { name = \"a\";" KEY "scopes = [\"public\"]; },\n"
+     " { name = \"b\";" KEY "scopes = [\"ingest\"]; } );",
+     "node.cfg:3: apps[1] has the same key as apps[0]; keep one"},
     {"children = (\n{ code = \"1\"; } );",
      "node.cfg:2: children[0].code: \"1\" is not a division code"},
     /* pairs */
@@ -374,14 +385,19 @@ static void derived_defaults_follow_what_they_name(void **state)
 static void lists_are_read(void **state)
 {
     (void)state;
-    struct conf *conf = load_good(
-        "apps = ( { name = \"hall\"; scopes = [\"public\", \"shared\"]; },\n"
-        "         { name = \"tender\"; scopes = [\"audit\"]; } );",
-        NULL, 0);
+    struct conf *conf =
+        load_good("apps = ( { name = \"hall\";" KEY
+                  "           scopes = [\"public\", \"shared\"]; },\n"
+                  /* one whose key changes */
+                  "         { name = \"hall\"; key = \"" OTHER64 "\";\n"
+                  "           scopes = [\"feedback\"]; } );",
+                  NULL, 0);
     assert_int_equal(conf->apps.count, 2);
     assert_string_equal(conf->apps.items[0].name, "hall");
     assert_int_equal(conf->apps.items[0].scopes, SCOPE_PUBLIC | SCOPE_SHARED);
-    assert_int_equal(conf->apps.items[1].scopes, SCOPE_AUDIT);
+    assert_int_equal(conf->apps.items[0].key[1], 0x11);
+    assert_int_equal(conf->apps.items[1].scopes, SCOPE_FEEDBACK);
+    assert_int_equal(conf->apps.items[1].key[1], 0xee);
     conf_free(&conf);
 }
 
@@ -463,8 +479,10 @@ static const char rich[] =
     "store: { cache = \"1536 KiB\"; reserve = \"0 B\"; };\n"
     "inbox: { settle = \"1500 ms\"; };\n"
     "children = ( { code = \"341871000000\"; parent = \"341800000000\"; } );\n"
-    "apps = ( { name = \"hall\"; scopes = [\"public\", \"audit\"]; },\n"
-    "         { name = \"b\"; scopes = [\"decide\"]; } );\n";
+    "apps = ( { name = \"hall\";" KEY
+    "           scopes = [\"public\", \"ingest\"]; },\n"
+    "         { name = \"b\"; key = \"" OTHER64 "\";\n"
+    "           scopes = [\"feedback\"]; } );\n";
 
 static void fail_on_change(void *ctx, const char *path, const char *before,
                            const char *after, bool restart)
@@ -512,10 +530,11 @@ static void json_has_values_and_origins(void **state)
     assert_non_null(strstr(json, "\"敬亭村 \\\"一\\\" \\\\ 部\""));
     buf_clear(&out);
     conf_print(conf, CONF_FORM_JSON, false, &out);
-    assert_non_null(strstr(buf_cstr(&out),
-                           "\"apps\": [\n  { \"name\": \"hall\", \"scopes\": "
-                           "[\"public\", \"audit\"]},\n  { \"name\": \"b\", "
-                           "\"scopes\": [\"decide\"]}]\n}\n"));
+    assert_non_null(strstr(
+        buf_cstr(&out), "\"apps\": [\n  { \"name\": \"hall\", \"key\": "
+                        "\"" HASH64 "\", \"scopes\": [\"public\", "
+                        "\"ingest\"]},\n  { \"name\": \"b\", \"key\": "
+                        "\"" OTHER64 "\", \"scopes\": [\"feedback\"]}]\n}\n"));
     buf_fini(&out);
     conf_free(&conf);
 }
@@ -564,13 +583,14 @@ static void changes_of_lists_are_one_line(void **state)
     (void)state;
     struct buf changes = BUF_INIT;
     struct conf *before = load_good("", NULL, 0);
-    struct conf *after = load_good("apps = ( { name = \"hall\";\n"
-                                   "  scopes = [\"public\", \"audit\"]; } );\n",
-                                   NULL, 0);
+    struct conf *after =
+        load_good("apps = ( { name = \"hall\";\n" KEY
+                  "  scopes = [\"public\", \"ingest\"]; } );\n",
+                  NULL, 0);
     conf_diff(before, after, collect_change, &changes);
     assert_string_equal(buf_cstr(&changes),
-                        "apps () ( { name = \"hall\"; scopes = "
-                        "[\"public\", \"audit\"]; }) reload\n");
+                        "apps () ( { name = \"hall\"; key = \"" HASH64
+                        "\"; scopes = [\"public\", \"ingest\"]; }) reload\n");
     buf_fini(&changes);
     conf_free(&before);
     conf_free(&after);
