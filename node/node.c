@@ -913,6 +913,7 @@ static void down_sync(struct node *node)
     effects_desk_free(&node->api.effects);
     strand_free(node->api.receipts);
     node->api.receipts = NULL;
+    entered_free(&node->api.entered);
     roster_stop(node->sync.roster);
     fresh_share_stop(&node->fresh_share);
     follow_stop(&node->follow);
@@ -999,6 +1000,7 @@ static void fill_api_env(struct node *node)
         .log = &node->log,
     };
     node->api.effects = effects_desk_new(&node->api, EFFECTS_WAIT_MS);
+    node->api.entered = entered_new(node->loop, &node->log);
 }
 
 static void refuse_stream(struct rpc_stream *s, void *user)

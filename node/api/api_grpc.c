@@ -6,6 +6,7 @@
 #include "api/directives.h"
 #include "api/effects.h"
 #include "api/elsewhere.h"
+#include "api/entered.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -405,8 +406,12 @@ static void answer_submit(void *ctx)
 {
     struct submission *s = ctx;
     struct errmsg why = {{0}};
+    struct import_counts counts;
     enum err err = import_finish(s->import, &why);
+    import_counts(s->import, &counts);
     import_free(&s->import);
+    entered_add(s->answer.env->entered, rpc_call_peer(s->call), "Submit",
+                &counts);
     if (err == ERR_OK) {
         rpc_reply(s->call, &s->answer.out);
     } else {

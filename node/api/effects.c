@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/entered.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -467,6 +468,10 @@ static void answer_feedback(void *ctx)
     struct buf out = BUF_INIT;
     char log[LOG_ID_TEXT_MAX];
     if (f->err == ERR_OK) {
+        struct import_counts counts = {.rows = 1};
+        counts.outcome[import_outcome(result->outcome)] = 1;
+        entered_add(f->env->entered, rpc_call_peer(f->call), "Feedback",
+                    &counts);
         log_id_format(&result->log, log);
         pb_put_bytes(&out, 1, slice_of(f->answer.record_key, RECORD_KEY_LEN));
         pb_put_str(&out, 2, log);

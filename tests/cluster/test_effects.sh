@@ -54,6 +54,7 @@ grep -q 'version: 2' "$WORK/reply" || fail "no new version: $(cat "$WORK/reply")
 check "unchanged" feedback counter 'outcome: "applied" measures: "C01"' >"$WORK/reply"
 grep -q 'version: 2' "$WORK/reply" || fail "again is another"
 check "refused" feedback tender 'outcome: "refused" reason: "招标已截止"' >/dev/null
+within 30 "who reported is told" says "$VILLAGE" 'ENTERED .*/app/counter .*method=Feedback'
 within "$PATIENCE" "the issuer sees both" is_effect '[.hit, .applied, .refused]' '[0,1,1]'
 [ "$(effects '[.executions[] | .app + " " + .outcome] | sort')" = '["counter applied","tender refused"]' ] ||
     fail "who did what: $(effects .executions)"
