@@ -72,11 +72,11 @@ check_tier() {
 }
 
 check_host() {
-    [[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,251})$ ]] || die "DNS name '$1'"
+    [[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,251})$ ]] || die "DNS name '$1': write it like node.county.example"
 }
 
 check_ip() {
-    [[ $1 =~ ^[0-9a-fA-F.:]{2,45}$ ]] || die "IP address '$1'"
+    [[ $1 =~ ^[0-9a-fA-F.:]{2,45}$ ]] || die "IP address '$1': write it like 192.0.2.7 or 2001:db8::7"
 }
 
 check_spiffe() { # spiffe federation
@@ -273,7 +273,7 @@ read_request() {
         esac
     done <"$work/text"
     [ "$key_curve" = "$curve" ] ||
-        die "$1: key is $key_curve, this use needs $curve (request.sh --suite)"
+        die "$1: key is $key_curve, this use needs $curve; the keys beside it are of another suite: delete them, then request.sh --suite $suite"
     IFS=, read -r -a parts <<<"$san"
     san=''
     for part in "${parts[@]}"; do

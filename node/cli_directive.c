@@ -142,8 +142,9 @@ static int ask_package(struct directive *d, json_t *request, struct slice rows,
         json_decref(object);
     }
     if (more) {
-        (void)cli_fail("%s",
-                       why.text[0] != 0 ? why.text : "the node ended the call");
+        (void)cli_fail("%s", why.text[0] != 0
+                                 ? why.text
+                                 : "the node ended the call; try again");
     }
     admin_disconnect(&client);
     if (rc == EXIT_OK && package_parse(out, buf_slice(&file),
