@@ -361,7 +361,8 @@ static int serve(void **state)
     char revoked[128];
     (void)setup(state);
     *s = (struct service){
-        .app = {"hall", SCOPE_PUBLIC | SCOPE_SHARED | SCOPE_AUTHORISED}};
+        .app = {.name = "hall",
+                .scopes = SCOPE_PUBLIC | SCOPE_SHARED | SCOPE_AUTHORISED}};
     shell(
         "[ -e app ] || $C/make-app.sh fed app --name hall --scopes authorised "
         ">/dev/null; cp fed/revoked list");
