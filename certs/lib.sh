@@ -22,7 +22,7 @@ readonly OID_SEAL=$OID_BASE.2
 readonly SM2_ID=distid:1234567812345678
 readonly NATIONAL=000000000000
 readonly TIERS="national province city county township village"
-readonly SCOPES="public shared authorised ingest decide operate audit"
+readonly SCOPES="public shared authorised ingest feedback"
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -76,11 +76,11 @@ check_tier() {
 }
 
 check_host() {
-    [[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,251})$ ]] || die "DNS name '$1'"
+    [[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,251})$ ]] || die "DNS name '$1': write it like node.county.example"
 }
 
 check_ip() {
-    [[ $1 =~ ^[0-9a-fA-F.:]{2,45}$ ]] || die "IP address '$1'"
+    [[ $1 =~ ^[0-9a-fA-F.:]{2,45}$ ]] || die "IP address '$1': write it like 192.0.2.7 or 2001:db8::7"
 }
 
 check_spiffe() { # spiffe federation
@@ -346,7 +346,7 @@ read_request() {
         esac
     done <"$work/text"
     [ "$key_curve" = "$curve" ] ||
-        die "$1: key is $key_curve, this use needs $curve (request.sh --suite)"
+        die "$1: key is $key_curve, this use needs $curve; the keys beside it are of another suite: delete them, then request.sh --suite $suite"
     IFS=, read -r -a parts <<<"$san"
     san=''
     for part in "${parts[@]}"; do
@@ -389,7 +389,7 @@ subject_of() {
 }
 
 # sign_node FOLDER CA_CODE CSRDIR OUTDIR: chains for the three requests, and
-# the trust anchors beside them. Uses names[USE], filled by read_request.
+# the trust anchors and the list of revoked certificates beside them. Uses names[USE], filled by read_request.
 sign_node() {
     local use base ca
     find_ca "$1" "$2"
@@ -408,6 +408,8 @@ sign_node() {
     for base in $CA_BASES; do
         cp "$1/$base.pem" "$4/$base.pem"
     done
+    cp "$1/revoked" "$4/revoked"
+    chmod 644 "$4/revoked"
 }
 
 # read_requests CSRDIR: fills names[USE] and uri; the three must agree.

@@ -3,10 +3,13 @@
 # same key.
 #
 #   certs/renew.sh NODEDIR --request CSRDIR     on the node: new requests
-#   certs/renew.sh NODEDIR --federation-dir DIR [--days N] [--ca CODE]
-#                                               both sides on one machine
+#   certs/renew.sh NODEDIR --federation-dir DIR [--days N | --not-after T]
+#       [--ca CODE]                             both sides on one machine
 #
-#   NODEDIR   with tls|sign|seal .pem .key
+#   NODEDIR          with tls|sign|seal .pem .key
+#   --days N         validity (default 365)
+#   --not-after T    exact end, as date(1) reads it
+#   --ca CODE        which intermediate signs (default that of the province)
 #
 # After --request: the CA runs certs/sign.sh on CSRDIR; then put its .pem
 # files over those of NODEDIR. The node takes them up on reload. For new keys
@@ -28,7 +31,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ -n "$node" ] || die "name the node's folder (see --help)"
-[ -n "$csrs" ] || [ -n "$dir" ] || die "--request or --federation-dir"
+[ -n "$csrs" ] || [ -n "$dir" ] || die "say how: --request DIR for a CA elsewhere, or --federation-dir DIR"
 make_work
 
 # What the present certificate says is what the new one shall say.

@@ -35,6 +35,6 @@ for cert in "${args[@]:1}"; do
     printf '%s # %(%Y-%m-%d)T %s %s\n' "$hex" -1 "$name" \
         "${reason//[^[:alnum:][:blank:].,_-]/?}" >>"$work/list"
 done
-chmod 644 "$work/list"
 cp "$work/list" "$list.new"
+chmod 644 "$list.new" # nodes run as users of their own
 mv "$list.new" "$list"

@@ -23,7 +23,9 @@ static const char common_help[] =
     "  -s, --socket PATH   admin socket of the running node, instead of -c\n"
     "      --set KEY=VALUE override one option of the configuration\n"
     "  -j, --json          JSON for programs instead of text\n"
-    "      --lang zh|en    language of labels\n"
+    "      --lang zh|en    language of labels, in commands that have both\n"
+    "                      (default: zh if the locale begins with zh, else "
+    "en)\n"
     "  -h, --help          this text\n";
 
 static void print_commands(FILE *to)
@@ -154,10 +156,27 @@ int cli_usage(const char *command, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
+bool cli_bad_value(const char *option, const char *value, const char *rule)
+{
+    (void)cli_fail("%s '%.60s': %s", option, value, rule);
+    return false;
+}
+
 static bool common_language(struct cli_options *o, const char *lang)
 {
     o->english = strcmp(lang, "en") == 0;
-    return o->english || strcmp(lang, "zh") == 0;
+    return o->english || strcmp(lang, "zh") == 0 ||
+           cli_bad_value("--lang", lang, "write zh or en");
+}
+
+static bool common_set(struct cli_options *o, const char *set)
+{
+    if (o->set_count == ARRAY_LEN(o->set)) {
+        return cli_bad_value("--set", set,
+                             "so many are not taken; write a configuration");
+    }
+    o->set[o->set_count++] = set;
+    return true;
 }
 
 bool cli_common(int opt, struct cli_options *o)
@@ -173,11 +192,7 @@ bool cli_common(int opt, struct cli_options *o)
         o->json = true;
         return true;
     case 1000:
-        if (o->set_count == ARRAY_LEN(o->set)) {
-            return false;
-        }
-        o->set[o->set_count++] = optarg;
-        return true;
+        return common_set(o, optarg);
     case 1001:
         return common_language(o, optarg);
     default:
@@ -191,10 +206,10 @@ bool cli_english(void)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *lang = getenv(names[i]);
         if (lang != NULL && lang[0] != 0) {
-            return strncmp(lang, "en", 2) == 0;
+            return strncmp(lang, "zh", 2) != 0;
         }
     }
-    return false;
+    return true;
 }
 
 const char *cli_conf_path(const struct cli_options *o)
@@ -288,7 +303,6 @@ void cli_tame(json_t *value)
 json_t *cli_call(const struct cli_options *o, json_t *request, cli_row_fn *row,
                  void *ctx)
 {
-    struct errmsg why;
     struct admin_client *client = NULL;
     if (cli_open(o, &client) != EXIT_OK) {
         json_decref(request);
@@ -298,8 +312,8 @@ json_t *cli_call(const struct cli_options *o, json_t *request, cli_row_fn *row,
     if (admin_write_json(client, request) == ERR_OK) {
         result = cli_read_result(client, row, ctx);
     } else {
-        (void)err_set(&why, ERR_CANCELLED, "the node closed the connection");
-        (void)cli_fail("%s", why.text);
+        (void)cli_fail("the node closed the connection before it answered; see "
+                       "creditnode status and the node's log, and try again");
     }
     admin_disconnect(&client);
     return result;

@@ -35,7 +35,7 @@ struct cli_options {
     const char *set[32];
     size_t set_count;
     bool json;
-    bool english; /* --lang en; default zh if the locale is Chinese */
+    bool english; /* --lang en; default: cli_english() */
 };
 /* Takes one common option; false if `opt` is none. Short: c: s: j. */
 bool cli_common(int opt, struct cli_options *o);
@@ -58,7 +58,11 @@ void cli_tame(json_t *value);
 int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* False if LC_ALL, LC_MESSAGES or LANG asks for Chinese or for nothing. */
+/* "creditnode: OPTION 'VALUE': RULE"; always false. */
+bool cli_bad_value(const char *option, const char *value, const char *rule);
+
+/* Unless LC_ALL, LC_MESSAGES or LANG, the first that is set, asks for Chinese:
+ * a terminal of another locale may have no signs for it. */
 bool cli_english(void);
 /* -c, else $CREDITNODE_CONF, else the default path. */
 const char *cli_conf_path(const struct cli_options *o);

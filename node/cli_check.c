@@ -82,8 +82,12 @@ static bool is_state(const char *text)
 
 static bool takes(const struct list *l, int opt)
 {
-    return l->takes != NULL && strchr(l->takes, '0' + opt) != NULL &&
-           (opt != 3 || is_state(optarg));
+    if (l->takes == NULL || strchr(l->takes, '0' + opt) == NULL) {
+        return false;
+    }
+    return opt != 3 || is_state(optarg) ||
+           cli_bad_value("--state", optarg,
+                         "write active, closed, pulling or forked");
 }
 
 static bool parse(struct list *l, const char *command, int argc, char **argv)

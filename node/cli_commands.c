@@ -8,6 +8,11 @@ const struct cli_command cli_commands[] = {
      "the\n"
      "configuration and certificates again. Log lines go to standard error;\n"
      "the line READY says that the node answers.\n\n"
+     "Exit status 0: ended by a signal; 1: it could not start, or go on; 5: "
+     "the\n"
+     "store is damaged, and the next start rebuilds it: have a supervisor "
+     "start\n"
+     "it again.\n\n"
      "  creditnode serve -c /etc/creditnode/node.cfg\n",
      cmd_serve},
     {"check-config", "check the configuration, show what is in effect",
@@ -15,7 +20,11 @@ const struct cli_command cli_commands[] = {
      "Reads the configuration as `serve` would, opens the certificates and "
      "the\n"
      "root document, and prints every setting with the place it comes from.\n"
-     "Exit status 1 if the node would refuse to start.\n",
+     "Exit status 1 if one of these would make `serve` refuse. What only a "
+     "start\n"
+     "can tell it does not: whether data.dir is free and sound, the port can "
+     "be\n"
+     "had, the databases answer.\n",
      cmd_check_config},
     {"import", "enter records from files or standard input",
      "usage: creditnode import [options] FILE...\n"
@@ -27,9 +36,11 @@ const struct cli_command cli_commands[] = {
      "      --stdin          read one file from standard input\n"
      "      --receipt FILE   what happened to every row, as CSV\n"
      "      --quiet          only the sums\n\n"
-     "Exit status 0: every row is in; 3: some rows were refused; 6: nothing "
-     "was\n"
-     "done, another process of this node writes.\n",
+     "Exit status 0: every row is in; 1: a file could not be taken in to its "
+     "end;\n"
+     "3: some rows were refused; 6: nothing was done, another process of this "
+     "node\n"
+     "writes.\n",
      cmd_import},
     {"exchange", "tables that departments write beside the node",
      "usage: creditnode exchange schema TABLE\n"
@@ -51,12 +62,17 @@ const struct cli_command cli_commands[] = {
      "With the name or number of a kind: its fields.\n",
      cmd_catalogue},
     {"query", "what the node knows about a subject, or one record",
-     "usage: creditnode query CODE\n"
-     "       creditnode query CODE RECORD-KEY\n"
+     "usage: creditnode query SUBJECT\n"
+     "       creditnode query SUBJECT RECORD-KEY\n"
      "       creditnode query --log ORIGIN/records/INCARNATION --number N\n\n"
-     "CODE is a unified social credit code. With a record key: the record "
-     "with\n"
-     "its history, where it comes from and which tiers hold it durably.\n\n"
+     "SUBJECT is a unified social credit code; or COLUMN/NUMBER, another "
+     "number of\n"
+     "an organisation with the column that holds it; or LOG#NUMBER, a "
+     "listing,\n"
+     "whose records say what was done about it. With a record key: the "
+     "record\n"
+     "with its history, where it comes from and which tiers hold it "
+     "durably.\n\n"
      "      --limit N        records of one answer (default 100)\n"
      "      --after NEXT     go on where an answer said `more`\n"
      "      --brief          without the fields\n",
@@ -186,9 +202,11 @@ const struct cli_command cli_commands[] = {
      "deciders\n"
      "signed it and it is published. Columns are those of docs/catalogue.md,\n"
      "by code, Chinese or English label.\n\n"
-     "  list-add, list-correct, list-remove   one decision\n"
-     "  import     listings or removals from a CSV file\n"
-     "      -o FILE          new file for the package\n"
+     "  list-add   one listing; the columns of a removal are refused\n"
+     "  list-correct   corrects one that is in force, with the same columns\n"
+     "  list-remove    one removal; the columns of a listing are refused\n"
+     "  import     listings or removals from a CSV file, as its columns are\n"
+     "      -o, --output FILE    new file for the package\n"
      "      --dry-run        shows what would be published\n"
      "      --receipt FILE   refused rows, as CSV\n"
      "      --correct        the rows correct listings in force\n"
@@ -223,7 +241,9 @@ const struct cli_command cli_commands[] = {
      "number:\n"
      "             all of them\n"
      "      --log LOG        of that log; default: this node's own\n\n"
-     "Exit status 3: rows were refused.\n\n"
+     "Exit status 3: rows were refused; 6: nothing was done, another process "
+     "of\n"
+     "this node writes.\n\n"
      "  creditnode directive import today.csv -o today.package\n"
      "  creditnode directive sign today.package --key li.key\n"
      "  creditnode directive sign today.package --key wang.key\n"

@@ -142,8 +142,9 @@ static int ask_package(struct directive *d, json_t *request, struct slice rows,
         json_decref(object);
     }
     if (more) {
-        (void)cli_fail("%s",
-                       why.text[0] != 0 ? why.text : "the node ended the call");
+        (void)cli_fail("%s", why.text[0] != 0
+                                 ? why.text
+                                 : "the node ended the call; try again");
     }
     admin_disconnect(&client);
     if (rc == EXIT_OK && package_parse(out, buf_slice(&file),
@@ -281,11 +282,13 @@ static int prepare_from(struct directive *d, json_t *request, struct slice rows)
     return rc == EXIT_OK && d->refused > 0 ? EXIT_ROWS_REFUSED : rc;
 }
 
-static int prepare(struct directive *d, struct slice csv)
+/* `expect`: listing or removal; "": what the columns say. */
+static int prepare(struct directive *d, struct slice csv, const char *expect)
 {
     return prepare_from(d,
-                        json_pack("{s:s, s:b}", "cmd", "directive-prepare",
-                                  "correct", d->correct ? 1 : 0),
+                        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare",
+                                  "correct", d->correct ? 1 : 0, "expect",
+                                  expect),
                         csv);
 }
 
@@ -322,7 +325,7 @@ static int one_row(struct directive *d, struct buf *csv)
     return EXIT_OK;
 }
 
-static int list_one(struct directive *d)
+static int list_one(struct directive *d, const char *expect)
 {
     struct buf csv = BUF_INIT;
     if (d->args_n == 0) {
@@ -330,15 +333,31 @@ static int list_one(struct directive *d)
                                       "the columns of docs/catalogue.md");
     }
     int rc = one_row(d, &csv);
-    rc = rc == EXIT_OK ? prepare(d, buf_slice(&csv)) : rc;
+    rc = rc == EXIT_OK ? prepare(d, buf_slice(&csv), expect) : rc;
     buf_fini(&csv);
     return rc;
+}
+
+static int refuse_correct(void)
+{
+    return cli_usage("directive", "--correct is for import; list-correct "
+                                  "corrects one listing");
+}
+
+static int list_add(struct directive *d)
+{
+    return d->correct ? refuse_correct() : list_one(d, "listing");
+}
+
+static int list_remove(struct directive *d)
+{
+    return d->correct ? refuse_correct() : list_one(d, "removal");
 }
 
 static int list_correct(struct directive *d)
 {
     d->correct = true;
-    return list_one(d);
+    return list_one(d, "listing");
 }
 
 static int import(struct directive *d)
@@ -362,7 +381,7 @@ static int import(struct directive *d)
     if (d->receipt != NULL) {
         (void)fputs("line,outcome,column,rule,text,text_zh\n", d->receipt);
     }
-    int rc = prepare(d, buf_slice(&csv));
+    int rc = prepare(d, buf_slice(&csv), "");
     buf_fini(&csv);
     if (d->receipt != NULL && fclose(d->receipt) != 0) {
         rc = cli_fail("%s: %s", d->receipt_path, strerror(errno));
@@ -599,9 +618,9 @@ int cmd_directive(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct directive *d);
-    } actions[] = {{"list-add", list_one},
+    } actions[] = {{"list-add", list_add},
                    {"list-correct", list_correct},
-                   {"list-remove", list_one},
+                   {"list-remove", list_remove},
                    {"import", import},
                    {"show", show},
                    {"sign", sign},

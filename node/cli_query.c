@@ -155,9 +155,12 @@ static bool take_option(int opt, struct cli_options *o, json_t *request)
                                    json_string(optarg)) == 0;
     }
     if (opt == 2 || opt == 3) {
-        return str_u64(slice_str(optarg), &n) &&
-               json_object_set_new(request, opt == 2 ? "number" : "limit",
-                                   json_integer((json_int_t)n)) == 0;
+        const char *key = opt == 2 ? "number" : "limit";
+        return str_u64(slice_str(optarg), &n)
+                   ? json_object_set_new(request, key,
+                                         json_integer((json_int_t)n)) == 0
+                   : cli_bad_value(opt == 2 ? "--number" : "--limit", optarg,
+                                   "write a whole number");
     }
     if (opt == 4) {
         return json_object_set_new(request, "brief", json_true()) == 0;
@@ -193,8 +196,8 @@ int cmd_query(int argc, char **argv)
     json_t *request = json_object();
     if (!parse(argc, argv, &o, request)) {
         json_decref(request);
-        return cli_usage(
-            "query", "name a credit code, or a place by --log and --number");
+        return cli_usage("query",
+                         "name a subject, or a place by --log and --number");
     }
     bool one = json_object_get(request, "log") != NULL ||
                json_object_get(request, "record_key") != NULL;

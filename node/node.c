@@ -323,12 +323,19 @@ static enum err load_identity(const struct node *node, enum cert_use use,
                          : err;
 }
 
+/* NULL: none. */
+static const char *revoked_of(const struct node *node)
+{
+    const char *path = node->latest->trust.revoked;
+    return path[0] != 0 ? path : NULL;
+}
+
 static enum err load_identities(struct node *node, struct errmsg *why)
 {
     const struct conf *c = node->conf;
-    enum err err = trust_open(
-        &node->trust, (enum suite)c->federation.suite, c->federation.name,
-        c->trust.ca, c->trust.revoked[0] != 0 ? c->trust.revoked : NULL, why);
+    enum err err =
+        trust_open(&node->trust, (enum suite)c->federation.suite,
+                   c->federation.name, c->trust.ca, revoked_of(node), why);
     if (err == ERR_OK) {
         err = load_identity(node, CERT_USE_SIGN, &node->signer, why);
     }
@@ -544,6 +551,7 @@ static bool reload_trust(struct node *node)
     struct errmsg why = {{0}};
     enum err err = rootdoc_check_ca(rootchain_newest(node->roots),
                                     node->conf->trust.ca, &why);
+    trust_set_revoked(node->trust, revoked_of(node));
     err = err == ERR_OK ? trust_reload(node->trust, &why) : err;
     if (err != ERR_OK) {
         log_error(&node->log, "RELOAD-TRUST",
@@ -950,6 +958,7 @@ static void down_sync(struct node *node)
     effects_desk_free(&node->api.effects);
     strand_free(node->api.receipts);
     node->api.receipts = NULL;
+    entered_free(&node->api.entered);
     roster_stop(node->sync.roster);
     fresh_share_stop(&node->fresh_share);
     follow_stop(&node->follow);
@@ -1036,6 +1045,7 @@ static void fill_api_env(struct node *node)
         .log = &node->log,
     };
     node->api.effects = effects_desk_new(&node->api, EFFECTS_WAIT_MS);
+    node->api.entered = entered_new(node->loop, &node->log);
 }
 
 static void refuse_stream(struct rpc_stream *s, void *user)
@@ -1372,6 +1382,7 @@ enum err node_check(const struct conf *conf, struct errmsg *why)
     struct node node = {.conf = NULL};
     struct conf copy = *conf;
     node.conf = &copy;
+    node.latest = &copy;
     enum err err = up_ident(&node, why);
     down_ident(&node);
     return err;
@@ -1393,6 +1404,7 @@ enum err node_side_new(struct node_side **out, const struct conf *conf,
     struct node_side *side = MEM_NEW(struct node_side);
     side->conf = *conf;
     side->node.conf = &side->conf;
+    side->node.latest = &side->conf;
     *out = side;
     return store_conf_of(&side->node, side->path, &side->store, why);
 }

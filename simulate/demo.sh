@@ -110,8 +110,8 @@ enter() { # CODE FILE: rows may be refused, that is what dirty files are for
     "$CREDITNODE" import -c "$(tree_conf "$1")" --lang "${lang}" --quiet "$2" || rc=$?
     [ "$rc" -eq 0 ] || [ "$rc" -eq 3 ]
 }
-lang=zh
-case ${LC_ALL:-${LANG:-}} in en*) lang=en ;; esac
+lang=en
+case ${LC_ALL:-${LANG:-}} in zh*) lang=zh ;; esac
 # Part K of N of a sample, so that no two offices enter the same decision: the
 # header, then every Nth row. A quoted field may hold line breaks.
 part() { # FILE N K

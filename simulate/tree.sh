@@ -108,13 +108,12 @@ tree_add() {
         pairs+=(cert FILL-IN "$dir/certs/$part.pem"
             key FILL-IN "$dir/certs/$part.key")
     done
-    tree_fill "$dir/identity.cfg" ca FILL-IN "$dir/certs/ca.pem" "${pairs[@]}"
     trust=$dir/certs/signing-ca.pem
     [ -e "$trust" ] || trust=$dir/certs/ca.pem
+    tree_fill "$dir/identity.cfg" ca FILL-IN "$dir/certs/ca.pem" \
+        "${pairs[@]}" ca FILL-IN "$trust" revoked FILL-IN "$dir/revoked"
     tree_fill "$dir/node.cfg" code FILL-IN "$code" name '*' "$name" \
         dir /var/lib/creditnode "$dir/data" reserve '*' "64 MiB"
-    printf '\ntrust: {\n    ca = "%s";\n    revoked = "%s";\n};\n' \
-        "$trust" "$dir/revoked" >>"$dir/node.cfg"
     : >"$dir/revoked"
     printf '%s' "$parent" >"$dir/parent"
     printf '%s\n' "$code" >>"$TREE/order"

@@ -1,9 +1,9 @@
 /* api.h - what a node answers: queries and entry for apps over gRPC, commands
  * for operators over the local socket.
  *
- * Deny is the default: an app sees what its scopes in the configuration
- * allow, an operator certificate has all but person queries, another node
- * has none. Natural persons are never answered over gRPC.
+ * Deny is the default: an app or operator may do what the entry of its key in
+ * the configuration allows, another node nothing. Natural persons are never
+ * answered over gRPC.
  *
  * Threads: any; struct api_env is immutable while served, but for conf. */
 #ifndef API_API_H
@@ -20,6 +20,7 @@
 
 struct answers;
 struct effects_desk;
+struct entered;
 
 /* Borrowed, outlive the services. */
 struct api_env {
@@ -45,6 +46,7 @@ struct api_env {
      * of one being woken for each. */
     struct strand *receipts;
     struct effects_desk *effects; /* uses `receipts` */
+    struct entered *entered;      /* NULL: what enters is not told */
     struct principal self;
     int64_t started_ms;                /* wall clock */
     _Atomic int64_t sign_not_after_ms; /* of the certificates in use */
@@ -69,6 +71,11 @@ struct effects_desk *effects_desk_new(struct api_env *env, uint32_t wait_ms);
 /* Loop thread, after the server was closed: waits for the commits under way,
  * which the store answers, also while it closes. NULL is allowed. */
 void effects_desk_free(struct effects_desk **desk);
+
+/* Log lines of what apps enter, a second after it at most; for env->entered. */
+struct entered *entered_new(struct loop *loop, const struct log_ctx *log);
+/* Loop thread, after the last call was answered. NULL is allowed. */
+void entered_free(struct entered **entered);
 
 /* Commands for admin_open(); ctx is the struct api_env. */
 extern const struct admin_command api_commands[];

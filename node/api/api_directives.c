@@ -73,11 +73,28 @@ void directive_send_file(struct admin_call *call, struct slice file)
     }
 }
 
+static enum prepare_what what_of(json_t *args)
+{
+    static const struct {
+        const char *name;
+        enum prepare_what what;
+    } whats[] = {{"listing", PREPARE_LISTINGS}, {"removal", PREPARE_REMOVALS}};
+    const char *name = json_string_value(json_object_get(args, "expect"));
+    if (json_is_true(json_object_get(args, "correct"))) {
+        return PREPARE_CORRECTIONS;
+    }
+    for (size_t i = 0; name != NULL && i < ARRAY_LEN(whats); i++) {
+        if (strcmp(whats[i].name, name) == 0) {
+            return whats[i].what;
+        }
+    }
+    return PREPARE_ANY;
+}
+
 enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
     struct api_env *env = ctx;
-    bool correct = json_is_true(json_object_get(args, "correct"));
     const struct rows_sink sink = {
         .refused = send_fault_row, .warning = send_note, .ctx = call};
     struct prepare *p = NULL;
@@ -85,7 +102,7 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
     struct buf file = BUF_INIT;
     uint64_t rows = 0;
     uint64_t refused = 0;
-    prepare_begin(&p, env, correct, &sink);
+    prepare_begin(&p, env, what_of(args), &sink);
     enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &csv, why);
     if (err == ERR_OK) {
         err = prepare_feed(p, buf_slice(&csv), why);

@@ -6,7 +6,9 @@
 #include "api/directives.h"
 #include "api/effects.h"
 #include "api/elsewhere.h"
+#include "api/entered.h"
 #include "api/request.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/pb.h"
 
@@ -119,7 +121,8 @@ static bool add_subject_record(void *ctx, const struct found *f)
     return add_record(ctx, 1, f);
 }
 
-/* What the caller's certificate is good for now; nothing if it is revoked. */
+/* What the caller's certificate is good for now; nothing if it is revoked or
+ * has expired. */
 static struct access access_of_call(const struct api_env *env,
                                     const struct rpc_call *call)
 {
@@ -127,17 +130,28 @@ static struct access access_of_call(const struct api_env *env,
     if (trust_is_revoked(env->sync->trust, peer->fingerprint)) {
         return (struct access){.read = false};
     }
-    return access_of(atomic_load(&env->conf), peer);
+    return access_of(atomic_load(&env->conf), peer, clock_wall_ms());
+}
+
+/* Is `may` so? If not, says which scope this certificate lacks. */
+static bool permit(bool may, struct rpc_call *call, const char *lacks)
+{
+    struct errmsg why;
+    if (!may) {
+        rpc_fail(call,
+                 err_set(&why, ERR_DENIED,
+                         "this certificate %s; the node's administrator lists "
+                         "its key and scopes under `apps`, and one that was "
+                         "revoked or has expired has none",
+                         lacks),
+                 why.text);
+    }
+    return may;
 }
 
 static bool may_read(struct rpc_call *call, const struct access *access)
 {
-    if (!access->read) {
-        rpc_fail(call, ERR_DENIED,
-                 "this certificate has no scope to query; the node's "
-                 "administrator grants scopes under `apps`");
-    }
-    return access->read;
+    return permit(access->read, call, "has no scope to query");
 }
 
 /* Answers, and keeps the answer if the same question has the same one until
@@ -330,8 +344,9 @@ static void on_check(void *ctx, struct rpc_call *call)
 
 static void on_feedback(void *ctx, struct rpc_call *call)
 {
-    struct access access = access_of_call(ctx, call);
-    if (may_read(call, &access) && !elsewhere_refer(ctx, call)) {
+    if (permit(access_of_call(ctx, call).feedback, call,
+               "lacks the scope `feedback`") &&
+        !elsewhere_refer(ctx, call)) {
         effects_feedback(ctx, rpc_call_peer(call)->name, call);
     }
 }
@@ -391,8 +406,12 @@ static void answer_submit(void *ctx)
 {
     struct submission *s = ctx;
     struct errmsg why = {{0}};
+    struct import_counts counts;
     enum err err = import_finish(s->import, &why);
+    import_counts(s->import, &counts);
     import_free(&s->import);
+    entered_add(s->answer.env->entered, rpc_call_peer(s->call), "Submit",
+                &counts);
     if (err == ERR_OK) {
         rpc_reply(s->call, &s->answer.out);
     } else {
@@ -434,13 +453,9 @@ static void on_submit(void *ctx, struct rpc_call *call)
     struct api_env *env = ctx;
     struct slice csv;
     struct errmsg why = {{0}};
-    if (!access_of_call(env, call).ingest) {
-        rpc_fail(call, ERR_DENIED,
-                 "this certificate lacks the scope `ingest`; the node's "
-                 "administrator grants scopes under `apps`");
-        return;
-    }
-    if (elsewhere_refer(env, call)) {
+    if (!permit(access_of_call(env, call).ingest, call,
+                "lacks the scope `ingest`") ||
+        elsewhere_refer(env, call)) {
         return;
     }
     enum err err = request_submit(rpc_call_request(call), &csv, &why);

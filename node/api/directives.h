@@ -18,10 +18,17 @@ enum { FRAME_PIECE = 256 << 10 };
 
 /* Decisions from the rows of one file, on their way into one package. */
 struct prepare;
-/* `correct`: listings are corrections of those in force. Faults go to `sink`,
- * whose `record` is not used. */
+/* What the rows are said to be; those with the columns of something else are
+ * refused. */
+enum prepare_what {
+    PREPARE_ANY, /* listings and removals, as the columns are */
+    PREPARE_LISTINGS,
+    PREPARE_REMOVALS,
+    PREPARE_CORRECTIONS, /* of listings in force, with the same columns */
+};
+/* Faults go to `sink`, whose `record` is not used. */
 void prepare_begin(struct prepare **out, const struct api_env *env,
-                   bool correct, const struct rows_sink *sink);
+                   enum prepare_what what, const struct rows_sink *sink);
 MUST_USE enum err prepare_feed(struct prepare *p, struct slice bytes,
                                struct errmsg *why);
 /* Appends the package's file, not signed. ERR_INVALID: no row was good;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/entered.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -15,6 +16,7 @@
 enum {
     HITS_MAX = 1000,   /* of one check that are new: one commit */
     FEEDBACK_DAYS = 7, /* a report without its day is about a check in these */
+    REPORT_DAYS = 31,  /* an app reports about no earlier day */
     DAY_MS = 86400 * 1000,
 };
 
@@ -466,6 +468,10 @@ static void answer_feedback(void *ctx)
     struct buf out = BUF_INIT;
     char log[LOG_ID_TEXT_MAX];
     if (f->err == ERR_OK) {
+        struct import_counts counts = {.rows = 1};
+        counts.outcome[import_outcome(result->outcome)] = 1;
+        entered_add(f->env->entered, rpc_call_peer(f->call), "Feedback",
+                    &counts);
         log_id_format(&result->log, log);
         pb_put_bytes(&out, 1, slice_of(f->answer.record_key, RECORD_KEY_LEN));
         pb_put_str(&out, 2, log);
@@ -488,6 +494,19 @@ static void on_feedback(void *ctx, enum err err, const char *why,
     strand_run(f->env->receipts, answer_feedback, f);
 }
 
+/* Each day that an app names is a record more, for good and at every tier. */
+static enum err check_day(const struct effects_report *report,
+                          struct errmsg *why)
+{
+    uint32_t first =
+        date_from_ms(clock_wall_ms() - (int64_t)REPORT_DAYS * DAY_MS);
+    return report->day == 0 || report->day >= first
+               ? ERR_OK
+               : err_set(why, ERR_INVALID,
+                         "day: of the check, within the last %d days",
+                         REPORT_DAYS);
+}
+
 void effects_feedback(struct api_env *env, const char *app,
                       struct rpc_call *call)
 {
@@ -496,6 +515,7 @@ void effects_feedback(struct api_env *env, const char *app,
     f->env = env;
     f->call = call;
     enum err err = request_feedback(rpc_call_request(call), report, &f->why);
+    err = err == ERR_OK ? check_day(report, &f->why) : err;
     if (err == ERR_OK) {
         err = effects_report(env, app, report, on_feedback, f, &f->why);
     }

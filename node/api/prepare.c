@@ -19,7 +19,7 @@ struct prepare {
     struct record_keys keys;
     struct rows *rows;
     struct lists_view view;
-    bool correct;
+    enum prepare_what what;
     int64_t now_ms;
     struct buf bytes; /* entries, one behind the other */
     size_t *lens;
@@ -103,9 +103,19 @@ static const char *judge_measures(const struct record *r, uint16_t *field)
 
 static uint8_t type_of(const struct prepare *p, const struct record *r)
 {
-    return r->item->id == ITEM_REMOVAL ? ENTRY_REMOVAL
-           : p->correct                ? ENTRY_CORRECTION
-                                       : ENTRY_LISTING;
+    return r->item->id == ITEM_REMOVAL      ? ENTRY_REMOVAL
+           : p->what == PREPARE_CORRECTIONS ? ENTRY_CORRECTION
+                                            : ENTRY_LISTING;
+}
+
+/* Who said list-remove must not list anybody, nor the other way round. */
+static const char *judge_columns(const struct prepare *p, uint8_t type)
+{
+    bool removal = type == ENTRY_REMOVAL;
+    if (p->what == PREPARE_ANY || (p->what == PREPARE_REMOVALS) == removal) {
+        return NULL;
+    }
+    return removal ? "columns-of-removal" : "columns-of-listing";
 }
 
 /* `rule` NULL, or the one that is broken; `field` is where. An error: what is
@@ -118,6 +128,10 @@ static enum err judge(const struct prepare *p, const struct record *r,
     bool removal = type == ENTRY_REMOVAL;
     bool found;
     *field = removal ? FIELD_LISTED_NO : FIELD_DOCUMENT_NO;
+    *rule = judge_columns(p, type);
+    if (*rule != NULL) {
+        return ERR_OK;
+    }
     enum err err = find_listing(p, r, *field, &found, target);
     bool own = found && target->log.origin == p->env->self.code;
     if (err != ERR_OK) {
@@ -202,12 +216,12 @@ static void on_warning(void *ctx, const char *text)
 /* ---- the file ---- */
 
 void prepare_begin(struct prepare **out, const struct api_env *env,
-                   bool correct, const struct rows_sink *sink)
+                   enum prepare_what what, const struct rows_sink *sink)
 {
     struct prepare *p = MEM_NEW(struct prepare);
     p->env = env;
     p->sink = *sink;
-    p->correct = correct;
+    p->what = what;
     p->now_ms = clock_wall_ms();
     p->keys = (struct record_keys){.suite = trust_suite(env->sync->trust)};
     lists_view_take(env->store, &p->view);

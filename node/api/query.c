@@ -32,7 +32,8 @@ const char *disclosure_name(enum disclosure disclosure)
 
 static struct access access_from_scopes(unsigned scopes)
 {
-    struct access access = {.ingest = (scopes & SCOPE_INGEST) != 0};
+    struct access access = {.ingest = (scopes & SCOPE_INGEST) != 0,
+                            .feedback = (scopes & SCOPE_FEEDBACK) != 0};
     static const struct {
         unsigned scope;
         enum disclosure widest;
@@ -53,25 +54,37 @@ struct access access_local(void)
     return (struct access){.read = true,
                            .widest = DISCLOSURE_AUTHORISED,
                            .ingest = true,
+                           .feedback = true,
                            .local = true};
 }
 
-struct access access_of(const struct conf *conf, const struct principal *peer)
+/* A name proves little: any CA of the federation may issue it again. */
+static const struct conf_app *entry_of(const struct conf *conf,
+                                       const struct principal *peer)
 {
-    if (principal_check_federation(peer, conf->federation.name, NULL) !=
-        ERR_OK) {
-        return (struct access){0};
-    }
-    if (peer->kind == PRINCIPAL_OPERATOR) {
-        return access_from_scopes(SCOPE_AUTHORISED | SCOPE_INGEST);
-    }
-    for (size_t i = 0; peer->kind == PRINCIPAL_APP && i < conf->apps.count;
-         i++) {
-        if (strcmp(conf->apps.items[i].name, peer->name) == 0) {
-            return access_from_scopes(conf->apps.items[i].scopes);
+    for (size_t i = 0; i < conf->apps.count; i++) {
+        const struct conf_app *app = &conf->apps.items[i];
+        if (memcmp(app->key, peer->key_id, sizeof app->key) == 0 &&
+            strcmp(app->name, peer->name) == 0) {
+            return app;
         }
     }
-    return (struct access){0};
+    return NULL;
+}
+
+struct access access_of(const struct conf *conf, const struct principal *peer,
+                        int64_t now_ms)
+{
+    const struct conf_app *app = entry_of(conf, peer);
+    /* TLS looked at the dates when the connection was made; calls on it come
+     * later. */
+    if (app == NULL || peer->kind == PRINCIPAL_NODE ||
+        peer->not_after_ms <= now_ms ||
+        principal_check_federation(peer, conf->federation.name, NULL) !=
+            ERR_OK) {
+        return (struct access){0};
+    }
+    return access_from_scopes(app->scopes);
 }
 
 /* ---- sealed values ---- */

@@ -11,11 +11,14 @@ struct access {
     bool read;              /* any record at all */
     enum disclosure widest; /* of a record */
     bool ingest;
+    bool feedback; /* about listings */
     bool local; /* asks at the node itself: also persons' records, masked, and
                    entries that have no effect here */
 };
-/* From the asker's certificate and the configuration; never local. */
-struct access access_of(const struct conf *conf, const struct principal *peer);
+/* From the asker's certificate and the configuration, at that time; never
+ * local. Nothing, unless an entry of `apps` has its key and its name. */
+struct access access_of(const struct conf *conf, const struct principal *peer,
+                        int64_t now_ms);
 /* Who may open the admin socket. */
 struct access access_local(void);
 

@@ -170,17 +170,16 @@ enum conf_scope {
     SCOPE_SHARED = 1 << 1,
     SCOPE_AUTHORISED = 1 << 2,
     SCOPE_INGEST = 1 << 3,
-    SCOPE_DECIDE = 1 << 4,
-    SCOPE_OPERATE = 1 << 5,
-    SCOPE_AUDIT = 1 << 6,
+    SCOPE_FEEDBACK = 1 << 4,
 };
 
 struct conf_app {
     const char *name; /* as in its certificate */
     unsigned scopes;
+    uint8_t key[32]; /* SHA-256 of its public key (SPKI) */
 };
 
-/* An app that is not listed may do nothing. */
+/* An app or operator that is not listed may do nothing. */
 struct conf_apps {
     const struct conf_app *items;
     size_t count;

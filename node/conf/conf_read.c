@@ -275,7 +275,7 @@ static bool same_text(const struct conf_row *row, const void *a, const void *b)
 static size_t find_twin(const struct conf_list *list, struct conf_items items,
                         size_t at)
 {
-    const struct conf_row *row = &list->rows[0];
+    const struct conf_row *row = &list->rows[list->unique];
     size_t i = 0;
     while (i < at && !same_text(row, items.items + i * list->item_size,
                                 items.items + at * list->item_size)) {
@@ -316,7 +316,7 @@ static void read_list(struct conf_read *l, const struct target *t,
         if (twin < i) {
             conf_fail(l->errors, item.place,
                       "%s has the same %s as %s[%zu]; keep one", name,
-                      list->rows[0].path, t->name, twin);
+                      list->rows[list->unique].path, t->name, twin);
         }
     }
 }

@@ -44,8 +44,7 @@ static const struct conf_choice levels[] = {
 static const struct conf_choice scopes[] = {
     {"public", SCOPE_PUBLIC},         {"shared", SCOPE_SHARED},
     {"authorised", SCOPE_AUTHORISED}, {"ingest", SCOPE_INGEST},
-    {"decide", SCOPE_DECIDE},         {"operate", SCOPE_OPERATE},
-    {"audit", SCOPE_AUDIT},           {NULL, 0},
+    {"feedback", SCOPE_FEEDBACK},     {NULL, 0},
 };
 
 /* Defaults that follow the size of the office: national, province, city,
@@ -117,7 +116,7 @@ static const struct conf_row child_rows[] = {
      .help = "Division code of the node it reports to."},
 };
 static const struct conf_list child_list = {child_rows, ARRAY_LEN(child_rows),
-                                            sizeof(struct conf_child)};
+                                            sizeof(struct conf_child), 0};
 
 static const struct conf_choice needs[] = {
     {"optional", 0},
@@ -148,8 +147,8 @@ static const struct conf_row exchange_rows[] = {
      .help = "required refuses rows without a digest of their own."},
 };
 static const struct conf_list exchange_list = {
-    exchange_rows, ARRAY_LEN(exchange_rows),
-    sizeof(struct conf_exchange_table)};
+    exchange_rows, ARRAY_LEN(exchange_rows), sizeof(struct conf_exchange_table),
+    0};
 
 static const struct conf_row app_rows[] = {
     {.path = "name",
@@ -158,16 +157,27 @@ static const struct conf_row app_rows[] = {
      .flags = CONF_REQUIRED,
      .min = 1,
      .max = 63,
-     .help = "Name of the app, as its certificate has it."},
+     .help = "Name of the app or operator, as its certificate has it; one "
+             "whose key changes may stand twice, with the old key and the "
+             "new."},
+    {.path = "key",
+     .type = CONF_HASH,
+     .offset = offsetof(struct conf_app, key),
+     .flags = CONF_REQUIRED,
+     .help = "SHA-256 of its public key; certs/make-app.sh writes the whole "
+             "entry."},
     {.path = "scopes",
      .type = CONF_FLAGS,
      FIELD(conf_app, unsigned, scopes),
      .flags = CONF_REQUIRED,
      .choices = scopes,
-     .help = "What the app may do."},
+     .help = "What it may do: read what is public, shared or authorised, "
+             "enter records (ingest), report what it did about a listing "
+             "(feedback)."},
 };
+enum { APP_KEY = 1 }; /* the row that tells apps apart */
 static const struct conf_list app_list = {app_rows, ARRAY_LEN(app_rows),
-                                          sizeof(struct conf_app)};
+                                          sizeof(struct conf_app), APP_KEY};
 
 /* How to come to a server: the same options in every section that needs one.
  * Names of sections and members cannot be parenthesised.
@@ -373,9 +383,10 @@ const struct conf_row conf_rows[] = {
     {.path = "trust.revoked",
      AT_PATH(trust.revoked),
      .def = "",
-     .flags = CONF_EXISTS,
+     .flags = CONF_EXISTS | CONF_RELOAD,
      .max = PATH_BYTES_MAX,
-     .help = "List of revoked certificates; \"\" for none."},
+     .help = "List of revoked certificates (certs/revoke.sh), read again by "
+             "each reload; \"\" for none."},
 
     {.path = "store.backend",
      AT_ENUM(store.backend, backends),
@@ -632,7 +643,8 @@ const struct conf_row conf_rows[] = {
      AT_LIST(apps, app_list),
      .flags = CONF_RELOAD,
      .max = 256,
-     .help = "Apps that may connect; one that is not listed may do nothing."},
+     .help = "Apps and operators that may ask and enter here; who is not "
+             "listed may do nothing."},
 };
 const size_t conf_rows_count = ARRAY_LEN(conf_rows);
 

@@ -48,9 +48,10 @@ struct conf_row {
 };
 
 struct conf_list {
-    const struct conf_row *rows; /* no two items may be equal in the first */
+    const struct conf_row *rows;
     size_t rows_count;
     size_t item_size;
+    size_t unique; /* the row in which no two items may be equal */
 };
 
 enum { CONF_TIERS = 6 };

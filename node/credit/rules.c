@@ -63,6 +63,14 @@ static const struct rule_text texts[] = {
      "该主体已按此决定列入该名单"},
     {"not-listed", "no listing in force by this document number",
      "没有该文书号下的有效列入"},
+    {"columns-of-removal",
+     "these are the columns of a removal: use list-remove, or import without "
+     "--correct",
+     "这是移出的数据列：请用 list-remove，或不带 --correct 的 import"},
+    {"columns-of-listing",
+     "these are the columns of a listing: use list-add, or list-correct to "
+     "correct one",
+     "这是列入的数据列：请用 list-add；更正用 list-correct"},
     {"measure-unknown", "no authority of this node or above has this measure",
      "措施清单中没有该措施编号"},
     {"measure-over", "the measure is not in force on the day of the decision",

@@ -41,6 +41,7 @@ struct principal {
     uint64_t code;           /* nodes: the 12-digit division code as a number */
     char name[64];           /* apps and operators */
     uint8_t fingerprint[32]; /* SHA-256 of the leaf certificate, DER */
+    uint8_t key_id[32];      /* SHA-256 of its public key (SPKI), DER */
     int64_t not_after_ms;
 };
 
@@ -88,6 +89,9 @@ MUST_USE enum err trust_open(struct trust **out, enum suite suite,
                              const char *revoked_path, /* may be NULL */
                              struct errmsg *why);
 void trust_free(struct trust **trust);
+/* Where the next trust_reload() finds the revocation file; NULL: none is to be
+ * read. From the thread that reloads. */
+void trust_set_revoked(struct trust *trust, const char *path);
 /* Reads the CA and revocation files again; on error the old ones stay. */
 MUST_USE enum err trust_reload(struct trust *trust, struct errmsg *why);
 /* Another number behind each trust_reload(): what was checked before it may

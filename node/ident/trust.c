@@ -29,7 +29,7 @@ struct trust {
     enum suite suite;
     char *federation;
     char *ca_path;
-    char *revoked_path; /* NULL: none */
+    char *revoked_path; /* NULL: none; of the thread that reloads */
     pthread_mutex_t lock;
     struct anchors now;  /* under lock */
     uint64_t generation; /* the same */
@@ -165,8 +165,7 @@ enum err trust_open(struct trust **out, enum suite suite,
     trust->suite = suite;
     trust->federation = mem_strdup(federation);
     trust->ca_path = mem_strdup(ca_path);
-    trust->revoked_path =
-        revoked_path != NULL ? mem_strdup(revoked_path) : NULL;
+    trust_set_revoked(trust, revoked_path);
     (void)pthread_mutex_init(&trust->lock, NULL);
     enum err err = anchors_load(trust, &trust->now, why);
     if (err != ERR_OK) {
@@ -188,6 +187,12 @@ void trust_free(struct trust **trust)
         mem_free(t);
         *trust = NULL;
     }
+}
+
+void trust_set_revoked(struct trust *trust, const char *path)
+{
+    mem_free(trust->revoked_path);
+    trust->revoked_path = path != NULL ? mem_strdup(path) : NULL;
 }
 
 enum err trust_reload(struct trust *trust, struct errmsg *why)

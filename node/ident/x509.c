@@ -117,6 +117,19 @@ void x509_fingerprint(const X509 *cert, uint8_t out[32])
     }
 }
 
+/* All zero, which no key has, if there is none. */
+static void key_id(const X509 *cert, uint8_t out[32])
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+    memset(out, 0, 32);
+    if (len > 0 &&
+        EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL) != 1) {
+        memset(out, 0, 32);
+    }
+    OPENSSL_free(der);
+}
+
 /* Text of the only URI SAN, cut to `size`; how many there are. */
 static int uri_names(const X509 *cert, char *out, size_t size)
 {
@@ -216,6 +229,7 @@ enum err x509_principal(STACK_OF(X509) * chain, struct principal *out,
                        uri);
     }
     x509_fingerprint(cert, out->fingerprint);
+    key_id(cert, out->key_id);
     out->not_after_ms = chain_end_ms(chain);
     return ERR_OK;
 }

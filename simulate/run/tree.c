@@ -213,20 +213,26 @@ struct home {
     char dir[PATH_LEN - 64];
 };
 
-static enum err write_identity(const struct home *p, const struct roles *roles,
-                               struct errmsg *why)
+static enum err write_identity(const struct tree *t, const struct home *p,
+                               const struct roles *roles, struct errmsg *why)
 {
-    static const char *const files[] = {"ca.pem",   "tls.pem",  "tls.key",
-                                        "sign.pem", "sign.key", "seal.pem",
-                                        "seal.key"};
-    static const char *const keys[] = {"ca",  "cert", "key", "cert",
-                                       "key", "cert", "key"};
+    const char *const files[] = {
+        "certs/ca.pem",
+        "certs/tls.pem",
+        "certs/tls.key",
+        "certs/sign.pem",
+        "certs/sign.key",
+        "certs/seal.pem",
+        "certs/seal.key",
+        strcmp(t->suite, "gm") == 0 ? "certs/signing-ca.pem" : "certs/ca.pem",
+        "revoked"};
+    static const char *const keys[] = {"ca",   "cert", "key", "cert",   "key",
+                                       "cert", "key",  "ca",  "revoked"};
     char value[ARRAY_LEN(files)][PATH_LEN];
     char path[PATH_LEN];
     struct fill fills[ARRAY_LEN(files)];
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        (void)snprintf(value[i], sizeof value[i], "%s/certs/%s", p->dir,
-                       files[i]);
+        (void)snprintf(value[i], sizeof value[i], "%s/%s", p->dir, files[i]);
         fills[i] = (struct fill){keys[i], "FILL-IN", value[i]};
     }
     (void)snprintf(path, sizeof path, "%s/identity.cfg", p->dir);
@@ -267,18 +273,14 @@ static enum err write_node(const struct tree *t, const struct home *p,
     char code[CODE_LEN + 1];
     char data[PATH_LEN];
     char path[PATH_LEN];
-    char trust[4 * PATH_LEN];
-    bool gm = strcmp(t->suite, "gm") == 0;
+    char admin[PATH_LEN + 64];
     address_of(t, (int)i, listen);
     address_of(t, place->parent, parent);
     code_format(place->code, code);
     (void)snprintf(data, sizeof data, "%s/data", p->dir);
     (void)snprintf(path, sizeof path, "%s/node.cfg", p->dir);
-    (void)snprintf(trust, sizeof trust,
-                   "\ntrust: {\n    ca = \"%s/certs/%s\";\n"
-                   "    revoked = \"%s/revoked\";\n};\n"
-                   "admin: { socket = \"%s/sock\"; };\n",
-                   p->dir, gm ? "signing-ca.pem" : "ca.pem", p->dir, p->dir);
+    (void)snprintf(admin, sizeof admin, "\nadmin: { socket = \"%s/sock\"; };\n",
+                   p->dir);
     /* A top that is no national one has a parent to be left out. */
     bool has_parent = place->tier != TIER_NATIONAL;
     const struct fill fills[] = {
@@ -289,7 +291,7 @@ static enum err write_node(const struct tree *t, const struct home *p,
         {"dir", "/var/lib/creditnode", data},
         {"reserve", NULL, "64 MiB"}};
     return write_role(path, &roles->tier[place->tier], fills, ARRAY_LEN(fills),
-                      trust, why);
+                      admin, why);
 }
 
 static enum err write_small(const struct home *p, const char *name,
@@ -333,7 +335,7 @@ static enum err make_node(const struct tree *t, unsigned i, const char *hash,
         err = write_common(t, &p, roles, hash, why);
     }
     if (err == ERR_OK) {
-        err = write_identity(&p, roles, why);
+        err = write_identity(t, &p, roles, why);
     }
     if (err == ERR_OK) {
         err = write_small(&p, "revoked", "", why);

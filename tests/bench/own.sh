@@ -96,12 +96,19 @@ own_down() { # stops the group's nodes; what is not clean is an error
     return $rc
 }
 
-# A federation of its own and an operator's certificate, who may do all.
+# A federation of its own and the certificate of the client, who may do all.
 own_federation() {
     TREE=$OWN_DIR/tree
     tree_federation 340000000000
     "$ROOT/certs/make-app.sh" "$TREE/fed" "$TREE/app" --name bench \
         --kind operator --scopes ingest,authorised >/dev/null
+}
+
+# As tree_add; the client may ask and enter at the node.
+own_add() {
+    tree_add "$@" &&
+        sed -i "s/^apps = ();/apps = ( $(cat "$TREE/app/entry") );/" \
+            "$(tree_conf "$1")"
 }
 
 own_count_pids() { # CODE...: remembers the processes whose CPU counts
@@ -172,7 +179,7 @@ own_add_chain() { # N
     local i parent=''
     own_federation
     for ((i = $1 - 1; i >= 0; i--)); do
-        tree_add "${OWN_CHAIN[i]}" "${OWN_TIERS[i]}" "$parent" bench
+        own_add "${OWN_CHAIN[i]}" "${OWN_TIERS[i]}" "$parent" bench
         parent=${OWN_CHAIN[i]}
     done
 }
@@ -187,9 +194,9 @@ own_run_chain() { # N
 own_start_fan() {
     local code
     own_federation
-    tree_add 341802001000 township '' bench
+    own_add 341802001000 township '' bench
     for code in "${OWN_CHILDREN[@]}"; do
-        tree_add "$code" village 341802001000 bench
+        own_add "$code" village 341802001000 bench
     done
     tree_up
     own_count_pids 341802001000 "${OWN_CHILDREN[@]}"
@@ -227,8 +234,8 @@ own_up_idle() { own_start_chain 1; }
 # heard from its parent, it numbers nothing.
 own_up_copy() {
     own_federation
-    tree_add 340000000000 province '' bench
-    tree_add 341800000000 city 340000000000 bench
+    own_add 340000000000 province '' bench
+    own_add 341800000000 city 340000000000 bench
     # Else the figure is that of the wait between two attempts to connect.
     printf 'replication: { backoff_min = "20 ms"; backoff_max = "100 ms"; };\n' \
         >>"$(tree_conf 341800000000)"
@@ -243,7 +250,7 @@ own_up_copy() {
 
 own_up_point() { # ROWS: a city node that holds so many rows, alone
     own_federation
-    tree_add 341800000000 city '' bench
+    own_add 341800000000 city '' bench
     # As much memory as the peer's buffer pool.
     printf 'store: { cache = "3 GiB"; };\n' >"$OWN_DIR/store"
     sed -i -e '/^store: {/,/^};/d' -e "\$r $OWN_DIR/store" \

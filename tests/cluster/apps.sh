@@ -10,11 +10,11 @@ make_app() {
 
 # CODE NAME SCOPES [NAME SCOPES]...: before the node starts.
 grant() {
-    local code=$1 list='' quoted
+    local code=$1 list='' scopes
     shift
     while [ $# -gt 0 ]; do
-        quoted=$(sed 's/[^,]*/"&"/g' <<<"$2")
-        list+="${list:+, }{ name = \"$1\"; scopes = [$quoted]; }"
+        scopes=$(sed 's/[^,]*/"&"/g' <<<"$2")
+        list+="${list:+, }$(sed "s/scopes = .*\]/scopes = [$scopes]/" "$WORK/app-$1/entry")"
         shift 2
     done
     sed -i '/^apps = /d' "$TREE/$code/node.cfg"

@@ -68,7 +68,7 @@ check "equal" equal
 [ "$(field hall "$COUNTY" RY_DJ)" = 3 ] || fail "the county does not show the new field: $(cat "$WORK/answer")"
 grep -q 'item: "honour"' "$WORK/answer" || fail "the kind is not named"
 [ "$(field hall "$COUNTY" RY_DJ)" = 3 ] || fail "not the second time"
-"$CREDITNODE" catalogue show honour -c "$(tree_conf "$COUNTY")" >"$WORK/out" || fail "catalogue show"
+"$CREDITNODE" catalogue show honour -c "$(tree_conf "$COUNTY")" --lang zh >"$WORK/out" || fail "catalogue show"
 grep -q '荣誉等级' "$WORK/out" || fail "no Chinese labels: $(cat "$WORK/out")"
 
 note "what is there does not change its meaning"

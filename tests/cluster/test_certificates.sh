@@ -6,6 +6,9 @@
 
 allow CERT-REFUSED RELOAD-TRUST
 make_small "${1:-intl}"
+# The township runs without a list of revoked certificates at first.
+cp "$TREE/$TOWN/identity.cfg" "$WORK/with-list"
+sed -i '/revoked = /d' "$TREE/$TOWN/identity.cfg"
 start "$COUNTY"
 start "$TOWN"
 start "$VILLAGE"
@@ -105,8 +108,10 @@ check "equal" equal
 # Revoked: shut out at the next connection, by name.
 stop "$VILLAGE"
 "$ROOT/certs/revoke.sh" "$TREE/$TOWN/revoked" "$certs/tls.pem" --reason stolen >/dev/null
-kill -HUP "$(tree_pid "$TOWN")"
+cp "$WORK/with-list" "$TREE/$TOWN/identity.cfg"
 from=$(($(log_end "$TOWN") + 1))
+kill -HUP "$(tree_pid "$TOWN")"
+within 30 "the list is taken over by the reload" says "$TOWN" 'RELOAD .*restart_needed=0 .*trust=read' "$from"
 start "$VILLAGE"
 within 30 "the revoked village is denied" says "$TOWN" "(SYNC-DENIED|RPC-HANDSHAKE).*revoked" "$from"
 check "it still enters records" enter "$VILLAGE" 50001 5

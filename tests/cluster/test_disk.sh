@@ -7,7 +7,7 @@
 # reserve stands for the full disk and the read-only case is left out.
 . "$(dirname "$0")/lib.sh"
 
-allow STORE-FULL STORE-BACKGROUND STORE-UNWRITABLE
+allow STORE-FULL STORE-BACKGROUND
 make_small
 case ${1:-village} in
 village) full=$VILLAGE ;;

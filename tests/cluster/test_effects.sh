@@ -9,10 +9,11 @@
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
 allow STORE-FULL
 make_small "${1:-intl}"
-make_app counter public
-make_app tender public
+make_app counter public,feedback
+make_app tender public,feedback
+make_app reader public
 make_app other ingest
-grant "$VILLAGE" counter public tender public other ingest
+grant "$VILLAGE" counter public,feedback tender public,feedback reader public other ingest
 start_all
 key=$TREE/fed/deciders/$COUNTY-1.key
 A=913400001000000167
@@ -53,6 +54,7 @@ grep -q 'version: 2' "$WORK/reply" || fail "no new version: $(cat "$WORK/reply")
 check "unchanged" feedback counter 'outcome: "applied" measures: "C01"' >"$WORK/reply"
 grep -q 'version: 2' "$WORK/reply" || fail "again is another"
 check "refused" feedback tender 'outcome: "refused" reason: "招标已截止"' >/dev/null
+within 30 "who reported is told" says "$VILLAGE" 'ENTERED .*/app/counter .*method=Feedback'
 within "$PATIENCE" "the issuer sees both" is_effect '[.hit, .applied, .refused]' '[0,1,1]'
 [ "$(effects '[.executions[] | .app + " " + .outcome] | sort')" = '["counter applied","tender refused"]' ] ||
     fail "who did what: $(effects .executions)"
@@ -68,6 +70,8 @@ refused counter "$VILLAGE" Feedback INVALID <<<"log: \"$log\" number: 3 outcome:
 refused counter "$VILLAGE" Feedback NOT_FOUND <<<"log: \"$log\" number: 2 outcome: \"not-applicable\""
 refused counter "$VILLAGE" Feedback NOT_FOUND <<<"log: \"x\" number: 3 outcome: \"not-applicable\""
 refused counter "$VILLAGE" Feedback INVALID <<<"log: \"$log\" number: 3 outcome: \"not-applicable\" day: 20991231"
+refused counter "$VILLAGE" Feedback INVALID <<<"log: \"$log\" number: 3 outcome: \"not-applicable\" day: 20200101"
+refused reader "$VILLAGE" Feedback DENIED <<<"log: \"$log\" number: 3 outcome: \"not-applicable\""
 refused other "$VILLAGE" Feedback DENIED <<<"log: \"$log\" number: 3 outcome: \"not-applicable\""
 refused other "$VILLAGE" Check DENIED <<<"subjects: \"$A\""
 
@@ -82,7 +86,7 @@ printf '执行结果,应用,名单条目\n已实施,x,%s#3\n' "$log" >"$WORK/for
 note "killed between the answer and the rise"
 stop "$TOWN"
 make_app late public
-grant "$VILLAGE" counter public tender public late public
+grant "$VILLAGE" counter public,feedback tender public,feedback late public
 kill -HUP "$(tree_pid "$VILLAGE")"
 late_check() { checked late >"$WORK/reply"; }
 within 30 "the new app may ask" late_check
@@ -94,8 +98,8 @@ within "$PATIENCE" "nothing acknowledged is lost" is_effect '.hit' 1
 
 note "a full disk hinders no check"
 stop "$VILLAGE"
-make_app last public
-grant "$VILLAGE" last public
+make_app last public,feedback
+grant "$VILLAGE" last public,feedback
 set_option "$VILLAGE" store.reserve="1 TiB"
 start "$VILLAGE"
 last_check() { checked last >"$WORK/reply"; }

@@ -154,6 +154,9 @@ shows_progress 25000 || shows_progress 100000 || shows_progress 400000 ||
 node_cmd "$VILLAGE" import --quiet "$WORK/long.csv" >"$WORK/out" 2>&1
 ! grep -q '/s' "$WORK/out" || fail "progress without a terminal"
 
+within 30 "who entered it over gRPC is told" says "$VILLAGE" \
+    'ENTERED .*peer=spiffe://[a-z.-]*/app/desk key=[0-9a-f]{16} method=Submit calls=[1-9]'
+
 # ---- apps that may not ----
 
 printf 'csv: "a"' | refused hall "$VILLAGE" Submit DENIED

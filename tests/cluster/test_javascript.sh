@@ -18,7 +18,7 @@ app() { # NAME SCOPES
 app hall public,shared
 app desk ingest,public
 app stranger public,shared
-sed -i 's/^apps = ();/apps = ( { name = "hall"; scopes = ["public", "shared"]; }, { name = "desk"; scopes = ["public", "ingest"]; } );/' \
+sed -i "s/^apps = ();/apps = ( $(cat "$WORK/hall/entry"), $(cat "$WORK/desk/entry") );/" \
     "$(tree_conf "$TOWN")"
 start_all
 check "import" enter "$VILLAGE" 1 200

@@ -132,9 +132,17 @@ node_cmd "$VILLAGE" check "$WORK/bidders" --json >"$WORK/checked"
 note "a removal is gone from every answer"
 refused 'not-listed' directive "$COUNTY" list-remove YC_ZT_SHXYM="$A" YC_WSH=示例移〔2026〕1号 YC_SY=履行完毕 \
     YC_RQ=2026-04-01 YC_JG=示例县法院 YC_JGDM=11340000200000013H YC_MDLX=失信被执行人 YC_YWSH=示例认〔2026〕8号 --dry-run
-check "prepare the removal" directive "$COUNTY" list-remove YC_ZT_SHXYM="$A" YC_WSH=示例移〔2026〕1号 YC_SY=履行完毕 \
-    YC_RQ=2026-04-01 YC_JG=示例县法院 YC_JGDM=11340000200000013H YC_MDLX=失信被执行人 YC_YWSH=示例认〔2026〕7号 \
-    -o "$WORK/p2" >"$WORK/out"
+# A verb and the columns of another: nobody gets the opposite of what was said.
+removal=(YC_ZT_SHXYM="$A" YC_WSH=示例移〔2026〕1号 YC_SY=履行完毕 YC_RQ=2026-04-01 YC_JG=示例县法院
+    YC_JGDM=11340000200000013H YC_MDLX=失信被执行人 YC_YWSH=示例认〔2026〕7号)
+mapfile -t listing < <(paste -d= <(tr , '\n' <<<"$header") <(row "$B" 失信被执行人 "" 长期 | tr , '\n'))
+for verb in list-add list-correct; do
+    refused 'columns-of-removal' directive "$COUNTY" $verb "${removal[@]}" --dry-run
+done
+refused 'columns-of-listing' directive "$COUNTY" list-remove "${listing[@]}" --dry-run
+refused 'list-correct corrects' directive "$COUNTY" list-add --correct "${listing[@]}" --dry-run
+check "list-add with the columns of a listing" directive "$COUNTY" list-add "${listing[@]}" --dry-run >/dev/null
+check "prepare the removal" directive "$COUNTY" list-remove "${removal[@]}" -o "$WORK/p2" >"$WORK/out"
 sign "$WORK/p2" 2
 sign "$WORK/p2" 3
 check "publish the removal" directive "$COUNTY" publish "$WORK/p2" >/dev/null

@@ -10,10 +10,10 @@ add_node "$VILLAGE2" village "$TOWN"
 set_option "$VILLAGE" inbox.path="$WORK/inbox"
 set_option "$VILLAGE" inbox.interval="100 ms"
 set_option "$VILLAGE" inbox.settle="200 ms"
-make_app hall public,shared,authorised,ingest,decide,operate,audit
+make_app hall public,shared,authorised,ingest,feedback
 make_app boss authorised --kind operator
 for code in "$VILLAGE" "$PROVINCE"; do
-    grant "$code" hall public,shared,authorised,ingest,decide,operate,audit
+    grant "$code" hall public,shared,authorised,ingest,feedback boss authorised
 done
 for code in "$TOWN" "$VILLAGE" "$VILLAGE2"; do start "$code"; done
 

@@ -6,10 +6,11 @@
 
 make_small
 make_app hall public
-make_app none audit
+make_app none feedback
 make_app stranger public
 make_app boss authorised --kind operator
-grant "$COUNTY" hall public none audit
+make_app li authorised --kind operator
+grant "$COUNTY" hall public none feedback boss authorised
 start_all
 
 # 1,200 records of one subject, with long texts: more than one message holds.
@@ -76,6 +77,11 @@ grep -q '第三内容?    公开属性  公开' "$WORK/shown" || fail "a value m
 one() { printf 'subject: "%s" limit: 1' "$subject"; }
 one | refused none "$COUNTY" Subject DENIED
 one | refused stranger "$COUNTY" Subject DENIED
+one | refused li "$COUNTY" Subject DENIED
+# The same name by another CA of the federation, another key.
+"$ROOT/certs/make-app.sh" "$TREE/fed" "$WORK/app-twin" --name hall --scopes public >/dev/null ||
+    fail "certificate of the twin"
+one | refused twin "$COUNTY" Subject DENIED
 one | refused hall "$TOWN" Subject DENIED
 one | ask boss "$COUNTY" Subject >/dev/null || fail "the operator: $(cat "$WORK/refusal")"
 printf 'subject: "9199990"' | refused hall "$COUNTY" Subject INVALID

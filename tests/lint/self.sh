@@ -59,10 +59,15 @@ expect banned 'tests/unit/bad.c:1:n = atoi(text);
 tests/unit/bad.c:2:x = (char *)malloc (3);'
 
 put node/base/line.c '    log_warn(log,' '             "LINE-BROKE", "err=%s");' \
-    'log_info(a->log, "LINE-UP", "");' 'static const char id[] = "LINE-LATE";'
-put docs/operations.md '## Log lines' '| `LINE-UP`, `LINE-LATE` | it is `GONE` | |'
-expect loglines 'docs/operations.md: LINE-BROKE is logged and not listed'
-put docs/operations.md '## Log lines' '| `LINE-UP`, `LINE-BROKE` | | |' '| `LINE-GONE` | | |'
+    'log_info(a->log, "LINE", "");' 'static const char id[] = "LINE-LATE";' \
+    'log_line(level, a->log, "LINE-LEVEL", "");' 'log_debug(log, "LINE-DEEP", "");' \
+    'stop(log, bad ? "LINE-BAD" : "LINE-WORSE", "UTF-8");'
+put docs/operations.md '## Log lines' '| `LINE`, `LINE-LATE` | it is `GONE` | |' '| `LINE-BAD` | | |'
+expect loglines 'docs/operations.md: LINE-BROKE is logged and not listed
+docs/operations.md: LINE-LEVEL is logged and not listed
+docs/operations.md: LINE-WORSE is logged and not listed'
+put docs/operations.md '## Log lines' '| `LINE`, `LINE-BROKE` | | |' '| `LINE-GONE` | | |' \
+    '| `LINE-LATE`, `LINE-LEVEL` | | |' '| `LINE-BAD`, `LINE-WORSE` | | |'
 expect loglines 'docs/operations.md: LINE-GONE is listed and not logged'
 
 git -C "$tree" init -q

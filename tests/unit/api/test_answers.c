@@ -361,7 +361,8 @@ static int serve(void **state)
     char revoked[128];
     (void)setup(state);
     *s = (struct service){
-        .app = {"hall", SCOPE_PUBLIC | SCOPE_SHARED | SCOPE_AUTHORISED}};
+        .app = {.name = "hall",
+                .scopes = SCOPE_PUBLIC | SCOPE_SHARED | SCOPE_AUTHORISED}};
     shell(
         "[ -e app ] || $C/make-app.sh fed app --name hall --scopes authorised "
         ">/dev/null; cp fed/revoked list");
@@ -370,6 +371,7 @@ static int serve(void **state)
     assert_ok(trust_open(&s->trust, SUITE_INTL, FEDERATION, ca, revoked, &why));
     load_tls("341821100201", "tls", &s->server_tls);
     load_tls("app", "app", &s->client_tls);
+    memcpy(s->app.key, s->client_tls.self.key_id, sizeof s->app.key);
     s->sync.trust = s->trust;
     s->conf.federation.name = FEDERATION;
     s->conf.apps = (struct conf_apps){&s->app, 1};
@@ -479,9 +481,13 @@ static void narrowed_scopes_count_from_the_next_call_on(void **state)
     (void)state;
     struct buf reply = BUF_INIT;
     /* Like a node's, they stay as long as somebody may be reading them. */
-    static const struct conf_app narrow = {"hall", SCOPE_PUBLIC};
-    static const struct conf_app none = {"hall", SCOPE_INGEST};
+    static struct conf_app narrow;
+    static struct conf_app none;
     static struct conf less[2];
+    narrow = service.app;
+    narrow.scopes = SCOPE_PUBLIC;
+    none = service.app;
+    none.scopes = SCOPE_INGEST;
     less[0] = service.conf;
     less[1] = service.conf;
     less[0].apps = (struct conf_apps){&narrow, 1};

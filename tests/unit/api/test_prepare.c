@@ -15,6 +15,11 @@ static const char listing[] =
     "2026-03-01,2026-03-05,长期,示例镇法庭,11340000200000013H,341821100000,"
     "失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n";
 
+static const char removal[] =
+    "YC_ZT_SHXYM,YC_WSH,YC_SY,YC_RQ,YC_JG,YC_JGDM,YC_MDLX,YC_YWSH\n"
+    "91440300708461136T,示例移〔2026〕1号,履行完毕,2026-04-01,示例镇法庭,"
+    "11340000200000013H,失信被执行人,示例认〔2026〕7号\n";
+
 /* ---- what is told of the rows ---- */
 
 static char rule[64];
@@ -39,15 +44,15 @@ static void on_warning(void *ctx, const char *text)
 
 static struct errmsg last_why;
 
-static enum err prepare(const struct api_env *env, bool correct,
-                        struct buf *file)
+static enum err prepare(const struct api_env *env, enum prepare_what what,
+                        const char *rows, struct buf *file)
 {
     const struct rows_sink sink = {.refused = on_refused,
                                    .warning = on_warning};
     struct prepare *p;
     rule[0] = 0;
-    prepare_begin(&p, env, correct, &sink);
-    enum err err = prepare_feed(p, slice_str(listing), &last_why);
+    prepare_begin(&p, env, what, &sink);
+    enum err err = prepare_feed(p, slice_str(rows), &last_why);
     err = err == ERR_OK ? prepare_finish(p, file, &last_why) : err;
     prepare_free(&p);
     return err;
@@ -73,6 +78,7 @@ static void take(struct node *n, const struct buf *file)
  * that is listed already, and a correction not without a listing. */
 static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
 {
+    static const enum prepare_what whats[] = {PREPARE_ANY, PREPARE_CORRECTIONS};
     struct backend backend = scripted(fixture_backend());
     struct buf file = BUF_INIT;
     struct node t;
@@ -81,15 +87,15 @@ static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
     struct sync_env sync = {.store = t.store, .trust = fed_trust};
     struct api_env env = {
         .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, false, &file));
+    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
     take(&t, &file);
     forget_entries(&t);
     static const enum script_read reads[] = {READ_LIST_ROWS, READ_BLOCKS};
     for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
-        for (int correct = 0; correct <= 1; correct++) {
+        for (size_t k = 0; k < ARRAY_LEN(whats); k++) {
             fail_reads_with(reads[i], ERR_UNAVAILABLE);
             buf_clear(&file);
-            assert_int_equal(prepare(&env, correct != 0, &file),
+            assert_int_equal(prepare(&env, whats[k], listing, &file),
                              ERR_UNAVAILABLE);
             assert_non_null(strstr(last_why.text, "cannot be read now"));
             assert_string_equal(rule, "");
@@ -97,9 +103,44 @@ static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
             reads_work();
         }
     }
-    assert_int_equal(prepare(&env, false, &file), ERR_INVALID);
+    assert_int_equal(prepare(&env, PREPARE_ANY, listing, &file), ERR_INVALID);
     assert_string_equal(rule, "listed-already");
-    assert_ok(prepare(&env, true, &file));
+    assert_ok(prepare(&env, PREPARE_CORRECTIONS, listing, &file));
+    buf_fini(&file);
+    node_fini(&t);
+}
+
+/* A mistaken block of columns must not become the opposite decision. */
+static void columns_and_what_was_said_agree(void **state)
+{
+    static const struct {
+        enum prepare_what what;
+        const char *rows;
+        const char *rule; /* "": it is prepared */
+    } cases[] = {
+        {PREPARE_REMOVALS, listing, "columns-of-listing"},
+        {PREPARE_LISTINGS, removal, "columns-of-removal"},
+        {PREPARE_CORRECTIONS, removal, "columns-of-removal"},
+        {PREPARE_LISTINGS, listing, "listed-already"},
+        {PREPARE_REMOVALS, removal, ""},
+        {PREPARE_CORRECTIONS, listing, ""},
+        {PREPARE_ANY, removal, ""},
+    };
+    struct buf file = BUF_INIT;
+    struct node t;
+    (void)state;
+    start(&t, TOWNSHIP, "columns");
+    struct sync_env sync = {.store = t.store, .trust = fed_trust};
+    struct api_env env = {
+        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
+    assert_ok(prepare(&env, PREPARE_LISTINGS, listing, &file));
+    take(&t, &file);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_clear(&file);
+        enum err err = prepare(&env, cases[i].what, cases[i].rows, &file);
+        assert_string_equal(rule, cases[i].rule);
+        assert_int_equal(err, cases[i].rule[0] == 0 ? ERR_OK : ERR_INVALID);
+    }
     buf_fini(&file);
     node_fini(&t);
 }
@@ -214,6 +255,7 @@ int main(void)
         cmocka_unit_test(what_is_in_force_is_read_or_nothing_is_prepared),
         cmocka_unit_test(
             what_was_made_elsewhere_is_judged_before_it_is_published),
+        cmocka_unit_test(columns_and_what_was_said_agree),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

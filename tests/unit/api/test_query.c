@@ -115,45 +115,67 @@ static void deny_is_the_default(void **state)
 {
     (void)state;
     static const struct conf_app apps[] = {
-        {"hall", SCOPE_PUBLIC},
-        {"hospital", SCOPE_PUBLIC | SCOPE_SHARED},
-        {"court", SCOPE_AUTHORISED},
-        {"entry", SCOPE_INGEST},
-        {"audit", SCOPE_AUDIT | SCOPE_OPERATE | SCOPE_DECIDE},
+        {"hall", SCOPE_PUBLIC, {1}},
+        {"hospital", SCOPE_PUBLIC | SCOPE_SHARED, {2}},
+        {"court", SCOPE_AUTHORISED, {3}},
+        {"entry", SCOPE_INGEST, {4}},
+        {"counter", SCOPE_FEEDBACK, {5}},
+        {"wang", SCOPE_AUTHORISED | SCOPE_INGEST, {6}},
+        {"hall", SCOPE_SHARED, {7}}, /* its next key */
     };
+    enum { NOW = 1000, READ = 1, INGEST = 2, FEEDBACK = 4 };
     struct conf conf = {.federation = {.name = FEDERATION},
                         .apps = {apps, ARRAY_LEN(apps)}};
     static const struct {
         enum principal_kind kind;
         const char *federation;
         const char *name;
-        bool read;
+        uint8_t key;
+        int64_t not_after_ms;
+        unsigned may;
         enum disclosure widest;
-        bool ingest;
     } cases[] = {
-        {PRINCIPAL_APP, FEDERATION, "hall", true, DISCLOSURE_PUBLIC, false},
-        {PRINCIPAL_APP, FEDERATION, "hospital", true, DISCLOSURE_SHARED, false},
-        {PRINCIPAL_APP, FEDERATION, "court", true, DISCLOSURE_AUTHORISED,
-         false},
-        {PRINCIPAL_APP, FEDERATION, "entry", false, DISCLOSURE_PUBLIC, true},
-        {PRINCIPAL_APP, FEDERATION, "audit", false, DISCLOSURE_PUBLIC, false},
-        {PRINCIPAL_APP, FEDERATION, "unheard", false, DISCLOSURE_PUBLIC, false},
-        {PRINCIPAL_APP, "other.test", "hall", false, DISCLOSURE_PUBLIC, false},
-        {PRINCIPAL_NODE, FEDERATION, "hall", false, DISCLOSURE_PUBLIC, false},
-        {PRINCIPAL_OPERATOR, FEDERATION, "any", true, DISCLOSURE_AUTHORISED,
-         true},
-        {PRINCIPAL_OPERATOR, "other.test", "any", false, DISCLOSURE_PUBLIC,
-         false},
+        {PRINCIPAL_APP, FEDERATION, "hall", 1, NOW + 1, READ,
+         DISCLOSURE_PUBLIC},
+        {PRINCIPAL_APP, FEDERATION, "hall", 7, NOW + 1, READ,
+         DISCLOSURE_SHARED},
+        {PRINCIPAL_APP, FEDERATION, "hospital", 2, NOW + 1, READ,
+         DISCLOSURE_SHARED},
+        {PRINCIPAL_APP, FEDERATION, "court", 3, NOW + 1, READ,
+         DISCLOSURE_AUTHORISED},
+        {PRINCIPAL_APP, FEDERATION, "entry", 4, NOW + 1, INGEST,
+         DISCLOSURE_PUBLIC},
+        {PRINCIPAL_APP, FEDERATION, "counter", 5, NOW + 1, FEEDBACK,
+         DISCLOSURE_PUBLIC},
+        {PRINCIPAL_OPERATOR, FEDERATION, "wang", 6, NOW + 1, READ | INGEST,
+         DISCLOSURE_AUTHORISED},
+        /* not listed, be it an operator's */
+        {PRINCIPAL_APP, FEDERATION, "unheard", 8, NOW + 1, 0, 0},
+        {PRINCIPAL_OPERATOR, FEDERATION, "li", 9, NOW + 1, 0, 0},
+        /* of another office, with the name of one that is listed */
+        {PRINCIPAL_APP, FEDERATION, "hall", 8, NOW + 1, 0, 0},
+        {PRINCIPAL_APP, FEDERATION, "hall", 2, NOW + 1, 0, 0},
+        {PRINCIPAL_OPERATOR, FEDERATION, "wang", 8, NOW + 1, 0, 0},
+        {PRINCIPAL_APP, "other.test", "hall", 1, NOW + 1, 0, 0},
+        {PRINCIPAL_OPERATOR, "other.test", "wang", 6, NOW + 1, 0, 0},
+        {PRINCIPAL_NODE, FEDERATION, "hall", 1, NOW + 1, 0, 0},
+        /* expired on an open connection */
+        {PRINCIPAL_APP, FEDERATION, "hall", 1, NOW, 0, 0},
+        {PRINCIPAL_OPERATOR, FEDERATION, "wang", 6, NOW, 0, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct principal p = {.kind = cases[i].kind};
+        struct principal p = {.kind = cases[i].kind,
+                              .key_id = {cases[i].key},
+                              .not_after_ms = cases[i].not_after_ms};
         (void)snprintf(p.federation, sizeof p.federation, "%s",
                        cases[i].federation);
         (void)snprintf(p.name, sizeof p.name, "%s", cases[i].name);
-        struct access access = access_of(&conf, &p);
-        assert_int_equal(access.read, cases[i].read);
+        struct access access = access_of(&conf, &p, NOW);
+        assert_int_equal((access.read ? READ : 0) |
+                             (access.ingest ? INGEST : 0) |
+                             (access.feedback ? FEEDBACK : 0),
+                         cases[i].may);
         assert_int_equal(access.widest, cases[i].widest);
-        assert_int_equal(access.ingest, cases[i].ingest);
         assert_false(access.local);
     }
 }
@@ -189,21 +211,24 @@ static void persons_are_answered_at_the_node_only_and_masked(void **state)
     (void)state;
     struct seen s = {.count = 0};
     struct conf conf = {.federation = {.name = FEDERATION}};
-    struct principal app = {.kind = PRINCIPAL_APP, .name = "all"};
+    struct principal app = {
+        .kind = PRINCIPAL_APP, .name = "all", .key_id = {1}, .not_after_ms = 2};
     (void)snprintf(app.federation, sizeof app.federation, FEDERATION);
     struct put p = put(&village, &(struct made){.document = "样许1号",
                                                 .content = "准予",
                                                 .person = true});
-    for (unsigned scopes = 0; scopes < 1U << 7; scopes++) {
-        struct conf_app one = {"all", scopes};
+    static const enum principal_kind kinds[] = {PRINCIPAL_APP,
+                                                PRINCIPAL_OPERATOR};
+    for (unsigned scopes = 0; scopes < 1U << 5; scopes++) {
+        struct conf_app one = {"all", scopes, {1}};
         conf.apps = (struct conf_apps){&one, 1};
-        assert_int_equal(ask_place(&p, access_of(&conf, &app), &s),
-                         ERR_NOT_FOUND);
-        assert_int_equal(s.count, 0);
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+            app.kind = kinds[i];
+            assert_int_equal(ask_place(&p, access_of(&conf, &app, 1), &s),
+                             ERR_NOT_FOUND);
+            assert_int_equal(s.count, 0);
+        }
     }
-    app.kind = PRINCIPAL_OPERATOR;
-    assert_int_equal(ask_place(&p, access_of(&conf, &app), &s), ERR_NOT_FOUND);
-    assert_int_equal(s.count, 0);
     assert_ok(ask_place(&p, access_local(), &s));
     assert_string_equal(s.name, "999***********0017");
     seen_clear(&s);

@@ -19,6 +19,10 @@
 #define HASH64                                                                 \
     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
+#define OTHER64                                                                \
+    "00eeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
+#define KEY " key = \"" HASH64 "\"; "
+
 /* Everything that is required, so that a test's file holds its case only. */
 static const char *const required[] = {
     "node.code=341821100201",
@@ -120,7 +124,7 @@ static const struct {
     {"log: {\n  level = \"info\";\n  colour_of_paper = 3;\n};",
      "node.cfg:3: log.colour_of_paper is not an option; remove it"},
     {"log = \"info\";", "node.cfg:1: log is a group of options; write log: {"},
-    {"apps = ( { name = \"a\"; scopes = [\"public\"];\n scope = 1; } );",
+    {"apps = ( { name = \"a\";" KEY "scopes = [\"public\"];\n scope = 1; } );",
      "node.cfg:2: apps[0].scope is not an option; did you mean scopes?"},
     /* kinds */
     {"rpc: { workers = \"four\"; };",
@@ -141,10 +145,10 @@ static const struct {
      "node.cfg:1: apps: expected a list of groups and found an array"},
     {"apps = (\n\"a\" );",
      "node.cfg:2: apps[0]: expected a list of groups and found text"},
-    {"apps = ( { name = \"a\"; scopes = \"public\"; } );",
+    {"apps = ( { name = \"a\";" KEY "scopes = \"public\"; } );",
      "node.cfg:1: apps[0].scopes: expected a set of words and found text in "
      "quotes"},
-    {"apps = ( { name = \"a\"; scopes = [1]; } );",
+    {"apps = ( { name = \"a\";" KEY "scopes = [1]; } );",
      "node.cfg:1: apps[0].scopes: expected a set of words and found a number"},
     /* values */
     {"rpc: { workers = 0; };",
@@ -210,15 +214,22 @@ static const struct {
      "node.cfg:2: trust.ca still has the placeholder \"FILL-IN\"; put in its "
      "place: CA certificates"},
     /* lists */
-    {"apps = ( { name = \"Hall\"; scopes = [\"public\"]; } );",
+    {"apps = ( { name = \"Hall\";" KEY "scopes = [\"public\"]; } );",
      "node.cfg:1: apps[0].name: \"Hall\" is not a name; write lower-case"},
-    {"apps = ( { name = \"a\"; scopes = [\"public\", \"root\"]; } );",
-     "node.cfg:1: apps[0].scopes: \"root\" is not known; write one of public"},
-    {"apps = (\n { name = \"a\"; } );",
+    /* What no part of the node looks at would be a promise. */
+    {"apps = ( { name = \"a\";" KEY "scopes = [\"public\", \"audit\"]; } );",
+     "node.cfg:1: apps[0].scopes: \"audit\" is not known; write one of public, "
+     "shared, authorised, ingest, feedback"},
+    {"apps = (\n { name = \"a\";" KEY "} );",
      "node.cfg:2: apps[0].scopes is missing; add scopes = [\"public\"];"},
-    {"apps = (\n { name = \"a\"; scopes = [\"public\"]; },\n"
-     " { name = \"a\"; scopes = [\"audit\"]; } );",
-     "node.cfg:3: apps[1] has the same name as apps[0]; keep one"},
+    {"apps = (\n { name = \"a\"; scopes = [\"public\"]; } );",
+     "node.cfg:2: apps[0].key is missing; add key = \"64 hexadecimal "
+     "digits\";"},
+    {"apps = (\n { name = \"a\"; key = \"12\"; scopes = [\"public\"]; } );",
+     "node.cfg:2: apps[0].key: \"12\" is not a SHA-256"},
+    {"apps = (\n { name = \"a\";" KEY "scopes = [\"public\"]; },\n"
+     " { name = \"b\";" KEY "scopes = [\"ingest\"]; } );",
+     "node.cfg:3: apps[1] has the same key as apps[0]; keep one"},
     {"children = (\n{ code = \"1\"; } );",
      "node.cfg:2: children[0].code: \"1\" is not a division code"},
     /* pairs */
@@ -374,14 +385,19 @@ static void derived_defaults_follow_what_they_name(void **state)
 static void lists_are_read(void **state)
 {
     (void)state;
-    struct conf *conf = load_good(
-        "apps = ( { name = \"hall\"; scopes = [\"public\", \"shared\"]; },\n"
-        "         { name = \"tender\"; scopes = [\"audit\"]; } );",
-        NULL, 0);
+    struct conf *conf =
+        load_good("apps = ( { name = \"hall\";" KEY
+                  "           scopes = [\"public\", \"shared\"]; },\n"
+                  /* one whose key changes */
+                  "         { name = \"hall\"; key = \"" OTHER64 "\";\n"
+                  "           scopes = [\"feedback\"]; } );",
+                  NULL, 0);
     assert_int_equal(conf->apps.count, 2);
     assert_string_equal(conf->apps.items[0].name, "hall");
     assert_int_equal(conf->apps.items[0].scopes, SCOPE_PUBLIC | SCOPE_SHARED);
-    assert_int_equal(conf->apps.items[1].scopes, SCOPE_AUDIT);
+    assert_int_equal(conf->apps.items[0].key[1], 0x11);
+    assert_int_equal(conf->apps.items[1].scopes, SCOPE_FEEDBACK);
+    assert_int_equal(conf->apps.items[1].key[1], 0xee);
     conf_free(&conf);
 }
 
@@ -463,8 +479,10 @@ static const char rich[] =
     "store: { cache = \"1536 KiB\"; reserve = \"0 B\"; };\n"
     "inbox: { settle = \"1500 ms\"; };\n"
     "children = ( { code = \"341871000000\"; parent = \"341800000000\"; } );\n"
-    "apps = ( { name = \"hall\"; scopes = [\"public\", \"audit\"]; },\n"
-    "         { name = \"b\"; scopes = [\"decide\"]; } );\n";
+    "apps = ( { name = \"hall\";" KEY
+    "           scopes = [\"public\", \"ingest\"]; },\n"
+    "         { name = \"b\"; key = \"" OTHER64 "\";\n"
+    "           scopes = [\"feedback\"]; } );\n";
 
 static void fail_on_change(void *ctx, const char *path, const char *before,
                            const char *after, bool restart)
@@ -512,10 +530,11 @@ static void json_has_values_and_origins(void **state)
     assert_non_null(strstr(json, "\"敬亭村 \\\"一\\\" \\\\ 部\""));
     buf_clear(&out);
     conf_print(conf, CONF_FORM_JSON, false, &out);
-    assert_non_null(strstr(buf_cstr(&out),
-                           "\"apps\": [\n  { \"name\": \"hall\", \"scopes\": "
-                           "[\"public\", \"audit\"]},\n  { \"name\": \"b\", "
-                           "\"scopes\": [\"decide\"]}]\n}\n"));
+    assert_non_null(strstr(
+        buf_cstr(&out), "\"apps\": [\n  { \"name\": \"hall\", \"key\": "
+                        "\"" HASH64 "\", \"scopes\": [\"public\", "
+                        "\"ingest\"]},\n  { \"name\": \"b\", \"key\": "
+                        "\"" OTHER64 "\", \"scopes\": [\"feedback\"]}]\n}\n"));
     buf_fini(&out);
     conf_free(&conf);
 }
@@ -543,18 +562,35 @@ static void diff_tells_what_needs_a_restart(void **state)
     conf_free(&after);
 }
 
+/* An office that began without one need not stop its node to have one. */
+static void a_list_of_revoked_certificates_needs_no_restart(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"trust.revoked=cert.pem"};
+    struct buf changes = BUF_INIT;
+    struct conf *before = load_good("", NULL, 0);
+    struct conf *after = load_good("", more, 1);
+    conf_diff(before, after, collect_change, &changes);
+    expect_start(buf_cstr(&changes), "trust.revoked \"\" \"/");
+    assert_non_null(strstr(buf_cstr(&changes), "/cert.pem\" reload\n"));
+    buf_fini(&changes);
+    conf_free(&before);
+    conf_free(&after);
+}
+
 static void changes_of_lists_are_one_line(void **state)
 {
     (void)state;
     struct buf changes = BUF_INIT;
     struct conf *before = load_good("", NULL, 0);
-    struct conf *after = load_good("apps = ( { name = \"hall\";\n"
-                                   "  scopes = [\"public\", \"audit\"]; } );\n",
-                                   NULL, 0);
+    struct conf *after =
+        load_good("apps = ( { name = \"hall\";\n" KEY
+                  "  scopes = [\"public\", \"ingest\"]; } );\n",
+                  NULL, 0);
     conf_diff(before, after, collect_change, &changes);
     assert_string_equal(buf_cstr(&changes),
-                        "apps () ( { name = \"hall\"; scopes = "
-                        "[\"public\", \"audit\"]; }) reload\n");
+                        "apps () ( { name = \"hall\"; key = \"" HASH64
+                        "\"; scopes = [\"public\", \"ingest\"]; }) reload\n");
     buf_fini(&changes);
     conf_free(&before);
     conf_free(&after);
@@ -578,6 +614,8 @@ static size_t fill_in(const char *set[OVERRIDES_MAX])
         }
     }
     set[n++] = "parent.address=192.0.2.1:7460";
+    set[n++] = "trust.ca=cert.pem";
+    set[n++] = "trust.revoked=cert.pem";
     return n;
 }
 
@@ -616,7 +654,7 @@ static void each_role_file_refuses_its_placeholders(void **state)
         role_path(role_files[i], path);
         assert_int_equal(conf_load(&conf, path, NULL, 0, &errors), ERR_CONF);
         bool top = strcmp(role_files[i], "national") == 0;
-        assert_int_equal(errors.count, top ? 10 : 12);
+        assert_int_equal(errors.count, top ? 12 : 14);
         for (size_t k = 0; k < errors.count; k++) {
             assert_non_null(strstr(errors.at[k].text, "placeholder"));
         }
@@ -663,6 +701,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
         cmocka_unit_test(json_has_values_and_origins),
         cmocka_unit_test(diff_tells_what_needs_a_restart),
+        cmocka_unit_test(a_list_of_revoked_certificates_needs_no_restart),
         cmocka_unit_test(changes_of_lists_are_one_line),
         cmocka_unit_test(each_role_file_loads_when_filled_in),
         cmocka_unit_test(each_role_file_refuses_its_placeholders),

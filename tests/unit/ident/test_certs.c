@@ -112,6 +112,10 @@ static void bad_arguments_are_refused_by_name(void **state)
         {"make-node.sh fed n --tier city --code 341800000000 --dns 'a,b'",
          "DNS name 'a,b'"},
         {"make-app.sh fed a --name hall --scopes all", "scope 'all'"},
+        {"make-app.sh fed a --name hall --scopes audit", "scope 'audit'"},
+        {"make-app.sh fed a --name Hall --scopes public", "--name 'Hall'"},
+        {"make-app.sh fed a --name hall --scopes public --csr none",
+         "no file none"},
         {"make-app.sh fed a --name 'a/b' --scopes public", "app/a/b"},
         {"sign.sh fed nothing", "missing; make it with"},
         {"sign.sh fed strange --yes", "is not of federation demo.credit"},
@@ -148,6 +152,44 @@ static void scripts_made_at_once_do_not_disturb_each_other(void **state)
         "for i in 1 2 3 4; do openssl verify -CAfile fed/ca.pem "
         "    -untrusted many$i/tls.pem many$i/tls.pem || exit 1; done; "
         "test -z \"$(ls -A fed/intermediate | grep new)\"");
+}
+
+/* The entry of `apps` holds for every certificate of the same key, wherever it
+ * was made, and for none of another key. */
+static void an_app_is_listed_by_its_key(void **state)
+{
+    (void)state;
+    run("spki() { openssl x509 -in $1 -noout -pubkey | "
+        "    openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1; }; "
+        "$C/make-app.sh fed hall --name hall --scopes public,feedback >said && "
+        "printf '{ name = \"hall\"; key = \"%%s\"; "
+        "scopes = [\"public\", \"feedback\"]; }\\n' "
+        "    $(spki hall/app.pem) >wanted && "
+        "cmp wanted said && cmp wanted hall/entry && "
+        "cp hall/app.pem first && "
+        "$C/make-app.sh fed hall --name hall --scopes public,feedback >said && "
+        "cmp wanted said && ! cmp -s first hall/app.pem && "
+        "$C/make-app.sh fed twin --name hall --scopes public,feedback >said && "
+        "! cmp -s wanted said && "
+        "openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+        "    -keyout home.key -subj /CN=x -out home.csr 2>said && "
+        "$C/make-app.sh fed home --name home --scopes ingest "
+        "    --csr home.csr >said && "
+        "test ! -e home/app.key && "
+        "test $(spki home/app.pem) = $(openssl pkey -in home.key -pubout "
+        "    -outform DER | sha256sum | cut -d' ' -f1) && "
+        "openssl x509 -in home/app.pem -noout -ext subjectAltName | "
+        "    grep -q 'URI:spiffe://demo.credit/app/home$'");
+}
+
+/* Nodes run as users of their own, and the CA's umask is 077. */
+static void the_list_of_revoked_is_for_every_user(void **state)
+{
+    (void)state;
+    run("$C/make-node.sh fed gone1 --tier city --code 341800000000 && "
+        "test $(stat -c %%a gone1/revoked) = 644 && "
+        "(umask 077; $C/revoke.sh new-list gone1/tls.pem) && "
+        "test $(stat -c %%a new-list) = 644");
 }
 
 static void revoking_twice_adds_one_line(void **state)
@@ -348,6 +390,8 @@ int main(void)
         cmocka_unit_test(private_files_are_private),
         cmocka_unit_test(bad_arguments_are_refused_by_name),
         cmocka_unit_test(scripts_made_at_once_do_not_disturb_each_other),
+        cmocka_unit_test(an_app_is_listed_by_its_key),
+        cmocka_unit_test(the_list_of_revoked_is_for_every_user),
         cmocka_unit_test(revoking_twice_adds_one_line),
         cmocka_unit_test(a_request_to_renew_keeps_the_keys_at_home),
         cmocka_unit_test(a_subject_is_the_checked_name),

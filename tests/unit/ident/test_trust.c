@@ -293,6 +293,26 @@ static void revoked_certificates_are_refused_after_reload(void **state)
     trust_free(&trust);
 }
 
+static void a_list_that_was_not_there_before_counts_after_reload(void **state)
+{
+    (void)state;
+    struct errmsg why = {{0}};
+    struct trust *trust = NULL;
+    run("cp fed/revoked list; $C/revoke.sh list b/sign.pem");
+    trust = open_trust(SUITE_INTL, "demo.credit", "fed/ca.pem", NULL);
+    assert_accepted(trust, "b/sign.pem", CERT_USE_SIGN, 0);
+    trust_set_revoked(trust, at("none"));
+    assert_int_equal(trust_reload(trust, &why), ERR_CONF);
+    assert_accepted(trust, "b/sign.pem", CERT_USE_SIGN, 0);
+    trust_set_revoked(trust, at("list"));
+    assert_int_equal(trust_reload(trust, &why), ERR_OK);
+    assert_refused(trust, "b/sign.pem", CERT_USE_SIGN, 0, "was revoked");
+    trust_set_revoked(trust, NULL);
+    assert_int_equal(trust_reload(trust, &why), ERR_OK);
+    assert_accepted(trust, "b/sign.pem", CERT_USE_SIGN, 0);
+    trust_free(&trust);
+}
+
 static void a_broken_file_leaves_the_old_trust(void **state)
 {
     (void)state;
@@ -401,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_broken_signature_is_refused),
         cmocka_unit_test(a_malformed_chain_is_refused),
         cmocka_unit_test(revoked_certificates_are_refused_after_reload),
+        cmocka_unit_test(a_list_that_was_not_there_before_counts_after_reload),
         cmocka_unit_test(a_broken_file_leaves_the_old_trust),
         cmocka_unit_test(an_intermediate_alone_may_be_the_anchor),
         cmocka_unit_test(an_identity_must_fit_its_key),
