@@ -187,7 +187,8 @@ static const struct {
     {ER_USER_LIMIT_REACHED, ERR_UNAVAILABLE, FAULT_LOST,
      "raise the limits of this user"},
     {ER_ACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST,
-     "correct @.user or the password in @.password_file"},
+     "correct @.user or the password in @.password_file; an account that asks "
+     "for a certificate needs @.tls_cert and @.tls_key"},
     {ER_HOST_NOT_PRIVILEGED, ERR_CONF, FAULT_LOST,
      "let @.user in from this machine"},
     {ER_DBACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST, NULL},
@@ -441,6 +442,9 @@ static enum err connect_to(struct mdb_conn *c,
     (void)mysql_options(c->mysql, MYSQL_OPT_READ_TIMEOUT, &timeout_s);
     (void)mysql_options(c->mysql, MYSQL_OPT_WRITE_TIMEOUT, &timeout_s);
     (void)mysql_options(c->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    /* Else a server may ask for any file of this machine, keys included. */
+    unsigned no_files = 0;
+    (void)mysql_options(c->mysql, MYSQL_OPT_LOCAL_INFILE, &no_files);
     if (!local) {
         set_tls(c->mysql, conf);
         unsigned tcp = MYSQL_PROTOCOL_TCP;
