@@ -205,6 +205,7 @@ static inline struct backend scripted(const struct backend *real)
     b.part = scripted_part;
     b.list_rows = scripted_list_rows;
     b.blocks = scripted_blocks;
+    b.blocks_at = NULL;
     b.node = scripted_node;
     b.salvage = scripted_salvage;
     b.issues = scripted_issues;

@@ -61,6 +61,7 @@ static inline struct backend unreadable(const struct backend *real)
     atomic_store(&unread.list_rows, ERR_OK);
     atomic_store(&unread.rows, ERR_OK);
     b.blocks = unread_blocks;
+    b.blocks_at = NULL;
     b.rows = unread_rows;
     b.list_rows = unread_list_rows;
     return b;

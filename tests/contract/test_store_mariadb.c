@@ -9,6 +9,7 @@
 #include "support/mariadb_proxy.h"
 
 #define SUBJECT "91341821MA2T00001X"
+#define OTHER "91341821MA2T000028"
 
 static struct node village;
 static char password_file[128];
@@ -651,6 +652,53 @@ static void the_next_server_of_the_list_is_used(void **state)
     fed_mariadb = good;
 }
 
+/* ---- reading ---- */
+
+/* Records of one subject, each in a block with those of another. What is named
+ * twice, or of a log that is not here, does no harm. */
+static void the_blocks_of_an_answer_are_read_ahead(void **state)
+{
+    (void)state;
+    enum { RECORDS = 5, TOGETHER = 16 };
+    struct row_list list;
+    struct buf read = BUF_INIT;
+    struct buf ahead = BUF_INIT;
+    size_t absent = 0;
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        struct draft drafts[TOGETHER];
+        for (uint32_t k = 0; k < TOGETHER; k++) {
+            drafts[k] = (struct draft){.record = i * TOGETHER + k + 1,
+                                       .subject = k == 0 ? SUBJECT : OTHER,
+                                       .text = "a"};
+        }
+        assert_ok(submit(village.store, drafts, TOGETHER, NULL));
+    }
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, RECORDS);
+    for (size_t i = 0; i < RECORDS; i++) {
+        assert_ok(store_entry(village.store, &list.at[i].log, list.at[i].number,
+                              &read));
+    }
+    node_restart(&village); /* reads the end of the log */
+    for (size_t i = 0; i < RECORDS; i++) {
+        absent += store_entry_now(village.store, &list.at[i].log,
+                                  list.at[i].number, &ahead) == ERR_BUSY;
+    }
+    assert_in_range(absent, 2, RECORDS);
+    list.at[RECORDS] = list.at[0];
+    list.at[RECORDS + 1] = list.at[1];
+    list.at[RECORDS + 1].log.incarnation++;
+    store_ahead(village.store, list.at, RECORDS + 2);
+    buf_clear(&ahead);
+    for (size_t i = 0; i < RECORDS; i++) {
+        assert_ok(store_entry_now(village.store, &list.at[i].log,
+                                  list.at[i].number, &ahead));
+    }
+    assert_true(slice_eq(buf_slice(&read), buf_slice(&ahead)));
+    buf_fini(&read);
+    buf_fini(&ahead);
+}
+
 /* ---- over a network ---- */
 
 /* Certificates of the server and of its client, localhost and node, of the CA
@@ -800,6 +848,7 @@ int main(void)
         T(a_second_process_ends_the_first_ones_writing),
         T(tables_of_an_older_build_are_brought_up),
         T(the_next_server_of_the_list_is_used),
+        T(the_blocks_of_an_answer_are_read_ahead),
         T(the_server_must_prove_its_name),
         T(the_node_shows_its_certificate_to_the_server),
         T(the_server_gets_no_file),
