@@ -4,6 +4,7 @@
 
 #include "api/directives.h"
 #include "api/effects.h"
+#include "api/request.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pb.h"
@@ -14,9 +15,7 @@
 
 enum {
     LISTINGS_BYTES = 24 << 10, /* of a SubjectReply: fits behind the records */
-    CHECK_SUBJECTS = 10000,
-    CHECK_BYTES = 1 << 20, /* of a reply */
-    SUBJECT_TEXT = 80,
+    CHECK_BYTES = 1 << 20,     /* of a reply */
 };
 
 /* ---- messages ---- */
@@ -172,7 +171,7 @@ struct checking {
     struct rpc_call *call;
     struct lists_view view;
     struct effects *effects;
-    struct asked *asked; /* CHECK_SUBJECTS */
+    struct asked *asked; /* CHECK_SUBJECTS_MAX */
     size_t asked_n;
     struct asked **unique; /* those of different codes, rising */
     struct buf found;      /* in that order */
@@ -180,7 +179,6 @@ struct checking {
     size_t mark;           /* where its message began */
     struct put put;
     struct buf out;
-    size_t subjects;
 };
 
 static void close_subject(struct checking *c)
@@ -217,14 +215,10 @@ static void put_invalid(struct buf *out, struct slice text)
     buf_fini(&shown);
 }
 
-static enum err take_subject(struct checking *c, struct slice text,
+static enum err take_subject(void *ctx, size_t place, struct slice text,
                              struct errmsg *why)
 {
-    if (++c->subjects > CHECK_SUBJECTS || text.len > SUBJECT_TEXT) {
-        return err_set(why, ERR_TOO_LARGE,
-                       "CheckRequest: at most %d subjects of %d bytes",
-                       (int)CHECK_SUBJECTS, (int)SUBJECT_TEXT);
-    }
+    struct checking *c = ctx;
     struct asked *asked = &c->asked[c->asked_n];
     if (uscc_read(text, asked->code) == USCC_OK) {
         asked->place = c->asked_n++;
@@ -232,26 +226,10 @@ static enum err take_subject(struct checking *c, struct slice text,
     }
     if (!str_utf8_valid(text)) {
         return err_set(why, ERR_INVALID, "CheckRequest: subject %zu: no text",
-                       c->subjects);
+                       place);
     }
     put_invalid(&c->out, text);
     return ERR_OK;
-}
-
-static enum err take_subjects(struct checking *c, struct errmsg *why)
-{
-    struct reader r = reader_of(rpc_call_request(c->call));
-    struct pb_field f;
-    enum err err = ERR_OK;
-    while (err == ERR_OK && pb_next(&r, &f)) {
-        if (f.number == 1 && f.type == PB_BYTES) {
-            err = take_subject(c, f.bytes, why);
-        }
-    }
-    return err == ERR_OK && r.bad ? err_set(why, ERR_INVALID,
-                                            "CheckRequest: not a protobuf "
-                                            "message")
-                                  : err;
 }
 
 static int by_code(const void *a, const void *b)
@@ -343,8 +321,8 @@ static struct checking *checking_new(struct api_env *env, const char *app,
     c->env = env;
     c->call = call;
     c->effects = effects_new(env, app);
-    c->asked = mem_alloc(CHECK_SUBJECTS * sizeof *c->asked);
-    c->unique = mem_alloc(CHECK_SUBJECTS * sizeof *c->unique);
+    c->asked = mem_alloc(CHECK_SUBJECTS_MAX * sizeof *c->asked);
+    c->unique = mem_alloc(CHECK_SUBJECTS_MAX * sizeof *c->unique);
     return c;
 }
 
@@ -373,7 +351,7 @@ void lists_check(struct api_env *env, const char *app, struct rpc_call *call)
     struct checking *c = checking_new(env, app, call);
     struct errmsg why = {""};
     lists_view_take(env->store, &c->view);
-    enum err err = take_subjects(c, &why);
+    enum err err = request_check(rpc_call_request(call), take_subject, c, &why);
     if (err == ERR_OK) {
         err = check_all(c, &why);
     }

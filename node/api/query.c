@@ -276,6 +276,9 @@ static enum err give_rows(const struct api_env *env, const struct scan *s,
     enum err err = ERR_OK;
     next->more = s->more;
     for (size_t i = 0; err == ERR_OK && i < s->count; i++) {
+        if (i % STORE_AHEAD_MAX == 0 && !s->q->brief && !s->q->now) {
+            store_ahead(env->store, rows_of(s) + i, s->count - i);
+        }
         f.row = rows_of(s)[i];
         f.decoded = false;
         err = load_for(env, s->q, &f);

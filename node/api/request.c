@@ -83,6 +83,29 @@ enum err request_subject(struct slice bytes, struct subject_request *out,
     return err;
 }
 
+enum err request_check(struct slice bytes, request_subject_fn *fn, void *ctx,
+                       struct errmsg *why)
+{
+    struct reader r = reader_of(bytes);
+    struct pb_field f;
+    size_t place = 0;
+    enum err err = ERR_OK;
+    while (err == ERR_OK && pb_next(&r, &f)) {
+        if (f.number != 1 || f.type != PB_BYTES) {
+            continue;
+        }
+        err = ++place > CHECK_SUBJECTS_MAX || f.bytes.len > CHECK_TEXT_MAX
+                  ? err_set(why, ERR_TOO_LARGE,
+                            "CheckRequest: at most %d subjects of %d bytes",
+                            (int)CHECK_SUBJECTS_MAX, (int)CHECK_TEXT_MAX)
+                  : fn(ctx, place, f.bytes, why);
+    }
+    return err == ERR_OK && r.bad ? err_set(why, ERR_INVALID,
+                                            "CheckRequest: not a protobuf "
+                                            "message")
+                                  : err;
+}
+
 enum err request_feedback(struct slice bytes, struct effects_report *out,
                           struct errmsg *why)
 {

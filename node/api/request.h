@@ -9,6 +9,8 @@ enum {
     SUBJECT_TEXT_MAX = 80,
     LOG_TEXT_MAX = 64,
     SUBMIT_LINES_MAX = 4096, /* what an answer has room for */
+    CHECK_SUBJECTS_MAX = 10000,
+    CHECK_TEXT_MAX = 80, /* bytes of one of them */
 };
 
 /* All parsers: ERR_INVALID for what is malformed, too long or of a wrong type;
@@ -32,6 +34,13 @@ struct record_request {
 };
 MUST_USE enum err request_record(struct slice bytes, struct record_request *out,
                                  struct errmsg *why);
+
+/* Each subject as it came, any bytes; place counts from 1. An error of `fn`
+ * ends it. ERR_TOO_LARGE: over CHECK_SUBJECTS_MAX or CHECK_TEXT_MAX. */
+typedef enum err request_subject_fn(void *ctx, size_t place, struct slice text,
+                                    struct errmsg *why);
+MUST_USE enum err request_check(struct slice bytes, request_subject_fn *fn,
+                                void *ctx, struct errmsg *why);
 
 struct effects_report;
 MUST_USE enum err request_feedback(struct slice bytes,

@@ -114,7 +114,8 @@ struct rpc_method {
 
 /* `address` is host:port, port 0 for any. Refuses peers without a valid
  * certificate of the CA. Unknown methods are answered UNIMPLEMENTED.
- * grpc.health.v1.Health/Check is served: SERVING. */
+ * grpc.health.v1.Health/Check is served: SERVING; and to any peer, what is
+ * served and in which messages (reflection.h). */
 MUST_USE enum err rpc_listen(struct rpc_server **out, struct rpc *rpc,
                              const char *address, const struct rpc_tls *tls,
                              const struct rpc_method *methods, size_t count,

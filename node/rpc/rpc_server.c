@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "health.pb-c.h"
+#include "rpc/reflection.h"
 #include "rpc/rpc_private.h"
 
 enum {
@@ -37,6 +38,7 @@ struct rpc_server {
     struct rpc_owner owner;
     struct rpc_method *methods; /* the caller's and our own */
     size_t method_count;
+    struct reflection *reflection;
     struct request *requests;
     size_t request_count;
     unsigned port;
@@ -399,10 +401,11 @@ static void add_request(struct rpc_server *s, const struct rpc_method *method,
     grpc_call_details_init(&r->details);
 }
 
-static void add_methods(struct rpc_server *s, const struct rpc_method *methods,
-                        size_t count)
+/* The caller's, and behind them those that every server has. */
+static void gather_methods(struct rpc_server *s,
+                           const struct rpc_method *methods, size_t count)
 {
-    s->method_count = count + 1;
+    s->method_count = count + 1 + REFLECTION_METHODS;
     s->methods = mem_zalloc(s->method_count, sizeof *s->methods);
     if (count > 0) {
         memcpy(s->methods, methods, count * sizeof *methods);
@@ -413,6 +416,14 @@ static void add_methods(struct rpc_server *s, const struct rpc_method *methods,
         .quick = true,
         .ctx = s,
     };
+    s->reflection =
+        reflection_new(s->methods, s->method_count, &s->methods[count + 1]);
+}
+
+static void add_methods(struct rpc_server *s, const struct rpc_method *methods,
+                        size_t count)
+{
+    gather_methods(s, methods, count);
     s->requests = mem_zalloc((s->method_count + 1) * REQUESTS_POSTED,
                              sizeof *s->requests);
     for (size_t i = 0; i < s->method_count; i++) {
@@ -440,6 +451,7 @@ static void server_free(struct rpc_server *s)
         rpc_bytes_done(s->requests[i].payload);
     }
     rpc_owner_fini(&s->owner);
+    reflection_free(s->reflection);
     mem_free(s->requests);
     mem_free(s->methods);
     mem_free(s);
@@ -540,6 +552,7 @@ void rpc_server_close(struct rpc_server **server, uint32_t grace_ms)
         log_info(NULL, "RPC-DROPPED", "connections=%lu", dropped);
     }
     shut_down(s);
+    reflection_hang_up(s->reflection);
     if (!wait_quiet(s, &grace_ms)) {
         /* Cancelling cuts the connection before a reason is written, so the
          * streams are first ended in order. */

@@ -454,6 +454,12 @@ MUST_USE enum err store_entry(struct store *store, const struct log_id *log,
  * store_entry() on another thread. */
 MUST_USE enum err store_entry_now(struct store *store, const struct log_id *log,
                                   uint64_t number, struct buf *out);
+/* Before the entries of several rows are read one after the other: takes their
+ * blocks into the cache, those that are not there, by one question to a
+ * database server. Of at most STORE_AHEAD_MAX rows; nothing where a read is no
+ * trip. What fails shows when the entry is read. */
+enum { STORE_AHEAD_MAX = 16 };
+void store_ahead(struct store *store, const struct store_row *rows, size_t n);
 
 /* ---- index ---- */
 

@@ -17,7 +17,7 @@
 
 #include "store/store.h"
 
-enum { DIGEST_LEN = 16, ROWS_BATCH_MAX = 1024 };
+enum { DIGEST_LEN = 16, ROWS_BATCH_MAX = 1024, PLACES_MAX = STORE_AHEAD_MAX };
 
 /* Small values that belong to one log. The numbers are on disk. */
 enum log_part {
@@ -85,8 +85,16 @@ struct list_row {
     uint64_t target_number;
 };
 
+/* An entry of a log. */
+struct entry_place {
+    uint32_t log;
+    uint64_t number;
+};
+
 /* Iteration callbacks return false to stop; slices are borrowed. */
 typedef bool backend_block_fn(void *ctx, uint64_t first, struct slice block);
+typedef bool backend_place_fn(void *ctx, uint32_t log, uint64_t first,
+                              struct slice block);
 typedef bool backend_row_fn(void *ctx, const struct row *row);
 typedef bool backend_list_row_fn(void *ctx, const struct list_row *row);
 typedef bool backend_part_fn(void *ctx, uint32_t log, struct slice value);
@@ -169,6 +177,11 @@ struct backend {
      * if none does. `bulk`: do not disturb the cache. */
     enum err (*blocks)(void *db, uint32_t log, uint64_t from, bool bulk,
                        backend_block_fn *fn, void *ctx, struct errmsg *why);
+    /* For each of `n` places, at most PLACES_MAX, the last block that begins
+     * there or before; in any order, those that cover several more than once.
+     * NULL: one after the other costs no more. */
+    enum err (*blocks_at)(void *db, const struct entry_place *places, size_t n,
+                          backend_place_fn *fn, void *ctx, struct errmsg *why);
     enum err (*node)(void *db, uint32_t log, unsigned level, uint64_t index,
                      struct hash *out, struct errmsg *why);
     /* At most ROWS_BATCH_MAX keys in rising order; absent ones get version 0.

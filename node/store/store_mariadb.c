@@ -644,6 +644,39 @@ static enum err mdb_blocks(void *db, uint32_t log, uint64_t from, bool bulk,
     return err;
 }
 
+struct places_read {
+    backend_place_fn *fn;
+    void *ctx;
+};
+
+static bool on_block_at(void *ctx, const struct mdb_cell *columns)
+{
+    const struct places_read *r = ctx;
+    return r->fn(r->ctx, (uint32_t)columns[0].n, columns[1].n, columns[2].b);
+}
+
+/* One question. Places that a statement has beyond `n` stay 0, where nothing
+ * begins. */
+static enum err mdb_blocks_at(void *db, const struct entry_place *places,
+                              size_t n, backend_place_fn *fn, void *ctx,
+                              struct errmsg *why)
+{
+    static const enum mdb_sql sqls[] = {SQL_BLOCKS_AT_1, SQL_BLOCKS_AT_4,
+                                        SQL_BLOCKS_AT_16};
+    struct mdb *m = db;
+    struct places_read r = {fn, ctx};
+    struct mdb_cell cells[2 * PLACES_MAX] = {{.n = 0}};
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(sqls) && mdb_params(sqls[i]) < 2 * n) {
+        i++;
+    }
+    for (size_t k = 0; k < n; k++) {
+        cells[2 * k] = num(places[k].log);
+        cells[2 * k + 1] = num(places[k].number);
+    }
+    return mdb_read(m->pool, sqls[i], cells, on_block_at, &r, why);
+}
+
 static enum err malformed(struct errmsg *why, const char *table)
 {
     return err_set(why, ERR_CORRUPT, "table %s: malformed row", table);
@@ -1010,6 +1043,7 @@ const struct backend store_mariadb = {
     .put_source = mdb_put_source,
     .commit = mdb_commit,
     .blocks = mdb_blocks,
+    .blocks_at = mdb_blocks_at,
     .node = mdb_node,
     .rows = mdb_rows,
     .rows_of = mdb_rows_of,

@@ -38,6 +38,15 @@ enum {
 #define TYPES_4 "bbnbbnbbnbbn"
 #define TYPES_16 TYPES_4 TYPES_4 TYPES_4 TYPES_4
 
+/* The last block that begins at or before a number. */
+#define BLOCK_AT                                                               \
+    "(SELECT log,first,v FROM cn_block WHERE log=? AND first<=? "              \
+    "ORDER BY first DESC LIMIT 1)"
+#define BLOCKS_AT_4                                                            \
+    BLOCK_AT " UNION ALL " BLOCK_AT " UNION ALL " BLOCK_AT                     \
+             " UNION ALL " BLOCK_AT
+#define PLACES_4 "nnnnnnnn"
+
 static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_MOVE_SERIAL] = {"UPDATE cn_meta SET v=? WHERE k=? AND v=? AND claim=?",
                          "bnbn", ""},
@@ -112,6 +121,12 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_BLOCKS_ON] = {"SELECT first,v FROM cn_block WHERE log=? AND first>=? "
                        "ORDER BY first LIMIT ?",
                        "nnn", "nv"},
+    [SQL_BLOCKS_AT_1] = {BLOCK_AT, "nn", "nnv"},
+    [SQL_BLOCKS_AT_4] = {BLOCKS_AT_4, PLACES_4, "nnv"},
+    [SQL_BLOCKS_AT_16] = {BLOCKS_AT_4 " UNION ALL " BLOCKS_AT_4
+                                      " UNION ALL " BLOCKS_AT_4
+                                      " UNION ALL " BLOCKS_AT_4,
+                          PLACES_4 PLACES_4 PLACES_4 PLACES_4, "nnv"},
     [SQL_NODE] = {"SELECT hash FROM cn_node WHERE log=? AND level=? AND idx=?",
                   "nnn", "b"},
     [SQL_ROWS] = {"SELECT " ROW_COLUMNS " FROM cn_row WHERE generation=? AND "
@@ -187,7 +202,8 @@ static const struct {
     {ER_USER_LIMIT_REACHED, ERR_UNAVAILABLE, FAULT_LOST,
      "raise the limits of this user"},
     {ER_ACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST,
-     "correct @.user or the password in @.password_file"},
+     "correct @.user or the password in @.password_file; an account that asks "
+     "for a certificate needs @.tls_cert and @.tls_key"},
     {ER_HOST_NOT_PRIVILEGED, ERR_CONF, FAULT_LOST,
      "let @.user in from this machine"},
     {ER_DBACCESS_DENIED_ERROR, ERR_CONF, FAULT_LOST, NULL},
@@ -441,6 +457,9 @@ static enum err connect_to(struct mdb_conn *c,
     (void)mysql_options(c->mysql, MYSQL_OPT_READ_TIMEOUT, &timeout_s);
     (void)mysql_options(c->mysql, MYSQL_OPT_WRITE_TIMEOUT, &timeout_s);
     (void)mysql_options(c->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    /* Else a server may ask for any file of this machine, keys included. */
+    unsigned no_files = 0;
+    (void)mysql_options(c->mysql, MYSQL_OPT_LOCAL_INFILE, &no_files);
     if (!local) {
         set_tls(c->mysql, conf);
         unsigned tcp = MYSQL_PROTOCOL_TCP;

@@ -247,9 +247,8 @@ static void cache_unref(struct block_cache *cache, struct unpacked *u)
 
 /* ---- one block ---- */
 
-static struct unpacked *unpacked_new(const struct log_slot *slot,
-                                     uint64_t first, const struct slot *slots,
-                                     size_t count)
+static struct unpacked *unpacked_new(uint32_t log, uint64_t first,
+                                     const struct slot *slots, size_t count)
 {
     size_t len = 0;
     for (size_t i = 0; i < count; i++) {
@@ -257,7 +256,7 @@ static struct unpacked *unpacked_new(const struct log_slot *slot,
     }
     struct unpacked *u = mem_alloc(sizeof(*u) + len);
     *u = (struct unpacked){.refs = 1,
-                           .log = slot->id,
+                           .log = log,
                            .first = first,
                            .count = count,
                            .bytes = sizeof(*u) + len};
@@ -293,9 +292,27 @@ static bool on_one_block(void *ctx, uint64_t first, struct slice block)
     } else if (o->number < first || o->number >= first + count) {
         o->err = ERR_NOT_FOUND;
     } else {
-        o->found = unpacked_new(o->slot, first, slots, count);
+        o->found = unpacked_new(o->slot->id, first, slots, count);
     }
     return false;
+}
+
+static bool on_one_block_at(void *ctx, uint32_t log, uint64_t first,
+                            struct slice block)
+{
+    (void)log;
+    return on_one_block(ctx, first, block);
+}
+
+static enum err read_one(const struct store *s, struct one_block *o,
+                         struct errmsg *why)
+{
+    const struct entry_place place = {o->slot->id, o->number};
+    return s->backend->blocks_at != NULL
+               ? s->backend->blocks_at(s->db, &place, 1, on_one_block_at, o,
+                                       why)
+               : s->backend->blocks(s->db, place.log, place.number, false,
+                                    on_one_block, o, why);
 }
 
 /* The block that covers `number`, with a reference. If it must be there, and
@@ -316,8 +333,7 @@ static enum err block_of(struct log_slot *slot, uint64_t number, bool must,
         return err;
     }
     o.codec = codec_take(&s->cache);
-    err = s->backend->blocks(s->db, slot->id, number, false, on_one_block, &o,
-                             &why);
+    err = read_one(s, &o, &why);
     codec_give(&s->cache, o.codec);
     db_leave(s);
     if (err == ERR_OK && o.err == ERR_CORRUPT) {
@@ -398,6 +414,84 @@ enum err store_entry_now(struct store *store, const struct log_id *log,
     uint64_t epoch;
     struct unpacked *u = cache_find(&store->cache, slot->id, number, &epoch);
     return u != NULL ? put_entry(slot, u, number, out) : ERR_BUSY;
+}
+
+/* ---- the blocks of several entries ---- */
+
+struct ahead {
+    struct store *s;
+    struct block_codec *codec;
+    struct entry_place
+        places[PLACES_MAX]; /* of blocks that are not in the cache */
+    size_t n;
+    uint64_t epoch; /* when the first of them was looked for */
+};
+
+static bool is_kept(struct block_cache *cache, const struct entry_place *p,
+                    uint64_t *epoch)
+{
+    struct unpacked *u = cache_find(cache, p->log, p->number, epoch);
+    if (u != NULL) {
+        cache_unref(cache, u);
+    }
+    return u != NULL;
+}
+
+static void ahead_add(struct ahead *a, const struct store_row *row)
+{
+    uint64_t epoch;
+    const struct log_slot *slot = heads_find(&a->s->heads, &row->log);
+    if (slot != NULL) {
+        const struct entry_place p = {slot->id, row->number};
+        if (!is_kept(&a->s->cache, &p, &epoch)) {
+            a->epoch = a->n == 0 ? epoch : a->epoch;
+            a->places[a->n++] = p;
+        }
+    }
+}
+
+/* What is damaged or not there is left to who reads the entry. */
+static bool on_ahead(void *ctx, uint32_t log, uint64_t first,
+                     struct slice block)
+{
+    const struct ahead *a = ctx;
+    struct block_cache *cache = &a->s->cache;
+    struct slot slots[BLOCK_ENTRIES_MAX];
+    size_t count;
+    uint64_t epoch;
+    if (block_unpack(a->codec, block, slots, &count) != ERR_OK) {
+        return true;
+    }
+    struct unpacked *u = unpacked_new(log, first, slots, count);
+    for (size_t i = 0; i < a->n; i++) {
+        const struct entry_place *p = &a->places[i];
+        if (p->log == log && p->number >= first && p->number < first + count &&
+            !is_kept(cache, p, &epoch)) {
+            cache_keep(cache, u, p->number, a->epoch);
+        }
+    }
+    cache_unref(cache, u);
+    return true;
+}
+
+void store_ahead(struct store *store, const struct store_row *rows, size_t n)
+{
+    struct ahead a = {.s = store};
+    struct errmsg why;
+    if (store->backend->blocks_at == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < n && i < PLACES_MAX; i++) {
+        ahead_add(&a, &rows[i]);
+    }
+    if (a.n < 2 || db_enter(store) != ERR_OK) {
+        return;
+    }
+    a.codec = codec_take(&store->cache);
+    (void)!(store->backend->blocks_at(store->db, a.places, a.n, on_ahead, &a,
+                                      &why) == ERR_OK);
+    codec_give(&store->cache, a.codec);
+    db_leave(store);
 }
 
 /* ---- runs of blocks ---- */

@@ -6,7 +6,7 @@
 
 command -v npm >/dev/null && command -v node >/dev/null || { note "no npm"; exit 77; }
 (mkdir "$WORK/js" && cd "$WORK/js" && npm install --no-fund --no-audit --ignore-scripts \
-    @grpc/grpc-js @grpc/proto-loader >npm.log 2>&1) || { note "npm installs nothing here"; exit 77; }
+    @grpc/grpc-js @grpc/proto-loader @grpc/reflection >npm.log 2>&1) || { note "npm installs nothing here"; exit 77; }
 cp "$ROOT/tests/support/client.js" "$WORK/js/"
 export PROTOS=$ROOT/proto CSV=$WORK/rows.csv
 
@@ -36,6 +36,14 @@ asks() { # APP CASE FILTER: of the answer must be true
 }
 asks hall health '.code == 0 and .status == "SERVING"'
 asks hall subject '.code == 0 and .records > 0 and .fields > 0'
+# A tool without any .proto of this node; whoever passed TLS may ask.
+whole='.files == (.services | length) and .unknown == 5 and
+    (.services | contains(["creditnode.query.v1.Query", "creditnode.ingest.v1.Ingest",
+        "creditnode.federation.v1.Federation", "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection"]))'
+asks hall reflection ".code == 0 and .fields > 0 and $whole"
+asks hall reflection_old ".code == 0 and .fields > 0 and $whole"
+asks stranger reflection ".name == \"PERMISSION_DENIED\" and $whole"
 asks hall wrong_subject '.name == "INVALID_ARGUMENT" and .detail != ""'
 asks hall many '.bad == 0'
 asks hall cancel '.code == 0'

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 
 #include "contract/store_fixture.h"
+#include "store/store_mariadb.h"
 #include "support/mariadb_proxy.h"
 
 #define SUBJECT "91341821MA2T00001X"
+#define OTHER "91341821MA2T000028"
 
 static struct node village;
 static char password_file[128];
@@ -687,53 +689,173 @@ static void the_next_server_of_the_list_is_used(void **state)
     fed_mariadb = good;
 }
 
+/* ---- reading ---- */
+
+/* Records of one subject, each in a block with those of another. What is named
+ * twice, or of a log that is not here, does no harm. */
+static void the_blocks_of_an_answer_are_read_ahead(void **state)
+{
+    (void)state;
+    enum { RECORDS = 5, TOGETHER = 16 };
+    struct row_list list;
+    struct buf read = BUF_INIT;
+    struct buf ahead = BUF_INIT;
+    size_t absent = 0;
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        struct draft drafts[TOGETHER];
+        for (uint32_t k = 0; k < TOGETHER; k++) {
+            drafts[k] = (struct draft){.record = i * TOGETHER + k + 1,
+                                       .subject = k == 0 ? SUBJECT : OTHER,
+                                       .text = "a"};
+        }
+        assert_ok(submit(village.store, drafts, TOGETHER, NULL));
+    }
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, RECORDS);
+    for (size_t i = 0; i < RECORDS; i++) {
+        assert_ok(store_entry(village.store, &list.at[i].log, list.at[i].number,
+                              &read));
+    }
+    node_restart(&village); /* reads the end of the log */
+    for (size_t i = 0; i < RECORDS; i++) {
+        absent += store_entry_now(village.store, &list.at[i].log,
+                                  list.at[i].number, &ahead) == ERR_BUSY;
+    }
+    assert_in_range(absent, 2, RECORDS);
+    list.at[RECORDS] = list.at[0];
+    list.at[RECORDS + 1] = list.at[1];
+    list.at[RECORDS + 1].log.incarnation++;
+    store_ahead(village.store, list.at, RECORDS + 2);
+    buf_clear(&ahead);
+    for (size_t i = 0; i < RECORDS; i++) {
+        assert_ok(store_entry_now(village.store, &list.at[i].log,
+                                  list.at[i].number, &ahead));
+    }
+    assert_true(slice_eq(buf_slice(&read), buf_slice(&ahead)));
+    buf_fini(&read);
+    buf_fini(&ahead);
+}
+
 /* ---- over a network ---- */
+
+/* Certificates of the server and of its client, localhost and node, of the CA
+ * ca; and a CA that is none of theirs. */
+static const char making[] =
+    "new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';"
+    "for ca in ca other; do openssl req -x509 $new -keyout $ca.key"
+    " -out $ca.pem -days 2 -subj /CN=$ca || exit 1; done;"
+    "for name in localhost node; do"
+    " openssl req $new -keyout $name.key -out $name.csr -subj /CN=$name &&"
+    " echo subjectAltName=DNS:$name >$name.ext &&"
+    " openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
+    " -days 2 -extfile $name.ext -out $name.pem || exit 1; done";
+
+/* Paths in fed_dir. */
+static char ca_pem[128];
+static char other_pem[128];
+static char node_pem[128];
+static char node_key[128];
+
+/* Starts the server anew, reached over TLS only. */
+static void serve_tls(unsigned port)
+{
+    char options[640];
+    (void)snprintf(ca_pem, sizeof ca_pem, "%s/ca.pem", fed_dir);
+    (void)snprintf(other_pem, sizeof other_pem, "%s/other.pem", fed_dir);
+    (void)snprintf(node_pem, sizeof node_pem, "%s/node.pem", fed_dir);
+    (void)snprintf(node_key, sizeof node_key, "%s/node.key", fed_dir);
+    if (access(node_pem, F_OK) != 0) {
+        shell("{ %s; } 2>/dev/null", making);
+    }
+    (void)snprintf(options, sizeof options,
+                   "--bind-address=localhost --port=%u "
+                   "--ssl-cert=%s/localhost.pem --ssl-key=%s/localhost.key "
+                   "--ssl-ca=%s --require-secure-transport",
+                   port, fed_dir, fed_dir, ca_pem);
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start_with(&fed_server, options);
+    fed_mariadb.socket = "";
+}
+
+/* Back to the socket, where the record entered meanwhile is. */
+static void serve_socket(const struct store_mariadb_conf *good)
+{
+    node_stop(&village);
+    fed_mariadb = *good;
+    mariadb_end(&fed_server, SIGTERM);
+    mariadb_start(&fed_server);
+    node_start(&village);
+    assert_records(1);
+}
 
 static void the_server_must_prove_its_name(void **state)
 {
     (void)state;
-    char options[640];
     char by_name[64];
     char by_number[64];
-    char ca[128];
-    char other[128];
     const struct store_mariadb_conf good = fed_mariadb;
     unsigned port = free_port();
-    node_stop(&village);
-    shell("for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt "
-          "ec_paramgen_curve:P-256 -nodes -keyout $ca.key -out $ca.pem -days 2 "
-          "-subj /CN=$ca 2>/dev/null || exit 1; done; openssl req -newkey ec "
-          "-pkeyopt ec_paramgen_curve:P-256 -nodes -keyout db.key -out db.csr "
-          "-subj /CN=localhost 2>/dev/null && "
-          "echo subjectAltName=DNS:localhost >db.ext && openssl x509 -req -in "
-          "db.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile "
-          "db.ext -out db.pem 2>/dev/null");
-    (void)snprintf(ca, sizeof ca, "%s/ca.pem", fed_dir);
-    (void)snprintf(other, sizeof other, "%s/other.pem", fed_dir);
     (void)snprintf(by_name, sizeof by_name, "localhost:%u", port);
     (void)snprintf(by_number, sizeof by_number, "127.0.0.1:%u", port);
-    (void)snprintf(options, sizeof options,
-                   "--bind-address=localhost --port=%u --ssl-cert=%s/db.pem "
-                   "--ssl-key=%s/db.key --ssl-ca=%s --require-secure-transport",
-                   port, fed_dir, fed_dir, ca);
-    mariadb_end(&fed_server, SIGTERM);
-    mariadb_start_with(&fed_server, options);
-    fed_mariadb.socket = "";
+    node_stop(&village);
+    serve_tls(port);
     fed_mariadb.address = by_name;
-    fed_mariadb.tls_ca = other;
+    fed_mariadb.tls_ca = other_pem;
     refused(ERR_CONF, "mariadb.tls_ca");
-    fed_mariadb.tls_ca = ca;
+    fed_mariadb.tls_ca = ca_pem;
     fed_mariadb.address = by_number;
     refused(ERR_CONF, "name the host");
     fed_mariadb.address = by_name;
     node_start(&village);
     assert_ok(submit_one(1));
+    serve_socket(&good);
+}
+
+/* An account without a password, let in by its certificate alone. */
+static void the_node_shows_its_certificate_to_the_server(void **state)
+{
+    (void)state;
+    char address[64];
+    const struct store_mariadb_conf good = fed_mariadb;
+    unsigned port = free_port();
+    (void)snprintf(address, sizeof address, "localhost:%u", port);
     node_stop(&village);
-    fed_mariadb = good;
-    mariadb_end(&fed_server, SIGTERM);
-    mariadb_start(&fed_server);
+    serve_tls(port);
+    mariadb_sql(&fed_server,
+                "CREATE USER shown@'%%' REQUIRE SUBJECT '/CN=node'");
+    mariadb_sql(&fed_server, "GRANT ALL ON village.* TO shown@'%%'");
+    fed_mariadb.address = address;
+    fed_mariadb.tls_ca = ca_pem;
+    fed_mariadb.user = "shown";
+    fed_mariadb.password_file = "";
+    refused(ERR_CONF, "mariadb.tls_cert");
+    fed_mariadb.tls_cert = node_pem;
+    fed_mariadb.tls_key = node_key;
     node_start(&village);
-    assert_records(1);
+    assert_ok(submit_one(1));
+    mariadb_sql(&fed_server, "DROP USER shown@'%%'");
+    serve_socket(&good);
+}
+
+/* Of a client that lends its files a server may ask for any of them. */
+static void the_server_gets_no_file(void **state)
+{
+    (void)state;
+    struct mdb_conn *c = NULL;
+    struct errmsg why = {""};
+    struct store_mariadb_conf conf = fed_mariadb;
+    char sql[256];
+    conf.database = "village";
+    mariadb_sql(&fed_server, "CREATE TABLE village.taken(line TEXT)");
+    (void)snprintf(sql, sizeof sql,
+                   "LOAD DATA LOCAL INFILE '%s' INTO TABLE taken",
+                   password_file);
+    assert_ok(mdb_open(&c, &conf, &mdb_store_sql, &why));
+    assert_int_not_equal(mdb_run(c, sql, &why), ERR_OK);
+    mdb_shut(&c);
+    assert_int_equal(
+        mariadb_number(&fed_server, "SELECT COUNT(*) FROM village.taken"), 0);
+    mariadb_sql(&fed_server, "DROP TABLE village.taken");
 }
 
 int main(void)
@@ -764,7 +886,10 @@ int main(void)
         T(a_second_process_ends_the_first_ones_writing),
         T(tables_of_an_older_build_are_brought_up),
         T(the_next_server_of_the_list_is_used),
+        T(the_blocks_of_an_answer_are_read_ahead),
         T(the_server_must_prove_its_name),
+        T(the_node_shows_its_certificate_to_the_server),
+        T(the_server_gets_no_file),
     };
     (void)setenv("STORE_BACKEND", store_mariadb.name, 1);
     mariadb_or_skip();

@@ -71,7 +71,7 @@ function check_own(header,    target)
     target = folder_of(header)
     if (header ~ /[.][.]\//) {
         complain("\"" header "\" climbs; write \"folder/header.h\"")
-    } else if (header ~ /[.]pb-c[.]h$/) {
+    } else if (header ~ /([.]pb-c|^descriptors)[.]h$/) {
         if (folder !~ /^(rpc|sync|health|api|node)$/) {
             complain(folder " may not use generated messages (" header ")")
         }

@@ -74,7 +74,77 @@ function stream(messages, then = () => {}) {
     then(call);
 }
 
+// What a tool does that knows nothing of this node: asks which services there
+// are and in which files they stand, and calls by what these say. The messages
+// of reflection itself are another maker's.
+function ask_all(version, then) {
+    const file = path.join(__dirname, 'node_modules/@grpc/reflection/build/proto',
+        'grpc/reflection', version, 'reflection.proto');
+    const {ServerReflection} = grpc.loadPackageDefinition(
+        loader.loadSync(file, options)).grpc.reflection[version];
+    const call = channel(ServerReflection)
+        .ServerReflectionInfo(new grpc.Metadata(), deadline());
+    const told = {services : [], files : new Map(), unknown : 0, left : 0};
+    const question = (q) => {
+        told.left++;
+        call.write(q);
+    };
+    call.on('error', (error) => report(error));
+    call.on('data', (r) => {
+        if (r.list_services_response) {
+            told.services = r.list_services_response.service.map((s) => s.name);
+            told.services.forEach((s) => question({file_containing_symbol : s}));
+            question({file_containing_symbol : 'creditnode.query.v1.Nothing'});
+        } else if (r.file_descriptor_response) {
+            r.file_descriptor_response.file_descriptor_proto.forEach(
+                (f) => told.files.set(f.toString('hex'), f));
+        } else {
+            told.unknown = r.error_response.error_code;
+        }
+        if (--told.left === 0) {
+            call.end();
+        }
+    });
+    call.on('end', () => then(told));
+    question({list_services : ''});
+}
+
+// A FileDescriptorSet: field 1, each file with its length as a varint.
+function descriptor_set(files) {
+    const parts = [];
+    for (const f of files) {
+        const head = [ 0x0a ];
+        let n = f.length;
+        for (; n > 127; n >>= 7) {
+            head.push(n % 128 + 128);
+        }
+        parts.push(Buffer.from([...head, n ]), f);
+    }
+    return Buffer.concat(parts);
+}
+
+function reflect(version) {
+    ask_all(version, (told) => {
+        const {Query} = grpc.loadPackageDefinition(
+            loader.loadFileDescriptorSetFromBuffer(
+                descriptor_set(told.files.values()), options)).creditnode.query.v1;
+        channel(Query).Subject({subject, limit : 5}, deadline(),
+            (e, r) => report(e, {
+                services : told.services,
+                files : told.files.size,
+                unknown : told.unknown,
+                fields : r && r.records[0] ? r.records[0].fields.length : 0,
+            }));
+    });
+}
+
 const cases = {
+    reflection() {
+        reflect('v1');
+    },
+    reflection_old() {
+        reflect('v1alpha');
+    },
     health() {
         const {Health} = load('health.proto', 'grpc.health.v1');
         channel(Health).Check({}, deadline(),

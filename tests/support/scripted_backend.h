@@ -253,6 +253,7 @@ static inline struct backend scripted(const struct backend *real)
     b.list_rows = scripted_list_rows;
     b.rows = scripted_rows;
     b.blocks = scripted_blocks;
+    b.blocks_at = NULL;
     b.node = scripted_node;
     b.salvage = scripted_salvage;
     b.issues = scripted_issues;
