@@ -234,7 +234,7 @@ what_was_made_elsewhere_is_judged_before_it_is_published(void **state)
     struct sync_env sync = {.store = t.store, .trust = fed_trust};
     struct api_env env = {
         .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, false, &file));
+    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         expect_lawful(&env, altered(&file, cases[i].field, cases[i].value),
                       cases[i].said);
