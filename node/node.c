@@ -81,7 +81,7 @@ struct node {
     /* What the store could not take in at once; until it can. */
     struct ticker *owed;
     _Atomic bool owes_judging;    /* by the newest root document */
-    bool owes_signing;            /* loop thread: with `signs` */
+    _Atomic bool owes_signing;    /* with `signs` */
     const struct identity *signs; /* in force; loop thread */
     const struct identity *seals;
     struct node_tls *tls;
@@ -431,19 +431,38 @@ static void log_renewed(const struct node *node, const char *use,
              (long long)cert_principal(id->cert)->not_after_ms);
 }
 
-/* The store signs with `signs` too, or owes it. */
-static void renew_store(struct node *node)
+/* Any thread; waits for the store. It signs with the newest certificate too, or
+ * owes it. */
+static void renew_store(void *ctx)
 {
+    struct node *node = ctx;
     struct errmsg why = {{0}};
-    node->owes_signing =
-        node->writes && store_renew(node->store, node->signs, &why) != ERR_OK;
-    if (node->owes_signing) {
-        log_error(&node->log, "RELOAD-SIGN",
-                  "reason=\"%s\" next=\"tried again\"", why.text);
-        owe(node);
+    const struct identity *id;
+    enum err err;
+    atomic_store(&node->owes_signing, false);
+    do { /* a newer one may have come, and been there first */
+        id = atomic_load(&node->sync.signer);
+        err = store_renew(node->store, id, &why);
+    } while (err == ERR_OK && id != atomic_load(&node->sync.signer));
+    if (err == ERR_OK) {
+        log_renewed(node, "sign", id);
         return;
     }
-    log_renewed(node, "sign", node->signs);
+    atomic_store(&node->owes_signing, true);
+    log_error(&node->log, "RELOAD-SIGN", "reason=\"%s\" next=\"tried again\"",
+              why.text);
+    owe(node);
+}
+
+/* The writer may be waiting for its database: the loop is not. */
+static void renew_store_later(struct node *node)
+{
+    if (!node->writes) {
+        log_renewed(node, "sign", node->signs);
+    } else if (pool_run(rpc_pool(node->rpc), renew_store, node) != ERR_OK) {
+        atomic_store(&node->owes_signing, true);
+        owe(node);
+    }
 }
 
 enum { LOOK_MS = 1000 };
@@ -487,8 +506,8 @@ static void settle_owed(void *ctx)
         owe(node);
         return;
     }
-    if (node->owes_signing) {
-        renew_store(node);
+    if (atomic_load(&node->owes_signing)) {
+        renew_store_later(node);
     }
     if (atomic_load(&node->owes_judging) &&
         pool_run(rpc_pool(node->rpc), judge_again, node) != ERR_OK) {
@@ -503,7 +522,7 @@ static void sign_with(struct node *node, const struct identity *id)
     atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
-    renew_store(node);
+    renew_store_later(node);
 }
 
 /* Those below wrap their keys for it. */
@@ -825,7 +844,8 @@ static void down_store(struct node *node)
 {
     ticker_free(&node->look);
     ticker_free(&node->owed);
-    node->owes_signing = false; /* the next one opens with what is newest */
+    atomic_store(&node->owes_signing,
+                 false); /* the next one opens with what is newest */
     atomic_store(&node->owes_judging, false);
     store_close(&node->store);
     keyring_free(&node->keyring);
@@ -916,13 +936,14 @@ static enum err up_sync(struct node *node, struct errmsg *why)
         return err;
     }
     node->sync.set_aside = node->set_aside;
-    node->sync.roster = roster_new(&node->sync);
     node->sync.receipts = receipts_new(&node->sync, path);
     err = downlink_new(&node->downlink, &node->sync, &down);
     if (err != ERR_OK) {
         return err_set(why, err, "replication: %s", err_text(err));
     }
     node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes);
+    /* It may call recheck() at once. */
+    node->sync.roster = roster_new(&node->sync);
     if (node->lease != NULL) {
         node->fresh_share = fresh_share_start(&node->sync, node->lease,
                                               node->writes, c->renew_ms);
@@ -1185,6 +1206,7 @@ static void give_up_doubtful(const struct node *node)
     if (node->store == NULL) {
         return;
     }
+    store_stopping(node->store); /* one that comes from now on, too */
     store_stats(node->store, &stats);
     bool lost = node->lease != NULL && node->writes && !lease_held(node->lease);
     if (!stats.writable || lost) {

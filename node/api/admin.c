@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,7 +17,7 @@
 #include "base/str.h"
 
 enum {
-    CLOSE_GRACE_S = 1, /* for answers under way when the node stops */
+    CLOSE_GRACE_MS = 1000, /* for answers under way when the node stops */
     REFUSED_MS = 100,
 };
 
@@ -29,6 +28,7 @@ struct admin_call {
     bool done; /* lock: the thread is about to end */
     pthread_t thread;
     atomic_bool gone;
+    atomic_bool broken; /* no more can be written, and nobody waits to */
 };
 
 struct admin {
@@ -149,6 +149,10 @@ static json_t *error_object(enum err err, const char *text)
 
 enum err admin_send(struct admin_call *call, json_t *object)
 {
+    if (atomic_load(&call->broken)) {
+        json_decref(object);
+        return ERR_CANCELLED;
+    }
     enum err err = json_write(call->fd, object);
     if (err == ERR_BUG) { /* or the client waits for what does not come */
         (void)json_write(call->fd,
@@ -158,6 +162,7 @@ enum err admin_send(struct admin_call *call, json_t *object)
     if (err != ERR_OK) {
         atomic_store(&call->gone, true);
     }
+    atomic_store(&call->broken, err == ERR_TIMEOUT || err == ERR_CANCELLED);
     return err;
 }
 
@@ -269,6 +274,7 @@ static void start_call(struct admin *admin, int fd)
         call->fd = fd;
         call->done = false;
         atomic_store(&call->gone, false);
+        atomic_store(&call->broken, false);
         call->used = pthread_create(&call->thread, NULL, serve_call, call) == 0;
     }
     bool started = call != NULL && call->used;
@@ -363,7 +369,7 @@ enum err admin_open(struct admin **out, const char *path,
     admin->commands_count = n;
     admin->ctx = ctx;
     (void)pthread_mutex_init(&admin->lock, NULL);
-    (void)pthread_cond_init(&admin->ended, NULL);
+    clock_cond_init(&admin->ended);
     admin->stop_pipe[0] = admin->stop_pipe[1] = -1;
     admin->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     enum err err = ERR_OK;
@@ -402,12 +408,11 @@ static size_t shut_calls(struct admin *admin, int how)
 }
 
 /* Answers may still be written; a client that does not read them has
- * CLOSE_GRACE_S before it is cut off, or it would hold up the node's end. */
+ * CLOSE_GRACE_MS before it is cut off, or it would hold up the node's end. */
 static void end_calls(struct admin *admin)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_GRACE_S;
+    clock_until(CLOSE_GRACE_MS, &until);
     (void)pthread_mutex_lock(&admin->lock);
     int rc = 0;
     while (rc == 0 && shut_calls(admin, SHUT_RD) > 0) {

@@ -273,6 +273,13 @@ static void share_answers(struct checking *c)
     }
 }
 
+static enum err too_much(struct errmsg *why)
+{
+    return err_set(why, ERR_TOO_LARGE,
+                   "the answer is larger than a message: ask for fewer "
+                   "subjects at a time, for each once");
+}
+
 /* Codes rise. Appends the subjects that are listed to `found`. */
 static enum err find_all(struct checking *c, struct errmsg *why)
 {
@@ -293,23 +300,23 @@ static enum err find_all(struct checking *c, struct errmsg *why)
     if (err != ERR_OK) {
         return err_set(why, err, "reading the store: %s", err_text(err));
     }
-    return c->put.more
-               ? err_set(why, ERR_TOO_LARGE,
-                         "the answer is larger than a message: ask for fewer "
-                         "subjects at a time")
-               : ERR_OK;
+    return c->put.more ? too_much(why) : ERR_OK;
 }
 
 /* In the order in which the store has them: neighbours share a page. The answer
- * has them as they were asked. */
+ * has them as they were asked; it is bounded once more, since what was found
+ * once may have been asked for ten thousand times. */
 static enum err check_all(struct checking *c, struct errmsg *why)
 {
     qsort(c->asked, c->asked_n, sizeof *c->asked, by_code);
     enum err err = find_all(c, why);
     qsort(c->asked, c->asked_n, sizeof *c->asked, by_place);
     for (size_t i = 0; err == ERR_OK && i < c->asked_n; i++) {
-        buf_put_slice(
-            &c->out, slice_of(c->found.data + c->asked[i].at, c->asked[i].len));
+        const struct asked *asked = &c->asked[i];
+        if (c->out.len + asked->len > CHECK_BYTES) {
+            return too_much(why);
+        }
+        buf_put_slice(&c->out, slice_of(c->found.data + asked->at, asked->len));
     }
     return err;
 }

@@ -606,7 +606,9 @@ const struct conf_row conf_rows[] = {
      .min = 1,
      .max = 1000000,
      .def = "1024",
-     .help = "Calls that may wait for a thread."},
+     .help =
+         "Calls that may wait for a thread; four times as many may be under "
+         "way."},
     {.path = "rpc.keepalive",
      AT_DURATION(rpc.keepalive_ms),
      .min = SECOND,

@@ -228,7 +228,9 @@ const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
 
 /* ---- adding ---- */
 
-/* Lock held. `*known`: this version is here already. */
+/* Lock held. `*known`: this version is here already. Only a text that would
+ * have been taken in the place of ours shows a fork: anybody can write one.
+ */
 static enum err compare_known(const struct rootchain *chain,
                               const struct rootdoc *doc, const char *from,
                               bool *known, struct errmsg *why)
@@ -241,6 +243,15 @@ static enum err compare_known(const struct rootchain *chain,
     const struct rootdoc *ours = chain->docs[version - 1];
     if (strcmp(rootdoc_hash(doc), rootdoc_hash(ours)) == 0) {
         return ERR_OK;
+    }
+    struct errmsg what = {"version 1 is known by its hash, and by no other"};
+    enum err err = version == 1
+                       ? ERR_CONFLICT
+                       : rootdoc_follows(doc, chain->docs[version - 2], &what);
+    if (err != ERR_OK) {
+        return err_set(why, err, "%s: another text of version %llu: %.*s", from,
+                       (unsigned long long)version, (int)sizeof what.text,
+                       what.text);
     }
     return err_set(why, ERR_FORKED,
                    "%s: version %llu has the hash %s, this node's has %s; find "

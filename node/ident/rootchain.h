@@ -48,7 +48,8 @@ const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
  * stands in messages. `*added` is false if it was known already; `*version` is
  * the document's.
  * ERR_GAP: versions between are missing; ERR_FORKED: another text of a version
- * known here; else as rootdoc_parse() and rootdoc_follows(). */
+ * known here, signed by enough; ERR_CONFLICT: another version 1; else as
+ * rootdoc_parse() and rootdoc_follows(). */
 MUST_USE enum err rootchain_add(struct rootchain *chain, struct slice bytes,
                                 const char *from, bool *added,
                                 uint64_t *version, struct errmsg *why);

@@ -16,6 +16,7 @@
  * Every size is bounded: a message by RPC_MESSAGE_MAX, what a stream has
  * queued for sending by its window, what is received and not yet handled by
  * four messages a stream; then reading stops and flow control does the rest.
+ * What a server has said last is kept for as long as its peer reads on.
  * Compression is off: a compressed message is refused by name. An error
  * travels with its name, so the other side sees the same enum err. */
 #ifndef RPC_RPC_H
@@ -41,12 +42,16 @@ enum {
 
 struct rpc_conf {
     unsigned workers;      /* ≥ 1 */
-    unsigned calls_max;    /* unary calls waiting for a worker */
-    size_t quota_bytes;    /* memory of the transport; and of unary requests
-                            * that wait for a worker */
+    unsigned calls_max;    /* unary calls waiting for a worker; under way may
+                            * be four times as many */
+    size_t quota_bytes;    /* memory of the transport; of unary requests that
+                            * wait for a worker; and four times as much of all
+                            * requests and answers under way */
     uint32_t keepalive_ms; /* ping when idle this long */
     uint32_t keepalive_timeout_ms;
     uint32_t handshake_timeout_ms;
+    uint32_t unread_ms; /* who does not read an answer or what a stream ends
+                         * with for so long is cut off */
 };
 struct rpc_conf rpc_conf_default(void);
 
@@ -160,6 +165,8 @@ size_t rpc_stream_queued(struct rpc_stream *s);
  * other error cancels. `closed` follows. Called again with an error it does
  * not wait for the queue: the way out if the peer does not read. */
 void rpc_stream_finish(struct rpc_stream *s, enum err err, const char *text);
+/* With an error, at once: what is queued is dropped. */
+void rpc_stream_cut(struct rpc_stream *s, enum err err, const char *text);
 
 /* ---- client ---- */
 

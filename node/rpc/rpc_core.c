@@ -6,25 +6,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pace.h"
 #include "rpc/rpc_private.h"
 
-enum { LOG_EVERY_MS = 1000 };
-
-/* The library knows no peer address, so the line has none. One a second: who
- * is refused must not fill the disk. */
+/* The library knows no peer address, so the line has none. */
 static void log_handshake(const char *message)
 {
-    static atomic_llong next_ms;
-    static atomic_uint held;
-    long long now = clock_mono_ms();
-    long long due = atomic_load(&next_ms);
-    if (now < due ||
-        !atomic_compare_exchange_strong(&next_ms, &due, now + LOG_EVERY_MS)) {
-        atomic_fetch_add(&held, 1);
-        return;
+    static struct pace pace;
+    unsigned more;
+    if (pace_allows(&pace, &more)) {
+        log_warn(NULL, "RPC-HANDSHAKE", "refused=\"%s\" more=%u", message,
+                 more);
     }
-    log_warn(NULL, "RPC-HANDSHAKE", "refused=\"%s\" more=%u", message,
-             atomic_exchange(&held, 0));
 }
 
 static void log_core(gpr_log_func_args *args)
@@ -47,15 +40,68 @@ struct rpc_conf rpc_conf_default(void)
         .keepalive_ms = 30000,
         .keepalive_timeout_ms = 10000,
         .handshake_timeout_ms = 10000,
+        .unread_ms = 60000,
     };
+}
+
+/* ---- what is not read ---- */
+
+void rpc_member_unread(const struct rpc *rpc, struct rpc_member *m)
+{
+    atomic_store(&m->cut_at_ms, clock_mono_ms() + rpc->conf.unread_ms);
+}
+
+void rpc_owner_watch(struct rpc *rpc, struct rpc_owner *owner)
+{
+    (void)pthread_mutex_lock(&rpc->lock);
+    owner->next = rpc->watched;
+    rpc->watched = owner;
+    (void)pthread_mutex_unlock(&rpc->lock);
+}
+
+void rpc_owner_unwatch(struct rpc *rpc, struct rpc_owner *owner)
+{
+    (void)pthread_mutex_lock(&rpc->lock);
+    struct rpc_owner **at = &rpc->watched;
+    while (*at != owner) {
+        at = &(*at)->next;
+    }
+    *at = owner->next;
+    (void)pthread_mutex_unlock(&rpc->lock);
+}
+
+static void cut_unread(struct rpc_owner *owner, int64_t now_ms)
+{
+    (void)pthread_mutex_lock(&owner->lock);
+    for (struct rpc_member *m = owner->members.next; m != &owner->members;
+         m = m->next) {
+        int64_t at_ms = atomic_load(&m->cut_at_ms);
+        if (at_ms != 0 && now_ms >= at_ms) {
+            atomic_store(&m->cut_at_ms, 0);
+            (void)grpc_call_cancel_with_status(
+                m->call, GRPC_STATUS_UNAVAILABLE,
+                "what was said last was not read", NULL);
+        }
+    }
+    (void)pthread_mutex_unlock(&owner->lock);
+}
+
+static void sweep(struct rpc *rpc, int64_t now_ms)
+{
+    (void)pthread_mutex_lock(&rpc->lock);
+    for (struct rpc_owner *o = rpc->watched; o != NULL; o = o->next) {
+        cut_unread(o, now_ms);
+    }
+    (void)pthread_mutex_unlock(&rpc->lock);
 }
 
 static void *poll_queue(void *arg)
 {
     struct rpc *rpc = arg;
+    int64_t swept_ms = clock_mono_ms();
     for (;;) {
         grpc_event event = grpc_completion_queue_next(
-            rpc->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+            rpc->cq, rpc_deadline(RPC_SWEEP_MS), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return NULL;
         }
@@ -63,6 +109,11 @@ static void *poll_queue(void *arg)
             struct rpc_tag *tag = event.tag;
             RPC_CONSUME(tag);
             tag->fn(tag, event.success != 0);
+        }
+        int64_t now_ms = clock_mono_ms();
+        if (now_ms >= swept_ms + RPC_SWEEP_MS) {
+            swept_ms = now_ms;
+            sweep(rpc, now_ms);
         }
     }
 }
@@ -74,6 +125,7 @@ static void stop_core(struct rpc *rpc)
     grpc_resource_quota_unref(rpc->quota);
     grpc_completion_queue_destroy(rpc->cq);
     grpc_shutdown();
+    (void)pthread_mutex_destroy(&rpc->lock);
     mem_free(rpc);
 }
 
@@ -92,6 +144,7 @@ enum err rpc_open(struct rpc **out, const struct rpc_conf *conf,
     struct rpc *rpc = MEM_NEW(struct rpc);
     rpc->conf = *conf;
     rpc->pool = pool;
+    (void)pthread_mutex_init(&rpc->lock, NULL);
     rpc->peers = peer_cache_new();
     rpc->quota = grpc_resource_quota_create("rpc");
     grpc_resource_quota_resize(rpc->quota, conf->quota_bytes);

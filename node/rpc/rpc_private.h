@@ -21,6 +21,7 @@ enum {
     RPC_CONNECT_MS = 5000, /* an attempt to connect gives up after */
     RPC_BACKOFF_MIN_MS = 200,
     RPC_BACKOFF_MAX_MS = 5000,
+    RPC_SWEEP_MS = 1000, /* between two looks for what is not read */
 };
 
 /* ---- core ---- */
@@ -40,6 +41,10 @@ struct rpc {
     struct peer_cache *peers;
     atomic_uint calls_waiting;   /* unary calls queued for a worker */
     atomic_size_t bytes_waiting; /* their requests */
+    atomic_uint calls_open;      /* unary calls, until the answer was sent */
+    atomic_size_t bytes_open;    /* their requests and answers */
+    pthread_mutex_t lock;        /* taken before an owner's */
+    struct rpc_owner *watched;
 };
 
 /* ThreadSanitizer does not see the hand-over inside libgrpc, which is not
@@ -131,7 +136,8 @@ struct rpc_fetcher {
 };
 grpc_server_credentials *rpc_tls_server(struct rpc_fetcher *fetcher);
 
-/* Asks the channel's rpc_peer_check. gRPC may hold it longer than the
+/* A server must be a node of the federation of this side's own certificate;
+ * then it asks the channel's rpc_peer_check. gRPC may hold it longer than the
  * channel lives. */
 struct rpc_verifier;
 struct rpc_verifier *rpc_verifier_new(const struct rpc_peer_check *expect);
@@ -156,8 +162,12 @@ struct rpc_member {
     struct rpc_member *next;
     grpc_call *call;
     void (*stop)(struct rpc_member *m); /* ends it with a reason; or NULL */
+    /* Monotonic: it is cut off then, since its peer does not read what is left
+     * to say; 0: not. Any thread. */
+    _Atomic int64_t cut_at_ms;
 };
 struct rpc_owner {
+    struct rpc_owner *next; /* rpc.lock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct rpc_member members; /* ring */
@@ -179,6 +189,11 @@ void rpc_owner_done(struct rpc_owner *owner);
 void rpc_owner_cancel_all(struct rpc_owner *owner, enum err err,
                           const char *text);
 void rpc_owner_stop_all(struct rpc_owner *owner);
+/* Its members are cut off when they are due, until rpc_owner_unwatch(). */
+void rpc_owner_watch(struct rpc *rpc, struct rpc_owner *owner);
+void rpc_owner_unwatch(struct rpc *rpc, struct rpc_owner *owner);
+/* This side has said its last word: the peer has so long to read it. */
+void rpc_member_unread(const struct rpc *rpc, struct rpc_member *m);
 /* Waits until no call is left. */
 void rpc_owner_wait(struct rpc_owner *owner);
 

@@ -15,7 +15,9 @@ enum {
     REQUESTS_POSTED = 4, /* for each method */
     STREAMS_A_CONNECTION = 256,
     LAST_WORDS_MS = 500,
-    PING_MIN_MS = 5000, /* a client that pings more often is cut off */
+    OPEN_FOR_EACH = 4,         /* calls under way for each that may wait */
+    PING_MIN_MS = 5000,        /* a client that pings more often is cut off */
+    HEALTH_REQUEST_MAX = 1024, /* bytes; unpacked on the poller */
 };
 
 /* Stands posted at gRPC until a call of its method arrives. */
@@ -59,6 +61,7 @@ struct rpc_call {
     grpc_byte_buffer *reply;
     struct rpc_status_out status;
     int cancelled;
+    size_t bytes; /* counted in rpc.bytes_open */
 };
 
 /* ---- answers ---- */
@@ -68,6 +71,9 @@ static void on_answered(struct rpc_tag *tag, bool ok)
     (void)ok; /* a client that went away needs no answer */
     struct rpc_call *c = CONTAINER_OF(tag, struct rpc_call, tag);
     struct rpc_owner *owner = &c->server->owner;
+    struct rpc *rpc = c->server->rpc;
+    atomic_fetch_sub(&rpc->calls_open, 1);
+    atomic_fetch_sub(&rpc->bytes_open, c->bytes);
     grpc_byte_buffer_destroy(c->reply);
     rpc_bytes_done(c->payload);
     rpc_slice_done(c->request);
@@ -88,9 +94,13 @@ static void answer_with(struct rpc_call *c, enum err err, const char *text,
     rpc_status_refer(&ops[2], &c->status, instead);
     size_t count = 3;
     if (c->reply != NULL) {
+        size_t bytes = grpc_byte_buffer_length(c->reply);
+        c->bytes += bytes;
+        atomic_fetch_add(&c->server->rpc->bytes_open, bytes);
         ops[count].op = GRPC_OP_SEND_MESSAGE;
         ops[count++].data.send_message.send_message = c->reply;
     }
+    rpc_member_unread(c->server->rpc, &c->member);
     rpc_batch(c->call, ops, count, &c->tag);
 }
 
@@ -207,11 +217,25 @@ static void handle_on_worker(void *ctx)
     handle(c);
 }
 
+/* What waits for a commit, or for a client to read its answer, is memory too,
+ * and counts on until it is over. */
+static bool may_open(const struct rpc *rpc)
+{
+    return atomic_load(&rpc->calls_open) <=
+               OPEN_FOR_EACH * (size_t)rpc->conf.calls_max &&
+           atomic_load(&rpc->bytes_open) <
+               OPEN_FOR_EACH * rpc->conf.quota_bytes;
+}
+
 static void dispatch(struct rpc_call *c)
 {
     struct rpc *rpc = c->server->rpc;
     if (c->method->quick) {
         handle(c);
+        return;
+    }
+    if (!may_open(rpc)) {
+        rpc_fail(c, ERR_BUSY, "too many calls are under way, try again");
         return;
     }
     if (answered_at_once(c)) {
@@ -235,6 +259,9 @@ static struct rpc_call *call_new(struct request *r)
     c->deadline = r->deadline;
     c->payload = r->payload;
     r->payload = NULL;
+    c->bytes = c->payload != NULL ? grpc_byte_buffer_length(c->payload) : 0;
+    atomic_fetch_add(&c->server->rpc->calls_open, 1);
+    atomic_fetch_add(&c->server->rpc->bytes_open, c->bytes);
     rpc_owner_add(&r->server->owner, &c->member, c->call);
     return c;
 }
@@ -345,6 +372,10 @@ static bool serves(const struct rpc_server *s, const char *service)
 static void health_check(void *ctx, struct rpc_call *call)
 {
     struct slice in = rpc_call_request(call);
+    if (in.len > HEALTH_REQUEST_MAX) {
+        rpc_fail(call, ERR_TOO_LARGE, "HealthCheckRequest: at most 1024 bytes");
+        return;
+    }
     Grpc__Health__V1__HealthCheckRequest *req =
         grpc__health__v1__health_check_request__unpack(NULL, in.len, in.data);
     if (req == NULL) {
@@ -443,6 +474,7 @@ static void add_methods(struct rpc_server *s, const struct rpc_method *methods,
 
 static void server_free(struct rpc_server *s)
 {
+    rpc_owner_unwatch(s->rpc, &s->owner);
     grpc_server_destroy(s->core);
     RPC_CONSUME(&s->fetcher); /* no handshake begins any more */
     for (size_t i = 0; i < s->request_count; i++) {
@@ -517,6 +549,7 @@ enum err rpc_listen(struct rpc_server **out, struct rpc *rpc,
     s->fetcher.tls = *tls;
     s->shutdown_tag.fn = on_shutdown;
     rpc_owner_init(&s->owner);
+    rpc_owner_watch(rpc, &s->owner);
     s->core = core_new(rpc);
     add_methods(s, methods, count);
     enum err err = bind_address(s, address, why);

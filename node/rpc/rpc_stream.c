@@ -181,6 +181,14 @@ static void abort_call(struct rpc_stream *s)
         s->finish_text, NULL);
 }
 
+/* A server that has said its last word waits for nobody without end. */
+static void note_unread(struct rpc_stream *s)
+{
+    if (s->finishing && !is_client(s)) {
+        rpc_member_unread(s->rpc, &s->member);
+    }
+}
+
 static void finish(struct rpc_stream *s, enum err err, const char *text)
 {
     bool again = s->finishing;
@@ -196,6 +204,7 @@ static void finish(struct rpc_stream *s, enum err err, const char *text)
     } else {
         post_send(s);
     }
+    note_unread(s);
 }
 
 /* ---- delivery ---- */
@@ -449,6 +458,9 @@ static void on_send(struct rpc_tag *tag, bool ok)
         s->drained_due = !s->over && !s->finishing;
     }
     post_send(s);
+    if (ok) {
+        note_unread(s);
+    }
     unlock_and_deliver(s);
 }
 
@@ -700,5 +712,15 @@ void rpc_stream_finish(struct rpc_stream *s, enum err err, const char *text)
 {
     (void)pthread_mutex_lock(&s->lock);
     finish(s, err, text);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void rpc_stream_cut(struct rpc_stream *s, enum err err, const char *text)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    finish(s, err, text);
+    if (s->queued > 0) {
+        finish(s, err, text);
+    }
     (void)pthread_mutex_unlock(&s->lock);
 }

@@ -67,6 +67,7 @@ struct rpc_verifier {
     grpc_tls_certificate_verifier *handle;      /* the channel's reference */
     pthread_mutex_t lock;
     bool open;
+    char federation[FEDERATION_MAX + 1]; /* this side's */
     bool has_check;
     struct rpc_peer_check check;
 };
@@ -86,7 +87,10 @@ static enum err check_server(struct rpc_verifier *v, const char *pem,
     (void)pthread_mutex_lock(&v->lock);
     if (!v->open) {
         err = err_set(why, ERR_CANCELLED, "the channel was closed");
-    } else if (v->has_check) {
+    } else {
+        err = principal_check_federation(&peer, v->federation, why);
+    }
+    if (err == ERR_OK && v->has_check) {
         err = v->check.check(v->check.ctx, &peer, why);
     }
     (void)pthread_mutex_unlock(&v->lock);
@@ -164,6 +168,10 @@ grpc_channel_credentials *rpc_tls_client(const struct tls_material *material,
     if (!usable(material)) {
         return NULL;
     }
+    (void)pthread_mutex_lock(&verifier->lock);
+    memcpy(verifier->federation, material->self.federation,
+           sizeof verifier->federation);
+    (void)pthread_mutex_unlock(&verifier->lock);
     grpc_tls_identity_pairs *pairs = grpc_tls_identity_pairs_create();
     grpc_tls_identity_pairs_add_pair(pairs, material->key_pem,
                                      material->chain_pem);

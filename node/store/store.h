@@ -163,6 +163,10 @@ void store_close(struct store **store);
 /* Takes no more, and answers what waits: with ERR_UNCERTAIN where the database
  * does not come back. Before parts are ended that wait for their callbacks. */
 void store_closing(struct store *store);
+/* The same from the moment on when a commit is in doubt: what can be done while
+ * parts end is done, and nobody waits for a database that went away meanwhile.
+ */
+void store_stopping(struct store *store);
 
 /* From now on signs with `signer`, which outlives the store: the certificate
  * was renewed. Signs the heads of this node's logs anew. Blocks; not on the

@@ -427,6 +427,7 @@ struct queue {
     uint32_t n;            /* lock */
     uint64_t bytes;        /* lock */
     bool closing;          /* lock */
+    bool stopping;         /* lock: a commit in doubt begins the closing */
     bool asleep;           /* lock: the writer waits and is not woken yet */
     uint32_t due;          /* lock: items that wake it */
     uint32_t clients;      /* writer only: see linger() */

@@ -148,11 +148,14 @@ static enum err reopen(struct store *s, struct errmsg *why)
     return err;
 }
 
-static bool is_closing(struct store *s)
+/* A commit is in doubt, and cannot be read back: is that to be waited for? */
+static bool gives_up(struct store *s)
 {
-    (void)pthread_mutex_lock(&s->queue.lock);
-    bool closing = s->queue.closing;
-    (void)pthread_mutex_unlock(&s->queue.lock);
+    struct queue *q = &s->queue;
+    (void)pthread_mutex_lock(&q->lock);
+    q->closing = q->closing || q->stopping;
+    bool closing = q->closing;
+    (void)pthread_mutex_unlock(&q->lock);
     return closing;
 }
 
@@ -177,7 +180,7 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
             return ERR_OK;
         }
         set_unwritable(s, read_failed(s, err, &again), again.text);
-        if (is_closing(s)) {
+        if (gives_up(s)) {
             return err_set(why, ERR_UNCERTAIN,
                            "stopped before the last commit could be read "
                            "back: %s",
@@ -559,6 +562,14 @@ enum err writer_start(struct store *s, struct errmsg *why)
         return err_set(why, ERR_IO, "store: thread: %s", strerror(rc));
     }
     return ERR_OK;
+}
+
+void store_stopping(struct store *store)
+{
+    struct queue *q = &store->queue;
+    (void)pthread_mutex_lock(&q->lock);
+    q->stopping = true;
+    (void)pthread_mutex_unlock(&q->lock);
 }
 
 void writer_close(struct store *s)

@@ -3,12 +3,14 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/pace.h"
 #include "sync/ancestry.h"
 #include "sync/downlink_impl.h"
 #include "sync/hello.h"
 
 enum {
     RECHECK_MS = 10000, /* how long a call may outlive its certificate */
+    ASK_WITHIN_MS = 10000,
 };
 
 /* ---- one stream's life ---- */
@@ -57,8 +59,8 @@ static void take_place(struct downlink *down, struct inflow *in)
     (void)pthread_mutex_lock(&down->lock);
     struct child *c = child_of(down, &in->peer);
     if (c->inflow != NULL) {
-        rpc_stream_finish(c->inflow->stream, ERR_CANCELLED,
-                          "a newer stream of this node took its place");
+        rpc_stream_cut(c->inflow->stream, ERR_CANCELLED,
+                       "a newer stream of this node took its place");
         log_info(down->env->log, "SYNC-REPLACED", "child=%012llu",
                  (unsigned long long)in->peer.code);
     }
@@ -100,8 +102,13 @@ static void on_open(struct rpc_stream *s, void *user)
     rpc_stream_set_user(s, NULL);
     enum err err = admit_child(down->env, peer, &why);
     if (err != ERR_OK) {
-        log_warn(down->env->log, "SYNC-DENIED", "peer=%s text=\"%s\"",
-                 rpc_stream_address(s), why.text);
+        static struct pace pace;
+        unsigned more;
+        if (pace_allows(&pace, &more)) {
+            log_warn(down->env->log, "SYNC-DENIED",
+                     "peer=%s text=\"%s\" more=%u", rpc_stream_address(s),
+                     why.text, more);
+        }
         rpc_stream_finish(s, err, why.text);
         return;
     }
@@ -115,7 +122,7 @@ static void on_open(struct rpc_stream *s, void *user)
     in->recv = recv_new(down->env->trust, LOG_RECORDS);
     in->strand = strand_new(rpc_pool(down->env->rpc));
     (void)pthread_mutex_init(&in->lock, NULL);
-    (void)pthread_cond_init(&in->progress, NULL);
+    clock_cond_init(&in->progress);
     take_place(down, in);
     rpc_stream_set_user(s, in);
 }
@@ -471,7 +478,9 @@ void downlink_received(struct inflow *in, uint64_t entries)
 {
     (void)pthread_mutex_lock(&in->down->lock);
     in->child->status.received_entries += entries;
+    (void)pthread_mutex_lock(&in->lock);
     in->child->status.logs = in->logs.count;
+    (void)pthread_mutex_unlock(&in->lock);
     (void)pthread_mutex_unlock(&in->down->lock);
 }
 
@@ -609,6 +618,7 @@ enum err downlink_new(struct downlink **out, const struct sync_env *env,
     struct downlink *down = MEM_NEW(struct downlink);
     down->env = env;
     down->conf = *conf;
+    down->ask_within_ms = ASK_WITHIN_MS;
     (void)pthread_mutex_init(&down->lock, NULL);
     (void)pthread_cond_init(&down->gone, NULL);
     down->ticker = ticker_new(env->loop, on_tick, down);

@@ -101,6 +101,7 @@ struct downlink {
     struct child *children; /* lock; never removed */
     unsigned inflows;       /* lock */
     struct fetch *fetches;  /* lock; the open Fetch calls */
+    int64_t ask_within_ms;  /* a Fetch that asks for nothing ends */
 };
 
 /* downlink.c */
@@ -131,7 +132,8 @@ void inflow_fini(struct inflow *in);
 /* serve.c */
 void serve_root(void *ctx, struct rpc_call *call);
 extern const struct rpc_stream_ops serve_fetch_ops;
-/* Ends the Fetch calls of those that are no children any more. */
+/* Ends the Fetch calls of those that are no children any more, and those that
+ * ask for nothing. */
 void serve_fetch_recheck(struct downlink *down);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pace.h"
 #include "base/str.h"
 #include "base/ticker.h"
 #include "credit/listing.h"
@@ -218,14 +219,18 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
 
 static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
 {
+    static struct pace pace;
+    unsigned more;
     char log[LOG_ID_TEXT_MAX];
     char reason[WIRE_REASON_SHOWN];
     log_id_format(&stop->log, log);
     str_quotable(stop->reason, reason, sizeof reason);
-    log_warn(conn->feed->env->log, "FEED-STOP",
-             "child=%012llu log=%s number=%llu text=\"%s\"",
-             (unsigned long long)conn->peer.code, log,
-             (unsigned long long)stop->number, reason);
+    if (pace_allows(&pace, &more)) {
+        log_warn(conn->feed->env->log, "FEED-STOP",
+                 "child=%012llu log=%s number=%llu text=\"%s\" more=%u",
+                 (unsigned long long)conn->peer.code, log,
+                 (unsigned long long)stop->number, reason, more);
+    }
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = find_told(conn, &stop->log);
     if (t != NULL) {
@@ -311,13 +316,15 @@ static enum err on_evidence(struct reader_conn *conn,
 /* A bad one is no reason to keep directives from the child. */
 static void on_receipt(struct reader_conn *conn, const struct wire_receipt *m)
 {
+    static struct pace pace;
+    unsigned more;
     const struct sync_env *env = conn->feed->env;
     struct errmsg why;
     enum err err =
         receipts_came(env->receipts, &conn->peer, m->text, m->chain, &why);
-    if (err != ERR_OK) {
-        log_warn(env->log, "RECEIPT-REFUSED", "err=%s text=\"%s\"",
-                 err_name(err), why.text);
+    if (err != ERR_OK && pace_allows(&pace, &more)) {
+        log_warn(env->log, "RECEIPT-REFUSED", "err=%s text=\"%s\" more=%u",
+                 err_name(err), why.text, more);
     }
 }
 
@@ -636,6 +643,26 @@ static void on_tick(void *ctx)
 
 /* ---- the streams ---- */
 
+/* As in downlink.c: after a cut the child is often back before this side has
+ * noticed. One that reads none of them has one queue here, not one a call. */
+static void take_place(struct feed *feed, const struct reader_conn *newer)
+{
+    size_t n;
+    struct reader_conn **list = all_conns(feed, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct reader_conn *conn = list[i];
+        (void)pthread_mutex_lock(&conn->lock);
+        if (conn != newer && conn->stream != NULL &&
+            conn->peer.code == newer->peer.code) {
+            rpc_stream_cut(conn->stream, ERR_CANCELLED,
+                           "a newer stream of this node took its place");
+        }
+        (void)pthread_mutex_unlock(&conn->lock);
+        conn_unref(conn);
+    }
+    mem_free(list);
+}
+
 static void on_open(struct rpc_stream *s, void *user)
 {
     struct feed *feed = user;
@@ -644,8 +671,13 @@ static void on_open(struct rpc_stream *s, void *user)
     rpc_stream_set_user(s, NULL);
     enum err err = admit_child(feed->env, peer, &why);
     if (err != ERR_OK) {
-        log_warn(feed->env->log, "FEED-DENIED", "peer=%s text=\"%s\"",
-                 rpc_stream_address(s), why.text);
+        static struct pace pace;
+        unsigned more;
+        if (pace_allows(&pace, &more)) {
+            log_warn(feed->env->log, "FEED-DENIED",
+                     "peer=%s text=\"%s\" more=%u", rpc_stream_address(s),
+                     why.text, more);
+        }
         rpc_stream_finish(s, err, why.text);
         return;
     }
@@ -660,6 +692,7 @@ static void on_open(struct rpc_stream *s, void *user)
     feed->conns = conn;
     feed->conns_n++;
     (void)pthread_mutex_unlock(&feed->lock);
+    take_place(feed, conn);
     rpc_stream_set_user(s, conn);
 }
 

@@ -14,6 +14,11 @@ enum err admit_node(const struct sync_env *env, const struct principal *peer,
     if (peer->kind != PRINCIPAL_NODE) {
         return err_set(why, ERR_DENIED, "%s is no node", peer->name);
     }
+    /* Two federations may share a CA; a Hello says it too late. */
+    if (principal_check_federation(peer, trust_federation(env->trust), why) !=
+        ERR_OK) {
+        return ERR_DENIED;
+    }
     if (trust_is_revoked(env->trust, peer->fingerprint)) {
         return err_set(why, ERR_DENIED,
                        "the certificate of %012llu was revoked",
@@ -106,6 +111,9 @@ enum err hello_check(const struct sync_env *env, const struct wire_hello *hello,
         return err_set(why, ERR_DENIED, "federation %.*s, this node's is %s",
                        (int)hello->federation.len,
                        (const char *)hello->federation.data, federation);
+    }
+    if (hello->clock_ms > INT64_MAX) {
+        return err_set(why, ERR_PROTOCOL, "Hello.clock_ms: no time");
     }
     if (peer->kind != PRINCIPAL_NODE || hello->code != peer->code) {
         return err_set(

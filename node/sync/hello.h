@@ -10,7 +10,7 @@
 #define SYNC_FETCH "/creditnode.federation.v1.Federation/Fetch"
 #define SYNC_ROOT "/creditnode.federation.v1.Federation/Root"
 
-/* Is this peer a node that was not revoked, and for the second one a child of
+/* Is this peer a node of the federation that was not revoked, and for the second one a child of
  * this node? ERR_DENIED names the reason; ERR_MOVED: and the parent that it has
  * now. */
 MUST_USE enum err admit_node(const struct sync_env *env,

@@ -1,12 +1,12 @@
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sync/downlink_impl.h"
 
 enum {
+    AT_ONCE_RAW_MAX = 128 << 10, /* unpacked bytes for the poller */
     LOADED_MAX = 512,   /* logs of a stream with their frontier at hand */
     ACK_LOGS = 128,     /* of one message */
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
@@ -311,13 +311,7 @@ static void on_appended(void *ctx, enum err err, const char *why,
 static bool wait_progress(struct inflow *in, uint32_t ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    clock_until(ms, &until);
     return pthread_cond_timedwait(&in->progress, &in->lock, &until) == 0;
 }
 
@@ -509,6 +503,23 @@ static bool needs_keys(const struct segment *seg)
     return false;
 }
 
+/* A few packed bytes may stand for megabytes that want to be hashed, and all
+ * other streams wait for the poller. */
+static bool is_small(const struct wire_segment *segment)
+{
+    struct wire_iter it = wire_iter_of(&segment->block);
+    struct slice block;
+    size_t raw = 0;
+    while (raw <= AT_ONCE_RAW_MAX && wire_next(&it, &block)) {
+        size_t count;
+        if (block_count(block, &count) != ERR_OK) {
+            return false;
+        }
+        raw += be_get32(block.data + 2);
+    }
+    return raw <= AT_ONCE_RAW_MAX;
+}
+
 /* What recv_segment() will do with it needs no disk, and there is room. */
 static bool fits_at_once(struct inflow *in, struct in_log *il,
                          const struct wire_segment *segment, size_t bytes,
@@ -518,7 +529,7 @@ static bool fits_at_once(struct inflow *in, struct in_log *il,
     if (il == NULL || il->stopped || il->recv == NULL ||
         !is_ready(in, il, there, &err) || !*there ||
         in->head.state != LOG_ACTIVE ||
-        segment->first != il->recv->verified.size + 1) {
+        segment->first != il->recv->verified.size + 1 || !is_small(segment)) {
         return false;
     }
     (void)pthread_mutex_lock(&in->lock);
@@ -551,10 +562,11 @@ enum rpc_at_once inflow_at_once(struct inflow *in,
     if (!fits_at_once(in, il, segment, bytes, &there)) {
         return RPC_TAKE_BACK;
     }
-    struct tree_view view = store_view(in->down->env->store, &in->head);
     struct segment *seg = NULL;
     struct refusal refusal;
-    enum err err = recv_segment(in->recv, il->recv, segment, &view,
+    /* Without the tree, which is on disk: entries that follow on overlap
+     * nothing, and a head that is not past them is refused for that. */
+    enum err err = recv_segment(in->recv, il->recv, segment, NULL,
                                 clock_wall_ms(), &seg, &refusal);
     if (err != ERR_OK) {
         return RPC_TAKE_BACK; /* nothing was taken: a worker says why */

@@ -48,7 +48,7 @@ struct child {
     /* Of the chain, as it was checked last; NULL: not yet, or in use. */
     struct cert *cert;
     uint64_t generation; /* trust_generation() then */
-    struct item *items;
+    struct item *items;  /* at most LISTS_LOGS_MAX */
 };
 
 struct receipts {
@@ -112,15 +112,25 @@ static struct item *find_item(const struct child *c, const struct log_id *log)
     return it;
 }
 
+/* What came last stands first: of more logs than any node follows, the one that
+ * was not heard of for longest gives way. */
 static struct item *item_of(struct child *c, const struct log_id *log)
 {
-    struct item *it = find_item(c, log);
+    struct item **at = &c->items;
+    for (size_t n = 1; *at != NULL && n < LISTS_LOGS_MAX &&
+                       !log_id_eq(&(*at)->receipt.log, log);
+         n++) {
+        at = &(*at)->next;
+    }
+    struct item *it = *at;
     if (it == NULL) {
         it = MEM_NEW(struct item);
-        it->receipt.log = *log;
-        it->next = c->items;
-        c->items = it;
+    } else {
+        *at = it->next;
+        it->said = it->said && log_id_eq(&it->receipt.log, log);
     }
+    it->next = c->items;
+    c->items = it;
     return it;
 }
 

@@ -12,10 +12,10 @@
 #include "sync/remote.h"
 
 enum {
-    LOGS_MAX = 4096,       /* waiting; others are asked for again */
-    PENDING_MAX = 4 << 20, /* bytes not yet committed */
-    FETCH_SILENCE_S = 60,  /* without a reply */
-    BUSY_WAIT_MS = 10,     /* the store's queue is full */
+    LOGS_MAX = 4096,          /* waiting; others are asked for again */
+    PENDING_MAX = 4 << 20,    /* bytes not yet committed */
+    FETCH_SILENCE_MS = 60000, /* without a reply */
+    BUSY_WAIT_MS = 10,        /* the store's queue is full */
     SUCCESSIONS_AN_HOUR = 3,
     HOUR_MS = 3600000,
 };
@@ -197,13 +197,12 @@ static const struct rpc_stream_ops pull_ops = {
     .closed = on_closed,
 };
 
-/* False: FETCH_SILENCE_S passed without a message. Lock held. */
+/* False: FETCH_SILENCE_MS passed without a message. Lock held. */
 static bool wait_change(struct pull *p)
 {
     unsigned before = p->messages;
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FETCH_SILENCE_S;
+    clock_until(FETCH_SILENCE_MS, &until);
     int rc = pthread_cond_timedwait(&p->wake, &p->lock, &until);
     return rc == 0 || p->messages != before || p->closed;
 }
@@ -219,7 +218,16 @@ static void wait_for_all(struct pull *p)
     (void)pthread_mutex_unlock(&p->lock);
 }
 
-/* It may come before the stream has opened. */
+/* A parent that takes the call and says nothing lets it never open: it can be
+ * ended all the same. Its closed callback needs the lock to let it go. */
+static void keep_stream(struct pull *p, struct rpc_stream *s)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    p->stream = p->closed ? NULL : s;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+/* It may come before the stream is there. */
 static void pull_cancel(struct pull *p)
 {
     (void)pthread_mutex_lock(&p->lock);
@@ -270,13 +278,14 @@ static enum err pull(struct restore *r, const struct log_id *log, uint64_t last,
                      .recv = recv_new(r->env->trust, LOG_RECORDS),
                      .log = recv_log_new(log)};
     (void)pthread_mutex_init(&p.lock, NULL);
-    (void)pthread_cond_init(&p.wake, NULL);
+    clock_cond_init(&p.wake);
     enum err err = pull_load(&p, log, why);
     p.range = (struct wire_range){*log, p.log->verified.size + 1, last};
     if (err == ERR_OK && p.range.first <= last) {
         struct rpc_stream *s;
         err = rpc_stream_open(&s, r->channel, SYNC_FETCH, &pull_ops, &p, 0);
         if (err == ERR_OK) {
+            keep_stream(&p, s);
             set_pulling(r, &p);
             wait_for_all(&p);
             set_pulling(r, NULL);

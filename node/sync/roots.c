@@ -21,7 +21,8 @@ static enum err forked(const struct sync_env *env, const struct principal *peer,
         "node's %s; find out with the federation who signed two",
         (unsigned long long)version, hex, rootdoc_hash(ours));
     (void)snprintf(text, sizeof text,
-                   "the node %012llu has another root document version %llu",
+                   "the node %012llu says it has another root document "
+                   "version %llu",
                    (unsigned long long)peer->code, (unsigned long long)version);
     rootchain_note_fork(env->roots, peer->code, text);
     log_error(env->log, "ROOT-FORKED", "peer=%012llu version=%llu text=\"%s\"",

@@ -1,12 +1,16 @@
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "credit/listing.h"
 #include "sync/downlink_impl.h"
 #include "sync/hello.h"
 #include "sync/source.h"
 
-enum { FETCH_SEGMENT_BYTES = 256 << 10 };
+enum {
+    FETCH_SEGMENT_BYTES = 256 << 10,
+    FETCHES_A_CHILD = 2, /* one under way, one of before a cut */
+};
 
 static enum err check_log(struct downlink *down, const struct principal *peer,
                           const struct log_id *log, struct errmsg *why)
@@ -117,20 +121,45 @@ struct fetch {
     struct rpc_stream *stream;
     struct fetch *next; /* downlink.lock, as `back` */
     struct fetch **back;
-    bool asked;
+    int64_t opened_ms; /* monotonic */
+    atomic_bool asked;
     struct wire_range range; /* what is still to be sent */
     struct source source;
     struct buf parked; /* met a full window */
 };
 
+/* Lock held. What a call queues is megabytes, and a child may read none of it:
+ * of its calls the older ones give way. */
+static void make_room(struct downlink *down, uint64_t code)
+{
+    unsigned newer = 1;
+    for (struct fetch *f = down->fetches; f != NULL; f = f->next) {
+        if (rpc_stream_peer(f->stream)->code == code &&
+            ++newer > FETCHES_A_CHILD) {
+            rpc_stream_cut(f->stream, ERR_CANCELLED,
+                           "newer calls of this node took its place");
+        }
+    }
+}
+
 static void on_open(struct rpc_stream *s, void *user)
 {
     struct downlink *down = user;
+    const struct principal *peer = rpc_stream_peer(s);
+    struct errmsg why;
+    rpc_stream_set_user(s, NULL);
+    enum err err = admit_child(down->env, peer, &why);
+    if (err != ERR_OK) {
+        rpc_stream_finish(s, err, why.text);
+        return;
+    }
     struct fetch *f = MEM_NEW(struct fetch);
     f->down = down;
     f->stream = s;
+    f->opened_ms = clock_mono_ms();
     source_init(&f->source, trust_federation(down->env->trust));
     (void)pthread_mutex_lock(&down->lock);
+    make_room(down, peer->code);
     f->next = down->fetches;
     f->back = &down->fetches;
     if (f->next != NULL) {
@@ -144,9 +173,14 @@ static void on_open(struct rpc_stream *s, void *user)
 void serve_fetch_recheck(struct downlink *down)
 {
     struct errmsg why;
+    int64_t now = clock_mono_ms();
     (void)pthread_mutex_lock(&down->lock);
     for (struct fetch *f = down->fetches; f != NULL; f = f->next) {
         enum err err = admit_child(down->env, rpc_stream_peer(f->stream), &why);
+        if (err == ERR_OK && !f->asked &&
+            now >= f->opened_ms + down->ask_within_ms) {
+            err = err_set(&why, ERR_TIMEOUT, "nothing was asked");
+        }
         if (err != ERR_OK) {
             rpc_stream_finish(f->stream, err, why.text);
         }
@@ -198,6 +232,9 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
 {
     struct fetch *f = user;
     struct errmsg why = {""};
+    if (f == NULL) {
+        return;
+    }
     enum err err = f->asked ? err_set(&why, ERR_PROTOCOL, "asked twice")
                             : wire_get_fetch_request(message, &f->range, &why);
     if (err == ERR_OK && f->range.first == 0) {
@@ -220,7 +257,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
 static void on_drained(struct rpc_stream *s, void *user)
 {
     struct fetch *f = user;
-    if (f->asked) {
+    if (f != NULL && f->asked) {
         go_on(s, f, false);
     }
 }
@@ -229,7 +266,7 @@ static void on_drained(struct rpc_stream *s, void *user)
 static void on_ended(struct rpc_stream *s, void *user)
 {
     struct fetch *f = user;
-    if (!f->asked) {
+    if (f != NULL && !f->asked) {
         rpc_stream_finish(s, ERR_PROTOCOL, "nothing was asked");
     }
 }
@@ -238,10 +275,13 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
                       const char *text)
 {
     struct fetch *f = user;
-    struct downlink *down = f->down;
     (void)s;
     (void)err;
     (void)text;
+    if (f == NULL) {
+        return;
+    }
+    struct downlink *down = f->down;
     (void)pthread_mutex_lock(&down->lock);
     *f->back = f->next;
     if (f->next != NULL) {

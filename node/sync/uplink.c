@@ -319,17 +319,10 @@ void uplink_job_done(struct uplink *up)
     (void)pthread_mutex_unlock(&up->lock);
 }
 
-static void rewrap_job(void *ctx)
-{
-    struct uplink *up = ctx;
-    uplink_wrap_keys(up);
-    uplink_job_done(up);
-}
-
 static void on_rewrap(void *ctx)
 {
     struct uplink *up = ctx;
-    if (uplink_run(up, rewrap_job, up)) {
+    if (uplink_judge_later(up)) {
         ticker_at(up->rewrap, clock_mono_ms() + REWRAP_MS);
     }
 }
@@ -508,6 +501,7 @@ void uplink_recheck(struct uplink *up)
          * heard it first, is to have seen to it. */
         ticker_at(up->retry, clock_mono_ms() + RECHECK_MS);
     }
+    (void)uplink_judge_later(up); /* who is above it may be another now */
     if (revoked) {
         note_failure(up, why.text);
         log_warn(up->env->log, "SYNC-DENIED", "parent=%s text=\"%s\"",

@@ -74,6 +74,8 @@ struct uplink {
     bool pumping;
     bool pump_again;  /* something changed while it pumped */
     bool pump_queued; /* a job for it is on the strand */
+    unsigned wraps;   /* made, and not yet in the keyring as appended */
+    bool judge_again; /* somebody wanted to while there were any */
     enum tier parent_tier;
     uint8_t parent_fingerprint[32];
     struct uplink_status status;
@@ -111,9 +113,13 @@ void uplink_send_roots(struct uplink *up);
 void uplink_message(struct conn *conn, struct slice message);
 /* The same on the poller, for what needs no disk. */
 enum rpc_at_once uplink_at_once(struct conn *conn, struct slice message);
-/* Wraps seal keys that a known ancestor has not got yet: a new period begins
- * in the middle of a connection. */
-void uplink_wrap_keys(struct uplink *up);
+/* Judges anew which of the sealing chains that the parent named are those of
+ * ancestors: persons' values are sealed for them, and this node's children
+ * learn them too. Wraps the seal keys that one of them has not got yet; a new
+ * period begins in the middle of a connection. */
+void uplink_judge_ancestors(struct uplink *up);
+/* The strand does it. False: stopping. */
+bool uplink_judge_later(struct uplink *up);
 
 /* uplink_pump.c */
 /* Sends what may be sent; any thread. `turns` bounds the segments sent here,

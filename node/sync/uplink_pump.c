@@ -428,7 +428,7 @@ void uplink_restored(void *ctx, const struct log_id *log, bool ended)
         (void)pthread_mutex_unlock(&up->lock);
     }
     if (up->env->keyring != NULL) {
-        uplink_wrap_keys(up); /* entries that held some may be gone */
+        uplink_judge_ancestors(up); /* entries that held some may be gone */
     }
     uplink_committed(up, logs, ARRAY_LEN(logs));
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/pace.h"
 #include "base/str.h"
 #include "sync/ancestry.h"
 #include "sync/roster.h"
@@ -30,23 +31,47 @@ struct wrapping {
     struct buf entries;
 };
 
-static void wrapping_free(struct wrapping *w)
+/* While wraps are on their way the same would be made once more. */
+static bool begin_wrapping(struct uplink *up)
 {
+    (void)pthread_mutex_lock(&up->lock);
+    bool go = up->wraps == 0;
+    up->wraps += go;
+    up->judge_again = up->judge_again || !go;
+    (void)pthread_mutex_unlock(&up->lock);
+    return go;
+}
+
+static void end_wrapping(struct uplink *up)
+{
+    (void)pthread_mutex_lock(&up->lock);
+    bool again = --up->wraps == 0 && up->judge_again;
+    up->judge_again = up->judge_again && !again;
+    (void)pthread_mutex_unlock(&up->lock);
+    if (again) {
+        (void)uplink_judge_later(up);
+    }
+}
+
+static void wrapping_done(struct wrapping *w)
+{
+    struct uplink *up = w->up;
     buf_fini(&w->entries);
     mem_free(w);
+    end_wrapping(up);
+    uplink_job_done(up);
 }
 
 static void mark_wrapped(void *ctx)
 {
     struct wrapping *w = ctx;
-    struct uplink *up = w->up;
+    const struct uplink *up = w->up;
     enum err err = keyring_wrapped(up->env->keyring, buf_slice(&w->entries));
     if (err != ERR_OK) {
         log_error(up->env->log, "SYNC-WRAP", "holder=%012llu err=%s",
                   (unsigned long long)w->holder, err_name(err));
     }
-    wrapping_free(w);
-    uplink_job_done(up);
+    wrapping_done(w);
 }
 
 /* Writer thread: the file is written elsewhere. */
@@ -62,9 +87,7 @@ static void on_wrapped(void *ctx, enum err err, const char *why,
     }
     log_warn(w->up->env->log, "SYNC-WRAP", "holder=%012llu err=%s text=\"%s\"",
              (unsigned long long)w->holder, err_name(err), why);
-    struct uplink *up = w->up;
-    wrapping_free(w);
-    uplink_job_done(up);
+    wrapping_done(w);
 }
 
 static void submit_wraps(struct uplink *up, const struct cert *holder,
@@ -81,6 +104,7 @@ static void submit_wraps(struct uplink *up, const struct cert *holder,
     buf_put_slice(&w->entries, entries);
     (void)pthread_mutex_lock(&up->lock);
     up->jobs++;
+    up->wraps++;
     (void)pthread_mutex_unlock(&up->lock);
     enum err err = store_submit(up->env->store, drafts, n, on_wrapped, w);
     if (err != ERR_OK) {
@@ -88,17 +112,14 @@ static void submit_wraps(struct uplink *up, const struct cert *holder,
     }
 }
 
-static void wrap_keys(struct uplink *up, struct slice chain)
+static void wrap_for(struct uplink *up, struct slice chain)
 {
     struct cert *cert = NULL;
     struct errmsg why;
     int64_t now_ms = clock_wall_ms();
-    enum err err =
-        trust_check(up->env->trust, chain, CERT_USE_SEAL, now_ms, &cert, &why);
-    if (err != ERR_OK) {
-        log_warn(up->env->log, "SYNC-WRAP", "err=%s text=\"%s\"", err_name(err),
-                 why.text);
-        return;
+    if (trust_check(up->env->trust, chain, CERT_USE_SEAL, now_ms, &cert,
+                    &why) != ERR_OK) {
+        return; /* it was good just now; at the next look it is named */
     }
     struct buf entries = BUF_INIT;
     size_t n = 0;
@@ -110,27 +131,69 @@ static void wrap_keys(struct uplink *up, struct slice chain)
     cert_free(&cert);
 }
 
-void uplink_wrap_keys(struct uplink *up)
+/* A parent can name whom it likes, and what is wrapped once stays open to its
+ * holder for good: the parent itself and who stands above it, as this node
+ * knows, and is not shut out. */
+static bool is_above(void *ctx, struct slice chain)
+{
+    const struct uplink *up = ctx;
+    const struct sync_env *env = up->env;
+    uint64_t parent = up->conf.parent_code;
+    struct cert *cert = NULL;
+    struct errmsg why;
+    enum err err = trust_check(env->trust, chain, CERT_USE_SEAL,
+                               clock_wall_ms(), &cert, &why);
+    if (err == ERR_OK) {
+        uint64_t code = cert_principal(cert)->code;
+        if (code != parent && !env->entitled(env->ctx, parent, code)) {
+            err = err_set(&why, ERR_DENIED,
+                          "the parent names %012llu, which is not above it as "
+                          "this node knows: a move must be decided by "
+                          "directive or stand in `children` here",
+                          (unsigned long long)code);
+        } else if (roster_is_revoked(env->roster, code)) {
+            err = err_set(&why, ERR_DENIED, "node %012llu was revoked",
+                          (unsigned long long)code);
+        }
+    }
+    static struct pace pace;
+    unsigned more;
+    if (err != ERR_OK && pace_allows(&pace, &more)) {
+        log_warn(env->log, "SYNC-WRAP", "parent=%s err=%s text=\"%s\" more=%u",
+                 up->target, err_name(err), why.text, more);
+    }
+    cert_free(&cert);
+    return err == ERR_OK;
+}
+
+void uplink_judge_ancestors(struct uplink *up)
 {
     struct slice chains[WIRE_CHAINS_MAX];
     struct buf bytes = BUF_INIT;
+    bool changed = ancestry_judge(up->env->ancestry, is_above, up);
     size_t n = ancestry_get(up->env->ancestry, &bytes, chains);
-    for (size_t i = 0; i < n; i++) {
-        wrap_keys(up, chains[i]);
+    if (changed) {
+        log_info(up->env->log, "SYNC-ANCESTRY", "chains=%zu", n);
+    }
+    if (up->env->keyring != NULL && begin_wrapping(up)) {
+        for (size_t i = 0; i < n; i++) {
+            wrap_for(up, chains[i]);
+        }
+        end_wrapping(up);
     }
     buf_fini(&bytes);
 }
 
-/* The ancestors' certificates: persons' values are sealed for them, and this
- * node's children must learn them too. */
-static void learn_ancestors(struct uplink *up, const struct wire_list *chains)
+static void judge_job(void *ctx)
 {
-    if (ancestry_set(up->env->ancestry, chains)) {
-        log_info(up->env->log, "SYNC-ANCESTRY", "chains=%zu", chains->count);
-    }
-    if (up->env->keyring != NULL) {
-        uplink_wrap_keys(up);
-    }
+    struct uplink *up = ctx;
+    uplink_judge_ancestors(up);
+    uplink_job_done(up);
+}
+
+bool uplink_judge_later(struct uplink *up)
+{
+    return uplink_run(up, judge_job, up);
 }
 
 void uplink_send_roots(struct uplink *up)
@@ -221,7 +284,8 @@ static void on_hello(struct conn *conn, const struct wire_hello *hello)
         conn->introduced = true;
         (void)pthread_mutex_unlock(&up->lock);
     }
-    learn_ancestors(up, &hello->sealing_chain);
+    ancestry_set(up->env->ancestry, &hello->sealing_chain);
+    uplink_judge_ancestors(up);
 }
 
 /* ---- Have ---- */
@@ -563,10 +627,15 @@ static void on_stop(struct conn *conn, const struct wire_stop *stop)
     char log[LOG_ID_TEXT_MAX];
     char reason[WIRE_REASON_SHOWN];
     log_id_format(&stop->log, log);
+    static struct pace pace;
+    unsigned more;
     str_quotable(stop->reason, reason, sizeof reason);
-    log_warn(up->env->log, "SYNC-STOP",
-             "log=%s parent=%s number=%llu retry=%d text=\"%s\"", log,
-             up->target, (unsigned long long)stop->number, stop->retry, reason);
+    if (pace_allows(&pace, &more)) {
+        log_warn(up->env->log, "SYNC-STOP",
+                 "log=%s parent=%s number=%llu retry=%d text=\"%s\" more=%u",
+                 log, up->target, (unsigned long long)stop->number, stop->retry,
+                 reason, more);
+    }
     (void)pthread_mutex_lock(&up->lock);
     if (up->conn == conn) {
         send_stop(&up->send, &stop->log);

@@ -48,6 +48,13 @@ within "$PATIENCE" "the issuer sees two apps" is_effect '[.hit, .applied]' '[2,0
 ask tender "$VILLAGE" Check <<<"subjects: \"$B\"" >"$WORK/reply"
 grep -q 'recorded: true' "$WORK/reply" || fail "nothing met is all recorded"
 
+note "one subject ten thousand times is no way to a large answer"
+for ((i = 0; i < 10000; i++)); do echo "subjects: \"$A\""; done >"$WORK/many"
+refused tender "$VILLAGE" Check TOO_LARGE <"$WORK/many"
+grep -q 'each once' "$WORK/refusal" || fail "it was built before it was refused: $(cat "$WORK/refusal")"
+check "some times" ask tender "$VILLAGE" Check < <(head -n 100 "$WORK/many") >"$WORK/reply"
+[ "$(grep -c '^hits {' "$WORK/reply")" = 100 ] || fail "not as often as asked"
+
 note "what was done"
 check "feedback" feedback counter 'outcome: "applied" measures: "C01"' >"$WORK/reply"
 grep -q 'version: 2' "$WORK/reply" || fail "no new version: $(cat "$WORK/reply")"

@@ -461,6 +461,21 @@ static void closing_answers_a_commit_in_doubt(void **state)
     buf_fini(&draft);
 }
 
+/* The database goes away behind the look that the stop took at it. */
+static void a_commit_in_doubt_holds_no_stop_that_began_before_it(void **state)
+{
+    (void)state;
+    store_stopping(village.store);
+    assert_ok(submit_one(1));
+    atomic_store(&script.open, OPEN_FAILS);
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    assert_int_equal(submit_one(2), ERR_UNCERTAIN);
+    assert_int_not_equal(submit_one(3), ERR_OK);
+    atomic_store(&script.open, OPEN_WORKS);
+    node_restart(&village);
+    assert_int_equal(own_size(), 2);
+}
+
 /* ---- between a commit and its heads ---- */
 
 static struct {
@@ -523,6 +538,7 @@ int main(void)
         T(what_cannot_be_read_for_a_while_is_no_damage),
         T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
+        T(a_commit_in_doubt_holds_no_stop_that_began_before_it),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
         T(scrub_finds_a_flipped_bit),

@@ -550,10 +550,18 @@ static void what_does_not_follow_is_not_added(void **state)
     assert_int_equal(newest(chain), 1);
     assert_int_equal(add(chain, &second, &added, &why), ERR_OK);
 
-    /* Two signed texts of one version. */
+    /* Anybody can write another text of one version. */
+    buf_clear(&fork);
+    buf_put_slice(&fork, rootdoc_bytes(rootchain_at(chain, 1)));
+    replace(&fork, "issuer 340000000000 1 1", "issuer 350000000000 1 1");
+    assert_int_equal(add(chain, &fork, &added, &why), ERR_CONFLICT);
+    assert_says(&why, "another text of version 1");
     buf_clear(&fork);
     rootdraft_put_next(rootchain_at(chain, 1), &fork);
     replace(&fork, "issuer 340000000000 1 1", "issuer 350000000000 1 1");
+    assert_int_equal(add(chain, &fork, &added, &why), ERR_BAD_SIGNATURE);
+    assert_says(&why, "another text of version 2");
+    /* Signed by enough it is a fork. */
     sign_by(&fork, "fed", "12");
     assert_int_equal(add(chain, &fork, &added, &why), ERR_FORKED);
     assert_says(&why, rootdoc_hash(rootchain_newest(chain)));

@@ -119,6 +119,10 @@ static struct tls_source UNUSED *source_new(const char *leaf, const char *ca)
     s->material.ca_pem = read_pem(ca, "pem");
     s->material.chain_pem = read_pem(leaf, "pem");
     s->material.key_pem = read_pem(leaf, "key");
+    struct errmsg why = {""};
+    assert_int_equal(principal_from_pem(slice_str(s->material.chain_pem),
+                                        &s->material.self, &why),
+                     ERR_OK);
     s->generation = 1;
     return s;
 }

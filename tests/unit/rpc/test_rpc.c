@@ -48,6 +48,28 @@ static void hold(void *ctx, struct rpc_call *call)
     echo(ctx, call);
 }
 
+/* Answered later, by release(): no thread waits meanwhile. */
+enum { PARKED_MAX = 8 };
+static struct rpc_call *parked[PARKED_MAX];
+static atomic_uint parked_n;
+
+static void park(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    unsigned n = atomic_load(&parked_n);
+    assert_true(n < PARKED_MAX);
+    parked[n] = call;
+    atomic_store(&parked_n, n + 1);
+}
+
+static void release(void)
+{
+    for (unsigned i = 0; i < atomic_load(&parked_n); i++) {
+        echo(NULL, parked[i]);
+    }
+    atomic_store(&parked_n, 0);
+}
+
 /* What begins with "now" is answered at once. */
 static bool echo_now(void *ctx, struct rpc_call *call)
 {
@@ -81,6 +103,7 @@ static const struct rpc_method methods[] = {
     {.path = "/t.T/Moved", .unary = moved},
     {.path = "/t.T/Huge", .unary = huge},
     {.path = "/t.T/Hold", .unary = hold},
+    {.path = "/t.T/Park", .unary = park},
     {.path = "/t.T/Now", .unary = echo, .at_once = echo_now},
     {.path = "/t.T/HoldNow", .unary = hold, .at_once = echo_now},
     {.path = "/t.T/HugeNow", .unary = echo, .at_once = huge_now},
@@ -93,6 +116,7 @@ static int up(void **state)
     (void)state;
     atomic_store(&held_started, 0);
     atomic_store(&held_go, false);
+    atomic_store(&parked_n, 0);
     struct rpc_conf conf = rpc_conf_default();
     conf.workers = 1;
     conf.calls_max = 2;
@@ -103,6 +127,7 @@ static int up(void **state)
 static int down(void **state)
 {
     (void)state;
+    release();
     net_close(&net);
     return 0;
 }
@@ -239,6 +264,26 @@ static void calls_past_the_limit_are_refused(void **state)
     assert_int_equal(atomic_load(&c.ok), 3);
     assert_int_equal(atomic_load(&c.busy), 3);
     assert_int_equal(atomic_load(&held_started), 3);
+}
+
+/* No worker is held and none waits: what is under way is memory all the same,
+ * here four times two. */
+static void calls_under_way_are_bounded(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    struct errmsg out;
+    for (unsigned i = 0; i < PARKED_MAX; i++) {
+        struct buf in = BUF_INIT;
+        rpc_unary(net.channel, "/t.T/Park", &in, CALL_MS, count, &c);
+        WAIT_FOR(atomic_load(&parked_n) == i + 1);
+    }
+    assert_int_equal(call_text(net.channel, "/t.T/Now", "now", &out), ERR_BUSY);
+    assert_has(out.text, "under way");
+    assert_int_equal(call_text(net.channel, "/t.T/Quick", "q", &out), ERR_OK);
+    release();
+    WAIT_FOR(atomic_load(&c.ok) == PARKED_MAX);
+    WAIT_FOR(call_text(net.channel, "/t.T/Now", "now", &out) == ERR_OK);
 }
 
 static void an_expired_call_never_reaches_its_handler(void **state)
@@ -378,6 +423,7 @@ int main(void)
         CASE(a_larger_message_is_refused_on_its_own_side),
         CASE(a_deadline_ends_the_wait),
         CASE(calls_past_the_limit_are_refused),
+        CASE(calls_under_way_are_bounded),
         CASE(an_expired_call_never_reaches_its_handler),
         CASE(what_is_not_answered_at_once_goes_to_a_worker),
         CASE(what_is_answered_at_once_needs_no_worker),

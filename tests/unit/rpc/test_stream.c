@@ -187,17 +187,29 @@ static void side_init(struct side *side)
     (void)pthread_mutex_init(&side->lock, NULL);
 }
 
-static int up(void **state)
+static int up_with(uint32_t unread_ms)
 {
-    (void)state;
     side_init(&server_side);
     side_init(&client_side);
     /* Both ends share it here, and a machine with much else to do fills it:
      * the library then ends the stream of a receiver that does not read. */
     struct rpc_conf conf = rpc_conf_default();
     conf.quota_bytes = QUOTA;
+    conf.unread_ms = unread_ms;
     net_open_with(&net, &conf, methods, ARRAY_LEN(methods));
     return 0;
+}
+
+static int up(void **state)
+{
+    (void)state;
+    return up_with(rpc_conf_default().unread_ms);
+}
+
+static int up_impatient(void **state)
+{
+    (void)state;
+    return up_with(100);
 }
 
 static int down(void **state)
@@ -444,6 +456,24 @@ static void finishing_twice_does_not_wait_for_a_stuck_peer(void **state)
     assert_true(client_side.err != ERR_OK);
 }
 
+/* Megabytes are queued for it, and more come with each stream. */
+static void who_does_not_read_to_the_end_is_cut_off(void **state)
+{
+    (void)state;
+    atomic_store(&client_side.blocked, true);
+    (void)dial("/t.T/Sink", &client_ops, 0);
+    WAIT_FOR(READ(&server_side, opened) && READ(&client_side, opened));
+    struct buf kept = BUF_INIT;
+    (void)fill(server_side.stream, &kept);
+    buf_fini(&kept);
+    rpc_stream_finish(server_side.stream, ERR_OK, NULL);
+    WAIT_FOR(READ(&server_side, closed) == 1);
+    assert_true(server_side.err != ERR_OK);
+    atomic_store(&client_side.blocked, false);
+    wait_closed();
+    assert_true(client_side.err != ERR_OK);
+}
+
 static void a_server_that_stops_is_unavailable(void **state)
 {
     (void)state;
@@ -580,6 +610,8 @@ int main(void)
         CASE(a_server_that_ends_early_is_not_ok),
         CASE(the_server_may_go_on_after_the_client_ended),
         CASE(finishing_twice_does_not_wait_for_a_stuck_peer),
+        cmocka_unit_test_setup_teardown(who_does_not_read_to_the_end_is_cut_off,
+                                        up_impatient, down),
         CASE(a_server_that_stops_is_unavailable),
         CASE(a_stream_to_no_server_only_closes),
         CASE(a_new_stream_finds_a_server_that_came_back),

@@ -185,6 +185,21 @@ static void swap(struct tls_source *to, struct tls_source *with)
     (void)pthread_mutex_unlock(&to->lock);
 }
 
+/* A CA may serve two federations, one of them for trials. */
+static void a_server_of_another_federation_is_refused(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    struct tls_source *tls = source_new("village", "ca");
+    (void)snprintf(tls->material.self.federation,
+                   sizeof tls->material.self.federation, "trial");
+    struct rpc_channel *ch = net_dial(&net, tls, NULL);
+    assert_int_not_equal(call_text(ch, "/t.T/Who", "", &out), ERR_OK);
+    assert_has(out.text, "another federation");
+    rpc_channel_close(&ch);
+    source_free(tls);
+}
+
 static void an_app_certificate_is_not_a_server(void **state)
 {
     (void)state;
@@ -357,6 +372,7 @@ int main(void)
         CASE(the_expected_server_is_talked_to),
         CASE(another_server_is_refused_with_the_reason),
         CASE(an_app_certificate_is_not_a_server),
+        CASE(a_server_of_another_federation_is_refused),
         CASE(a_new_server_certificate_disturbs_nobody),
         CASE(a_new_client_certificate_is_used_by_what_begins),
         CASE(without_new_material_the_old_is_kept),

@@ -534,18 +534,9 @@ static inline void draft_put(struct buf *out, uint32_t record)
     buf_fini(&body);
 }
 
-static inline enum err submit_once(struct node *node, uint32_t from, uint32_t n)
+static inline enum err submit_drafts(struct node *node,
+                                     const struct slice *drafts, size_t n)
 {
-    struct buf bytes = BUF_INIT;
-    struct slice drafts[DRAFTS_MAX];
-    size_t ends[DRAFTS_MAX];
-    for (uint32_t i = 0; i < n; i++) {
-        draft_put(&bytes, from + i);
-        ends[i] = bytes.len;
-    }
-    for (size_t i = 0, at = 0; i < n; at = ends[i++]) {
-        drafts[i] = slice_of(bytes.data + at, ends[i] - at);
-    }
     struct waiter w = {.done = false};
     (void)pthread_mutex_init(&w.lock, NULL);
     (void)pthread_cond_init(&w.wake, NULL);
@@ -560,6 +551,22 @@ static inline enum err submit_once(struct node *node, uint32_t from, uint32_t n)
     }
     (void)pthread_cond_destroy(&w.wake);
     (void)pthread_mutex_destroy(&w.lock);
+    return err;
+}
+
+static inline enum err submit_once(struct node *node, uint32_t from, uint32_t n)
+{
+    struct buf bytes = BUF_INIT;
+    struct slice drafts[DRAFTS_MAX];
+    size_t ends[DRAFTS_MAX];
+    for (uint32_t i = 0; i < n; i++) {
+        draft_put(&bytes, from + i);
+        ends[i] = bytes.len;
+    }
+    for (size_t i = 0, at = 0; i < n; at = ends[i++]) {
+        drafts[i] = slice_of(bytes.data + at, ends[i] - at);
+    }
+    enum err err = submit_drafts(node, drafts, n);
     buf_fini(&bytes);
     return err;
 }

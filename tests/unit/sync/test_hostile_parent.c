@@ -1,5 +1,6 @@
 /* A parent that lies about what it holds of its child's log. */
 #include "fixture.h"
+#include "sync/ancestry.h"
 #include "sync/hello.h"
 #include "sync/source.h"
 
@@ -20,7 +21,11 @@ struct hostile {
     struct buf bridge;
     struct hash root;
     enum root_answer answer;
-    bool breaks_off; /* sends what it is asked for, and ends with an error */
+    bool never_opens; /* takes a Fetch, and says nothing */
+    bool breaks_off;  /* sends what it is asked for, and ends with an error */
+    /* Named as its own and its ancestors'; none: as they are. */
+    struct slice chains[WIRE_CHAINS_MAX];
+    size_t chains_n;
     _Atomic unsigned roots;
     _Atomic unsigned fetches;
 };
@@ -30,6 +35,19 @@ static void replicate_open(struct rpc_stream *s, void *user)
 {
     (void)user;
     rpc_stream_set_user(s, NULL);
+}
+
+static void put_hello(const struct hostile *h, struct buf *out)
+{
+    struct wire_message m;
+    struct errmsg why;
+    struct buf honest = BUF_INIT;
+    hello_put(&h->town->env, 4 << 20, h->chains_n == 0 ? out : &honest);
+    if (h->chains_n > 0) {
+        assert_ok(wire_get_parent(buf_slice(&honest), &m, &why));
+        wire_put_hello(out, &m.hello, h->chains, h->chains_n);
+    }
+    buf_fini(&honest);
 }
 
 /* Greets, then claims another copy of the log. */
@@ -45,8 +63,12 @@ static void replicate_message(struct rpc_stream *s, void *user,
     if (m.kind != WIRE_HELLO) {
         return;
     }
-    hello_put(&h->town->env, 4 << 20, &out);
+    put_hello(h, &out);
     assert_ok(rpc_stream_send(s, &out));
+    if (h->chains_n > 0) {
+        buf_fini(&out);
+        return;
+    }
     struct wire_log_have have = {.log = h->log, .size = h->size};
     memset(have.root.b, 0x55, HASH_LEN);
     buf_clear(&out);
@@ -149,11 +171,21 @@ static void learn_truth(struct hostile *h)
     mem_free(head);
 }
 
+/* Not even called: it waits for a request, and the caller for a sign that its
+ * call was taken. */
+static void wait_for_ever(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    rpc_fail(call, ERR_UNSUPPORTED, "");
+}
+
 static void turn_hostile(struct hostile *h)
 {
-    static const struct rpc_method methods[] = {
+    const struct rpc_method methods[] = {
         {.path = SYNC_REPLICATE, .stream = &replicate_ops},
-        {.path = SYNC_FETCH, .stream = &fetch_ops},
+        {.path = SYNC_FETCH,
+         .unary = h->never_opens ? wait_for_ever : NULL,
+         .stream = h->never_opens ? NULL : &fetch_ops},
         {.path = SYNC_ROOT, .unary = answer_root},
     };
     struct errmsg why;
@@ -245,11 +277,116 @@ static void a_fetch_is_whole_when_its_last_entry_came(void **state)
     buf_fini(&h->bridge);
 }
 
+static bool root_was_asked(void *ctx)
+{
+    const struct hostile *h = ctx;
+    return h->roots > 0;
+}
+
+static void a_fetch_that_never_opens_holds_no_stop(void **state)
+{
+    struct hostile *h = &g_hostile;
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v5");
+    *h = (struct hostile){.answer = ROOT_TRUE, .never_opens = true};
+    h->town = node_new(TOWNSHIP, "t5");
+    h->log = store_own_log(village->store);
+    node_listen(h->town);
+    submit(village, 0, 300);
+    node_connect(village, h->town);
+    await_acked(village, h->town, &h->log);
+    node_stop(village);
+    shell("rm -rf %s", village->path);
+    node_start(village);
+    learn_truth(h);
+    turn_hostile(h);
+
+    node_connect(village, h->town);
+    assert_true(comes_true(root_was_asked, h, WAIT_MS));
+    (void)usleep(200000); /* the Fetch is under way; if not, nothing is lost */
+    node_disconnect(village);
+    assert_int_equal(size_of(village, &h->log), 0);
+    node_free(village);
+    node_free(h->town);
+    buf_fini(&h->note);
+    buf_fini(&h->chain);
+    buf_fini(&h->frontier);
+    buf_fini(&h->bridge);
+}
+
+/* How many of the node's keys are wrapped for `holder`. */
+static unsigned wraps_for(struct node *n, uint64_t holder)
+{
+    struct log_id log = store_own_log(n->store);
+    unsigned keys = 0;
+    for (uint64_t i = 1; i <= size_of(n, &log); i++) {
+        struct buf bytes = BUF_INIT;
+        struct entry e;
+        struct entry_key key;
+        assert_ok(store_entry(n->store, &log, i, &bytes));
+        assert_ok(entry_decode(buf_slice(&bytes), &e));
+        keys += e.type == ENTRY_KEY && entry_key_decode(&e, &key) == ERR_OK &&
+                key.holder == holder;
+        buf_fini(&bytes);
+    }
+    return keys;
+}
+
+static bool county_has_a_key(void *ctx)
+{
+    return wraps_for(ctx, COUNTY) > 0;
+}
+
+/* Whoever has the town's machine and a neighbour's key: what is wrapped once
+ * stays open to that key when the town is the town's again. */
+static void no_key_is_wrapped_for_who_is_not_above(void **state)
+{
+    struct hostile *h = &g_hostile;
+    struct node county = {.code = COUNTY};
+    struct node other = {.code = VILLAGE2};
+    struct buf sealed = BUF_INIT;
+    struct buf handed = BUF_INIT;
+    struct slice chains[WIRE_CHAINS_MAX];
+    (void)state;
+    load_identity(&county, "seal", CERT_USE_SEAL, &county.seal);
+    load_identity(&other, "seal", CERT_USE_SEAL, &other.seal);
+    struct node *village = node_new(VILLAGE, "v4");
+    *h = (struct hostile){.town = NULL};
+    h->town = node_new(TOWNSHIP, "t4");
+    h->chains[h->chains_n++] = buf_slice(&h->town->seal.chain);
+    h->chains[h->chains_n++] = buf_slice(&other.seal.chain);
+    h->chains[h->chains_n++] = buf_slice(&village->seal.chain);
+    h->chains[h->chains_n++] = buf_slice(&county.seal.chain);
+    node_listen(h->town);
+    turn_hostile(h);
+    assert_ok(keyring_seal(village->keyring, slice_str("t"), slice_str("value"),
+                           &sealed));
+
+    node_connect(village, h->town);
+    assert_true(comes_true(county_has_a_key, village, WAIT_MS));
+    assert_int_equal(wraps_for(village, TOWNSHIP), 1);
+    assert_int_equal(wraps_for(village, VILLAGE2), 0);
+    assert_int_equal(wraps_for(village, VILLAGE), 0);
+    assert_int_equal(wraps_for(village, COUNTY), 1);
+    assert_true(count_lines("SYNC-WRAP", village->name) >= 2);
+    /* Nor do those below hear of them. */
+    assert_int_equal(ancestry_get(village->ancestry, &handed, chains), 2);
+    assert_true(slice_eq(chains[1], buf_slice(&county.seal.chain)));
+    node_free(village);
+    node_free(h->town);
+    identity_fini(&county.seal);
+    identity_fini(&other.seal);
+    buf_fini(&handed);
+    buf_fini(&sealed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lying_parent_does_not_make_a_node_give_its_log_up),
         cmocka_unit_test(a_fetch_is_whole_when_its_last_entry_came),
+        cmocka_unit_test(a_fetch_that_never_opens_holds_no_stop),
+        cmocka_unit_test(no_key_is_wrapped_for_who_is_not_above),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }

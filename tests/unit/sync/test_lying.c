@@ -1,5 +1,6 @@
 /* A sender that edits what it carries: a relay in the middle that lies. */
 #include "fixture.h"
+#include "sync/downlink_impl.h"
 #include "sync/hello.h"
 #include "sync/source.h"
 
@@ -508,6 +509,81 @@ static void a_child_has_so_many_logs_over_all_its_streams(void **state)
     node_free(town);
 }
 
+/* A record of many bytes that pack to few. */
+static void submit_long(struct node *node, uint32_t record)
+{
+    struct buf draft = BUF_INIT;
+    struct buf longer = BUF_INIT;
+    struct buf body = BUF_INIT;
+    struct entry e;
+    draft_put(&draft, record);
+    assert_ok(entry_decode(buf_slice(&draft), &e));
+    buf_put_slice(&body, e.body);
+    buf_put_u8(&body, 0x1a);
+    buf_put_varint(&body, 60000);
+    (void)memset(buf_reserve(&body, 60000), 'x', 60000);
+    body.len += 60000;
+    e.body = buf_slice(&body);
+    entry_encode(&e, &longer);
+    struct slice one = buf_slice(&longer);
+    assert_ok(submit_drafts(node, &one, 1));
+    buf_fini(&draft);
+    buf_fini(&longer);
+    buf_fini(&body);
+}
+
+/* What the poller of `at` does with the origin's entries from `from` on, which
+ * came by the liar's stream. */
+static enum rpc_at_once meet_at_once(struct liar *l, struct node *at,
+                                     struct node *origin,
+                                     const struct log_id *log, uint64_t from,
+                                     struct buf *message)
+{
+    struct wire_message m;
+    struct errmsg why;
+    assert_ok(
+        source_read(&l->source, origin->store, log, from, UINT64_MAX, 1 << 20));
+    assert_ok(source_read_note(&l->source, origin->store));
+    struct wire_segment_out out = source_segment(&l->source, true, true);
+    wire_put_segment(message, &out);
+    assert_true(message->len < RPC_AT_ONCE_MAX);
+    assert_ok(wire_get_child(buf_slice(message), &m, &why));
+    return inflow_at_once(at->down->children->inflow, &m.segment, message->len);
+}
+
+/* All other streams wait for the poller: it does not unpack megabytes. */
+static void what_packs_well_is_left_to_a_worker(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v20");
+    struct node *town = node_new(TOWNSHIP, "t20");
+    struct log_id log = store_own_log(village->store);
+    struct buf message = BUF_INIT;
+    submit(village, 0, 1);
+    node_listen(town);
+    struct liar *l = liar_new(village, town);
+    tell(l, village, &log, 1, 2, leave);
+    await_ack(l, 2);
+    submit(village, 1, 1);
+    assert_int_equal(meet_at_once(l, town, village, &log, 3, &message),
+                     RPC_DONE);
+    await_ack(l, 3);
+    for (uint32_t i = 0; i < 8; i++) {
+        submit_long(village, 100 + i);
+    }
+    buf_clear(&message);
+    assert_int_equal(meet_at_once(l, town, village, &log, 4, &message),
+                     RPC_TAKE_BACK);
+    assert_int_equal(size_of(town, &log), 3);
+    /* There it is taken like any other. */
+    assert_ok(rpc_stream_send(l->stream, &message));
+    await_ack(l, 11);
+    liar_free(l);
+    buf_fini(&message);
+    node_free(village);
+    node_free(town);
+}
+
 static void rubbish_ends_the_stream_and_names_the_field(void **state)
 {
     static const uint8_t rubbish[] = {0x12, 0x03, 0x0a, 0x01, 0x00};
@@ -541,6 +617,7 @@ int main(void)
         cmocka_unit_test(a_fork_is_told_above_at_once),
         cmocka_unit_test(a_fork_is_told_above_when_the_line_is_back),
         cmocka_unit_test(a_child_has_so_many_logs_over_all_its_streams),
+        cmocka_unit_test(what_packs_well_is_left_to_a_worker),
         cmocka_unit_test(rubbish_ends_the_stream_and_names_the_field),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);

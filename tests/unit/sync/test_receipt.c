@@ -1,8 +1,11 @@
 /* Receipts: how they add up, their one text, and everything a reader must
  * refuse. */
 #include "fixture.h"
+
+#include "base/file.h"
 #include "ident/signature.h"
 #include "sync/receipt.h"
+#include "sync/receipts.h"
 
 static const struct log_id province_log = {
     340000000000, UINT64_C(0x9f86d081884c7d65), LOG_DIRECTIVES};
@@ -279,6 +282,87 @@ static void only_the_node_itself_signs(void **state)
     mem_free(r);
 }
 
+/* ---- what is kept of a child ---- */
+
+static struct log_id log_at(uint64_t incarnation)
+{
+    return (struct log_id){340000000000, incarnation, LOG_DIRECTIVES};
+}
+
+static void tell(struct receipts *rs, const struct signing *s,
+                 uint64_t incarnation)
+{
+    struct receipt *r = new_receipt(9);
+    struct buf text = BUF_INIT;
+    struct errmsg why = {""};
+    r->log = log_at(incarnation);
+    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
+    if (receipts_came(rs, cert_principal(s->id.cert), buf_slice(&text),
+                      buf_slice(&s->id.chain), &why) != ERR_OK) {
+        fail_msg("%s", why.text);
+    }
+    buf_fini(&text);
+    mem_free(r);
+}
+
+static unsigned receipts_in(const char *path)
+{
+    static const char begin[] = "creditnode-receipt 1\n";
+    struct buf bytes = BUF_INIT;
+    struct errmsg why;
+    unsigned n = 0;
+    assert_ok(file_read(path, 64 << 20, &bytes, &why));
+    for (size_t i = 0; i + sizeof begin - 1 <= bytes.len; i++) {
+        n += memcmp(bytes.data + i, begin, sizeof begin - 1) == 0;
+    }
+    buf_fini(&bytes);
+    return n;
+}
+
+static bool file_names(const char *path, uint64_t incarnation)
+{
+    char name[LOG_ID_TEXT_MAX];
+    struct log_id log = log_at(incarnation);
+    struct buf bytes = BUF_INIT;
+    struct errmsg why;
+    log_id_format(&log, name);
+    assert_ok(file_read(path, 64 << 20, &bytes, &why));
+    bool found = memmem(bytes.data, bytes.len, name, strlen(name)) != NULL;
+    buf_fini(&bytes);
+    return found;
+}
+
+static void free_receipts(void *ctx)
+{
+    receipts_free(ctx);
+}
+
+/* The number of a log is free, and nobody need hold it. */
+static void of_a_child_no_more_logs_are_kept_than_a_node_follows(void **state)
+{
+    struct signing *s = *state;
+    struct node *county = node_new(COUNTY, "c1");
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/receipts", fed_dir);
+    struct receipts *rs = receipts_new(&county->env, path);
+    for (uint64_t i = 1; i <= 3 * LISTS_LOGS_MAX; i++) {
+        tell(rs, s, i);
+        tell(rs, s, 1);
+    }
+    on_loop(free_receipts, &rs);
+    assert_int_equal(receipts_in(path), LISTS_LOGS_MAX);
+    assert_true(file_names(path, 1));
+    assert_true(file_names(path, 3 * LISTS_LOGS_MAX));
+    assert_false(file_names(path, 2));
+    /* And it is read again. */
+    rs = receipts_new(&county->env, path);
+    assert_int_equal(count_lines("RECEIPTS-LOAD", county->name), 0);
+    tell(rs, s, 1);
+    on_loop(free_receipts, &rs);
+    assert_int_equal(receipts_in(path), LISTS_LOGS_MAX);
+    node_free(county);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +376,9 @@ int main(void)
                                         load_keys, free_keys),
         cmocka_unit_test_setup_teardown(only_the_node_itself_signs, load_keys,
                                         free_keys),
+        cmocka_unit_test_setup_teardown(
+            of_a_child_no_more_logs_are_kept_than_a_node_follows, load_keys,
+            free_keys),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }

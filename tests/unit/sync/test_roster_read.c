@@ -101,10 +101,12 @@ static void shut_out(uint64_t code)
 }
 
 static const struct principal village = {.kind = PRINCIPAL_NODE,
+                                         .federation = FEDERATION,
                                          .tier = TIER_VILLAGE,
                                          .code = VILLAGE,
                                          .not_after_ms = INT64_MAX};
 static const struct principal other = {.kind = PRINCIPAL_NODE,
+                                       .federation = FEDERATION,
                                        .tier = TIER_VILLAGE,
                                        .code = VILLAGE + 1,
                                        .not_after_ms = INT64_MAX};
@@ -127,6 +129,21 @@ static void nobody_is_admitted_before_the_decisions_were_read(void **state)
     assert_ok(admit_node(&env, &other, &why));
 }
 
+/* Of a CA that two share, the same code. */
+static void a_node_of_another_federation_is_not_admitted(void **state)
+{
+    struct errmsg why;
+    struct principal stranger = other;
+    (void)state;
+    env.roster = roster_new(&env);
+    shut_out(VILLAGE);
+    await_looks(1);
+    assert_ok(admit_node(&env, &other, &why));
+    (void)snprintf(stranger.federation, sizeof stranger.federation, "trial");
+    assert_int_equal(admit_node(&env, &stranger, &why), ERR_DENIED);
+    assert_non_null(strstr(why.text, "another federation"));
+}
+
 /* The first look ends a stream in order, which a child that does not read
  * never takes; the second one cuts it off (test_shut_out.c). */
 static void open_calls_are_looked_at_twice(void **state)
@@ -142,6 +159,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             nobody_is_admitted_before_the_decisions_were_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_node_of_another_federation_is_not_admitted, setup, teardown),
         cmocka_unit_test_setup_teardown(open_calls_are_looked_at_twice, setup,
                                         teardown),
     };
