@@ -224,8 +224,9 @@ void stamps_fini(struct stamps *stamps);
 /* Around a commit that changes the dirty rows. */
 void stamps_begin_rows(struct stamps *stamps, const struct row_map *rows);
 void stamps_end_rows(struct stamps *stamps, const struct row_map *rows);
-/* Around what may change any subject. */
-void stamps_begin_all(struct stamps *stamps);
+/* Around what may change any subject. False: a span of this kind is under way,
+ * such as a job's around its commits; who began that ends it. */
+bool stamps_begin_all(struct stamps *stamps);
 void stamps_end_all(struct stamps *stamps);
 
 /* ---- groups ---- */

@@ -349,7 +349,7 @@ static enum err run_group(struct store *s, struct item *items)
 
 static void run_job(struct store *s, struct item *item)
 {
-    stamps_begin_all(&s->stamps);
+    (void)stamps_begin_all(&s->stamps);
     item->err = item->job(s, item->ctx, item->job_why);
     stamps_end_all(&s->stamps);
     item_done(s, item);
