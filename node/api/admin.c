@@ -132,6 +132,10 @@ static void set_timeouts(int fd)
 
 enum err admin_send(struct admin_call *call, json_t *object)
 {
+    if (atomic_load(&call->gone)) { /* not ADMIN_IDLE_S again for each */
+        json_decref(object);
+        return ERR_CANCELLED;
+    }
     enum err err = json_write(call->fd, object);
     if (err != ERR_OK) {
         atomic_store(&call->gone, true);

@@ -521,16 +521,20 @@ MUST_USE enum err store_parent_told(struct store *store, struct errmsg *why);
 MUST_USE enum err store_end_pull(struct store *store, const struct log_id *log,
                                  bool known_above, struct errmsg *why);
 
-/* Rebuilds the index from the logs. Blocks; writes go on afterwards.
+/* How many entries of `total` are done. False: the work is ended there, with
+ * ERR_CANCELLED. Called on the thread of who waits for it, again and again
+ * (also if nothing moved), so it may block: the store does not wait for it. */
+typedef bool store_progress_fn(void *ctx, uint64_t done, uint64_t total);
+/* Rebuilds the index from the logs. Blocks; writes go on afterwards. If it does
+ * not come to its end the old index stays, and the next one begins anew.
  * `progress` may be NULL. */
-typedef void store_progress_fn(void *ctx, uint64_t done, uint64_t total);
 MUST_USE enum err store_reindex(struct store *store,
                                 store_progress_fn *progress, void *ctx,
                                 struct errmsg *why);
 /* Reads every block, hashes every entry and compares with tree and heads;
  * `bad` is called for each fault found: ERR_CORRUPT. A read that failed for a
  * reason that passes is no fault and marks nothing: that error, if there was no
- * fault. Blocks. */
+ * fault. ERR_CANCELLED as `progress` (may be NULL) says. Blocks. */
 typedef void store_fault_fn(void *ctx, const struct log_id *log,
                             uint64_t number, const char *what);
 MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,

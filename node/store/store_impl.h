@@ -450,6 +450,12 @@ MUST_USE enum err writer_push(struct store *s, struct item **item);
 /* Runs `fn` on the writer thread, alone, and waits for it. */
 MUST_USE enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                              struct errmsg *why);
+/* The same; meanwhile `watch` is called on this thread, now and then, with the
+ * same `ctx` and without a lock. */
+typedef void job_watch_fn(void *ctx);
+MUST_USE enum err writer_job_watched(struct store *s, store_job_fn *fn,
+                                     job_watch_fn *watch, void *ctx,
+                                     struct errmsg *why);
 /* Calls the watchers for what a committed group changed. Writer thread. */
 void writer_tell(struct store *s, const struct group *g);
 void writer_tell_logs(struct store *s, const struct log_id *logs, size_t n);
@@ -644,10 +650,6 @@ struct patrol {
 MUST_USE enum err patrol_start(struct store *s, struct errmsg *why);
 /* Joins. */
 void patrol_stop(struct store *s);
-/* store_scrub() that ends early when *stop is set. */
-MUST_USE enum err scrub_run(struct store *s, store_fault_fn *bad,
-                            store_progress_fn *progress, void *ctx,
-                            const _Atomic bool *stop);
 
 /* ---- following ---- */
 

@@ -10,6 +10,7 @@
 
 enum {
     RETRY_MS = 1000,
+    WATCH_MS = 500, /* how often who waits for a job looks at it */
     ITEM_BYTES = 512,
     LINGER_ENTRIES = 64, /* a larger group is worth its commit */
     LINGER_MAX_NS = 4000000,
@@ -549,7 +550,7 @@ enum err writer_start(struct store *s, struct errmsg *why)
     struct queue *q = &s->queue;
     (void)pthread_mutex_init(&q->lock, NULL);
     clock_cond_init(&q->wake);
-    (void)pthread_cond_init(&q->job, NULL);
+    clock_cond_init(&q->job);
     q->last = &q->first;
     q->closing = false;
     s->writer_runs = true;
@@ -634,8 +635,32 @@ static enum err run_call(struct store *s, void *ctx, struct errmsg *why)
     return call->err;
 }
 
+/* Waits until it is done. */
+static void wait_job(struct queue *q, const bool *done, job_watch_fn *watch,
+                     void *ctx)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    while (!*done) {
+        struct timespec limit;
+        clock_until(WATCH_MS, &limit);
+        int rc = pthread_cond_timedwait(&q->job, &q->lock, &limit);
+        if (rc != 0 && watch != NULL && !*done) {
+            (void)pthread_mutex_unlock(&q->lock);
+            watch(ctx);
+            (void)pthread_mutex_lock(&q->lock);
+        }
+    }
+    (void)pthread_mutex_unlock(&q->lock);
+}
+
 enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                     struct errmsg *why)
+{
+    return writer_job_watched(s, fn, NULL, ctx, why);
+}
+
+enum err writer_job_watched(struct store *s, store_job_fn *fn,
+                            job_watch_fn *watch, void *ctx, struct errmsg *why)
 {
     struct job_call call = {fn, ctx, ERR_NO_SPACE};
     bool done = false;
@@ -654,11 +679,7 @@ enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                              "one that writes"
                            : "the store is being closed");
     }
-    (void)pthread_mutex_lock(&s->queue.lock);
-    while (!done) {
-        (void)pthread_cond_wait(&s->queue.job, &s->queue.lock);
-    }
-    (void)pthread_mutex_unlock(&s->queue.lock);
+    wait_job(&s->queue, &done, watch, ctx);
     return call.err;
 }
 

@@ -329,7 +329,8 @@ struct verify_result {
     uint64_t first_difference; /* number; 0 if none */
     char text[160];
 };
-typedef void verify_fn(void *ctx, const struct verify_result *result);
+/* False: no further log is compared, ERR_CANCELLED. */
+typedef bool verify_fn(void *ctx, const struct verify_result *result);
 /* Proves this node's copy of each log (or of `only`) equal to that of the node
  * behind `channel` by roots; finds the first differing entry by bisection.
  * Blocks; not on a worker of rpc_pool(). */

@@ -324,6 +324,15 @@ static void on_fault(void *ctx, const struct log_id *log, uint64_t number,
     f->first = f->n++ == 0 ? number : f->first;
 }
 
+static void on_nothing(void *ctx, const struct log_id *log, uint64_t number,
+                       const char *what)
+{
+    (void)ctx;
+    (void)log;
+    (void)number;
+    fail_msg("a fault: %s", what);
+}
+
 static void scrub_finds_nothing_in_a_sound_store(void **state)
 {
     (void)state;
@@ -460,6 +469,67 @@ static void closing_answers_a_commit_in_doubt(void **state)
     buf_fini(&draft);
 }
 
+/* ---- long work, and who is told how far it is ---- */
+
+struct told {
+    unsigned n;
+    bool more;
+    enum err submitted;
+};
+
+/* The commit of before lasts until the second call. */
+static bool on_told(void *ctx, uint64_t done, uint64_t total)
+{
+    struct told *t = ctx;
+    assert_true(done <= total);
+    atomic_store(&script.held, t->n++ == 0);
+    if (t->n == 2 && t->more) {
+        t->submitted = submit_one(2);
+    }
+    return t->more;
+}
+
+static void a_reindex_does_not_wait_for_who_is_told_of_it(void **state)
+{
+    (void)state;
+    struct told t = {.more = true, .submitted = ERR_BUG};
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    atomic_store(&script.held, true);
+    assert_ok(store_reindex(village.store, on_told, &t, &why));
+    assert_true(t.n >= 2);
+    assert_ok(t.submitted);
+}
+
+static void a_reindex_ends_when_it_is_told_to(void **state)
+{
+    (void)state;
+    struct told t = {.more = false};
+    struct row_list rows;
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    atomic_store(&script.held, true);
+    assert_int_equal(store_reindex(village.store, on_told, &t, &why),
+                     ERR_CANCELLED);
+    rows_of(village.store, "91341821MA2T00001X", &rows);
+    assert_int_equal(rows.n, 1);
+    assert_ok(submit_one(2));
+    assert_ok(store_reindex(village.store, NULL, NULL, &why));
+    rows_of(village.store, "91341821MA2T00001X", &rows);
+    assert_int_equal(rows.n, 2);
+}
+
+static void a_scrub_ends_when_it_is_told_to(void **state)
+{
+    (void)state;
+    struct told t = {.more = false};
+    submit_many(village.store, 0, 500);
+    assert_int_equal(store_scrub(village.store, on_nothing, on_told, &t),
+                     ERR_CANCELLED);
+    assert_int_equal(t.n, 1);
+    atomic_store(&script.held, false);
+}
+
 /* ---- between a commit and its heads ---- */
 
 static struct {
@@ -522,6 +592,9 @@ int main(void)
         T(what_cannot_be_read_for_a_while_is_no_damage),
         T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
+        T(a_reindex_does_not_wait_for_who_is_told_of_it),
+        T(a_reindex_ends_when_it_is_told_to),
+        T(a_scrub_ends_when_it_is_told_to),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
         T(scrub_finds_a_flipped_bit),
