@@ -78,9 +78,11 @@ struct node {
     struct renewed *renewed;
     /* What the store could not take in at once; until it can. */
     struct ticker *owed;
-    _Atomic bool owes_judging;    /* by the newest root document */
-    bool owes_signing;            /* loop thread: with `signs` */
-    const struct identity *signs; /* in force; loop thread */
+    _Atomic bool owes_judging; /* by the newest root document */
+    _Atomic bool owes_signing; /* with `signs` */
+    _Atomic bool settling;     /* a worker is about it */
+    /* In force; changed by the loop thread. */
+    const struct identity *_Atomic signs;
     const struct identity *seals;
     struct node_tls *tls;
     struct rpc_tls rpc_tls;
@@ -333,7 +335,7 @@ static enum err load_identities(struct node *node, struct errmsg *why)
     if (err == ERR_OK) {
         err = load_identity(node, CERT_USE_SEAL, &node->sealing, why);
     }
-    node->signs = &node->signer;
+    atomic_store(&node->signs, &node->signer);
     node->seals = &node->sealing;
     return err;
 }
@@ -422,33 +424,47 @@ static void log_renewed(const struct node *node, const char *use,
              (long long)cert_principal(id->cert)->not_after_ms);
 }
 
-/* The store signs with `signs` too, or owes it. */
+/* Not the loop: waits for the store, which signs with `signs` too then. Owed
+ * until it is done. */
 static void renew_store(struct node *node)
 {
     struct errmsg why = {{0}};
-    node->owes_signing =
-        node->writes && store_renew(node->store, node->signs, &why) != ERR_OK;
-    if (node->owes_signing) {
+    atomic_store(&node->owes_signing, false); /* before `signs` is read */
+    const struct identity *signs = atomic_load(&node->signs);
+    if (node->writes && store_renew(node->store, signs, &why) != ERR_OK) {
+        atomic_store(&node->owes_signing, true);
         log_error(&node->log, "RELOAD-SIGN",
                   "reason=\"%s\" next=\"tried again\"", why.text);
         owe(node);
         return;
     }
-    log_renewed(node, "sign", node->signs);
+    log_renewed(node, "sign", signs);
+}
+
+/* A worker; one at a time, however long the store takes. */
+static void settle(void *ctx)
+{
+    struct node *node = ctx;
+    if (atomic_load(&node->owes_signing)) {
+        renew_store(node);
+    }
+    if (atomic_load(&node->owes_judging)) {
+        judge_again(node);
+    }
+    atomic_store(&node->settling, false);
 }
 
 static void settle_owed(void *ctx)
 {
     struct node *node = ctx;
-    if (!node->ready) {
-        owe(node);
+    if (!atomic_load(&node->owes_signing) &&
+        !atomic_load(&node->owes_judging)) {
         return;
     }
-    if (node->owes_signing) {
-        renew_store(node);
-    }
-    if (atomic_load(&node->owes_judging) &&
-        pool_run(rpc_pool(node->rpc), judge_again, node) != ERR_OK) {
+    if (!node->ready || atomic_exchange(&node->settling, true)) {
+        owe(node);
+    } else if (pool_run(rpc_pool(node->rpc), settle, node) != ERR_OK) {
+        atomic_store(&node->settling, false);
         owe(node);
     }
 }
@@ -456,11 +472,12 @@ static void settle_owed(void *ctx)
 /* Signed with from now on, and the heads of this node's logs anew. */
 static void sign_with(struct node *node, const struct identity *id)
 {
-    node->signs = id;
+    atomic_store(&node->signs, id);
     atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
-    renew_store(node);
+    atomic_store(&node->owes_signing, true);
+    settle_owed(node);
 }
 
 /* Those below wrap their keys for it. */
@@ -772,7 +789,8 @@ static enum err up_store(struct node *node, struct errmsg *why)
 static void down_store(struct node *node)
 {
     ticker_free(&node->owed);
-    node->owes_signing = false; /* the next one opens with what is newest */
+    /* The next one opens with what is newest. */
+    atomic_store(&node->owes_signing, false);
     atomic_store(&node->owes_judging, false);
     store_close(&node->store);
     keyring_free(&node->keyring);
@@ -1122,14 +1140,16 @@ static const struct {
     {"inbox", up_inbox, down_inbox},
 };
 
-/* Who waits for a commit whose outcome the database cannot tell now, such as an
- * import, would keep the node until the database is back. */
+/* Who waits for a commit whose outcome the database cannot tell now, or cannot
+ * tell in a moment, such as an import, would keep the node until the database
+ * is back. */
 static void give_up_doubtful(const struct node *node)
 {
     struct store_stats stats;
     if (node->store == NULL) {
         return;
     }
+    store_stopping(node->store);
     store_stats(node->store, &stats);
     bool lost = node->lease != NULL && node->writes && !lease_held(node->lease);
     if (!stats.writable || lost) {

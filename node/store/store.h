@@ -163,6 +163,10 @@ void store_close(struct store **store);
 /* Takes no more, and answers what waits: with ERR_UNCERTAIN where the database
  * does not come back. Before parts are ended that wait for their callbacks. */
 void store_closing(struct store *store);
+/* The node is about to end: takes on what comes, but ends a reindex, and waits
+ * no longer for a commit whose outcome the database cannot tell. Who asked for
+ * it is told ERR_UNCERTAIN, and nothing is written any more. Any thread. */
+void store_stopping(struct store *store);
 
 /* From now on signs with `signer`, which outlives the store: the certificate
  * was renewed. Signs the heads of this node's logs anew. Blocks; not on the

@@ -724,6 +724,9 @@ struct store {
     struct stamps stamps;
     pthread_t writer;
     bool writer_runs;
+    _Atomic bool stopping; /* store_stopping() */
+    bool given_up;         /* writer: the last commit was never read back, so
+                              what follows it is not known: no more commits */
     struct block_codec *codec;      /* writer */
     _Atomic uint32_t own_id;        /* the log that store_submit() appends to */
     _Atomic uint32_t directives_id; /* and store_publish(); 0: none yet */

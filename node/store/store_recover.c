@@ -427,7 +427,7 @@ static enum err reindex_write(struct store *s, struct reindex *r,
     group_fini(&g);
     (void)atomic_fetch_add(&r->done, r->n);
     r->n = 0;
-    if (err == ERR_OK && atomic_load(&r->stop)) {
+    if (err == ERR_OK && (atomic_load(&r->stop) || atomic_load(&s->stopping))) {
         err = err_set(why, ERR_CANCELLED,
                       "ended before the new index was whole: the old one stays "
                       "in use");

@@ -149,12 +149,12 @@ static enum err reopen(struct store *s, struct errmsg *why)
     return err;
 }
 
-static bool is_closing(struct store *s)
+static bool is_ending(struct store *s)
 {
     (void)pthread_mutex_lock(&s->queue.lock);
     bool closing = s->queue.closing;
     (void)pthread_mutex_unlock(&s->queue.lock);
-    return closing;
+    return closing || atomic_load(&s->stopping);
 }
 
 /* Finds out whether commit number `serial` is there. What a read-only look
@@ -178,7 +178,8 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
             return ERR_OK;
         }
         set_unwritable(s, read_failed(s, err, &again), again.text);
-        if (is_closing(s)) {
+        if (is_ending(s)) {
+            s->given_up = true;
             return err_set(why, ERR_UNCERTAIN,
                            "stopped before the last commit could be read "
                            "back: %s",
@@ -222,6 +223,9 @@ enum err writer_commit(struct store *s, void *batch, struct errmsg *why)
 static void try_again(struct store *s)
 {
     struct errmsg why;
+    if (s->given_up) {
+        return;
+    }
     enum err err = check_space(s, &why);
     if (err == ERR_OK && (s->db == NULL || s->db_readonly)) {
         err = reopen(s, &why);

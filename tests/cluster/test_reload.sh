@@ -35,7 +35,7 @@ from=$(($(log_end "$VILLAGE") + 1))
 enter "$VILLAGE" 5001 2000 &
 hup "$VILLAGE" 'RELOAD .*certificates=renewed'
 for use in tls sign seal; do
-    check "the new $use certificate" says "$VILLAGE" "CERT-RENEWED.*use=$use" "$from"
+    within 30 "the new $use certificate" says "$VILLAGE" "CERT-RENEWED.*use=$use" "$from"
 done
 wait $! || fail "import while certificates change"
 check "import" enter "$VILLAGE" 101 50

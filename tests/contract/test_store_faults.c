@@ -469,6 +469,38 @@ static void closing_answers_a_commit_in_doubt(void **state)
     buf_fini(&draft);
 }
 
+/* The doubt comes after the stop was announced. What then is in the database
+ * and unheard of here must not be written over. */
+static void a_stop_waits_for_no_doubt_that_comes_later(void **state)
+{
+    (void)state;
+    struct waiter *w = waiter_new();
+    struct buf draft = BUF_INIT;
+    struct errmsg why;
+    draft_put(&draft, &(struct draft){.record = 1,
+                                      .subject = "91341821MA2T00001X",
+                                      .text = "a"});
+    struct slice s = buf_slice(&draft);
+    atomic_store(&script.open, OPEN_FAILS);
+    atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
+    atomic_store(&script.held, true);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    while (!atomic_load(&script.waiting)) {
+        (void)usleep(1000);
+    }
+    store_stopping(village.store);
+    atomic_store(&script.held, false);
+    assert_int_equal(waiter_wait(w), ERR_UNCERTAIN);
+    atomic_store(&script.open, OPEN_WORKS);
+    assert_int_not_equal(store_renew(village.store, &village.sign, &why),
+                         ERR_OK);
+    assert_false(is_writable());
+    node_restart(&village);
+    assert_int_equal(own_size(), 2);
+    waiter_free(w);
+    buf_fini(&draft);
+}
+
 /* ---- long work, and who is told how far it is ---- */
 
 struct told {
@@ -517,6 +549,26 @@ static void a_reindex_ends_when_it_is_told_to(void **state)
     assert_ok(store_reindex(village.store, NULL, NULL, &why));
     rows_of(village.store, "91341821MA2T00001X", &rows);
     assert_int_equal(rows.n, 2);
+}
+
+static bool on_told_to_stop(void *ctx, uint64_t done, uint64_t total)
+{
+    store_stopping(village.store);
+    (void)on_told(ctx, done, total);
+    return true;
+}
+
+static void a_reindex_ends_with_the_node(void **state)
+{
+    (void)state;
+    struct told t = {.more = false};
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    atomic_store(&script.held, true);
+    assert_int_equal(store_reindex(village.store, on_told_to_stop, &t, &why),
+                     ERR_CANCELLED);
+    assert_ok(submit_one(2)); /* that is taken still */
+    assert_sound(3);
 }
 
 static void a_scrub_ends_when_it_is_told_to(void **state)
@@ -592,8 +644,10 @@ int main(void)
         T(what_cannot_be_read_for_a_while_is_no_damage),
         T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
+        T(a_stop_waits_for_no_doubt_that_comes_later),
         T(a_reindex_does_not_wait_for_who_is_told_of_it),
         T(a_reindex_ends_when_it_is_told_to),
+        T(a_reindex_ends_with_the_node),
         T(a_scrub_ends_when_it_is_told_to),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
