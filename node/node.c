@@ -863,7 +863,7 @@ static void fill_sync_env(struct node *node)
                           .ctx = node};
 }
 
-static enum err up_sync(struct node *node, struct errmsg *why)
+static enum err up_replication(struct node *node, struct errmsg *why)
 {
     const struct conf_replication *c = &node->conf->replication;
     fill_sync_env(node);
@@ -913,6 +913,15 @@ static enum err up_sync(struct node *node, struct errmsg *why)
                                      .greeting_ms = c->greeting_ms};
         node->follow = follow_start(&node->sync, uplink_channel(node->uplink),
                                     node->feed, &follow);
+    }
+    return err;
+}
+
+static enum err up_sync(struct node *node, struct errmsg *why)
+{
+    enum err err = up_replication(node, why);
+    if (err == ERR_OK) { /* recheck() needs all of it */
+        roster_watch(node->sync.roster);
     }
     return err;
 }

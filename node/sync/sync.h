@@ -61,9 +61,11 @@ struct ancestry *ancestry_new(void);
 void ancestry_free(struct ancestry **ancestry);
 
 /* Which nodes are shut out and whose child a node is, by the directives in
- * force; follows the store. After roster_stop() roster_changed is not called
- * any more. */
+ * force. */
 struct roster *roster_new(const struct sync_env *env);
+/* Follows the store from now on: what roster_changed needs is there. After
+ * roster_stop() it is not called any more. */
+void roster_watch(struct roster *roster);
 void roster_stop(struct roster *roster);
 void roster_free(struct roster **roster);
 /* Has a directive moved the node to another parent? */
