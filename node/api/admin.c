@@ -10,12 +10,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum { CLOSE_GRACE_S = 1 }; /* for answers under way when the node stops */
+enum { CLOSE_GRACE_MS = 1000 }; /* for answers under way when the node stops */
 
 struct admin_call {
     struct admin *admin;
@@ -349,7 +349,7 @@ enum err admin_open(struct admin **out, const char *path,
     admin->commands_count = n;
     admin->ctx = ctx;
     (void)pthread_mutex_init(&admin->lock, NULL);
-    (void)pthread_cond_init(&admin->ended, NULL);
+    clock_cond_init(&admin->ended);
     admin->stop_pipe[0] = admin->stop_pipe[1] = -1;
     admin->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     enum err err = ERR_OK;
@@ -388,12 +388,11 @@ static size_t shut_calls(struct admin *admin, int how)
 }
 
 /* Answers may still be written; a client that does not read them has
- * CLOSE_GRACE_S before it is cut off, or it would hold up the node's end. */
+ * CLOSE_GRACE_MS before it is cut off, or it would hold up the node's end. */
 static void end_calls(struct admin *admin)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_GRACE_S;
+    clock_until(CLOSE_GRACE_MS, &until);
     (void)pthread_mutex_lock(&admin->lock);
     int rc = 0;
     while (rc == 0 && shut_calls(admin, SHUT_RD) > 0) {

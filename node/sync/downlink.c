@@ -115,7 +115,7 @@ static void on_open(struct rpc_stream *s, void *user)
     in->recv = recv_new(down->env->trust, LOG_RECORDS);
     in->strand = strand_new(rpc_pool(down->env->rpc));
     (void)pthread_mutex_init(&in->lock, NULL);
-    (void)pthread_cond_init(&in->progress, NULL);
+    clock_cond_init(&in->progress);
     take_place(down, in);
     rpc_stream_set_user(s, in);
 }

@@ -311,13 +311,7 @@ static void on_appended(void *ctx, enum err err, const char *why,
 static bool wait_progress(struct inflow *in, uint32_t ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    clock_until(ms, &until);
     return pthread_cond_timedwait(&in->progress, &in->lock, &until) == 0;
 }
 

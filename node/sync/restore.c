@@ -202,8 +202,7 @@ static bool wait_change(struct pull *p)
 {
     unsigned before = p->messages;
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FETCH_SILENCE_S;
+    clock_until((int64_t)FETCH_SILENCE_S * 1000, &until);
     int rc = pthread_cond_timedwait(&p->wake, &p->lock, &until);
     return rc == 0 || p->messages != before || p->closed;
 }
@@ -270,7 +269,7 @@ static enum err pull(struct restore *r, const struct log_id *log, uint64_t last,
                      .recv = recv_new(r->env->trust, LOG_RECORDS),
                      .log = recv_log_new(log)};
     (void)pthread_mutex_init(&p.lock, NULL);
-    (void)pthread_cond_init(&p.wake, NULL);
+    clock_cond_init(&p.wake);
     enum err err = pull_load(&p, log, why);
     p.range = (struct wire_range){*log, p.log->verified.size + 1, last};
     if (err == ERR_OK && p.range.first <= last) {
