@@ -494,7 +494,8 @@ struct store_issue {
     char reason[96];
 };
 typedef bool store_issue_fn(void *ctx, const struct store_issue *issue);
-/* All of them, in order of log and number; `fn` calls no store. */
+/* All of them, in order of log and number; those that come or go meanwhile may
+ * be among them or not. `fn` may block. */
 MUST_USE enum err store_issues(struct store *store, store_issue_fn *fn,
                                void *ctx);
 

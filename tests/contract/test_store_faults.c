@@ -582,6 +582,52 @@ static void a_scrub_ends_when_it_is_told_to(void **state)
     atomic_store(&script.held, false);
 }
 
+enum { ISSUES = 1200, ISSUES_A_RUN = 400 };
+
+struct shown {
+    uint64_t n;
+    uint64_t last;
+};
+
+/* A commit whose outcome is found out by opening the database anew. */
+static bool on_shown(void *ctx, const struct store_issue *issue)
+{
+    struct shown *s = ctx;
+    assert_true(issue->number > s->last);
+    s->last = issue->number;
+    if (s->n++ % ISSUES_A_RUN == 0) {
+        atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
+        assert_ok(submit_one((uint32_t)s->n));
+    }
+    return true;
+}
+
+static void who_is_shown_issues_holds_nothing_up(void **state)
+{
+    (void)state;
+    struct node township;
+    struct forge f;
+    struct shown shown = {0};
+    struct buf entry = BUF_INIT;
+    struct slice run[ISSUES_A_RUN];
+    node_init(&township, real, TOWNSHIP, "township");
+    assert_ok(forge_open(&f, village.store, &township, 99, NULL));
+    draft_put(&entry, &(struct draft){.record = 9, /* of no version: void */
+                                      .subject = "91341821MA2T00001X",
+                                      .text = "a"});
+    for (size_t i = 0; i < ISSUES_A_RUN; i++) {
+        run[i] = buf_slice(&entry);
+    }
+    for (size_t i = 0; i < ISSUES / ISSUES_A_RUN; i++) {
+        assert_ok(
+            append(village.store, forge_run(&f, run, ISSUES_A_RUN), NULL));
+    }
+    assert_ok(store_issues(village.store, on_shown, &shown));
+    assert_int_equal(shown.n, ISSUES);
+    node_fini(&township);
+    buf_fini(&entry);
+}
+
 /* ---- between a commit and its heads ---- */
 
 static struct {
@@ -649,6 +695,7 @@ int main(void)
         T(a_reindex_ends_when_it_is_told_to),
         T(a_reindex_ends_with_the_node),
         T(a_scrub_ends_when_it_is_told_to),
+        T(who_is_shown_issues_holds_nothing_up),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
         T(scrub_finds_a_flipped_bit),
