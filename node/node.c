@@ -80,9 +80,11 @@ struct node {
     struct renewed *renewed;
     /* What the store could not take in at once; until it can. */
     struct ticker *owed;
-    _Atomic bool owes_judging;    /* by the newest root document */
-    _Atomic bool owes_signing;    /* with `signs` */
-    const struct identity *signs; /* in force; loop thread */
+    _Atomic bool owes_judging; /* by the newest root document */
+    _Atomic bool owes_signing; /* with `signs` */
+    _Atomic bool settling;     /* a worker is about it */
+    /* In force; changed by the loop thread. */
+    const struct identity *_Atomic signs;
     const struct identity *seals;
     struct node_tls *tls;
     struct rpc_tls rpc_tls;
@@ -342,7 +344,7 @@ static enum err load_identities(struct node *node, struct errmsg *why)
     if (err == ERR_OK) {
         err = load_identity(node, CERT_USE_SEAL, &node->sealing, why);
     }
-    node->signs = &node->signer;
+    atomic_store(&node->signs, &node->signer);
     node->seals = &node->sealing;
     return err;
 }
@@ -431,38 +433,34 @@ static void log_renewed(const struct node *node, const char *use,
              (long long)cert_principal(id->cert)->not_after_ms);
 }
 
-/* Any thread; waits for the store. It signs with the newest certificate too, or
- * owes it. */
-static void renew_store(void *ctx)
+/* Not the loop: waits for the store, which signs with `signs` too then. Owed
+ * until it is done. */
+static void renew_store(struct node *node)
 {
-    struct node *node = ctx;
     struct errmsg why = {{0}};
-    const struct identity *id;
-    enum err err;
-    atomic_store(&node->owes_signing, false);
-    do { /* a newer one may have come, and been there first */
-        id = atomic_load(&node->sync.signer);
-        err = store_renew(node->store, id, &why);
-    } while (err == ERR_OK && id != atomic_load(&node->sync.signer));
-    if (err == ERR_OK) {
-        log_renewed(node, "sign", id);
+    atomic_store(&node->owes_signing, false); /* before `signs` is read */
+    const struct identity *signs = atomic_load(&node->signs);
+    if (node->writes && store_renew(node->store, signs, &why) != ERR_OK) {
+        atomic_store(&node->owes_signing, true);
+        log_error(&node->log, "RELOAD-SIGN",
+                  "reason=\"%s\" next=\"tried again\"", why.text);
+        owe(node);
         return;
     }
-    atomic_store(&node->owes_signing, true);
-    log_error(&node->log, "RELOAD-SIGN", "reason=\"%s\" next=\"tried again\"",
-              why.text);
-    owe(node);
+    log_renewed(node, "sign", signs);
 }
 
-/* The writer may be waiting for its database: the loop is not. */
-static void renew_store_later(struct node *node)
+/* A worker; one at a time, however long the store takes. */
+static void settle(void *ctx)
 {
-    if (!node->writes) {
-        log_renewed(node, "sign", node->signs);
-    } else if (pool_run(rpc_pool(node->rpc), renew_store, node) != ERR_OK) {
-        atomic_store(&node->owes_signing, true);
-        owe(node);
+    struct node *node = ctx;
+    if (atomic_load(&node->owes_signing)) {
+        renew_store(node);
     }
+    if (atomic_load(&node->owes_judging)) {
+        judge_again(node);
+    }
+    atomic_store(&node->settling, false);
 }
 
 enum { LOOK_MS = 1000 };
@@ -502,15 +500,14 @@ static void look_again_and_again(struct node *node)
 static void settle_owed(void *ctx)
 {
     struct node *node = ctx;
-    if (!node->ready) {
-        owe(node);
+    if (!atomic_load(&node->owes_signing) &&
+        !atomic_load(&node->owes_judging)) {
         return;
     }
-    if (atomic_load(&node->owes_signing)) {
-        renew_store_later(node);
-    }
-    if (atomic_load(&node->owes_judging) &&
-        pool_run(rpc_pool(node->rpc), judge_again, node) != ERR_OK) {
+    if (!node->ready || atomic_exchange(&node->settling, true)) {
+        owe(node);
+    } else if (pool_run(rpc_pool(node->rpc), settle, node) != ERR_OK) {
+        atomic_store(&node->settling, false);
         owe(node);
     }
 }
@@ -518,11 +515,12 @@ static void settle_owed(void *ctx)
 /* Signed with from now on, and the heads of this node's logs anew. */
 static void sign_with(struct node *node, const struct identity *id)
 {
-    node->signs = id;
+    atomic_store(&node->signs, id);
     atomic_store(&node->sync.signer, id);
     atomic_store(&node->api.sign_not_after_ms,
                  cert_principal(id->cert)->not_after_ms);
-    renew_store_later(node);
+    atomic_store(&node->owes_signing, true);
+    settle_owed(node);
 }
 
 /* Those below wrap their keys for it. */
@@ -844,8 +842,8 @@ static void down_store(struct node *node)
 {
     ticker_free(&node->look);
     ticker_free(&node->owed);
-    atomic_store(&node->owes_signing,
-                 false); /* the next one opens with what is newest */
+    /* The next one opens with what is newest. */
+    atomic_store(&node->owes_signing, false);
     atomic_store(&node->owes_judging, false);
     store_close(&node->store);
     keyring_free(&node->keyring);
@@ -918,7 +916,7 @@ static void fill_sync_env(struct node *node)
                           .ctx = node};
 }
 
-static enum err up_sync(struct node *node, struct errmsg *why)
+static enum err up_replication(struct node *node, struct errmsg *why)
 {
     const struct conf_replication *c = &node->conf->replication;
     fill_sync_env(node);
@@ -969,6 +967,15 @@ static enum err up_sync(struct node *node, struct errmsg *why)
                                      .greeting_ms = c->greeting_ms};
         node->follow = follow_start(&node->sync, uplink_channel(node->uplink),
                                     node->feed, &follow);
+    }
+    return err;
+}
+
+static enum err up_sync(struct node *node, struct errmsg *why)
+{
+    enum err err = up_replication(node, why);
+    if (err == ERR_OK) { /* recheck() needs all of it */
+        roster_watch(node->sync.roster);
     }
     return err;
 }
@@ -1198,15 +1205,16 @@ static const struct {
     {"inbox", up_inbox, down_inbox},
 };
 
-/* Who waits for a commit whose outcome the database cannot tell now, such as an
- * import, would keep the node until the database is back. */
+/* Who waits for a commit whose outcome the database cannot tell now, or cannot
+ * tell in a moment, such as an import, would keep the node until the database
+ * is back. */
 static void give_up_doubtful(const struct node *node)
 {
     struct store_stats stats;
     if (node->store == NULL) {
         return;
     }
-    store_stopping(node->store); /* one that comes from now on, too */
+    store_stopping(node->store);
     store_stats(node->store, &stats);
     bool lost = node->lease != NULL && node->writes && !lease_held(node->lease);
     if (!stats.writable || lost) {

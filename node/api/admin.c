@@ -28,7 +28,6 @@ struct admin_call {
     bool done; /* lock: the thread is about to end */
     pthread_t thread;
     atomic_bool gone;
-    atomic_bool broken; /* no more can be written, and nobody waits to */
 };
 
 struct admin {
@@ -149,7 +148,7 @@ static json_t *error_object(enum err err, const char *text)
 
 enum err admin_send(struct admin_call *call, json_t *object)
 {
-    if (atomic_load(&call->broken)) {
+    if (atomic_load(&call->gone)) { /* not ADMIN_IDLE_S again for each */
         json_decref(object);
         return ERR_CANCELLED;
     }
@@ -162,7 +161,6 @@ enum err admin_send(struct admin_call *call, json_t *object)
     if (err != ERR_OK) {
         atomic_store(&call->gone, true);
     }
-    atomic_store(&call->broken, err == ERR_TIMEOUT || err == ERR_CANCELLED);
     return err;
 }
 
@@ -274,7 +272,6 @@ static void start_call(struct admin *admin, int fd)
         call->fd = fd;
         call->done = false;
         atomic_store(&call->gone, false);
-        atomic_store(&call->broken, false);
         call->used = pthread_create(&call->thread, NULL, serve_call, call) == 0;
     }
     bool started = call != NULL && call->used;

@@ -772,11 +772,13 @@ static enum err do_import(void *ctx, struct admin_call *call, json_t *args,
 
 /* ---- checking ---- */
 
-static void send_progress(void *ctx, uint64_t done, uint64_t total)
+/* False: nobody waits for the work any more, or the node stops. */
+static bool send_progress(void *ctx, uint64_t done, uint64_t total)
 {
     (void)admin_send(ctx,
                      json_pack("{s:s, s:I, s:I}", "type", "progress", "done",
                                (json_int_t)done, "total", (json_int_t)total));
+    return !admin_cancelled(ctx);
 }
 
 static enum err do_reindex(void *ctx, struct admin_call *call, json_t *args,
@@ -813,6 +815,7 @@ static enum err do_snapshot(void *ctx, struct admin_call *call, json_t *args,
 struct faults_out {
     struct admin_call *call;
     uint64_t count;
+    int64_t told_ms;
 };
 
 static void send_fault(void *ctx, const struct log_id *log, uint64_t number,
@@ -827,10 +830,15 @@ static void send_fault(void *ctx, const struct log_id *log, uint64_t number,
 }
 
 /* store_scrub() has one context for both callbacks. */
-static void scrub_progress(void *ctx, uint64_t done, uint64_t total)
+static bool scrub_progress(void *ctx, uint64_t done, uint64_t total)
 {
     struct faults_out *out = ctx;
-    send_progress(out->call, done, total);
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - out->told_ms < PROGRESS_MS) {
+        return !admin_cancelled(out->call);
+    }
+    out->told_ms = now_ms;
+    return send_progress(out->call, done, total);
 }
 
 static enum err do_scrub(void *ctx, struct admin_call *call, json_t *args,
@@ -840,7 +848,7 @@ static enum err do_scrub(void *ctx, struct admin_call *call, json_t *args,
     struct faults_out out = {.call = call};
     (void)args;
     enum err err = store_scrub(env->store, send_fault, scrub_progress, &out);
-    if (err != ERR_OK && out.count == 0) {
+    if (err == ERR_CANCELLED || (err != ERR_OK && out.count == 0)) {
         return err_set(why, err, "the check could not be finished: %s",
                        err_text(err));
     }
@@ -856,7 +864,7 @@ struct verify_out {
     int64_t told_ms;
 };
 
-static void send_verified(void *ctx, const struct verify_result *r)
+static bool send_verified(void *ctx, const struct verify_result *r)
 {
     struct verify_out *out = ctx;
     json_t *object =
@@ -871,8 +879,9 @@ static void send_verified(void *ctx, const struct verify_result *r)
     int64_t now_ms = clock_mono_ms();
     if (now_ms - out->told_ms >= PROGRESS_MS) {
         out->told_ms = now_ms;
-        send_progress(out->call, out->logs, out->total);
+        (void)send_progress(out->call, out->logs, out->total);
     }
+    return !admin_cancelled(out->call);
 }
 
 static enum err verify_with(struct api_env *env, const char *target,

@@ -435,6 +435,11 @@ void store_closing(struct store *store)
     writer_close(store);
 }
 
+void store_stopping(struct store *store)
+{
+    atomic_store(&store->stopping, true);
+}
+
 void store_close(struct store **store)
 {
     struct store *s = *store;

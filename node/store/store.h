@@ -163,9 +163,9 @@ void store_close(struct store **store);
 /* Takes no more, and answers what waits: with ERR_UNCERTAIN where the database
  * does not come back. Before parts are ended that wait for their callbacks. */
 void store_closing(struct store *store);
-/* The same from the moment on when a commit is in doubt: what can be done while
- * parts end is done, and nobody waits for a database that went away meanwhile.
- */
+/* The node is about to end: takes on what comes, but ends a reindex, and waits
+ * no longer for a commit whose outcome the database cannot tell. Who asked for
+ * it is told ERR_UNCERTAIN, and nothing is written any more. Any thread. */
 void store_stopping(struct store *store);
 
 /* From now on signs with `signer`, which outlives the store: the certificate
@@ -500,7 +500,8 @@ struct store_issue {
     char reason[96];
 };
 typedef bool store_issue_fn(void *ctx, const struct store_issue *issue);
-/* All of them, in order of log and number; `fn` calls no store. */
+/* All of them, in order of log and number; those that come or go meanwhile may
+ * be among them or not. `fn` may block. */
 MUST_USE enum err store_issues(struct store *store, store_issue_fn *fn,
                                void *ctx);
 
@@ -531,16 +532,20 @@ MUST_USE enum err store_parent_told(struct store *store, struct errmsg *why);
 MUST_USE enum err store_end_pull(struct store *store, const struct log_id *log,
                                  bool known_above, struct errmsg *why);
 
-/* Rebuilds the index from the logs. Blocks; writes go on afterwards.
+/* How many entries of `total` are done. False: the work is ended there, with
+ * ERR_CANCELLED. Called on the thread of who waits for it, again and again
+ * (also if nothing moved), so it may block: the store does not wait for it. */
+typedef bool store_progress_fn(void *ctx, uint64_t done, uint64_t total);
+/* Rebuilds the index from the logs. Blocks; writes go on afterwards. If it does
+ * not come to its end the old index stays, and the next one begins anew.
  * `progress` may be NULL. */
-typedef void store_progress_fn(void *ctx, uint64_t done, uint64_t total);
 MUST_USE enum err store_reindex(struct store *store,
                                 store_progress_fn *progress, void *ctx,
                                 struct errmsg *why);
 /* Reads every block, hashes every entry and compares with tree and heads;
  * `bad` is called for each fault found: ERR_CORRUPT. A read that failed for a
  * reason that passes is no fault and marks nothing: that error, if there was no
- * fault. Blocks. */
+ * fault. ERR_CANCELLED as `progress` (may be NULL) says. Blocks. */
 typedef void store_fault_fn(void *ctx, const struct log_id *log,
                             uint64_t number, const char *what);
 MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,

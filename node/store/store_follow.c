@@ -121,7 +121,7 @@ static enum err look(struct store *s, struct errmsg *why)
     uint64_t serial = 0;
     enum err err = recover_serial(s, &serial, why);
     if (err == ERR_OK && serial != s->serial) {
-        stamps_begin_all(&s->stamps);
+        (void)stamps_begin_all(&s->stamps); /* or goes on, after a failure */
         err = take_in(s, serial, why);
         if (err == ERR_OK) {
             stamps_end_all(&s->stamps);

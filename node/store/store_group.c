@@ -786,11 +786,9 @@ enum err group_commit(struct group *g, struct errmsg *why)
 {
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
     enum err err = prepare(g, coded, why);
-    bool all = g->lists_move || g->s->rules_owed;
     stamps_begin_rows(&g->s->stamps, &g->rows);
-    if (all) {
-        stamps_begin_all(&g->s->stamps);
-    }
+    bool all =
+        (g->lists_move || g->s->rules_owed) && stamps_begin_all(&g->s->stamps);
     if (err == ERR_OK && g->s->backend->batch_count(g->batch) > 0) {
         heads_write_above(g->s, g->batch);
         err = writer_commit(g->s, g->batch, why);

@@ -227,8 +227,9 @@ void stamps_fini(struct stamps *stamps);
 /* Around a commit that changes the dirty rows. */
 void stamps_begin_rows(struct stamps *stamps, const struct row_map *rows);
 void stamps_end_rows(struct stamps *stamps, const struct row_map *rows);
-/* Around what may change any subject. */
-void stamps_begin_all(struct stamps *stamps);
+/* Around what may change any subject. False: a span of this kind is under way,
+ * such as a job's around its commits; who began that ends it. */
+bool stamps_begin_all(struct stamps *stamps);
 void stamps_end_all(struct stamps *stamps);
 
 /* ---- groups ---- */
@@ -427,7 +428,6 @@ struct queue {
     uint32_t n;            /* lock */
     uint64_t bytes;        /* lock */
     bool closing;          /* lock */
-    bool stopping;         /* lock: a commit in doubt begins the closing */
     bool asleep;           /* lock: the writer waits and is not woken yet */
     uint32_t due;          /* lock: items that wake it */
     uint32_t clients;      /* writer only: see linger() */
@@ -453,6 +453,12 @@ MUST_USE enum err writer_push(struct store *s, struct item **item);
 /* Runs `fn` on the writer thread, alone, and waits for it. */
 MUST_USE enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                              struct errmsg *why);
+/* The same; meanwhile `watch` is called on this thread, now and then, with the
+ * same `ctx` and without a lock. */
+typedef void job_watch_fn(void *ctx);
+MUST_USE enum err writer_job_watched(struct store *s, store_job_fn *fn,
+                                     job_watch_fn *watch, void *ctx,
+                                     struct errmsg *why);
 /* Calls the watchers for what a committed group changed. Writer thread. */
 void writer_tell(struct store *s, const struct group *g);
 void writer_tell_logs(struct store *s, const struct log_id *logs, size_t n);
@@ -651,10 +657,6 @@ struct patrol {
 MUST_USE enum err patrol_start(struct store *s, struct errmsg *why);
 /* Joins. */
 void patrol_stop(struct store *s);
-/* store_scrub() that ends early when *stop is set. */
-MUST_USE enum err scrub_run(struct store *s, store_fault_fn *bad,
-                            store_progress_fn *progress, void *ctx,
-                            const _Atomic bool *stop);
 
 /* ---- following ---- */
 
@@ -729,6 +731,9 @@ struct store {
     struct stamps stamps;
     pthread_t writer;
     bool writer_runs;
+    _Atomic bool stopping; /* store_stopping() */
+    bool given_up;         /* writer: the last commit was never read back, so
+                              what follows it is not known: no more commits */
     struct block_codec *codec;      /* writer */
     _Atomic uint32_t own_id;        /* the log that store_submit() appends to */
     _Atomic uint32_t directives_id; /* and store_publish(); 0: none yet */

@@ -667,36 +667,80 @@ enum err store_row(struct store *store, const struct subject_key *subject,
                                                          : ERR_NOT_FOUND;
 }
 
-struct issue_read {
-    struct store *s;
-    store_issue_fn *fn;
-    void *ctx;
+enum { ISSUES_PAGE = 512 };
+
+struct issue_page {
+    struct {
+        uint32_t log;
+        uint64_t number;
+        uint8_t reason;
+    } at[ISSUES_PAGE];
+    size_t n;
 };
 
 static bool on_issue(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
 {
-    struct issue_read *r = ctx;
-    const struct log_slot *slot = heads_at(&r->s->heads, log);
-    if (slot == NULL) {
-        return true;
-    }
-    struct store_issue issue = {
-        .log = slot->log, .number = number, .effect = reason_effect(reason)};
-    const char *text = reason_text(reason);
-    memcpy(issue.reason, text, strnlen(text, sizeof issue.reason - 1));
-    return r->fn(r->ctx, &issue);
+    struct issue_page *p = ctx;
+    p->at[p->n].log = log;
+    p->at[p->n].number = number;
+    p->at[p->n].reason = reason;
+    return ++p->n < ISSUES_PAGE;
 }
 
-enum err store_issues(struct store *store, store_issue_fn *fn, void *ctx)
+static enum err read_issues(struct store *s, uint32_t log, uint64_t number,
+                            struct issue_page *out)
 {
-    struct issue_read r = {store, fn, ctx};
     struct errmsg why;
-    enum err err = db_enter(store);
+    out->n = 0;
+    enum err err = db_enter(s);
     if (err != ERR_OK) {
         return err;
     }
-    err = store->backend->issues(store->db, atomic_load(&store->generation), 0,
-                                 0, on_issue, &r, &why);
-    db_leave(store);
-    return read_failed(store, err, &why);
+    err = s->backend->issues(s->db, atomic_load(&s->generation), log, number,
+                             on_issue, out, &why);
+    db_leave(s);
+    return read_failed(s, err, &why);
+}
+
+/* False: `fn` wants no more. */
+static bool show_issues(struct store *s, const struct issue_page *p,
+                        store_issue_fn *fn, void *ctx)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct log_slot *slot = heads_at(&s->heads, p->at[i].log);
+        enum reason reason = (enum reason)p->at[i].reason;
+        if (slot == NULL) {
+            continue;
+        }
+        struct store_issue issue = {.log = slot->log,
+                                    .number = p->at[i].number,
+                                    .effect = reason_effect(reason)};
+        const char *text = reason_text(reason);
+        memcpy(issue.reason, text, strnlen(text, sizeof issue.reason - 1));
+        if (!fn(ctx, &issue)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Page by page: no lock of the database is held while `fn` takes its time. */
+enum err store_issues(struct store *store, store_issue_fn *fn, void *ctx)
+{
+    struct issue_page *page = MEM_NEW(struct issue_page);
+    uint32_t log = 0;
+    uint64_t number = 0;
+    bool more = true;
+    enum err err = ERR_OK;
+    while (more) {
+        err = read_issues(store, log, number, page);
+        more = err == ERR_OK && show_issues(store, page, fn, ctx) &&
+               page->n == ISSUES_PAGE;
+        if (more) {
+            log = page->at[page->n - 1].log;
+            number = page->at[page->n - 1].number + 1;
+        }
+    }
+    mem_free(page);
+    return err;
 }

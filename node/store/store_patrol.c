@@ -64,12 +64,12 @@ static void on_fault(void *ctx, const struct log_id *log, uint64_t number,
               (unsigned long long)number, what);
 }
 
-static void on_progress(void *ctx, uint64_t done, uint64_t total)
+static bool on_progress(void *ctx, uint64_t done, uint64_t total)
 {
     struct store *s = ctx;
     (void)done;
     (void)total;
-    (void)rest(&s->patrol, PACE_MS);
+    return rest(&s->patrol, PACE_MS);
 }
 
 static void scrub(struct store *s)
@@ -77,7 +77,7 @@ static void scrub(struct store *s)
     struct errmsg why;
     char stamp[PATH_LEN];
     int64_t began_ms = clock_mono_ms();
-    enum err err = scrub_run(s, on_fault, on_progress, s, &s->patrol.stop);
+    enum err err = store_scrub(s, on_fault, on_progress, s);
     if (atomic_load(&s->patrol.stop)) {
         return;
     }

@@ -6,7 +6,12 @@
 #include "store/store_impl.h"
 
 /* A format that no build knows: no node may open the store. */
-enum { STORE_FORMAT = 1, FORMAT_BARRED = 0x8000, GROUP16 = 16 };
+enum { STORE_FORMAT = 1, FORMAT_BARRED = 0x8000 };
+
+enum {
+    GROUP16 = 16,
+    TELL_NODES = 64, /* each is made of sixteen reads */
+};
 
 /* ---- at opening ---- */
 
@@ -403,8 +408,9 @@ enum err walk_run(struct walk *w, struct errmsg *why)
 struct reindex {
     store_progress_fn *progress;
     void *ctx;
-    uint64_t done;
-    uint64_t total;
+    _Atomic uint64_t done;
+    _Atomic uint64_t total;
+    _Atomic bool stop; /* who waits for it does not want it any more */
     uint8_t generation;
     struct judged *judged; /* of one run */
     struct list_row *rows; /* the same, of a directives log */
@@ -446,10 +452,12 @@ static enum err reindex_write(struct store *s, struct reindex *r,
         err = group_commit(&g, why);
     }
     group_fini(&g);
-    r->done += r->n;
+    (void)atomic_fetch_add(&r->done, r->n);
     r->n = 0;
-    if (err == ERR_OK && r->progress != NULL) {
-        r->progress(r->ctx, r->done, r->total);
+    if (err == ERR_OK && (atomic_load(&r->stop) || atomic_load(&s->stopping))) {
+        err = err_set(why, ERR_CANCELLED,
+                      "ended before the new index was whole: the old one stays "
+                      "in use");
     }
     return err;
 }
@@ -515,7 +523,7 @@ static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
     uint8_t old = atomic_load(&s->generation);
     int64_t issues = atomic_load(&s->issues);
     r->generation = old == 1 ? 2 : 1;
-    r->total = s->heads.entries;
+    atomic_store(&r->total, s->heads.entries);
     r->judged =
         mem_zalloc((size_t)WALK_BLOCKS * BLOCK_ENTRIES_MAX, sizeof(*r->judged));
     r->rows =
@@ -546,12 +554,27 @@ enum err recover_index(struct store *s, struct errmsg *why)
     return atomic_load(&s->generation) != 0 ? ERR_OK : do_reindex(s, &r, why);
 }
 
+/* Not on the writer thread: whom it tells may be slow. */
+static void tell_reindex(void *ctx)
+{
+    struct reindex *r = ctx;
+    if (r->progress != NULL &&
+        !r->progress(r->ctx, atomic_load(&r->done), atomic_load(&r->total))) {
+        atomic_store(&r->stop, true);
+    }
+}
+
 enum err store_reindex(struct store *store, store_progress_fn *progress,
                        void *ctx, struct errmsg *why)
 {
     struct reindex r = {.progress = progress, .ctx = ctx};
     struct errmsg unused;
-    return writer_job(store, do_reindex, &r, why != NULL ? why : &unused);
+    enum err err = writer_job_watched(store, do_reindex, tell_reindex, &r,
+                                      why != NULL ? why : &unused);
+    if (err == ERR_OK) {
+        tell_reindex(&r);
+    }
+    return err;
 }
 
 /* ---- scrub ---- */
@@ -566,7 +589,8 @@ struct scrub {
     uint64_t done;
     uint64_t total;
     size_t faults;
-    enum err unread; /* the first read that says nothing about the store */
+    enum err unread; /* the first read that says nothing about the store;
+                        ERR_CANCELLED: it is to end */
     uint64_t size;   /* of the log at work */
     struct frontier sixteen;
     bool whole; /* every leaf of this sixteen was seen */
@@ -575,15 +599,21 @@ struct scrub {
         struct hash hash;
     } * sixteens; /* of one run */
     size_t n;
-    const _Atomic bool *stop;
 };
 
 /* One place that cannot be read does not hide the others; a server that is
  * away does, and would be waited for at each. */
 static bool stopped(const struct scrub *c)
 {
-    bool away = c->unread != ERR_OK && c->unread != ERR_IO;
-    return away || (c->stop != NULL && atomic_load(c->stop));
+    return c->unread != ERR_OK && c->unread != ERR_IO;
+}
+
+static void tell_scrub(struct scrub *c)
+{
+    if (!stopped(c) && c->progress != NULL &&
+        !c->progress(c->ctx, c->done, c->total)) {
+        c->unread = ERR_CANCELLED;
+    }
 }
 
 /* A log that was cut meanwhile has no fault. */
@@ -681,13 +711,22 @@ static void scrub_node(struct scrub *c, struct log_slot *slot, unsigned level,
     check_node(c, slot, level, index, &hash);
 }
 
+static void scrub_level(struct scrub *c, struct log_slot *slot, unsigned level,
+                        uint64_t nodes)
+{
+    for (uint64_t i = 0; i < nodes && !stopped(c); i++) {
+        scrub_node(c, slot, level, i);
+        if (i % TELL_NODES == TELL_NODES - 1) {
+            tell_scrub(c);
+        }
+    }
+}
+
 static void scrub_nodes(struct scrub *c, struct log_slot *slot, uint64_t size)
 {
     for (unsigned level = 2 * TREE_STRIDE; size >> level > 0;
          level += TREE_STRIDE) {
-        for (uint64_t i = 0; i < size >> level && !stopped(c); i++) {
-            scrub_node(c, slot, level, i);
-        }
+        scrub_level(c, slot, level, size >> level);
     }
 }
 
@@ -728,9 +767,7 @@ static void scrub_log(struct scrub *c, struct log_slot *slot,
             w.next = (w.next - 1) / GROUP16 * GROUP16 + GROUP16 + 1;
             w.bad = false;
         }
-        if (c->progress != NULL) {
-            c->progress(c->ctx, c->done, c->total);
-        }
+        tell_scrub(c);
     }
     codec_give(&c->s->cache, w.codec);
     mem_free(c->sixteens);
@@ -754,9 +791,7 @@ static void scrub_pages(struct scrub *c)
             (void)read_failed(s, err, &why);
         }
         more = err == ERR_OK && cursor.len > 0;
-        if (c->progress != NULL) {
-            c->progress(c->ctx, c->done, c->total);
-        }
+        tell_scrub(c);
     }
     buf_fini(&cursor);
     if (err == ERR_CORRUPT) {
@@ -768,31 +803,23 @@ static void scrub_pages(struct scrub *c)
     }
 }
 
-enum err scrub_run(struct store *s, store_fault_fn *bad,
-                   store_progress_fn *progress, void *ctx,
-                   const _Atomic bool *stop)
+enum err store_scrub(struct store *store, store_fault_fn *bad,
+                     store_progress_fn *progress, void *ctx)
 {
-    struct scrub c = {
-        .s = s, .bad = bad, .progress = progress, .ctx = ctx, .stop = stop};
+    struct scrub c = {.s = store, .bad = bad, .progress = progress, .ctx = ctx};
     struct store_stats stats;
-    store_stats(s, &stats);
+    store_stats(store, &stats);
     c.total = stats.entries;
-    cache_clear(&s->cache);
+    cache_clear(&store->cache);
     struct head *head = MEM_NEW(struct head);
-    uint32_t ids = heads_ids(&s->heads);
-    for (uint32_t id = 1; id < ids; id++) {
-        struct log_slot *slot = heads_at(&s->heads, id);
-        if (slot != NULL && heads_copy(&s->heads, slot, head) == ERR_OK) {
+    uint32_t ids = heads_ids(&store->heads);
+    for (uint32_t id = 1; id < ids && !stopped(&c); id++) {
+        struct log_slot *slot = heads_at(&store->heads, id);
+        if (slot != NULL && heads_copy(&store->heads, slot, head) == ERR_OK) {
             scrub_log(&c, slot, head);
         }
     }
     mem_free(head);
     scrub_pages(&c);
-    return c.faults == 0 ? c.unread : ERR_CORRUPT;
-}
-
-enum err store_scrub(struct store *store, store_fault_fn *bad,
-                     store_progress_fn *progress, void *ctx)
-{
-    return scrub_run(store, bad, progress, ctx, NULL);
+    return c.faults == 0 || c.unread == ERR_CANCELLED ? c.unread : ERR_CORRUPT;
 }

@@ -37,9 +37,10 @@ static size_t place_of(const struct stamps *stamps,
 
 /* ---- the writer's side; several rows may share a counter ---- */
 
-static void begin(_Atomic uint64_t *counter)
+/* False: it had begun. */
+static bool begin(_Atomic uint64_t *counter)
 {
-    (void)atomic_fetch_or(counter, 1);
+    return (atomic_fetch_or(counter, 1) & 1) == 0;
 }
 
 static void end(_Atomic uint64_t *counter)
@@ -53,7 +54,8 @@ void stamps_begin_rows(struct stamps *stamps, const struct row_map *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
         if (rows->at[i]->dirty) {
-            begin(&stamps->at[place_of(stamps, &rows->at[i]->row.key.subject)]);
+            (void)begin(
+                &stamps->at[place_of(stamps, &rows->at[i]->row.key.subject)]);
         }
     }
 }
@@ -67,9 +69,9 @@ void stamps_end_rows(struct stamps *stamps, const struct row_map *rows)
     }
 }
 
-void stamps_begin_all(struct stamps *stamps)
+bool stamps_begin_all(struct stamps *stamps)
 {
-    begin(&stamps->all);
+    return begin(&stamps->all);
 }
 
 void stamps_end_all(struct stamps *stamps)

@@ -10,6 +10,7 @@
 
 enum {
     RETRY_MS = 1000,
+    WATCH_MS = 500, /* how often who waits for a job looks at it */
     ITEM_BYTES = 512,
     LINGER_ENTRIES = 64, /* a larger group is worth its commit */
     LINGER_MAX_NS = 4000000,
@@ -148,15 +149,12 @@ static enum err reopen(struct store *s, struct errmsg *why)
     return err;
 }
 
-/* A commit is in doubt, and cannot be read back: is that to be waited for? */
-static bool gives_up(struct store *s)
+static bool is_ending(struct store *s)
 {
-    struct queue *q = &s->queue;
-    (void)pthread_mutex_lock(&q->lock);
-    q->closing = q->closing || q->stopping;
-    bool closing = q->closing;
-    (void)pthread_mutex_unlock(&q->lock);
-    return closing;
+    (void)pthread_mutex_lock(&s->queue.lock);
+    bool closing = s->queue.closing;
+    (void)pthread_mutex_unlock(&s->queue.lock);
+    return closing || atomic_load(&s->stopping);
 }
 
 /* Finds out whether commit number `serial` is there. What a read-only look
@@ -180,7 +178,8 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
             return ERR_OK;
         }
         set_unwritable(s, read_failed(s, err, &again), again.text);
-        if (gives_up(s)) {
+        if (is_ending(s)) {
+            s->given_up = true;
             return err_set(why, ERR_UNCERTAIN,
                            "stopped before the last commit could be read "
                            "back: %s",
@@ -224,6 +223,9 @@ enum err writer_commit(struct store *s, void *batch, struct errmsg *why)
 static void try_again(struct store *s)
 {
     struct errmsg why;
+    if (s->given_up) {
+        return;
+    }
     enum err err = check_space(s, &why);
     if (err == ERR_OK && (s->db == NULL || s->db_readonly)) {
         err = reopen(s, &why);
@@ -352,7 +354,7 @@ static enum err run_group(struct store *s, struct item *items)
 
 static void run_job(struct store *s, struct item *item)
 {
-    stamps_begin_all(&s->stamps);
+    (void)stamps_begin_all(&s->stamps);
     item->err = item->job(s, item->ctx, item->job_why);
     stamps_end_all(&s->stamps);
     item_done(s, item);
@@ -552,7 +554,7 @@ enum err writer_start(struct store *s, struct errmsg *why)
     struct queue *q = &s->queue;
     (void)pthread_mutex_init(&q->lock, NULL);
     clock_cond_init(&q->wake);
-    (void)pthread_cond_init(&q->job, NULL);
+    clock_cond_init(&q->job);
     q->last = &q->first;
     q->closing = false;
     s->writer_runs = true;
@@ -562,14 +564,6 @@ enum err writer_start(struct store *s, struct errmsg *why)
         return err_set(why, ERR_IO, "store: thread: %s", strerror(rc));
     }
     return ERR_OK;
-}
-
-void store_stopping(struct store *store)
-{
-    struct queue *q = &store->queue;
-    (void)pthread_mutex_lock(&q->lock);
-    q->stopping = true;
-    (void)pthread_mutex_unlock(&q->lock);
 }
 
 void writer_close(struct store *s)
@@ -645,8 +639,32 @@ static enum err run_call(struct store *s, void *ctx, struct errmsg *why)
     return call->err;
 }
 
+/* Waits until it is done. */
+static void wait_job(struct queue *q, const bool *done, job_watch_fn *watch,
+                     void *ctx)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    while (!*done) {
+        struct timespec limit;
+        clock_until(WATCH_MS, &limit);
+        int rc = pthread_cond_timedwait(&q->job, &q->lock, &limit);
+        if (rc != 0 && watch != NULL && !*done) {
+            (void)pthread_mutex_unlock(&q->lock);
+            watch(ctx);
+            (void)pthread_mutex_lock(&q->lock);
+        }
+    }
+    (void)pthread_mutex_unlock(&q->lock);
+}
+
 enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                     struct errmsg *why)
+{
+    return writer_job_watched(s, fn, NULL, ctx, why);
+}
+
+enum err writer_job_watched(struct store *s, store_job_fn *fn,
+                            job_watch_fn *watch, void *ctx, struct errmsg *why)
 {
     struct job_call call = {fn, ctx, ERR_NO_SPACE};
     bool done = false;
@@ -665,11 +683,7 @@ enum err writer_job(struct store *s, store_job_fn *fn, void *ctx,
                              "one that writes"
                            : "the store is being closed");
     }
-    (void)pthread_mutex_lock(&s->queue.lock);
-    while (!done) {
-        (void)pthread_cond_wait(&s->queue.job, &s->queue.lock);
-    }
-    (void)pthread_mutex_unlock(&s->queue.lock);
+    wait_job(&s->queue, &done, watch, ctx);
     return call.err;
 }
 

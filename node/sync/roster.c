@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,9 @@ struct roster {
     const struct sync_env *env;
     struct strand *strand;
     struct ticker *ticker;
-    int64_t look_again_ms; /* strand; monotonic clock, 0: not due */
-    uint64_t changes;      /* writer; store_nodes_changes() */
-    pthread_mutex_t lock;  /* all below */
+    int64_t look_again_ms;    /* strand; monotonic clock, 0: not due */
+    _Atomic uint64_t changes; /* store_nodes_changes() that was looked at */
+    pthread_mutex_t lock;     /* all below */
     pthread_cond_t idle;
     struct roster_node *nodes;
     size_t n;
@@ -352,8 +353,7 @@ static void on_commit(void *ctx, const struct log_id *logs, size_t n)
     uint64_t changes = store_nodes_changes(r->env->store);
     (void)logs;
     (void)n;
-    if (changes != r->changes) {
-        r->changes = changes;
+    if (atomic_exchange(&r->changes, changes) != changes) {
         job_later(r);
     }
 }
@@ -369,12 +369,17 @@ struct roster *roster_new(const struct sync_env *env)
     r->strand = strand_new(rpc_pool(env->rpc));
     r->ticker = ticker_new(env->loop, on_tick, r);
     bool changed;
-    r->changes = store_nodes_changes(env->store);
+    atomic_init(&r->changes, store_nodes_changes(env->store));
     if (refresh(r, &changed) != ERR_OK) {
         ticker_at(r->ticker, clock_mono_ms() + RETRY_MS);
     }
-    store_watch(env->store, on_commit, r);
     return r;
+}
+
+void roster_watch(struct roster *roster)
+{
+    store_watch(roster->env->store, on_commit, roster);
+    on_commit(roster, NULL, 0); /* what came in between */
 }
 
 void roster_stop(struct roster *r)

@@ -61,9 +61,11 @@ struct ancestry *ancestry_new(void);
 void ancestry_free(struct ancestry **ancestry);
 
 /* Which nodes are shut out and whose child a node is, by the directives in
- * force; follows the store. After roster_stop() roster_changed is not called
- * any more. */
+ * force. */
 struct roster *roster_new(const struct sync_env *env);
+/* Follows the store from now on: what roster_changed needs is there. After
+ * roster_stop() it is not called any more. */
+void roster_watch(struct roster *roster);
 void roster_stop(struct roster *roster);
 void roster_free(struct roster **roster);
 /* Has a directive moved the node to another parent? */
@@ -329,7 +331,8 @@ struct verify_result {
     uint64_t first_difference; /* number; 0 if none */
     char text[160];
 };
-typedef void verify_fn(void *ctx, const struct verify_result *result);
+/* False: no further log is compared, ERR_CANCELLED. */
+typedef bool verify_fn(void *ctx, const struct verify_result *result);
 /* Proves this node's copy of each log (or of `only`) equal to that of the node
  * behind `channel` by roots; finds the first differing entry by bisection.
  * Blocks; not on a worker of rpc_pool(). */

@@ -188,8 +188,10 @@ static enum err verify_all(const struct sync_env *env,
         struct verify_result result;
         err = channel != NULL ? compare(env, channel, &ids.at[i], &result, why)
                               : compare_origin(env, &ids.at[i], &result, why);
-        if (err == ERR_OK) {
-            fn(ctx, &result);
+        if (err == ERR_OK && !fn(ctx, &result)) {
+            err = err_set(why, ERR_CANCELLED,
+                          "ended after %zu of %zu logs were compared", i + 1,
+                          ids.count);
         }
     }
     mem_free(ids.at);

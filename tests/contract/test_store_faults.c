@@ -325,6 +325,15 @@ static void on_fault(void *ctx, const struct log_id *log, uint64_t number,
     f->first = f->n++ == 0 ? number : f->first;
 }
 
+static void on_nothing(void *ctx, const struct log_id *log, uint64_t number,
+                       const char *what)
+{
+    (void)ctx;
+    (void)log;
+    (void)number;
+    fail_msg("a fault: %s", what);
+}
+
 static void scrub_finds_nothing_in_a_sound_store(void **state)
 {
     (void)state;
@@ -461,19 +470,163 @@ static void closing_answers_a_commit_in_doubt(void **state)
     buf_fini(&draft);
 }
 
-/* The database goes away behind the look that the stop took at it. */
-static void a_commit_in_doubt_holds_no_stop_that_began_before_it(void **state)
+/* The doubt comes after the stop was announced. What then is in the database
+ * and unheard of here must not be written over. */
+static void a_stop_waits_for_no_doubt_that_comes_later(void **state)
 {
     (void)state;
-    store_stopping(village.store);
-    assert_ok(submit_one(1));
+    struct waiter *w = waiter_new();
+    struct buf draft = BUF_INIT;
+    struct errmsg why;
+    draft_put(&draft, &(struct draft){.record = 1,
+                                      .subject = "91341821MA2T00001X",
+                                      .text = "a"});
+    struct slice s = buf_slice(&draft);
     atomic_store(&script.open, OPEN_FAILS);
-    atomic_store(&script.next_commit, COMMIT_LOST);
-    assert_int_equal(submit_one(2), ERR_UNCERTAIN);
-    assert_int_not_equal(submit_one(3), ERR_OK);
+    atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
+    atomic_store(&script.held, true);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    while (!atomic_load(&script.waiting)) {
+        (void)usleep(1000);
+    }
+    store_stopping(village.store);
+    atomic_store(&script.held, false);
+    assert_int_equal(waiter_wait(w), ERR_UNCERTAIN);
     atomic_store(&script.open, OPEN_WORKS);
+    assert_int_not_equal(store_renew(village.store, &village.sign, &why),
+                         ERR_OK);
+    assert_false(is_writable());
     node_restart(&village);
     assert_int_equal(own_size(), 2);
+    waiter_free(w);
+    buf_fini(&draft);
+}
+
+/* ---- long work, and who is told how far it is ---- */
+
+struct told {
+    unsigned n;
+    bool more;
+    enum err submitted;
+};
+
+/* The commit of before lasts until the second call. */
+static bool on_told(void *ctx, uint64_t done, uint64_t total)
+{
+    struct told *t = ctx;
+    assert_true(done <= total);
+    atomic_store(&script.held, t->n++ == 0);
+    if (t->n == 2 && t->more) {
+        t->submitted = submit_one(2);
+    }
+    return t->more;
+}
+
+static void a_reindex_does_not_wait_for_who_is_told_of_it(void **state)
+{
+    (void)state;
+    struct told t = {.more = true, .submitted = ERR_BUG};
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    atomic_store(&script.held, true);
+    assert_ok(store_reindex(village.store, on_told, &t, &why));
+    assert_true(t.n >= 2);
+    assert_ok(t.submitted);
+}
+
+static void a_reindex_ends_when_it_is_told_to(void **state)
+{
+    (void)state;
+    struct told t = {.more = false};
+    struct row_list rows;
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    atomic_store(&script.held, true);
+    assert_int_equal(store_reindex(village.store, on_told, &t, &why),
+                     ERR_CANCELLED);
+    rows_of(village.store, "91341821MA2T00001X", &rows);
+    assert_int_equal(rows.n, 1);
+    assert_ok(submit_one(2));
+    assert_ok(store_reindex(village.store, NULL, NULL, &why));
+    rows_of(village.store, "91341821MA2T00001X", &rows);
+    assert_int_equal(rows.n, 2);
+}
+
+static bool on_told_to_stop(void *ctx, uint64_t done, uint64_t total)
+{
+    store_stopping(village.store);
+    (void)on_told(ctx, done, total);
+    return true;
+}
+
+static void a_reindex_ends_with_the_node(void **state)
+{
+    (void)state;
+    struct told t = {.more = false};
+    struct errmsg why;
+    assert_ok(submit_one(1));
+    atomic_store(&script.held, true);
+    assert_int_equal(store_reindex(village.store, on_told_to_stop, &t, &why),
+                     ERR_CANCELLED);
+    assert_ok(submit_one(2)); /* that is taken still */
+    assert_sound(3);
+}
+
+static void a_scrub_ends_when_it_is_told_to(void **state)
+{
+    (void)state;
+    struct told t = {.more = false};
+    submit_many(village.store, 0, 500);
+    assert_int_equal(store_scrub(village.store, on_nothing, on_told, &t),
+                     ERR_CANCELLED);
+    assert_int_equal(t.n, 1);
+    atomic_store(&script.held, false);
+}
+
+enum { ISSUES = 1200, ISSUES_A_RUN = 400 };
+
+struct shown {
+    uint64_t n;
+    uint64_t last;
+};
+
+/* A commit whose outcome is found out by opening the database anew. */
+static bool on_shown(void *ctx, const struct store_issue *issue)
+{
+    struct shown *s = ctx;
+    assert_true(issue->number > s->last);
+    s->last = issue->number;
+    if (s->n++ % ISSUES_A_RUN == 0) {
+        atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
+        assert_ok(submit_one((uint32_t)s->n));
+    }
+    return true;
+}
+
+static void who_is_shown_issues_holds_nothing_up(void **state)
+{
+    (void)state;
+    struct node township;
+    struct forge f;
+    struct shown shown = {0};
+    struct buf entry = BUF_INIT;
+    struct slice run[ISSUES_A_RUN];
+    node_init(&township, real, TOWNSHIP, "township");
+    assert_ok(forge_open(&f, village.store, &township, 99, NULL));
+    draft_put(&entry, &(struct draft){.record = 9, /* of no version: void */
+                                      .subject = "91341821MA2T00001X",
+                                      .text = "a"});
+    for (size_t i = 0; i < ISSUES_A_RUN; i++) {
+        run[i] = buf_slice(&entry);
+    }
+    for (size_t i = 0; i < ISSUES / ISSUES_A_RUN; i++) {
+        assert_ok(
+            append(village.store, forge_run(&f, run, ISSUES_A_RUN), NULL));
+    }
+    assert_ok(store_issues(village.store, on_shown, &shown));
+    assert_int_equal(shown.n, ISSUES);
+    node_fini(&township);
+    buf_fini(&entry);
 }
 
 /* ---- between a commit and its heads ---- */
@@ -538,7 +691,12 @@ int main(void)
         T(what_cannot_be_read_for_a_while_is_no_damage),
         T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
-        T(a_commit_in_doubt_holds_no_stop_that_began_before_it),
+        T(a_stop_waits_for_no_doubt_that_comes_later),
+        T(a_reindex_does_not_wait_for_who_is_told_of_it),
+        T(a_reindex_ends_when_it_is_told_to),
+        T(a_reindex_ends_with_the_node),
+        T(a_scrub_ends_when_it_is_told_to),
+        T(who_is_shown_issues_holds_nothing_up),
         T(failing_writes_lose_nothing_acknowledged),
         T(scrub_finds_nothing_in_a_sound_store),
         T(scrub_finds_a_flipped_bit),

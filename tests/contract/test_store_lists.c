@@ -4,6 +4,8 @@
 #include "contract/lists_fixture.h"
 #include "support/scripted_backend.h"
 
+#include "store/stamp.h"
+
 /* ---- looking ---- */
 
 struct listings {
@@ -1035,6 +1037,47 @@ static void what_cannot_be_judged_is_not_written(void **state)
     node_fini(&t);
 }
 
+/* While the index is made anew answers are kept of no subject, also between the
+ * commits that judge the lists. */
+static struct {
+    struct store *store;
+    size_t looks;
+    size_t taken;
+} stamps;
+
+static void take_stamp(void)
+{
+    struct subject_key key;
+    struct store_stamp stamp;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(SUBJECT_A));
+    stamps.looks++;
+    stamps.taken += store_stamp_take(stamps.store, &key, &stamp);
+}
+
+static void no_stamp_is_taken_of_an_index_in_the_making(void **state)
+{
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct backend backend = scripted(fixture_backend());
+    struct subject_key key;
+    struct store_stamp before;
+    struct node t;
+    (void)state;
+    start_on(&t, &backend, TOWNSHIP, "a");
+    (void)decide(&t, &d, 1);
+    subject_key_org(&key, SUBJECT_USCC, slice_str(SUBJECT_A));
+    assert_true(store_stamp_take(t.store, &key, &before));
+    stamps.store = t.store;
+    stamps.looks = stamps.taken = 0;
+    script.committed = take_stamp;
+    assert_ok(store_reindex(t.store, NULL, NULL, NULL));
+    script.committed = NULL;
+    assert_true(stamps.looks > 3); /* the last one: the new index is in force */
+    assert_int_equal(stamps.taken, 0);
+    assert_false(store_stamp_holds(t.store, &before));
+    assert_true(store_stamp_take(t.store, &key, &before));
+    node_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1065,6 +1108,7 @@ int main(void)
         cmocka_unit_test(a_version_of_a_lower_authority_has_no_effect),
         cmocka_unit_test(a_fold_that_could_not_read_is_made_up_for),
         cmocka_unit_test(what_cannot_be_judged_is_not_written),
+        cmocka_unit_test(no_stamp_is_taken_of_an_index_in_the_making),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

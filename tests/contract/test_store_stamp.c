@@ -121,34 +121,6 @@ static void a_job_of_the_writer_changes_all(void **state)
     (void)taken(s, FIRM);
 }
 
-struct during {
-    struct store *store;
-    bool taken;
-    bool seen;
-};
-
-static void while_reindexing(void *ctx, uint64_t done, uint64_t total)
-{
-    struct during *d = ctx;
-    struct store_stamp stamp;
-    struct subject_key key = key_of(FIRM);
-    (void)done;
-    (void)total;
-    d->seen = true;
-    d->taken = d->taken || store_stamp_take(d->store, &key, &stamp);
-}
-
-static void none_is_taken_while_a_job_runs(void **state)
-{
-    (void)state;
-    struct during d = {.store = village.store};
-    struct errmsg why;
-    put_text(village.store, FIRM, "a");
-    assert_ok(store_reindex(village.store, while_reindexing, &d, &why));
-    assert_true(d.seen);
-    assert_false(d.taken);
-}
-
 /* ---- reads that do not wait ---- */
 
 static bool count_row(void *ctx, const struct store_row *row)
@@ -233,7 +205,6 @@ int main(void)
         STAMP_TEST(a_record_that_moves_changes_both_subjects),
         STAMP_TEST(what_a_child_sends_changes_subjects_too),
         STAMP_TEST(a_job_of_the_writer_changes_all),
-        STAMP_TEST(none_is_taken_while_a_job_runs),
         STAMP_TEST(what_is_not_in_memory_is_not_read_now),
         STAMP_TEST(a_page_on_the_disk_is_not_read_now),
         STAMP_TEST(a_subject_of_many_rows_is_not_read_now),

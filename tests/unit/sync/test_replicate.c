@@ -301,14 +301,16 @@ static void a_stopped_log_is_offered_again(void **state)
 }
 
 struct verified {
+    bool ends; /* behind the first */
     unsigned count;
     struct verify_result last;
 };
-static void on_result(void *ctx, const struct verify_result *result)
+static bool on_result(void *ctx, const struct verify_result *result)
 {
     struct verified *v = ctx;
     v->count++;
     v->last = *result;
+    return !v->ends;
 }
 
 static void two_equal_copies_verify_and_a_lag_is_no_difference(void **state)
@@ -458,6 +460,11 @@ static void copies_are_what_their_origin_signed(void **state)
     await_acked(village, town, &log);
     assert_ok(sync_verify_origin(&town->env, NULL, on_result, &v, &why));
     assert_int_equal(v.count, 2);
+    v = (struct verified){.ends = true};
+    assert_int_equal(sync_verify_origin(&town->env, NULL, on_result, &v, &why),
+                     ERR_CANCELLED);
+    assert_int_equal(v.count, 1);
+    v.ends = false;
     assert_ok(sync_verify_origin(&town->env, &log, on_result, &v, &why));
     assert_true(v.last.equal);
     assert_true(v.last.here > 100 && v.last.here == v.last.there);

@@ -118,6 +118,7 @@ static void nobody_is_admitted_before_the_decisions_were_read(void **state)
     shut_out(VILLAGE);
     fail_reads(READ_LIST_ROWS);
     env.roster = roster_new(&env);
+    roster_watch(env.roster);
     assert_int_equal(admit_node(&env, &village, &why), ERR_UNAVAILABLE);
     assert_int_equal(admit_node(&env, &other, &why), ERR_UNAVAILABLE);
     assert_non_null(strstr(why.text, "cannot be read yet"));
@@ -150,8 +151,24 @@ static void open_calls_are_looked_at_twice(void **state)
 {
     (void)state;
     env.roster = roster_new(&env);
+    roster_watch(env.roster);
     shut_out(VILLAGE);
     await_looks(2);
+}
+
+/* What is decided before the parts are there that look again. */
+static void nobody_looks_again_before_all_is_there(void **state)
+{
+    struct errmsg why;
+    (void)state;
+    env.roster_changed = NULL;
+    env.roster = roster_new(&env);
+    shut_out(VILLAGE);
+    assert_ok(admit_node(&env, &village, &why));
+    env.roster_changed = on_changed;
+    roster_watch(env.roster);
+    await_looks(1);
+    assert_int_equal(admit_node(&env, &village, &why), ERR_DENIED);
 }
 
 int main(void)
@@ -163,6 +180,8 @@ int main(void)
             a_node_of_another_federation_is_not_admitted, setup, teardown),
         cmocka_unit_test_setup_teardown(open_calls_are_looked_at_twice, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(nobody_looks_again_before_all_is_there,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -120,9 +120,10 @@ static void an_overlap_that_cannot_be_read_breaks_no_rule(void **state)
     node_free(village);
 }
 
-static void keep_result(void *ctx, const struct verify_result *result)
+static bool keep_result(void *ctx, const struct verify_result *result)
 {
     *(struct verify_result *)ctx = *result;
+    return true;
 }
 
 static void what_cannot_be_read_is_not_called_another_tree(void **state)
