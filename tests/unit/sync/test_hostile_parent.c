@@ -20,7 +20,8 @@ struct hostile {
     struct buf bridge;
     struct hash root;
     enum root_answer answer;
-    bool breaks_off; /* sends what it is asked for, and ends with an error */
+    bool breaks_off;   /* sends what it is asked for, and ends with an error */
+    uint64_t clock_ms; /* as its Hello says; 0: the true one */
     _Atomic unsigned roots;
     _Atomic unsigned fetches;
 };
@@ -46,6 +47,14 @@ static void replicate_message(struct rpc_stream *s, void *user,
         return;
     }
     hello_put(&h->town->env, 4 << 20, &out);
+    if (h->clock_ms != 0) {
+        struct buf other = BUF_INIT;
+        assert_ok(wire_get_parent(buf_slice(&out), &m, &why));
+        m.hello.clock_ms = h->clock_ms;
+        wire_put_hello(&other, &m.hello, NULL, 0);
+        buf_fini(&out);
+        out = other;
+    }
     assert_ok(rpc_stream_send(s, &out));
     struct wire_log_have have = {.log = h->log, .size = h->size};
     memset(have.root.b, 0x55, HASH_LEN);
@@ -212,6 +221,36 @@ static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
     }
 }
 
+static bool is_streaming(void *ctx)
+{
+    return status_of(ctx).state == UPLINK_STREAMING;
+}
+
+/* A node sees its own wrong clock by its parent's, whatever that says. */
+static void the_parents_clock_is_compared(void **state)
+{
+    enum { HOUR_MS = 3600000 };
+    struct hostile *h = &g_hostile;
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v4");
+    *h = (struct hostile){.clock_ms = (uint64_t)clock_wall_ms() + HOUR_MS};
+    h->town = node_new(TOWNSHIP, "t4");
+    h->log = store_own_log(village->store);
+    node_listen(h->town);
+    turn_hostile(h);
+    node_connect(village, h->town);
+    assert_true(comes_true(is_streaming, village, WAIT_MS));
+    int64_t skew_ms = status_of(village).clock_skew_ms;
+    assert_true(skew_ms > HOUR_MS / 2 && skew_ms <= HOUR_MS);
+    node_disconnect(village);
+    h->clock_ms = UINT64_MAX;
+    node_connect(village, h->town);
+    assert_true(comes_true(is_streaming, village, WAIT_MS));
+    assert_true(status_of(village).clock_skew_ms > HOUR_MS);
+    node_free(village);
+    node_free(h->town);
+}
+
 /* All that was asked for has come: how the stream ended tells nothing. */
 static void a_fetch_is_whole_when_its_last_entry_came(void **state)
 {
@@ -249,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lying_parent_does_not_make_a_node_give_its_log_up),
+        cmocka_unit_test(the_parents_clock_is_compared),
         cmocka_unit_test(a_fetch_is_whole_when_its_last_entry_came),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
