@@ -78,9 +78,13 @@ const struct cli_command cli_commands[] = {
      "      --brief          without the fields\n",
      cmd_query},
     {"status", "state of the running node",
-     "usage: creditnode status\n\n"
-     "State in one word with its reasons, store, parent and children.\n"
-     "Exit status 0: ok, 3: warn, 4: alarm.\n",
+     "usage: creditnode status [--metrics]\n\n"
+     "State in one word with its reasons, store, parent and children.\n\n"
+     "      --metrics            the same as numbers, in the text format of\n"
+     "                           Prometheus, also if the node does not "
+     "answer\n\n"
+     "Exit status 0: ok, 3: warn, 4: alarm, 1: the node does not answer; with\n"
+     "--metrics only 0 and 1.\n",
      cmd_status},
     {"watch", "live table of several nodes on this machine",
      "usage: creditnode watch [--once] [--until-equal SECONDS] CONFIG...\n\n"

@@ -9,10 +9,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_metrics.h"
 #include "credit/division.h"
 #include "mlog/log_id.h"
 
 enum { EXIT_WARN = 3, EXIT_ALARM = 4 };
+enum { MINUTE_MS = 60000, SILENT_SHOWN = 10 };
 
 static const char *text_of(json_t *object, const char *key)
 {
@@ -112,11 +114,40 @@ static void print_uplink(json_t *u)
     }
     (void)printf("parent    %s %s, %s", text_of(u, "parent"),
                  text_of(u, "peer"), text_of(u, "state"));
-    (void)printf(", behind %lld entries in %lld logs, sent %lld (full %lld, "
-                 "incremental %lld, resumed %lld)\n",
-                 int_of(u, "behind_entries"), int_of(u, "behind_logs"),
-                 int_of(u, "sent_entries"), int_of(u, "full"),
-                 int_of(u, "incremental"), int_of(u, "resumed"));
+    (void)printf(
+        ", behind %lld entries in %lld logs, sent %lld (full %lld, "
+        "incremental %lld, resumed %lld, restored %lld, forked %lld)\n",
+        int_of(u, "behind_entries"), int_of(u, "behind_logs"),
+        int_of(u, "sent_entries"), int_of(u, "full"), int_of(u, "incremental"),
+        int_of(u, "resumed"), int_of(u, "restored"), int_of(u, "forked"));
+    json_t *stuck = json_object_get(u, "stuck");
+    if (text_of(u, "error")[0] != 0) {
+        (void)printf("          last error: %s\n", text_of(u, "error"));
+    }
+    if (int_of(stuck, "logs") > 0) {
+        (void)printf(
+            "          STOPPED for %lld min: %lld logs, such as %s%s%s\n",
+            int_of(stuck, "for_ms") / MINUTE_MS, int_of(stuck, "logs"),
+            text_of(stuck, "log"), text_of(stuck, "why")[0] != 0 ? ": " : "",
+            text_of(stuck, "why"));
+    }
+}
+
+/* Those that were not seen since the start are in no other table. */
+static void print_silent(json_t *silent)
+{
+    size_t i;
+    json_t *c;
+    json_array_foreach(silent, i, c)
+    {
+        if (i == SILENT_SHOWN) {
+            (void)printf("          and %zu more\n",
+                         json_array_size(silent) - i);
+            break;
+        }
+        (void)printf("%s %s for %lld min\n", i == 0 ? "silent   " : "         ",
+                     text_of(c, "code"), int_of(c, "for_ms") / MINUTE_MS);
+    }
 }
 
 static void print_children(json_t *children)
@@ -189,24 +220,50 @@ static void print_status(json_t *result)
     print_exchange(json_object_get(result, "exchange"));
     print_process(process);
     print_uplink(json_object_get(result, "uplink"));
+    print_silent(json_object_get(result, "silent_children"));
     print_children(json_object_get(result, "children"));
 }
 
+/* A node that does not answer is a number, too. */
+static int print_metrics(json_t *result)
+{
+    struct buf out = BUF_INIT;
+    metrics_put(result, &out);
+    (void)fwrite(out.data, 1, out.len, stdout);
+    buf_fini(&out);
+    return result != NULL && fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+enum { OPT_METRICS = 2000 };
+
 int cmd_status(int argc, char **argv)
 {
-    static const struct option longs[] = {CLI_LONG, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        CLI_LONG,
+        {"metrics", no_argument, NULL, OPT_METRICS},
+        {NULL, 0, NULL, 0}};
     struct cli_options o = {.english = cli_english()};
+    bool metrics = false;
     int opt;
     while ((opt = getopt_long(argc, argv, CLI_SHORT, longs, NULL)) != -1) {
-        if (!cli_common(opt, &o)) {
+        metrics = metrics || opt == OPT_METRICS;
+        if (opt != OPT_METRICS && !cli_common(opt, &o)) {
             return cli_usage("status", "wrong option or value");
         }
     }
     if (optind < argc) {
         return cli_usage("status", "it takes no argument");
     }
+    if (metrics && o.json) {
+        return cli_usage("status", "--metrics and --json: one of them");
+    }
     json_t *result =
         cli_call(&o, json_pack("{s:s}", "cmd", "status"), NULL, NULL);
+    if (metrics) {
+        int rc = print_metrics(result);
+        json_decref(result);
+        return rc;
+    }
     if (result == NULL) {
         return EXIT_FAILED;
     }

@@ -218,7 +218,8 @@ static enum err check_principal(const struct conf *conf, const char *option,
     if (strcmp(p->federation, conf->federation.name) != 0) {
         return err_set(why, ERR_CONF,
                        "%s: %s: certificate of federation '%s', but the "
-                       "configuration says '%s'",
+                       "configuration says '%s'; use a certificate of this "
+                       "federation's CA or correct federation.name",
                        at, option, p->federation, conf->federation.name);
     }
     return ERR_OK;
@@ -302,9 +303,13 @@ static enum err load_root(struct node *node, struct errmsg *why)
     rootchain_watch(node->roots, on_root, node);
     if ((int)rootdoc_suite(doc) != c->federation.suite ||
         strcmp(rootdoc_federation(doc), c->federation.name) != 0) {
+        struct errmsg place;
         return err_set(why, ERR_CONF,
-                       "%s: root document of federation '%s' (suite %s), but "
-                       "the configuration says '%s' (suite %s)",
+                       "%s: federation.root_document: %s is of federation '%s' "
+                       "(suite %s), but the configuration says '%s' (suite "
+                       "%s); name this federation's document, or correct "
+                       "federation.name and federation.suite",
+                       conf_origin(c, "federation.root_document", &place),
                        c->federation.root_document, rootdoc_federation(doc),
                        suite_name(rootdoc_suite(doc)), c->federation.name,
                        suite_name((enum suite)c->federation.suite));

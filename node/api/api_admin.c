@@ -5,310 +5,14 @@
 #include "api/directives.h"
 #include "api/effects.h"
 #include "api/elsewhere.h"
+#include "api/json.h"
 #include "api/query.h"
+#include "api/status.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "ident/rootchain.h"
-
-static json_t *json_code(uint64_t code)
-{
-    char text[CODE_LEN + 1];
-    code_format(code, text);
-    return json_string(text);
-}
-
-static json_t *json_u64(uint64_t v)
-{
-    return json_integer((json_int_t)v);
-}
-
-static void set_log(json_t *object, const struct log_id *log)
-{
-    char text[LOG_ID_TEXT_MAX];
-    log_id_format(log, text);
-    (void)json_object_set_new(object, "log", json_string(text));
-    (void)json_object_set_new(object, "origin", json_code(log->origin));
-}
-
-/* ---- status ---- */
-
-struct log_facts {
-    uint64_t own_entries;
-    uint64_t received_entries;
-    uint64_t forked;
-    uint64_t pulling;
-    uint64_t count;
-};
-
-static bool count_log(void *ctx, const struct store_head *head)
-{
-    struct log_facts *f = ctx;
-    f->count++;
-    *(head->own ? &f->own_entries : &f->received_entries) +=
-        head->frontier.size;
-    f->forked += head->state == LOG_FORKED;
-    f->pulling += head->state == LOG_PULLING;
-    return true;
-}
-
-static bool widest_skew(void *ctx, const struct child_status *child)
-{
-    int64_t *widest = ctx;
-    int64_t skew = child->connected ? child->clock_skew_ms : 0;
-    if ((skew < 0 ? -skew : skew) > (*widest < 0 ? -*widest : *widest)) {
-        *widest = skew;
-    }
-    return true;
-}
-
-/* Of the certificate in use now: it may have been renewed since the start. */
-static int64_t tls_not_after_ms(const struct api_env *env)
-{
-    uint64_t generation;
-    return env->tls->get(env->tls->ctx, &generation)->self.not_after_ms;
-}
-
-struct root_facts {
-    struct errmsg ca;
-    struct errmsg fork;
-};
-
-/* The files are read anew: they may have been changed since the start. */
-static void look_at_root(const struct api_env *env, struct root_facts *out)
-{
-    const struct conf *conf = atomic_load(&env->conf);
-    const struct rootdoc *doc = rootchain_newest(env->roots);
-    *out = (struct root_facts){.ca = {""}};
-    if (rootdoc_check_ca(doc, conf->tls.ca, &out->ca) == ERR_OK &&
-        rootdoc_check_ca(doc, conf->trust.ca, &out->ca) == ERR_OK) {
-        out->ca.text[0] = 0;
-    }
-    rootchain_fork(env->roots, &out->fork);
-}
-
-static void count_lists(const struct api_env *env, struct health_facts *out)
-{
-    struct lists_view view;
-    lists_view_take(env->store, &view);
-    for (size_t i = 0; i < view.n; i++) {
-        struct freshness f;
-        fresh_judge(env->sync->fresh, &view.logs[i].log, view.logs[i].ended,
-                    &f);
-        out->stale_lists += f.state == FRESH_STALE;
-        out->unproven_lists += f.state == FRESH_CLOCK;
-    }
-    lists_view_fini(&view);
-    if (env->follow != NULL) {
-        struct follow_status st;
-        follow_status(env->follow, &st);
-        out->parent_offers_older = st.behind;
-    }
-    out->other_histories = receipts_disagree(env->sync->receipts);
-}
-
-/* Returns why one of them is stopped, "" if none is. */
-static void count_exchange(const struct api_env *env, char *why, size_t cap,
-                           struct health_facts *out)
-{
-    why[0] = 0;
-    for (size_t i = 0; i < exchange_count(env->exchange); i++) {
-        struct exchange_stats st;
-        exchange_stats(env->exchange, i, &st);
-        out->exchange_stuck += st.stuck;
-        out->exchange_stopped += st.why[0] != 0;
-        if (st.why[0] != 0) {
-            (void)snprintf(why, cap, "%s", st.why);
-        }
-    }
-    out->exchange_why = why;
-}
-
-/* Null: this node has no exchange. */
-static json_t *exchange_json(const struct api_env *env)
-{
-    size_t n = exchange_count(env->exchange);
-    json_t *tables = n > 0 ? json_array() : json_null();
-    for (size_t i = 0; i < n; i++) {
-        struct exchange_stats st;
-        exchange_stats(env->exchange, i, &st);
-        json_t *table = json_pack(
-            "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "table", st.table,
-            "item", st.item, "why", st.why, "looked_at_ms",
-            (json_int_t)st.looked_at_ms, "waiting", (json_int_t)st.waiting,
-            "marked_again", (json_int_t)st.marked_again, "moved",
-            (json_int_t)st.moved, "stuck", (json_int_t)st.stuck);
-        for (int o = 0; o < ROW_OUTCOMES; o++) {
-            (void)json_object_set_new(table,
-                                      row_outcome_name((enum row_outcome)o),
-                                      json_integer((json_int_t)st.rows[o]));
-        }
-        (void)json_array_append_new(tables, table);
-    }
-    return tables;
-}
-
-/* What health_judge() weighs; borrows from `uplink` and `root`. */
-static void gather_facts(const struct api_env *env,
-                         const struct log_facts *logs,
-                         const struct uplink_status *uplink,
-                         const struct root_facts *root,
-                         struct health_facts *out)
-{
-    *out = (struct health_facts){.now_ms = clock_wall_ms(),
-                                 .has_parent = env->uplink != NULL,
-                                 .connected = uplink->state == UPLINK_STREAMING,
-                                 .connected_since_ms = uplink->since_ms,
-                                 .connect_error = uplink->error,
-                                 .forked_logs = logs->forked,
-                                 .pulling_logs = logs->pulling,
-                                 .tls_not_after_ms = tls_not_after_ms(env),
-                                 .sign_not_after_ms = env->sign_not_after_ms,
-                                 .seal_not_after_ms = env->seal_not_after_ms,
-                                 .root_ca = root->ca.text,
-                                 .root_fork = root->fork.text};
-    count_lists(env, out);
-    store_stats(env->store, &out->store);
-    views_stats(env->views, &out->views);
-    downlink_children(env->downlink, widest_skew, &out->clock_skew_max_ms);
-}
-
-static json_t *node_json(const struct api_env *env)
-{
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:I}", "code",
-                     json_code(env->self.code), "tier",
-                     tier_name(env->self.tier), "tier_zh",
-                     tier_name_zh(env->self.tier), "name",
-                     atomic_load(&env->conf)->node.name, "version",
-                     env->version, "started_ms", (json_int_t)env->started_ms,
-                     "now_ms", (json_int_t)clock_wall_ms());
-}
-
-static json_t *process_json(const struct api_env *env)
-{
-    struct lease_status st;
-    if (env->lease == NULL) {
-        return json_null();
-    }
-    lease_status(env->lease, &st);
-    return json_pack("{s:s, s:b, s:I, s:s, s:s, s:s}", "name",
-                     atomic_load(&env->conf)->node.process, "writes", st.held,
-                     "term", (json_int_t)st.term, "writer", st.name, "address",
-                     st.address, "error", st.error);
-}
-
-static json_t *health_json(const struct health_report *report)
-{
-    json_t *reasons = json_array();
-    for (size_t i = 0; i < report->count; i++) {
-        (void)json_array_append_new(
-            reasons,
-            json_pack("{s:s, s:s, s:s}", "level",
-                      health_level_name(report->reason[i].level), "id",
-                      report->reason[i].id, "text", report->reason[i].text));
-    }
-    return json_pack("{s:s, s:o}", "state", health_level_name(report->level),
-                     "reasons", reasons);
-}
-
-static json_t *uplink_json(const struct uplink_status *u)
-{
-    return json_pack(
-        "{s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:I, s:I}",
-        "state", uplink_state_name(u->state), "parent",
-        json_code(u->parent_code), "peer", u->peer, "error", u->error,
-        "since_ms", (json_int_t)u->since_ms, "retry_at_ms",
-        (json_int_t)u->retry_at_ms, "behind_entries",
-        (json_int_t)u->behind_entries, "behind_logs",
-        (json_int_t)u->behind_logs, "stopped_logs", (json_int_t)u->stopped_logs,
-        "in_flight_bytes", (json_int_t)u->in_flight_bytes, "sent_entries",
-        (json_int_t)u->sent_entries, "sent_bytes", (json_int_t)u->sent_bytes,
-        "full", (json_int_t)u->full, "incremental", (json_int_t)u->incremental,
-        "resumed", (json_int_t)u->resumed);
-}
-
-/* null: this node keeps no views. */
-static json_t *views_json(const struct api_env *env)
-{
-    struct views_stats st;
-    views_stats(env->views, &st);
-    return st.on ? json_pack("{s:I, s:I, s:I, s:s}", "behind",
-                             (json_int_t)st.behind, "late_ms",
-                             (json_int_t)st.late_ms, "skipped",
-                             (json_int_t)st.skipped, "waits_for", st.why)
-                 : json_null();
-}
-
-static json_t *store_json(const struct store_stats *s,
-                          const struct log_facts *logs)
-{
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "logs",
-        (json_int_t)logs->count, "own_entries", (json_int_t)logs->own_entries,
-        "received_entries", (json_int_t)logs->received_entries, "bytes_on_disk",
-        (json_int_t)s->bytes_on_disk, "free_bytes", (json_int_t)s->free_bytes,
-        "queued", (json_int_t)s->queued, "commits", (json_int_t)s->commits,
-        "issues", (json_int_t)s->issues, "writable", s->writable ? 1 : 0, "why",
-        s->why);
-}
-
-static json_t *root_json(const struct rootdoc *doc)
-{
-    return json_pack("{s:I, s:s}", "version", (json_int_t)rootdoc_version(doc),
-                     "hash", rootdoc_hash(doc));
-}
-
-static bool add_child(void *ctx, const struct child_status *c)
-{
-    json_t *object = json_pack(
-        "{s:o, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "code",
-        json_code(c->peer.code), "tier", tier_name(c->peer.tier), "address",
-        c->address, "connected", c->connected ? 1 : 0, "since_ms",
-        (json_int_t)c->since_ms, "last_message_ms",
-        (json_int_t)c->last_message_ms, "clock_skew_ms",
-        (json_int_t)c->clock_skew_ms, "logs", (json_int_t)c->logs,
-        "received_entries", (json_int_t)c->received_entries, "refused",
-        (json_int_t)c->refused, "last_refusal", c->last_refusal, "version",
-        c->version);
-    (void)json_array_append_new(ctx, object);
-    return true;
-}
-
-static enum err do_status(void *ctx, struct admin_call *call, json_t *args,
-                          json_t **result, struct errmsg *why)
-{
-    struct api_env *env = ctx;
-    struct health_facts facts;
-    struct health_report report;
-    struct log_facts logs = {0};
-    struct root_facts root;
-    (void)call;
-    (void)args;
-    (void)why;
-    struct uplink_status uplink = {.state = UPLINK_IDLE};
-    if (env->uplink != NULL) {
-        uplink_status(env->uplink, &uplink);
-    }
-    store_logs(env->store, count_log, &logs);
-    look_at_root(env, &root);
-    gather_facts(env, &logs, &uplink, &root, &facts);
-    char exchange_why[EXCHANGE_WHY_MAX];
-    count_exchange(env, exchange_why, sizeof exchange_why, &facts);
-    health_judge(&facts, &report);
-    json_t *children = json_array();
-    downlink_children(env->downlink, add_child, children);
-    *result = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "node", node_json(env),
-        "process", process_json(env), "health", health_json(&report), "root",
-        root_json(rootchain_newest(env->roots)), "store",
-        store_json(&facts.store, &logs), "views", views_json(env), "exchange",
-        exchange_json(env), "uplink",
-        facts.has_parent ? uplink_json(&uplink) : json_null(), "children",
-        children);
-    return ERR_OK;
-}
 
 /* ---- root document ---- */
 
@@ -327,12 +31,12 @@ static enum err do_root_show(void *ctx, struct admin_call *call, json_t *args,
     }
     const struct rootdoc *known;
     for (uint64_t v = 1; (known = rootchain_at(env->roots, v)) != NULL; v++) {
-        json_t *row = root_json(known);
+        json_t *row = json_root(known);
         (void)json_object_set_new(row, "type", json_string("row"));
         (void)admin_send(call, row);
     }
     struct slice bytes = rootdoc_bytes(doc);
-    *result = root_json(doc);
+    *result = json_root(doc);
     (void)json_object_set_new(
         *result, "text", json_stringn((const char *)bytes.data, bytes.len));
     return ERR_OK;
@@ -405,7 +109,7 @@ static bool send_log(void *ctx, const struct store_head *head)
         "checkpoint_size", (json_int_t)head->newest.size, "checkpoint_ms",
         (json_int_t)head->newest.at_ms, "above",
         above_json(l->env, &head->log));
-    set_log(object, &head->log);
+    json_set_log(object, &head->log);
     return admin_send(l->call, object) == ERR_OK;
 }
 
@@ -425,11 +129,11 @@ static enum err do_logs(void *ctx, struct admin_call *call, json_t *args,
 static bool send_issue(void *ctx, const struct store_issue *issue)
 {
     json_t *object =
-        json_pack("{s:s, s:I, s:s, s:s}", "type", "row", "number",
+        json_pack("{s:s, s:I, s:s, s:o}", "type", "row", "number",
                   (json_int_t)issue->number, "effect",
                   issue->effect == EFFECT_VOID ? "void" : "unindexed", "reason",
-                  issue->reason);
-    set_log(object, &issue->log);
+                  json_text(issue->reason));
+    json_set_log(object, &issue->log);
     return admin_send(ctx, object) == ERR_OK;
 }
 
@@ -440,9 +144,7 @@ static enum err do_issues(void *ctx, struct admin_call *call, json_t *args,
     (void)args;
     (void)result;
     enum err err = store_issues(env->store, send_issue, call);
-    return err == ERR_OK
-               ? ERR_OK
-               : err_set(why, err, "reading the store: %s", err_text(err));
+    return err == ERR_OK ? ERR_OK : api_unread(err, "the store", why);
 }
 
 /* ---- queries ---- */
@@ -469,11 +171,11 @@ static json_t *fields_json(const struct api_env *env, const struct found *f)
             continue;
         }
         (void)json_array_append_new(
-            fields,
-            json_pack("{s:s, s:s, s:s, s:s%}", "code",
-                      field->code != NULL ? field->code : "", "label",
-                      field->label_zh, "label_en", field->label_en, "value",
-                      (const char *)value.data, (size_t)value.len));
+            fields, json_pack("{s:o, s:o, s:o, s:o}", "code",
+                              json_text(field->code != NULL ? field->code : ""),
+                              "label", json_text(field->label_zh), "label_en",
+                              json_text(field->label_en), "value",
+                              json_text_of(buf_slice(&value))));
     }
     buf_fini(&value);
     return fields;
@@ -486,16 +188,16 @@ static bool add_found(void *ctx, const struct found *f)
     const struct catalogue_item *item = catalogue_item(f->row.item);
     str_hex(f->row.record_key, RECORD_KEY_LEN, key);
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "record_key", key,
-        "item", item != NULL ? item->name : "unknown", "item_zh",
-        item != NULL ? item->label_zh : "", "version",
+        "{s:s, s:o, s:o, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "record_key", key,
+        "item", json_text(item != NULL ? item->name : "unknown"), "item_zh",
+        json_text(item != NULL ? item->label_zh : ""), "version",
         (json_int_t)f->row.version, "status", status_name(f->row.status),
         "disclosure",
         disclosure_name(catalogue_disclosure(f->row.item, f->row.disclosure)),
         "decided", (json_int_t)f->row.decided, "until",
         (json_int_t)f->row.until, "publish_until",
         (json_int_t)f->row.publish_until, "number", (json_int_t)f->row.number);
-    set_log(object, &f->row.log);
+    json_set_log(object, &f->row.log);
     if (f->decoded) {
         (void)json_object_set_new(object, "fields", fields_json(out->env, f));
         (void)json_object_set_new(object, "entered_ms",
@@ -563,7 +265,7 @@ static enum err do_subject(void *ctx, struct admin_call *call, json_t *args,
         return err;
     }
     *result =
-        json_pack("{s:o, s:o}", "node", node_json(env), "records", out.list);
+        json_pack("{s:o, s:o}", "node", json_node(env), "records", out.list);
     err = add_listings(env, q.subject, *result, why);
     if (err != ERR_OK) {
         json_decref(*result);
@@ -631,7 +333,7 @@ static enum err do_record(void *ctx, struct admin_call *call, json_t *args,
     }
     json_t *current = json_incref(json_array_get(out.list, 0));
     (void)json_array_remove(out.list, 0);
-    *result = json_pack("{s:o, s:o, s:o, s:o, s:b}", "node", node_json(env),
+    *result = json_pack("{s:o, s:o, s:o, s:o, s:b}", "node", json_node(env),
                         "held_by", holders_json(env, current), "record",
                         current, "history", out.list, "more", more ? 1 : 0);
     return ERR_OK;
@@ -644,9 +346,9 @@ static json_t *faults_json(const struct import_row *row)
     json_t *list = json_array();
     for (size_t i = 0; i < row->faults_count; i++) {
         const struct row_fault *f = &row->faults[i];
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "column",
-                                                    f->column, "rule", f->rule,
-                                                    "text", f->text));
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:s, s:o}", "column", json_text(f->column),
+                            "rule", f->rule, "text", json_text(f->text)));
     }
     return list;
 }
@@ -672,7 +374,7 @@ static void send_row(void *ctx, const struct import_row *row)
         (void)json_object_set_new(object, "record_key", json_string(key));
     }
     if (row->number != 0) {
-        set_log(object, &row->log);
+        json_set_log(object, &row->log);
         (void)json_object_set_new(object, "number", json_u64(row->number));
         (void)json_object_set_new(object, "version", json_u64(row->version));
     }
@@ -698,8 +400,8 @@ static void count_row(void *ctx, const struct import_row *row)
 static void send_warning(void *ctx, const char *text)
 {
     struct import_out *out = ctx;
-    (void)admin_send(out->call,
-                     json_pack("{s:s, s:s}", "type", "warning", "text", text));
+    (void)admin_send(out->call, json_pack("{s:s, s:o}", "type", "warning",
+                                          "text", json_text(text)));
 }
 
 static enum err feed_frames(struct admin_call *call, struct import *import,
@@ -806,7 +508,7 @@ static enum err do_snapshot(void *ctx, struct admin_call *call, json_t *args,
     enum err err = store_snapshot(env->store, buf_cstr(&path), why);
     if (err == ERR_OK) {
         log_info(env->log, "STORE-SNAPSHOT", "path=%s", buf_cstr(&path));
-        *result = json_pack("{s:s}", "path", buf_cstr(&path));
+        *result = json_pack("{s:o}", "path", json_text(buf_cstr(&path)));
     }
     buf_fini(&path);
     return err;
@@ -822,9 +524,9 @@ static void send_fault(void *ctx, const struct log_id *log, uint64_t number,
                        const char *what)
 {
     struct faults_out *out = ctx;
-    json_t *object = json_pack("{s:s, s:I, s:s}", "type", "row", "number",
-                               (json_int_t)number, "text", what);
-    set_log(object, log);
+    json_t *object = json_pack("{s:s, s:I, s:o}", "type", "row", "number",
+                               (json_int_t)number, "text", json_text(what));
+    json_set_log(object, log);
     out->count++;
     (void)admin_send(out->call, object);
 }
@@ -846,14 +548,22 @@ static enum err do_scrub(void *ctx, struct admin_call *call, json_t *args,
 {
     struct api_env *env = ctx;
     struct faults_out out = {.call = call};
+    bool ended = false;
     (void)args;
+    uint64_t damages = store_damages(env->store);
     enum err err = store_scrub(env->store, send_fault, scrub_progress, &out);
     if (err == ERR_CANCELLED || (err != ERR_OK && out.count == 0)) {
         return err_set(why, err, "the check could not be finished: %s",
                        err_text(err));
     }
-    *result = json_pack("{s:I}", "faults", (json_int_t)out.count);
-    return ERR_OK;
+    /* Faults are the answer, no error. */
+    err = err == ERR_OK ? store_damage_end(env->store, damages, &ended, why)
+                        : ERR_OK;
+    if (err == ERR_OK) {
+        *result = json_pack("{s:I, s:b}", "faults", (json_int_t)out.count,
+                            "alarm_ended", ended ? 1 : 0);
+    }
+    return err;
 }
 
 struct verify_out {
@@ -868,11 +578,11 @@ static bool send_verified(void *ctx, const struct verify_result *r)
 {
     struct verify_out *out = ctx;
     json_t *object =
-        json_pack("{s:s, s:I, s:I, s:b, s:I, s:s}", "type", "row", "here",
+        json_pack("{s:s, s:I, s:I, s:b, s:I, s:o}", "type", "row", "here",
                   (json_int_t)r->here, "there", (json_int_t)r->there, "equal",
                   r->equal ? 1 : 0, "first_difference",
-                  (json_int_t)r->first_difference, "text", r->text);
-    set_log(object, &r->log);
+                  (json_int_t)r->first_difference, "text", json_text(r->text));
+    json_set_log(object, &r->log);
     out->logs++;
     out->different += !r->equal;
     (void)admin_send(out->call, object);
@@ -927,7 +637,6 @@ static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
 {
     struct api_env *env = ctx;
     struct verify_out out = {.call = call};
-    struct log_facts logs = {0};
     struct log_id only;
     const char *text;
     const char *target;
@@ -937,21 +646,20 @@ static enum err do_verify(void *ctx, struct admin_call *call, json_t *args,
     }
     enum err err = verify_target(env, args, &target, why);
     if (err == ERR_OK) {
-        store_logs(env->store, count_log, &logs);
-        out.total = one ? 1 : (uint64_t)logs.count;
+        out.total = one ? 1 : store_log_count(env->store);
         err = verify_with(env, target, one ? &only : NULL, &out, why);
     }
     if (err == ERR_OK) {
-        *result = json_pack("{s:s, s:I, s:I}", "with",
-                            target != NULL ? target : "origin", "logs",
-                            (json_int_t)out.logs, "different",
+        *result = json_pack("{s:o, s:I, s:I}", "with",
+                            json_text(target != NULL ? target : "origin"),
+                            "logs", (json_int_t)out.logs, "different",
                             (json_int_t)out.different);
     }
     return err;
 }
 
 const struct admin_command api_commands[] = {
-    {"status", do_status, NULL},
+    {"status", status_cmd, NULL},
     {"logs", do_logs, NULL},
     {"issues", do_issues, NULL},
     {"subject", do_subject, NULL},

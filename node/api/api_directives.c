@@ -166,8 +166,11 @@ static enum err publish(struct api_env *env, const struct package *package,
         (void)pthread_mutex_unlock(&p->lock);
         err = err_set(why, p->err, "%s", p->why);
     } else {
-        (void)err_set(why, err, "the store takes no package now: %s",
-                      err_text(err));
+        (void)err_set(
+            why, err,
+            "the store takes no package now (%s); nothing was published: "
+            "see creditnode status, then publish it again",
+            err_text(err));
     }
     (void)pthread_cond_destroy(&p->wake);
     (void)pthread_mutex_destroy(&p->lock);

@@ -6,6 +6,7 @@
 
 #include "api/directives.h"
 #include "api/effects.h"
+#include "api/query.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/date.h"
@@ -266,12 +267,10 @@ static enum err list_last(const struct api_env *env, json_t *args, json_t *rows,
     at.number = head->frontier.size;
     mem_free(head);
     if (err == ERR_OK) {
-        err = err_set(
-            why,
-            add_last(env, at,
-                     last > 0 && last < LAST_MAX ? (size_t)last : LAST_MAX,
-                     rows),
-            "the log cannot be read");
+        err = add_last(env, at,
+                       last > 0 && last < LAST_MAX ? (size_t)last : LAST_MAX,
+                       rows);
+        err = err == ERR_OK ? ERR_OK : api_unread(err, "the log", why);
     }
     return err;
 }

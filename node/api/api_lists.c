@@ -4,6 +4,7 @@
 
 #include "api/directives.h"
 #include "api/effects.h"
+#include "api/query.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -298,7 +299,7 @@ static enum err find_all(struct checking *c, struct errmsg *why)
     share_answers(c);
     mem_free(keys);
     if (err != ERR_OK) {
-        return err_set(why, err, "reading the store: %s", err_text(err));
+        return api_unread(err, "the store", why);
     }
     return c->put.more ? too_much(why) : ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/directives.h"
+#include "api/query.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "credit/clean.h"
@@ -102,7 +103,7 @@ enum err directive_check_above(const struct api_env *env,
     lists_view_fini(&view);
     end_log(&a);
     if (err != ERR_OK) {
-        return err_set(why, err, "decisions about nodes cannot be read");
+        return api_unread(err, "what was decided about nodes", why);
     }
     log_id_format(&a.restored.log, log);
     return a.restored.code == 0

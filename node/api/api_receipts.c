@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/directives.h"
+#include "api/query.h"
 #include "base/mem.h"
 #include "credit/package.h"
 
@@ -139,7 +140,7 @@ static enum err answer(const struct api_env *env, const struct log_id *log,
     if (err != ERR_OK) {
         json_decref(b.missing);
         json_decref(b.revoked);
-        return err_set(why, err, "the log cannot be read");
+        return api_unread(err, "the log", why);
     }
     log_id_format(log, name);
     *result = json_pack(

@@ -347,7 +347,7 @@ static enum err find_listing(const struct api_env *env,
     }
     buf_fini(&bytes);
     if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_SEALED) {
-        return err_set(why, err, "reading the store: %s", err_text(err));
+        return api_unread(err, "the store", why);
     }
     return found ? ERR_OK
                  : err_set(why, ERR_NOT_FOUND,
@@ -378,9 +378,7 @@ static enum err find_day(const struct api_env *env, struct execution *x,
         x->day = date_from_ms(now_ms);
         err = ERR_OK;
     }
-    return err == ERR_OK
-               ? ERR_OK
-               : err_set(why, err, "reading the store: %s", err_text(err));
+    return err == ERR_OK ? ERR_OK : api_unread(err, "the store", why);
 }
 
 static enum err take_report(const struct api_env *env, const char *app,

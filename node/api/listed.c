@@ -119,7 +119,7 @@ enum err listed_json(const struct api_env *env, const struct lists_view *view,
     err = err == ERR_OK ? found.err : err;
     if (err != ERR_OK) {
         json_decref(found.list);
-        return err_set(why, err, "reading the store: %s", err_text(err));
+        return api_unread(err, "the store", why);
     }
     *out = found.list;
     return ERR_OK;

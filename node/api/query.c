@@ -28,6 +28,17 @@ const char *disclosure_name(enum disclosure disclosure)
                                                        : "unknown";
 }
 
+enum err api_unread(enum err err, const char *what, struct errmsg *why)
+{
+    return err_is_passing(err)
+               ? err_set(why, err, "%s cannot be read now (%s): ask again",
+                         what, err_text(err))
+               : err_set(why, err,
+                         "%s cannot be read (%s): creditnode status at this "
+                         "node and its log say why",
+                         what, err_text(err));
+}
+
 /* ---- who may see what ---- */
 
 static struct access access_from_scopes(unsigned scopes)
@@ -311,9 +322,7 @@ enum err query_subject(const struct api_env *env, const struct subject_query *q,
         err = give_rows(env, &s, fn, ctx, next);
     }
     mem_free(s.many);
-    return err == ERR_OK
-               ? ERR_OK
-               : err_set(why, err, "reading the store: %s", err_text(err));
+    return err == ERR_OK ? ERR_OK : api_unread(err, "the store", why);
 }
 
 /* ---- one record ---- */
@@ -395,9 +404,7 @@ static enum err go_to_current(const struct api_env *env,
         f->row = row;
         err = load(env, f);
     }
-    return err == ERR_OK
-               ? ERR_OK
-               : err_set(why, err, "reading the store: %s", err_text(err));
+    return err == ERR_OK ? ERR_OK : api_unread(err, "the store", why);
 }
 
 static enum err start_at_place(const struct api_env *env,
@@ -466,9 +473,7 @@ static enum err start_at_key(const struct api_env *env,
                            : err_text(err));
     }
     err = load(env, f);
-    return err == ERR_OK
-               ? ERR_OK
-               : err_set(why, err, "reading the store: %s", err_text(err));
+    return err == ERR_OK ? ERR_OK : api_unread(err, "the store", why);
 }
 
 /* Goes to the version before. ERR_NOT_FOUND: it is not here, or what the entry

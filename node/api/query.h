@@ -56,6 +56,9 @@ struct query_next {
     bool lasting;
     struct store_stamp stamp;
 };
+/* `what` was not got from the store: says why, and what to do. Returns `err`,
+ * which is not ERR_OK. */
+enum err api_unread(enum err err, const char *what, struct errmsg *why);
 /* Calls `fn` for each record in order of key and says whether there is more.
  * ERR_INVALID names the rule the subject breaks, but never repeats the subject:
  * it could be a person's number. */

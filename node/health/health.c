@@ -14,6 +14,32 @@ enum {
 };
 static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
 
+const char *const health_reason_ids[] = {
+    "store-not-writable",
+    "store-damaged",
+    "log-forked",
+    "log-restored",
+    "store-on-hold",
+    "entries-without-effect",
+    "views-stopped",
+    "views-behind",
+    "uplink-down",
+    "logs-stopped",
+    "child-silent",
+    "certificate-expired",
+    "certificate-expiring",
+    "root-ca",
+    "root-forked",
+    "lists-rolled-back",
+    "lists-forked-below",
+    "lists-stale",
+    "lists-clock",
+    "exchange-stopped",
+    "exchange-stuck",
+    "clock",
+    NULL,
+};
+
 const char *health_level_name(enum health_level level)
 {
     static const char *const names[] = {"ok", "warn", "alarm"};
@@ -54,6 +80,46 @@ static void judge_uplink(const struct health_facts *f, struct health_report *r)
     }
 }
 
+/* The line stands, and something does not rise by it. */
+static void judge_logs(const struct health_facts *f, struct health_report *r)
+{
+    if (f->stuck_logs == 0) {
+        return;
+    }
+    add(r, f->stuck_for_ms >= UPLINK_ALARM_MS ? HEALTH_ALARM : HEALTH_WARN,
+        "logs-stopped", "%llu logs do not rise, for %lld min: %.60s: %.60s",
+        (unsigned long long)f->stuck_logs, (long long)(f->stuck_for_ms / 60000),
+        f->stuck_log,
+        f->stuck_why[0] != 0 ? f->stuck_why : "see the log (SYNC-*)");
+}
+
+static void judge_children(const struct health_facts *f,
+                           struct health_report *r)
+{
+    if (f->silent_children > 0) {
+        add(r, HEALTH_WARN, "child-silent",
+            "%llu children are silent, %012llu for %lld min; see: creditnode "
+            "status",
+            (unsigned long long)f->silent_children,
+            (unsigned long long)f->silent_child,
+            (long long)(f->silent_for_ms / 60000));
+    }
+}
+
+static void judge_clock(const struct health_facts *f, struct health_report *r)
+{
+    long long parent_s = f->parent_skew_ms / 1000;
+    if (llabs(f->parent_skew_ms) >= SKEW_WARN_MS) {
+        add(r, HEALTH_WARN, "clock",
+            "this clock is %lld s %s the parent's: set it, here or there",
+            llabs(parent_s), parent_s > 0 ? "behind" : "ahead of");
+    } else if (llabs(f->child_skew_ms) >= SKEW_WARN_MS) {
+        add(r, HEALTH_WARN, "clock",
+            "this clock and a child's differ by %lld s: see creditnode status",
+            llabs(f->child_skew_ms) / 1000);
+    }
+}
+
 static void judge_store(const struct health_facts *f, struct health_report *r)
 {
     if (!f->store.writable && !f->store.beside) {
@@ -61,8 +127,8 @@ static void judge_store(const struct health_facts *f, struct health_report *r)
             f->store.why);
     }
     if (f->store.damaged) {
-        add(r, HEALTH_ALARM, "store-damaged",
-            "restart the node to rebuild its store: %.110s", f->store.damage);
+        add(r, HEALTH_ALARM, "store-damaged", "%.62s: %.90s",
+            f->store.damage_todo, f->store.damage);
     }
     if (f->forked_logs > 0) {
         add(r, HEALTH_ALARM, "log-forked",
@@ -181,15 +247,13 @@ void health_judge(const struct health_facts *f, struct health_report *r)
     judge_store(f, r);
     judge_views(f, r);
     judge_uplink(f, r);
+    judge_logs(f, r);
+    judge_children(f, r);
     judge_certificate(f, r, "TLS", f->tls_not_after_ms);
     judge_certificate(f, r, "signing", f->sign_not_after_ms);
     judge_certificate(f, r, "sealing", f->seal_not_after_ms);
     judge_root(f, r);
     judge_lists(f, r);
     judge_exchange(f, r);
-    if (llabs(f->clock_skew_max_ms) >= SKEW_WARN_MS) {
-        add(r, HEALTH_WARN, "clock",
-            "this clock and a neighbour's differ by %lld s",
-            llabs(f->clock_skew_max_ms) / 1000);
-    }
+    judge_clock(f, r);
 }

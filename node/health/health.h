@@ -23,7 +23,15 @@ struct health_facts {
     int64_t tls_not_after_ms;
     int64_t sign_not_after_ms;
     int64_t seal_not_after_ms; /* 0: no sealing certificate */
-    int64_t clock_skew_max_ms; /* largest seen against a neighbour */
+    int64_t parent_skew_ms;    /* its clock minus this one; 0: not connected */
+    int64_t child_skew_ms;     /* the largest of the connected children's */
+    uint64_t stuck_logs;       /* logs that the parent takes no more of */
+    int64_t stuck_for_ms;      /* the longest */
+    const char *stuck_log;     /* one of them */
+    const char *stuck_why;     /* what was said of it, "": nothing */
+    uint64_t silent_children;  /* nothing heard for HEALTH_SILENCES silences */
+    int64_t silent_for_ms;     /* the longest */
+    uint64_t silent_child;     /* that one's code */
     /* What is wrong with the root document, "" if nothing: the CA files trust
      * more than it names; a neighbour has another text of a version. */
     const char *root_ca;
@@ -38,7 +46,14 @@ struct health_facts {
     uint64_t other_histories;
 };
 
-enum { HEALTH_REASONS_MAX = 18 };
+/* A child is silent when nothing was heard of it for so many times
+ * replication.silence. */
+enum { HEALTH_SILENCES = 3 };
+
+/* All ids that a reason can have, NULL behind the last. */
+extern const char *const health_reason_ids[];
+
+enum { HEALTH_REASONS_MAX = 24 };
 struct health_report {
     enum health_level level; /* the worst of the reasons */
     size_t count;

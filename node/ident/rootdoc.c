@@ -735,9 +735,12 @@ enum err rootdoc_continues(const struct rootdoc *next,
                        doc->federation, suite_name(doc->suite));
     }
     if (next->version != doc->version + 1) {
-        return err_set(why, ERR_GAP, "%s: version %llu, expected %llu",
+        return err_set(why, ERR_GAP, "%s: version %llu, expected %llu: %s",
                        next->name, (unsigned long long)next->version,
-                       (unsigned long long)doc->version + 1);
+                       (unsigned long long)doc->version + 1,
+                       next->version > doc->version
+                           ? "publish those between first"
+                           : "it is in force already, or older");
     }
     if (!hash_eq(&next->previous, &doc->digest)) {
         return err_set(why, ERR_CONFLICT,

@@ -176,11 +176,9 @@ static enum err open_source(struct store *s, struct errmsg *why)
     if (err != ERR_OK) {
         return err;
     }
-    if (marked) {
-        return err_set(why, ERR_CORRUPT,
-                       "store %s is damaged (%s): start the node on it, which "
-                       "rebuilds it, and copy then",
-                       s->conf.path, what);
+    if (marked && s->role != ROLE_FOLLOW) { /* which is no copy, and reads */
+        return err_set(why, ERR_CORRUPT, "store %s is damaged (%s): %s",
+                       s->conf.path, what, damage_advice(s->backend)->copy);
     }
     return s->backend->open(&s->db, &s->conf, s->role != ROLE_SOURCE, why);
 }
@@ -342,8 +340,28 @@ static enum err open_in_place(struct store **out, const struct backend *backend,
               "path=%s result=postponed cause=\"%s\"", conf->path, why->text);
     enum err err = store_open_plain(out, backend, conf, env, why);
     if (err == ERR_OK) {
-        atomic_store(&(*out)->damaged, true);
-        (void)snprintf((*out)->damage, sizeof(*out)->damage, "%s", what);
+        damage_known(*out, what);
+    }
+    return err;
+}
+
+/* Nothing is rebuilt here: what was found stays known. */
+static enum err open_marked(struct store **out, const struct backend *backend,
+                            const struct store_conf *conf,
+                            const struct store_env *env, struct errmsg *why)
+{
+    char what[DAMAGE_MAX];
+    bool marked;
+    enum err err = damage_marked(conf->path, &marked, what, why);
+    if (err == ERR_OK) {
+        err = store_open_plain(out, backend, conf, env, why);
+    }
+    if (err == ERR_OK && marked) {
+        damage_known(*out, what);
+        log_error(env->log, "STORE-DAMAGED",
+                  "path=%s cause=\"%s\" found=\"before this start\" "
+                  "todo=\"%s\"",
+                  conf->path, what, damage_advice(backend)->line);
     }
     return err;
 }
@@ -384,7 +402,7 @@ enum err store_open_on(struct store **out, const struct backend *backend,
 {
     *out = NULL;
     if (backend->open_damaged == NULL) {
-        return store_open_plain(out, backend, conf, env, why);
+        return open_marked(out, backend, conf, env, why);
     }
     enum err err = rebuild_finish(conf, why);
     if (err == ERR_OK) {
@@ -492,9 +510,9 @@ void store_stats(struct store *store, struct store_stats *out)
     (void)pthread_mutex_lock(&store->state_lock);
     out->writable = atomic_load(&store->unwritable) == ERR_OK;
     memcpy(out->why, store->why, sizeof out->why);
-    out->damaged = atomic_load(&store->damaged);
-    memcpy(out->damage, store->damage, sizeof out->damage);
     (void)pthread_mutex_unlock(&store->state_lock);
+    out->damaged = damage_stats(store, out->damage);
+    out->damage_todo = damage_advice(store->backend)->state;
     out->beside = store->role == ROLE_FOLLOW;
     if (out->beside && store->env.who_writes != NULL) {
         store->env.who_writes(store->env.ctx, out->why, sizeof out->why);

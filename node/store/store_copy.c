@@ -410,8 +410,9 @@ static enum err read_blocks(struct pass *p, struct log_slot *slot,
     if (err == ERR_OK && (b->bad || (seg->count == 0 && p->job->last))) {
         err = err_set(why, ERR_CORRUPT,
                       "store %s: log %s: block for number %llu is missing or "
-                      "damaged: start the node on it, which repairs it",
-                      s->conf.path, name, (unsigned long long)next);
+                      "damaged: %s",
+                      s->conf.path, name, (unsigned long long)next,
+                      damage_advice(s->backend)->copy);
     }
     return err;
 }

@@ -39,27 +39,130 @@ enum err damage_mark(const char *path, const char *what, struct errmsg *why)
     return file_replace(mark, slice_str(what), 0600, why);
 }
 
+static enum err damage_unmark(const char *path, struct errmsg *why)
+{
+    char mark[PATH_LEN];
+    path_in(path, "DAMAGED", mark);
+    if ((unlink(mark) != 0 && errno != ENOENT) || !file_sync_folder_of(mark)) {
+        return err_set(why, err_from_errno(errno), "%s: %s", mark,
+                       strerror(errno));
+    }
+    return ERR_OK;
+}
+
+/* ---- what a node knows of it ---- */
+
+const struct damage_advice *damage_advice(const struct backend *backend)
+{
+    static const struct damage_advice rebuilt = {
+        .line = "check the disk and restart: the node then rebuilds the store "
+                "and gets what is lost from its parent and children",
+        .state = "restart the node to rebuild its store",
+        .copy = "start the node on it, which rebuilds it, and copy then",
+    };
+    static const struct damage_advice restored = {
+        .line = "restore the database from a backup; the alarm ends when "
+                "creditnode scrub finds nothing",
+        .state = "restore the database from a backup, then creditnode scrub",
+        .copy = "restore its database from a backup, start the node on it, run "
+                "creditnode scrub, and copy when that finds nothing",
+    };
+    return backend->open_damaged != NULL ? &rebuilt : &restored;
+}
+
+/* state_lock held. */
+static void note_damage(struct store *s, const char *what)
+{
+    (void)snprintf(s->damage, sizeof s->damage, "%s", what);
+    atomic_store(&s->damaged, true);
+}
+
+void damage_known(struct store *s, const char *what)
+{
+    (void)pthread_mutex_lock(&s->state_lock);
+    note_damage(s, what);
+    (void)pthread_mutex_unlock(&s->state_lock);
+}
+
 void store_damaged(struct store *s, const char *what)
 {
     struct errmsg why = {""};
-    if (atomic_exchange(&s->damaged, true)) {
+    bool marked = false;
+    (void)pthread_mutex_lock(&s->state_lock);
+    bool first = !atomic_load(&s->damaged);
+    s->damages++;
+    if (first) {
+        note_damage(s, what);
+        /* Under the lock: store_damage_end() takes the mark away there. */
+        marked = damage_mark(s->conf.path, what, &why) == ERR_OK;
+    }
+    (void)pthread_mutex_unlock(&s->state_lock);
+    if (!first) {
         return;
     }
-    (void)pthread_mutex_lock(&s->state_lock);
-    (void)snprintf(s->damage, sizeof s->damage, "%s", what);
-    (void)pthread_mutex_unlock(&s->state_lock);
-    bool marked = damage_mark(s->conf.path, what, &why) == ERR_OK;
-    const char *todo =
-        s->backend->open_damaged != NULL
-            ? "check the disk and restart: the node then rebuilds the store "
-              "and gets what is lost from its parent and children"
-            : "restore the database from a backup";
     log_error(&s->log, "STORE-DAMAGED",
               "path=%s cause=\"%s\" marked=%s%s todo=\"%s\"", s->conf.path,
-              what, marked ? "yes" : "no ", why.text, todo);
+              what, marked ? "yes" : "no ", why.text,
+              damage_advice(s->backend)->line);
     if (s->env.damaged != NULL) {
         s->env.damaged(s->env.ctx, what);
     }
+}
+
+uint64_t store_damages(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->state_lock);
+    uint64_t n = store->damages;
+    (void)pthread_mutex_unlock(&store->state_lock);
+    return n;
+}
+
+/* state_lock held. A mark may be another process's of this node. */
+static bool has_damage(struct store *s, char what[DAMAGE_MAX])
+{
+    struct errmsg unused;
+    bool marked = false;
+    if (atomic_load(&s->damaged)) {
+        memcpy(what, s->damage, DAMAGE_MAX);
+        return true;
+    }
+    return s->backend->open_damaged == NULL &&
+           damage_marked(s->conf.path, &marked, what, &unused) == ERR_OK &&
+           marked;
+}
+
+bool damage_stats(struct store *s, char what[DAMAGE_MAX])
+{
+    (void)pthread_mutex_lock(&s->state_lock);
+    bool damaged = has_damage(s, what);
+    (void)pthread_mutex_unlock(&s->state_lock);
+    return damaged;
+}
+
+enum err store_damage_end(struct store *store, uint64_t damages, bool *ended,
+                          struct errmsg *why)
+{
+    char what[DAMAGE_MAX];
+    enum err err = ERR_OK;
+    *ended = false;
+    if (store->backend->open_damaged != NULL) {
+        return ERR_OK;
+    }
+    (void)pthread_mutex_lock(&store->state_lock);
+    if (store->damages == damages && has_damage(store, what)) {
+        err = damage_unmark(store->conf.path, why);
+        *ended = err == ERR_OK;
+    }
+    if (*ended) {
+        store->damage[0] = 0;
+        atomic_store(&store->damaged, false);
+    }
+    (void)pthread_mutex_unlock(&store->state_lock);
+    if (*ended) {
+        log_info(&store->log, "STORE-SOUND", "path=%s was=\"%s\"",
+                 store->conf.path, what);
+    }
+    return err;
 }
 
 /* ---- the count of commits ---- */

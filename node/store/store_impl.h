@@ -556,8 +556,20 @@ void await_put(struct group *g, bool awaits);
 MUST_USE enum err hold_release(struct group *g, uint64_t size,
                                struct errmsg *why);
 
+/* What to do about damage: on a log line, in the node's state, and for who
+ * wants to copy such a store. Not the same for every backend. */
+struct damage_advice {
+    const char *line;
+    const char *state;
+    const char *copy;
+};
+const struct damage_advice *damage_advice(const struct backend *backend);
 /* Marks the store as damaged, says so once. Any thread. */
 void store_damaged(struct store *s, const char *what);
+/* It was marked before: only remembers it. */
+void damage_known(struct store *s, const char *what);
+/* Is there any, and which? Any thread. */
+bool damage_stats(struct store *s, char what[DAMAGE_MAX]);
 /* Is there a mark in the folder? `what` says why. An error: that cannot be told
  * now. */
 MUST_USE enum err damage_marked(const char *path, bool *marked,
@@ -753,8 +765,9 @@ struct store {
     struct patrol patrol;
     struct follow_thread follow;
     _Atomic int64_t trust_until_ms; /* of a follower: store_stamp_holds() */
-    _Atomic bool damaged;
-    char damage[DAMAGE_MAX]; /* state_lock */
+    _Atomic bool damaged;           /* changes under state_lock */
+    char damage[DAMAGE_MAX];        /* state_lock */
+    uint64_t damages;               /* state_lock: how often some was found */
     /* writer: where judging again goes on; origin 0: nothing to do,
      * REJUDGE_ALL: keys of several origins came */
     uint64_t rejudge_origin;

@@ -1016,10 +1016,17 @@ static enum err mdb_sources(void *db, backend_source_fn *fn, void *ctx,
     return err == ERR_OK && r.bad ? malformed(why, "cn_source") : err;
 }
 
+static enum err mdb_check(void *db, struct buf *cursor, struct errmsg *why)
+{
+    struct mdb *m = db;
+    return mdb_check_index(m->pool, cursor, why);
+}
+
 const struct backend store_mariadb = {
     .name = "mariadb",
     .open = mdb_backend_open,
     .close = mdb_close,
+    .check = mdb_check,
     .space = mdb_space,
     .disk_bytes = mdb_disk_bytes,
     .distant = true,

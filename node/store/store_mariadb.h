@@ -4,6 +4,7 @@
  *   store_mariadb_silent.c  servers that do not answer
  *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
+ *   store_mariadb_check.c   reading what no log's walk reads
  *   store_mariadb.c         the backend
  *
  * Threads: the pool is for all; connections as mdb.h says. */
@@ -44,6 +45,8 @@ enum mdb_sql {
     SQL_ROWS,
     SQL_ROWS_OF,
     SQL_LIST_ROWS,
+    SQL_CHECK_ROWS,
+    SQL_CHECK_LISTS,
     SQL_PART,
     SQL_PARTS,
     SQL_CHANGES,
@@ -89,6 +92,12 @@ void mdb_pool_free(struct mdb_pool **pool);
 MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
                            const struct mdb_cell *params, mdb_row_fn *fn,
                            void *ctx, struct errmsg *why);
+
+/* ---- checking ---- */
+
+/* backend.check: some rows of the index. */
+MUST_USE enum err mdb_check_index(struct mdb_pool *pool, struct buf *cursor,
+                                  struct errmsg *why);
 
 /* ---- schema and owner ---- */
 

@@ -138,6 +138,16 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_LIST_ROWS] = {"SELECT " LIST_COLUMNS " FROM cn_list WHERE "
                        "generation=? AND subject=? ORDER BY log,number",
                        "nb", "nnnnnnnnnn"},
+    [SQL_CHECK_ROWS] = {"SELECT subject,record_key,origin FROM cn_row WHERE "
+                        "generation=? AND subject>=? AND (subject>? OR "
+                        "record_key>? OR (record_key=? AND origin>?)) ORDER BY "
+                        "generation,subject,record_key,origin LIMIT ?",
+                        "nbbbbnn", "bbn"},
+    [SQL_CHECK_LISTS] = {"SELECT subject,log,number FROM cn_list WHERE "
+                         "generation=? AND subject>=? AND (subject>? OR log>? "
+                         "OR (log=? AND number>?)) ORDER BY "
+                         "generation,subject,log,number LIMIT ?",
+                         "nbbnnnn", "bnn"},
     [SQL_PART] = {"SELECT v FROM cn_part WHERE part=? AND log=?", "nn", "v"},
     [SQL_PARTS] = {"SELECT log,v FROM cn_part WHERE part=? ORDER BY log", "n",
                    "nv"},

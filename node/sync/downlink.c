@@ -7,6 +7,7 @@
 #include "sync/ancestry.h"
 #include "sync/downlink_impl.h"
 #include "sync/hello.h"
+#include "sync/roster.h"
 
 enum {
     RECHECK_MS = 10000, /* how long a call may outlive its certificate */
@@ -45,6 +46,7 @@ static struct child *child_of(struct downlink *down,
     }
     if (c == NULL) {
         c = MEM_NEW(struct child);
+        c->heard_ms = clock_mono_ms();
         c->next = down->children;
         down->children = c;
     }
@@ -66,6 +68,7 @@ static void take_place(struct downlink *down, struct inflow *in)
     }
     in->child = c;
     c->inflow = in;
+    c->greeted = false;
     c->status.connected = true;
     c->status.since_ms = clock_wall_ms();
     (void)snprintf(c->status.address, sizeof c->status.address, "%s",
@@ -139,6 +142,7 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
     (void)pthread_mutex_lock(&down->lock);
     if (in->child->inflow == in) {
         in->child->inflow = NULL;
+        in->child->greeted = false;
         in->child->status.connected = false;
         in->child->status.since_ms = clock_wall_ms();
     }
@@ -304,17 +308,19 @@ static enum err on_root(struct inflow *in, const struct wire_root_document *m,
 static void note_hello(struct inflow *in, const struct wire_hello *hello)
 {
     struct downlink *down = in->down;
-    int64_t now_ms = clock_wall_ms();
+    int64_t ahead_ms = hello_ahead_ms(hello);
     (void)pthread_mutex_lock(&down->lock);
     struct child_status *st = &in->child->status;
-    st->clock_skew_ms = (int64_t)hello->clock_ms - now_ms;
+    in->child->ahead_ms = ahead_ms;
+    in->child->greeted = in->child->inflow == in;
+    in->child->heard_ms = clock_mono_ms();
     (void)snprintf(st->version, sizeof st->version, "%.*s",
                    (int)hello->version.len, (const char *)hello->version.data);
     (void)pthread_mutex_unlock(&down->lock);
     log_info(down->env->log, "SYNC-CHILD",
              "child=%012llu address=%s skew_ms=%lld",
              (unsigned long long)in->peer.code, rpc_stream_address(in->stream),
-             (long long)((int64_t)hello->clock_ms - now_ms));
+             (long long)hello_skew_ms(ahead_ms));
 }
 
 static enum err on_hello(struct inflow *in, const struct wire_hello *hello,
@@ -385,6 +391,9 @@ static void note_message(struct inflow *in)
     struct downlink *down = in->down;
     (void)pthread_mutex_lock(&down->lock);
     in->child->status.last_message_ms = clock_wall_ms();
+    if (in->child->greeted) {
+        in->child->heard_ms = clock_mono_ms();
+    }
     (void)pthread_mutex_unlock(&down->lock);
 }
 
@@ -619,6 +628,7 @@ enum err downlink_new(struct downlink **out, const struct sync_env *env,
     down->env = env;
     down->conf = *conf;
     down->ask_within_ms = ASK_WITHIN_MS;
+    down->since_ms = clock_mono_ms();
     (void)pthread_mutex_init(&down->lock, NULL);
     (void)pthread_cond_init(&down->gone, NULL);
     down->ticker = ticker_new(env->loop, on_tick, down);
@@ -666,11 +676,25 @@ void downlink_free(struct downlink **downlink)
     mem_free(down);
 }
 
+/* Lock held; NULL: it was not seen since the start. A line that stands was
+ * heard of within rpc.keepalive, one whose greeting is refused says nothing. */
+static int64_t silent_ms(const struct downlink *down, const struct child *c)
+{
+    if (c != NULL && c->greeted) {
+        return 0;
+    }
+    int64_t since_ms = c != NULL ? c->heard_ms : down->since_ms;
+    int64_t for_ms = clock_mono_ms() - since_ms;
+    return for_ms > 0 ? for_ms : 1;
+}
+
 void downlink_children(struct downlink *down, downlink_child_fn *fn, void *ctx)
 {
     (void)pthread_mutex_lock(&down->lock);
     for (struct child *c = down->children; c != NULL; c = c->next) {
         struct child_status copy = c->status;
+        copy.silent_ms = silent_ms(down, c);
+        copy.clock_skew_ms = c->ahead_ms != 0 ? hello_skew_ms(c->ahead_ms) : 0;
         (void)pthread_mutex_unlock(&down->lock);
         bool go_on = fn(ctx, &copy);
         (void)pthread_mutex_lock(&down->lock);
@@ -679,4 +703,75 @@ void downlink_children(struct downlink *down, downlink_child_fn *fn, void *ctx)
         }
     }
     (void)pthread_mutex_unlock(&down->lock);
+}
+
+/* Codes of children that should be here. */
+struct expected {
+    struct downlink *down;
+    uint64_t last; /* looked at: logs come in order of their origins */
+    uint64_t *codes;
+    size_t n;
+    size_t cap;
+};
+
+static void expect(struct expected *e, uint64_t code)
+{
+    const struct sync_env *env = e->down->env;
+    const struct principal peer = {.kind = PRINCIPAL_NODE, .code = code};
+    size_t i = 0;
+    while (i < e->n && e->codes[i] != code) {
+        i++;
+    }
+    if (i < e->n || !env->is_child(env->ctx, &peer) ||
+        roster_is_revoked(env->roster, code)) {
+        return;
+    }
+    if (e->n == e->cap) {
+        e->cap = 2 * e->cap + 16;
+        e->codes = mem_realloc(e->codes, e->cap * sizeof *e->codes);
+    }
+    e->codes[e->n++] = code;
+}
+
+static bool expect_origin(void *ctx, const struct store_head *head)
+{
+    struct expected *e = ctx;
+    if (head->log.kind == LOG_RECORDS && head->log.origin != e->last) {
+        e->last = head->log.origin;
+        expect(e, head->log.origin);
+    }
+    return true;
+}
+
+static bool expect_seen(void *ctx, const struct child_status *child)
+{
+    expect(ctx, child->peer.code);
+    return true;
+}
+
+static int64_t silence_of(struct downlink *down, uint64_t code)
+{
+    (void)pthread_mutex_lock(&down->lock);
+    const struct child *c = down->children;
+    while (c != NULL && c->status.peer.code != code) {
+        c = c->next;
+    }
+    int64_t for_ms = silent_ms(down, c);
+    (void)pthread_mutex_unlock(&down->lock);
+    return for_ms;
+}
+
+void downlink_silent(struct downlink *down, int64_t ms, downlink_silent_fn *fn,
+                     void *ctx)
+{
+    struct expected e = {.down = down};
+    store_logs(down->env->store, expect_origin, &e);
+    downlink_children(down, expect_seen, &e);
+    for (size_t i = 0; i < e.n; i++) {
+        int64_t for_ms = silence_of(down, e.codes[i]);
+        if (for_ms >= ms) {
+            fn(ctx, e.codes[i], for_ms);
+        }
+    }
+    mem_free(e.codes);
 }

@@ -86,8 +86,12 @@ struct fetch; /* serve.c */
 /* A child as it was seen since start. */
 struct child {
     struct child *next;
-    struct child_status status; /* downlink.lock */
-    struct inflow *inflow;      /* downlink.lock; NULL: not connected */
+    /* downlink.lock */
+    struct child_status status; /* but for what is told as of now */
+    struct inflow *inflow;      /* NULL: not connected */
+    bool greeted;               /* by it, and taken */
+    int64_t heard_ms;           /* monotonic; first: it came to this node */
+    int64_t ahead_ms;           /* hello_ahead_ms(); 0: not greeted yet */
 };
 
 struct downlink {
@@ -96,6 +100,7 @@ struct downlink {
     struct rpc_method methods[3];
     struct ticker *ticker;
     struct ticker *recheck; /* are all who call still welcome? */
+    int64_t since_ms;       /* monotonic: it can be connected to */
     pthread_mutex_t lock;
     pthread_cond_t gone;
     struct child *children; /* lock; never removed */

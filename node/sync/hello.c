@@ -57,6 +57,18 @@ uint64_t admit_generation(const struct sync_env *env)
     return trust_generation(env->trust) + roster_generation(env->roster);
 }
 
+int64_t hello_ahead_ms(const struct wire_hello *hello)
+{
+    const uint64_t max = (uint64_t)1 << 53; /* its differences fit */
+    uint64_t clock_ms = hello->clock_ms < max ? hello->clock_ms : max;
+    return (int64_t)clock_ms - clock_mono_ms();
+}
+
+int64_t hello_skew_ms(int64_t ahead_ms)
+{
+    return ahead_ms + clock_mono_ms() - clock_wall_ms();
+}
+
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out)
 {
     const struct rootdoc *root = rootchain_newest(env->roots);

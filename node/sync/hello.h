@@ -22,6 +22,11 @@ uint64_t admit_generation(const struct sync_env *env);
 /* A child's Hello if `window` is 0, else a parent's with sealing chains: its
  * own and, but for the farthest, those of its ancestors. */
 void hello_put(const struct sync_env *env, uint64_t window, struct buf *out);
+/* The other node's clock minus the monotonic one here, whatever it says. */
+int64_t hello_ahead_ms(const struct wire_hello *hello);
+/* By that, its clock minus the wall clock here, which may have been set since.
+ */
+int64_t hello_skew_ms(int64_t ahead_ms);
 /* Do protocol, suite, federation, root document and name fit? The error's
  * text is for the other side. */
 MUST_USE enum err hello_check(const struct sync_env *env,

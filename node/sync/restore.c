@@ -1,6 +1,7 @@
 #include "sync/restore.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -27,6 +28,7 @@ struct restore {
     restore_retry_fn *retry;
     void *ctx;
     bool ended; /* the thread's: store_end_pull() was called for the log */
+    _Atomic uint64_t recovered;
     pthread_t thread;
     int64_t succeeded_at_ms[SUCCESSIONS_AN_HOUR]; /* the thread's; 0: none */
     pthread_mutex_t lock;                         /* all below */
@@ -581,6 +583,7 @@ static bool recover_log(struct restore *r, const struct log_id *id)
         head.frontier.size = 0;
     }
     if (err == ERR_OK) {
+        (void)atomic_fetch_add(&r->recovered, 1);
         log_info(r->env->log, "SYNC-RECOVERED", "log=%s entries=%llu state=%s",
                  log, (unsigned long long)head.frontier.size,
                  log_state_name(head.state));
@@ -742,6 +745,11 @@ void restore_told(struct restore *r)
         wake(r);
     }
     (void)pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t restore_recovered(struct restore *r)
+{
+    return atomic_load(&r->recovered);
 }
 
 void restore_cancel(struct restore *r)

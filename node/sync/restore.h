@@ -29,6 +29,8 @@ void restore_greeted(struct restore *restore);
 /* The parent named all it has; once the own logs among it are worked off, a
  * store that waits for this takes records (store_parent_told()). */
 void restore_told(struct restore *restore);
+/* How many logs came back whole since the start. */
+uint64_t restore_recovered(struct restore *restore);
 /* Ends a pull under way; nothing new is begun. */
 void restore_cancel(struct restore *restore);
 /* Ends the thread; an unanswered question keeps it for its deadline. Before

@@ -185,8 +185,20 @@ void send_grew(struct send *send, const struct log_id *log, uint64_t size,
     settle(send, l);
 }
 
+/* Offered again and stopped again, it stands still since the first time. */
+static void halt(const struct send *send, struct send_log *l)
+{
+    l->state = SEND_STOPPED;
+    if (l->stuck_at_ms == 0) {
+        l->stuck_at_ms = send->now_ms > 0 ? send->now_ms : 1;
+    }
+}
+
 static enum catch_up begin(struct send_log *l, uint64_t size)
 {
+    if (size > l->acked || size >= l->held) {
+        l->stuck_at_ms = 0;
+    }
     l->state = SEND_LIVE;
     l->acked = l->sent = size;
     if (size >= l->held) {
@@ -251,9 +263,10 @@ enum catch_up send_have(struct send *send, const struct log_id *log,
         l->state = SEND_AHEAD;
         l->acked = l->sent = size;
         l->full_goal = 0;
+        l->stuck_at_ms = 0;
         break;
     case SEND_REFUSED:
-        l->state = SEND_STOPPED;
+        halt(send, l);
         break;
     }
     settle(send, l);
@@ -286,6 +299,7 @@ bool send_acked(struct send *send, const struct log_id *log, uint64_t size)
                                            (l->sent - l->acked);
     release(send, l, share);
     l->acked = size;
+    l->stuck_at_ms = 0;
     if (size >= l->full_goal) {
         l->full_goal = 0;
     }
@@ -300,7 +314,7 @@ void send_stop(struct send *send, const struct log_id *log)
         return;
     }
     release(send, l, l->in_flight);
-    l->state = SEND_STOPPED;
+    halt(send, l);
     settle(send, l);
 }
 
@@ -327,6 +341,7 @@ void send_restored(struct send *send, const struct log_id *log, uint64_t size,
     l->want_first = l->want_last = 0;
     if (again && l->state == SEND_STOPPED && !l->barred) {
         l->state = SEND_LIVE;
+        l->stuck_at_ms = 0;
     }
     settle(send, l);
 }
@@ -432,5 +447,15 @@ void send_totals(const struct send *send, struct send_totals *out)
             out->behind_logs++;
         }
         out->stopped_logs += l->state == SEND_STOPPED;
+    }
+}
+
+void send_stuck(const struct send *send, send_stuck_fn *fn, void *ctx)
+{
+    for (size_t i = 0; i < send->logs.count; i++) {
+        const struct send_log *l = send->logs.item[i];
+        if (l->stuck_at_ms != 0 && l->held > l->acked && !l->barred) {
+            fn(ctx, &l->log, l->stuck_at_ms);
+        }
     }
 }

@@ -47,6 +47,7 @@ struct send_log {
     int64_t note_at_ms;   /* … is told by its size and time */
     uint64_t chain_print; /* of the chain last sent, 0: none */
     int64_t sent_at_ms;   /* of the last segment; 0: none */
+    int64_t stuck_at_ms;  /* it stopped then and has not got on; 0: it does */
     struct send_log *next;
     uint32_t era;  /* how often its end here or above was told anew */
     uint8_t state; /* enum send_state */
@@ -148,5 +149,11 @@ struct send_totals {
     uint64_t stopped_logs;
 };
 void send_totals(const struct send *send, struct send_totals *out);
+
+/* Logs that stopped, also on earlier connections, have not got on since, and
+ * hold what the parent lacks; those that are forked here excepted. */
+typedef void send_stuck_fn(void *ctx, const struct log_id *log,
+                           int64_t since_ms);
+void send_stuck(const struct send *send, send_stuck_fn *fn, void *ctx);
 
 #endif

@@ -117,6 +117,16 @@ struct uplink_status {
     uint64_t sent_entries; /* since start */
     uint64_t sent_bytes;
     uint64_t full, incremental, resumed; /* logs begun so, since start */
+    uint64_t restored; /* logs that came back whole, since start */
+    uint64_t forked;   /* copies that the parent's contradicted, since start */
+    /* The parent's clock minus this one, both as of now. While connected. */
+    int64_t clock_skew_ms;
+    /* Logs that the parent takes no more of, and lacks some of. Logs of nodes
+     * that are not below this one any more, or revoked, do not count. */
+    uint64_t stuck_logs;
+    int64_t stuck_for_ms;    /* the longest */
+    struct log_id stuck_log; /* one of them, and what was said of it */
+    char stuck_why[160];
 };
 
 struct uplink;
@@ -156,7 +166,9 @@ struct child_status {
     bool connected;
     int64_t since_ms;
     int64_t last_message_ms;
-    int64_t clock_skew_ms; /* child's clock minus ours at greeting */
+    int64_t clock_skew_ms; /* child's clock minus ours, both as of now */
+    int64_t silent_ms;     /* since when nothing was heard of it; 0: it is
+                              connected and was greeted */
     uint64_t logs;
     uint64_t received_entries;
     uint64_t refused; /* segments refused by name */
@@ -179,6 +191,12 @@ void downlink_free(struct downlink **downlink);
 typedef bool downlink_child_fn(void *ctx, const struct child_status *child);
 void downlink_children(struct downlink *downlink, downlink_child_fn *fn,
                        void *ctx);
+/* Children of which nothing was heard for `ms` and more: of those seen since the
+ * start, and of those whose logs are here, whose silence began with the start.
+ * Not those that were moved away or shut out since. */
+typedef void downlink_silent_fn(void *ctx, uint64_t code, int64_t for_ms);
+void downlink_silent(struct downlink *downlink, int64_t ms,
+                     downlink_silent_fn *fn, void *ctx);
 /* The uplink's acknowledgements, handed on to the children concerned. */
 void downlink_above_changed(struct downlink *downlink,
                             const struct log_id *logs, size_t n);

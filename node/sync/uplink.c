@@ -510,15 +510,93 @@ void uplink_recheck(struct uplink *up)
     }
 }
 
+/* ---- logs that do not rise ---- */
+
+struct stuck {
+    struct stuck_log {
+        struct log_id log;
+        int64_t since_ms;
+    } * at;
+    size_t n;
+    size_t cap;
+};
+
+static void on_stuck(void *ctx, const struct log_id *log, int64_t since_ms)
+{
+    struct stuck *s = ctx;
+    if (s->n == s->cap) {
+        s->cap = 2 * s->cap + 16;
+        s->at = mem_realloc(s->at, s->cap * sizeof *s->at);
+    }
+    s->at[s->n++] = (struct stuck_log){*log, since_ms};
+}
+
+/* Whose records are to rise by this node? An own log that has a successor was
+ * cut to what it kept; the origin may have been moved away, or shut out. */
+static bool must_rise(const struct uplink *up, const struct log_id *log)
+{
+    const struct sync_env *env = up->env;
+    struct store_head head;
+    if (log->origin == env->self.code) {
+        return store_head(env->store, log, &head) == ERR_OK &&
+               head.state == LOG_ACTIVE;
+    }
+    return env->entitled(env->ctx, log->origin, env->self.code) &&
+           !roster_is_revoked(env->roster, log->origin);
+}
+
+/* What was last said of a log is told of that one, if it still stands still. */
+static void judge_stuck(const struct uplink *up, const struct stuck *stuck,
+                        const struct log_id *stopped, struct uplink_status *out)
+{
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < stuck->n; i++) {
+        const struct stuck_log *s = &stuck->at[i];
+        if (!must_rise(up, &s->log)) {
+            continue;
+        }
+        if (out->stuck_logs == 0 || log_id_eq(&s->log, stopped)) {
+            out->stuck_log = s->log;
+        }
+        int64_t for_ms = now_ms - s->since_ms;
+        out->stuck_for_ms =
+            for_ms > out->stuck_for_ms ? for_ms : out->stuck_for_ms;
+        out->stuck_logs++;
+    }
+    if (out->stuck_logs == 0 || !log_id_eq(&out->stuck_log, stopped)) {
+        out->stuck_why[0] = 0;
+    }
+}
+
+/* A refusal begins with the log's name, which is told beside it. */
+static const char *without_name(const char *why, const struct log_id *log)
+{
+    char name[LOG_ID_TEXT_MAX + 8];
+    char id[LOG_ID_TEXT_MAX];
+    log_id_format(log, id);
+    int n = snprintf(name, sizeof name, "log %s: ", id);
+    return strncmp(why, name, (size_t)n) == 0 ? why + n : why;
+}
+
 void uplink_status(struct uplink *up, struct uplink_status *out)
 {
     struct send_totals totals;
+    struct stuck stuck = {NULL, 0, 0};
     (void)pthread_mutex_lock(&up->lock);
     send_totals(&up->send, &totals);
     *out = up->status;
     (void)snprintf(out->peer, sizeof out->peer, "%s", up->target);
     out->in_flight_bytes = up->send.in_flight;
+    out->clock_skew_ms =
+        out->state == UPLINK_STREAMING ? hello_skew_ms(up->ahead_ms) : 0;
+    send_stuck(&up->send, on_stuck, &stuck);
+    struct log_id stopped = up->stopped;
+    (void)snprintf(out->stuck_why, sizeof out->stuck_why, "%s",
+                   without_name(up->stopped_why, &up->stopped));
     (void)pthread_mutex_unlock(&up->lock);
+    judge_stuck(up, &stuck, &stopped, out);
+    mem_free(stuck.at);
+    out->restored = restore_recovered(up->restore);
     out->behind_entries = totals.behind_entries;
     out->behind_logs = totals.behind_logs;
     out->stopped_logs = totals.stopped_logs;

@@ -78,7 +78,10 @@ struct uplink {
     bool judge_again; /* somebody wanted to while there were any */
     enum tier parent_tier;
     uint8_t parent_fingerprint[32];
-    struct uplink_status status;
+    int64_t ahead_ms;      /* hello_ahead_ms() of the parent's last */
+    struct log_id stopped; /* the last log that stopped, and why */
+    char stopped_why[160];
+    struct uplink_status status; /* but for what is told as of now */
 };
 
 /* uplink.c */

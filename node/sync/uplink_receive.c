@@ -22,6 +22,24 @@ static void say_log(struct uplink *up, enum log_level level, const char *id,
              up->target, text);
 }
 
+/* The log goes no further: what the state says of it. */
+static void note_stop(struct uplink *up, const struct log_id *log,
+                      struct slice why)
+{
+    (void)pthread_mutex_lock(&up->lock);
+    up->stopped = *log;
+    (void)snprintf(up->stopped_why, sizeof up->stopped_why, "%.*s",
+                   (int)why.len, (const char *)why.data);
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
+static void say_stopped(struct uplink *up, enum log_level level, const char *id,
+                        const struct log_id *log, const char *text)
+{
+    say_log(up, level, id, log, text);
+    note_stop(up, log, slice_str(text));
+}
+
 /* ---- Hello ---- */
 
 /* A seal key wrapped for one ancestor is on its way into the own log. */
@@ -265,6 +283,9 @@ static void on_hello(struct conn *conn, const struct wire_hello *hello)
         uplink_give_up(conn, err, why.text);
         return;
     }
+    (void)pthread_mutex_lock(&up->lock);
+    up->ahead_ms = hello_ahead_ms(hello);
+    (void)pthread_mutex_unlock(&up->lock);
     if (!conn->greeted) {
         conn->greeted = true;
         restore_greeted(up->restore);
@@ -295,6 +316,13 @@ static bool is_own(const struct uplink *up, const struct log_id *log)
     return log->origin == up->env->self.code;
 }
 
+static void count_fork(struct uplink *up)
+{
+    (void)pthread_mutex_lock(&up->lock);
+    up->status.forked++;
+    (void)pthread_mutex_unlock(&up->lock);
+}
+
 static enum send_verdict differs(struct conn *conn, const struct log_id *log)
 {
     if (is_own(conn->up, log)) {
@@ -302,8 +330,9 @@ static enum send_verdict differs(struct conn *conn, const struct log_id *log)
                 "the parent holds another tail of this node's log");
         restore_log(conn->up->restore, log);
     } else {
-        say_log(conn->up, LOG_ERROR, "SYNC-DIFFERS", log,
-                "the parent's copy is not of the same tree");
+        say_stopped(conn->up, LOG_ERROR, "SYNC-DIFFERS", log,
+                    "the parent's copy is not of the same tree");
+        count_fork(conn->up);
         uplink_send_evidence(conn->up, log);
     }
     return SEND_REFUSED;
@@ -331,9 +360,9 @@ static enum send_verdict judge(struct conn *conn, const struct store_head *head,
 {
     struct uplink *up = conn->up;
     if (have->stopped || head->state == LOG_FORKED) {
-        say_log(up, LOG_WARN, "SYNC-STOPPED", &have->log,
-                have->stopped ? "the parent takes no more of it"
-                              : "forked here");
+        say_stopped(up, LOG_WARN, "SYNC-STOPPED", &have->log,
+                    have->stopped ? "the parent takes no more of it"
+                                  : "forked here");
         if (!have->stopped && have->size > 0) {
             uplink_tell_fork(up, head, have);
         }
@@ -355,7 +384,8 @@ static enum send_verdict judge(struct conn *conn, const struct store_head *head,
         return SEND_REFUSED;
     }
     if (err != ERR_OK) {
-        say_log(up, LOG_ERROR, "SYNC-UNREADABLE", &have->log, err_text(err));
+        say_stopped(up, LOG_ERROR, "SYNC-UNREADABLE", &have->log,
+                    err_text(err));
         uplink_retry_later(up);
         return SEND_REFUSED;
     }
@@ -373,6 +403,7 @@ static const char *const begin_ids[] = {
 static void begin(struct uplink *up, const struct log_id *log,
                   enum send_verdict verdict, uint64_t size)
 {
+    send_at(&up->send, clock_mono_ms());
     enum catch_up kind = send_have(&up->send, log, verdict, size);
     up->status.full += kind == CATCH_FULL;
     up->status.incremental += kind == CATCH_INCREMENTAL;
@@ -610,6 +641,7 @@ static void weigh_head(struct uplink *up, const struct wire_stop *stop)
         restore_log(up->restore, &stop->log);
     } else if (refusal.disagree) {
         say_log(up, LOG_ERROR, "SYNC-FORKED", &stop->log, refusal.text);
+        count_fork(up);
         err = store_mark_forked(up->env->store, &stop->log, stop->note,
                                 refusal.text);
     }
@@ -636,8 +668,10 @@ static void on_stop(struct conn *conn, const struct wire_stop *stop)
                  log, up->target, (unsigned long long)stop->number, stop->retry,
                  reason, more);
     }
+    note_stop(up, &stop->log, stop->reason);
     (void)pthread_mutex_lock(&up->lock);
     if (up->conn == conn) {
+        send_at(&up->send, clock_mono_ms());
         send_stop(&up->send, &stop->log);
     }
     (void)pthread_mutex_unlock(&up->lock);

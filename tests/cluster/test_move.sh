@@ -66,6 +66,9 @@ done
 check "rows" enter "$VILLAGE" 2000 20
 within "$PATIENCE" "the city has them" has_rows "$CITY"
 [ "$(size_at "$COUNTY" "$(own_log "$VILLAGE")")" -lt "$(own_size "$VILLAGE")" ] || fail "the old county still gets them"
+# What it still holds of them goes no further, and that is as it should be.
+within "$PATIENCE" "the old county's copies are refused" is "$COUNTY" '.uplink.stopped_logs > 0' true
+check "and no reason to worry" is "$COUNTY" '[.uplink.stuck.logs, (.silent_children | length)] | tostring' '[0,0]'
 
 note "and back"
 move "$COUNTY"

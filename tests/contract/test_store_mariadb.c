@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "contract/store_fixture.h"
+#include "store/store_impl.h"
 #include "store/store_mariadb.h"
 #include "support/mariadb_proxy.h"
 
@@ -689,6 +690,149 @@ static void the_next_server_of_the_list_is_used(void **state)
     fed_mariadb = good;
 }
 
+/* ---- damage ---- */
+
+static bool is_damaged(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    return stats.damaged;
+}
+
+static void on_fault(void *ctx, const struct log_id *log, uint64_t number,
+                     const char *what)
+{
+    size_t *n = ctx;
+    (void)log;
+    (void)number;
+    (void)what;
+    (*n)++;
+}
+
+/* As `creditnode scrub` does it. */
+static bool scrub_ends_the_alarm(enum err want)
+{
+    size_t faults = 0;
+    bool ended = false;
+    struct errmsg why;
+    uint64_t damages = store_damages(village.store);
+    assert_int_equal(store_scrub(village.store, on_fault, NULL, &faults), want);
+    assert_int_equal(faults > 0, want != ERR_OK);
+    if (want == ERR_OK) {
+        assert_ok(store_damage_end(village.store, damages, &ended, &why));
+    }
+    return ended;
+}
+
+/* By another process that has the folder, too. */
+static enum err open_as(enum store_role role, struct store **out,
+                        struct errmsg *why)
+{
+    const struct store_conf conf = {.mariadb = node_mariadb(&village),
+                                    .path = village.path,
+                                    .cache_bytes = 2 << 20,
+                                    .queue_max = 16,
+                                    .queue_bytes_max = 1 << 20};
+    const struct store_env env = {.suite = SUITE_INTL,
+                                  .federation = FEDERATION,
+                                  .self = village.code,
+                                  .signer = &village.sign,
+                                  .keyring = village.keyring};
+    return store_open_as(out, role, &store_mariadb, &conf, &env, why);
+}
+
+static void damage_stays_known_until_a_scrub_finds_none(void **state)
+{
+    (void)state;
+    struct store_stats stats;
+    struct store *other = NULL;
+    struct errmsg why = {""};
+    for (uint32_t i = 1; i <= 20; i++) { /* the start reads the last entries */
+        assert_ok(submit_one(i));
+    }
+    assert_false(scrub_ends_the_alarm(ERR_OK)); /* there is none */
+    mariadb_sql(&fed_server, "CREATE TABLE village.kept AS SELECT * FROM "
+                             "village.cn_block");
+    mariadb_sql(&fed_server, "UPDATE village.cn_block SET "
+                             "v=INSERT(v,LENGTH(v)-3,1,CHAR(ASCII(SUBSTR(v,"
+                             "LENGTH(v)-3,1))^255)) WHERE first>2 "
+                             "ORDER BY first LIMIT 1");
+    (void)scrub_ends_the_alarm(ERR_CORRUPT);
+    for (int i = 0; i < 2; i++) {
+        store_stats(village.store, &stats);
+        assert_true(stats.damaged);
+        assert_non_null(strstr(stats.damage, "number"));
+        assert_non_null(strstr(stats.damage_todo, "backup"));
+        assert_null(strstr(stats.damage_todo, "restart"));
+        node_restart(&village);
+    }
+    /* Who stands by reads on, and says it. */
+    assert_ok(open_as(ROLE_FOLLOW, &other, &why));
+    store_stats(other, &stats);
+    assert_true(stats.damaged);
+    store_close(&other);
+    node_stop(&village);
+    assert_int_equal(open_as(ROLE_SOURCE, &other, &why), ERR_CORRUPT);
+    assert_non_null(strstr(why.text, "scrub"));
+    assert_null(strstr(why.text, "rebuilds"));
+    mariadb_sql(&fed_server, "REPLACE INTO village.cn_block SELECT * FROM "
+                             "village.kept");
+    mariadb_sql(&fed_server, "DROP TABLE village.kept");
+    node_start(&village);
+    assert_true(is_damaged()); /* nobody has looked yet */
+    assert_true(scrub_ends_the_alarm(ERR_OK));
+    assert_false(is_damaged());
+    node_stop(&village);
+    assert_ok(open_as(ROLE_SOURCE, &other, &why));
+    store_close(&other);
+    node_start(&village);
+    assert_records(20);
+    assert_false(is_damaged());
+}
+
+static void what_is_found_while_a_scrub_runs_stays_known(void **state)
+{
+    (void)state;
+    bool ended = true;
+    struct errmsg why;
+    uint64_t damages = store_damages(village.store);
+    store_damaged(village.store, "met by a read meanwhile");
+    assert_ok(store_damage_end(village.store, damages, &ended, &why));
+    assert_false(ended);
+    node_restart(&village);
+    assert_true(is_damaged());
+    assert_true(scrub_ends_the_alarm(ERR_OK));
+    assert_false(is_damaged());
+}
+
+/* More than one query's rows, of one subject and of many. */
+static void a_scrub_reads_the_whole_index(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    for (int i = 0; i < 2; i++) {
+        mariadb_sql(&fed_server,
+                    "INSERT INTO village.cn_row SELECT 2,IF(%d,'many',CONCAT('s"
+                    "',seq)),UNHEX(LPAD(HEX(seq),32,'0')),seq,1,2,1,7,0,0,0,0,"
+                    "0,0,'' FROM village.seq_1_to_1500",
+                    i);
+        mariadb_sql(&fed_server,
+                    "INSERT INTO village.cn_list SELECT 2,IF(%d,'many',CONCAT("
+                    "'s',seq)),1,seq+9000*%d,1,1,0,0,0,0,0,0 FROM "
+                    "village.seq_1_to_1500",
+                    i, i);
+    }
+    (void)scrub_ends_the_alarm(ERR_OK);
+    /* The very last row, as the key has it. */
+    mariadb_sql(&fed_server, "ALTER TABLE village.cn_row MODIFY record_key "
+                             "VARBINARY(17) NOT NULL");
+    mariadb_sql(&fed_server, "UPDATE village.cn_row SET record_key=CONCAT("
+                             "record_key,'x') WHERE generation=2 ORDER BY "
+                             "subject DESC,record_key DESC LIMIT 1");
+    (void)scrub_ends_the_alarm(ERR_CORRUPT);
+    assert_true(is_damaged());
+}
+
 /* ---- reading ---- */
 
 /* Records of one subject, each in a block with those of another. What is named
@@ -887,6 +1031,9 @@ int main(void)
         T(tables_of_an_older_build_are_brought_up),
         T(the_next_server_of_the_list_is_used),
         T(the_blocks_of_an_answer_are_read_ahead),
+        T(damage_stays_known_until_a_scrub_finds_none),
+        T(what_is_found_while_a_scrub_runs_stays_known),
+        T(a_scrub_reads_the_whole_index),
         T(the_server_must_prove_its_name),
         T(the_node_shows_its_certificate_to_the_server),
         T(the_server_gets_no_file),

@@ -23,13 +23,15 @@ static struct health_facts good(void)
         .connected = true,
         .connected_since_ms = now_ms - minute_ms,
         .connect_error = "",
-        .store = {.writable = true, .why = ""},
+        .store = {.writable = true, .why = "", .damage_todo = ""},
         .tls_not_after_ms = now_ms + 300 * day_ms,
         .sign_not_after_ms = now_ms + 300 * day_ms,
         .seal_not_after_ms = now_ms + 300 * day_ms,
         .root_ca = "",
         .root_fork = "",
         .exchange_why = "",
+        .stuck_log = "",
+        .stuck_why = "",
     };
 }
 
@@ -100,9 +102,51 @@ static void a_damaged_store_alarms(void **state)
 {
     (void)state;
     struct health_facts f = good();
+    struct health_report r;
     f.store.damaged = true;
+    f.store.damage_todo = "restore the database";
     (void)snprintf(f.store.damage, sizeof f.store.damage, "000012.sst");
     expect(&f, HEALTH_ALARM, "store-damaged");
+    health_judge(&f, &r); /* what to do is not the same for every backend */
+    assert_string_equal(r.reason[0].text, "restore the database: 000012.sst");
+}
+
+static void a_log_that_does_not_rise_warns_then_alarms(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    struct health_report r;
+    f.stuck_for_ms = 20 * minute_ms; /* of none */
+    expect(&f, HEALTH_OK, "");
+    f.stuck_logs = 2;
+    f.stuck_log = "341821100201/records/9f86d081884c7d65";
+    f.stuck_why = "not below 341821000000";
+    f.stuck_for_ms = 15 * minute_ms - 1;
+    expect(&f, HEALTH_WARN, "logs-stopped");
+    f.stuck_for_ms++;
+    expect(&f, HEALTH_ALARM, "logs-stopped");
+    health_judge(&f, &r);
+    assert_string_equal(r.reason[0].text,
+                        "2 logs do not rise, for 15 min: "
+                        "341821100201/records/9f86d081884c7d65: not below "
+                        "341821000000");
+    f.stuck_why = "";
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "SYNC-"));
+}
+
+static void silent_children_warn(void **state)
+{
+    (void)state;
+    struct health_facts f = good();
+    struct health_report r;
+    f.silent_children = 3;
+    f.silent_child = 41821100201ull; /* codes have 12 digits */
+    f.silent_for_ms = 12 * minute_ms;
+    expect(&f, HEALTH_WARN, "child-silent");
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "3 children"));
+    assert_non_null(strstr(r.reason[0].text, "041821100201 for 12 min"));
 }
 
 static void a_cut_line_warns_then_alarms(void **state)
@@ -224,31 +268,71 @@ static void a_clock_that_differs_warns_in_both_directions(void **state)
 {
     (void)state;
     struct health_facts f = good();
-    f.clock_skew_max_ms = 59999;
-    expect(&f, HEALTH_OK, "");
-    f.clock_skew_max_ms = 60000;
+    struct health_report r;
+    int64_t *const skews[] = {&f.parent_skew_ms, &f.child_skew_ms};
+    for (size_t i = 0; i < ARRAY_LEN(skews); i++) {
+        *skews[i] = 59999;
+        expect(&f, HEALTH_OK, "");
+        *skews[i] = 60000;
+        expect(&f, HEALTH_WARN, "clock");
+        *skews[i] = -60000;
+        expect(&f, HEALTH_WARN, "clock");
+        *skews[i] = 0;
+    }
+    /* One clock off is one reason, and the parent's is likelier right. */
+    f.child_skew_ms = f.parent_skew_ms = 90000;
     expect(&f, HEALTH_WARN, "clock");
-    f.clock_skew_max_ms = -60000;
-    expect(&f, HEALTH_WARN, "clock");
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "90 s behind the parent's"));
+    f.parent_skew_ms = -90000;
+    health_judge(&f, &r);
+    assert_non_null(strstr(r.reason[0].text, "90 s ahead of the parent's"));
 }
 
+static bool is_listed(const char *id)
+{
+    size_t i = 0;
+    while (health_reason_ids[i] != NULL &&
+           strcmp(health_reason_ids[i], id) != 0) {
+        i++;
+    }
+    return health_reason_ids[i] != NULL;
+}
+
+/* Everything wrong at once: nothing is left out, and every id is listed. */
 static void the_worst_reason_gives_the_level(void **state)
 {
     (void)state;
     struct health_facts f = good();
     struct health_report r;
+    size_t ids = 0;
+    while (health_reason_ids[ids] != NULL) {
+        ids++;
+    }
     f.store.writable = false;
+    f.store.damaged = f.store.awaits_parent = true;
     f.forked_logs = f.pulling_logs = f.store.issues = 1;
+    f.views = (struct views_stats){.on = true, .late_ms = INT64_MAX};
     f.connected = false;
     f.connected_since_ms = now_ms - minute_ms;
+    f.stuck_logs = f.silent_children = 1;
     f.tls_not_after_ms = f.sign_not_after_ms = f.seal_not_after_ms = now_ms;
-    f.clock_skew_max_ms = INT64_MAX;
+    f.root_ca = f.root_fork = "x";
+    f.stale_lists = f.unproven_lists = f.other_histories = 1;
+    f.parent_offers_older = true;
+    f.exchange_stopped = f.exchange_stuck = 1;
+    f.child_skew_ms = INT64_MAX;
     health_judge(&f, &r);
     assert_int_equal(r.level, HEALTH_ALARM);
-    assert_in_range(r.count, 9, HEALTH_REASONS_MAX);
+    /* views-stopped or -behind, expired or expiring; three certificates. */
+    assert_int_equal(r.count, ids - 2 + 2);
+    assert_in_range(r.count, 1, HEALTH_REASONS_MAX - 1);
     for (size_t i = 0; i < r.count; i++) {
         assert_non_null(memchr(r.reason[i].text, 0, sizeof r.reason[i].text));
+        assert_true(is_listed(r.reason[i].id));
     }
+    assert_true(is_listed("views-stopped"));
+    assert_true(is_listed("certificate-expiring"));
 }
 
 static void long_texts_are_cut(void **state)
@@ -299,6 +383,8 @@ int main(void)
         cmocka_unit_test(views_that_stay_behind_warn),
         cmocka_unit_test(a_store_that_awaits_its_parent_warns),
         cmocka_unit_test(a_damaged_store_alarms),
+        cmocka_unit_test(a_log_that_does_not_rise_warns_then_alarms),
+        cmocka_unit_test(silent_children_warn),
         cmocka_unit_test(a_cut_line_warns_then_alarms),
         cmocka_unit_test(an_old_error_of_a_standing_line_is_no_reason),
         cmocka_unit_test(a_store_that_refuses_writes_is_an_alarm),

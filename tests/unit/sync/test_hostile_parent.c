@@ -21,8 +21,9 @@ struct hostile {
     struct buf bridge;
     struct hash root;
     enum root_answer answer;
-    bool never_opens; /* takes a Fetch, and says nothing */
-    bool breaks_off;  /* sends what it is asked for, and ends with an error */
+    bool never_opens;  /* takes a Fetch, and says nothing */
+    bool breaks_off;   /* sends what it is asked for, and ends with an error */
+    uint64_t clock_ms; /* as its Hello says; 0: the true one */
     /* Named as its own and its ancestors'; none: as they are. */
     struct slice chains[WIRE_CHAINS_MAX];
     size_t chains_n;
@@ -64,6 +65,14 @@ static void replicate_message(struct rpc_stream *s, void *user,
         return;
     }
     put_hello(h, &out);
+    if (h->clock_ms != 0) {
+        struct buf other = BUF_INIT;
+        assert_ok(wire_get_parent(buf_slice(&out), &m, &why));
+        m.hello.clock_ms = h->clock_ms;
+        wire_put_hello(&other, &m.hello, NULL, 0);
+        buf_fini(&out);
+        out = other;
+    }
     assert_ok(rpc_stream_send(s, &out));
     if (h->chains_n > 0) {
         buf_fini(&out);
@@ -244,6 +253,36 @@ static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
     }
 }
 
+static bool is_streaming(void *ctx)
+{
+    return status_of(ctx).state == UPLINK_STREAMING;
+}
+
+/* A node sees its own wrong clock by its parent's, whatever that says. */
+static void the_parents_clock_is_compared(void **state)
+{
+    enum { HOUR_MS = 3600000 };
+    struct hostile *h = &g_hostile;
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v4");
+    *h = (struct hostile){.clock_ms = (uint64_t)clock_wall_ms() + HOUR_MS};
+    h->town = node_new(TOWNSHIP, "t4");
+    h->log = store_own_log(village->store);
+    node_listen(h->town);
+    turn_hostile(h);
+    node_connect(village, h->town);
+    assert_true(comes_true(is_streaming, village, WAIT_MS));
+    int64_t skew_ms = status_of(village).clock_skew_ms;
+    assert_true(skew_ms > HOUR_MS / 2 && skew_ms <= HOUR_MS);
+    node_disconnect(village);
+    h->clock_ms = UINT64_MAX;
+    node_connect(village, h->town);
+    assert_true(comes_true(is_streaming, village, WAIT_MS));
+    assert_true(status_of(village).clock_skew_ms > HOUR_MS);
+    node_free(village);
+    node_free(h->town);
+}
+
 /* All that was asked for has come: how the stream ended tells nothing. */
 static void a_fetch_is_whole_when_its_last_entry_came(void **state)
 {
@@ -384,6 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lying_parent_does_not_make_a_node_give_its_log_up),
+        cmocka_unit_test(the_parents_clock_is_compared),
         cmocka_unit_test(a_fetch_is_whole_when_its_last_entry_came),
         cmocka_unit_test(a_fetch_that_never_opens_holds_no_stop),
         cmocka_unit_test(no_key_is_wrapped_for_who_is_not_above),

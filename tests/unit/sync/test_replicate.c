@@ -291,10 +291,16 @@ static void a_stopped_log_is_offered_again(void **state)
     await_acked(village, town, &log);
     node_connect(town, county);
     assert_true(comes_true(has_stopped_log, town, WAIT_MS));
+    struct uplink_status st = status_of(town);
+    assert_int_equal(st.stuck_logs, 1);
+    assert_true(log_id_eq(&st.stuck_log, &log));
+    assert_true(st.stuck_why[0] != 0 && strncmp(st.stuck_why, "log ", 4) != 0);
     assert_int_equal(state_of(county, &log), LOG_ABSENT);
     registered = true;
     await_equal(village, county, &log);
     assert_int_equal(status_of(town).stopped_logs, 0);
+    await_acked(town, county, &log);
+    assert_int_equal(status_of(town).stuck_logs, 0);
     node_free(village);
     node_free(town);
     node_free(county);

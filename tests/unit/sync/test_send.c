@@ -297,6 +297,87 @@ static void a_stopped_log_frees_its_window_and_others_go_on(void **state)
     send_fini(&s);
 }
 
+struct seen_stuck {
+    unsigned count;
+    struct log_id log;
+    int64_t since_ms;
+};
+
+static void on_stuck(void *ctx, const struct log_id *log, int64_t since_ms)
+{
+    struct seen_stuck *seen = ctx;
+    seen->count++;
+    seen->log = *log;
+    seen->since_ms = since_ms;
+}
+
+static void stuck_since(const struct send *s, int64_t since_ms)
+{
+    struct seen_stuck seen = {.count = 0};
+    const struct log_id one = id(1);
+    send_stuck(s, on_stuck, &seen);
+    assert_int_equal(seen.count, since_ms != 0);
+    if (since_ms != 0) {
+        assert_true(log_id_eq(&seen.log, &one));
+        assert_int_equal(seen.since_ms, since_ms);
+    }
+}
+
+/* Offered again and refused again it is stuck since the first time. */
+static void a_log_is_stuck_until_it_gets_on(void **state)
+{
+    struct send s;
+    struct log_id one = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 1000);
+    grew(&s, 2, 1000);
+    (void)have(&s, 1, SEND_PREFIX, 500);
+    (void)have(&s, 2, SEND_PREFIX, 500);
+    stuck_since(&s, 0);
+    send_at(&s, 7000);
+    send_stop(&s, &one);
+    stuck_since(&s, 7000);
+    send_at(&s, 9000);
+    send_reset(&s, WINDOW); /* a new connection */
+    stuck_since(&s, 7000);
+    (void)have(&s, 1, SEND_PREFIX, 500);
+    stuck_since(&s, 7000);
+    send_stop(&s, &one);
+    stuck_since(&s, 7000);
+    send_reset(&s, WINDOW);
+    (void)have(&s, 1, SEND_REFUSED, 500);
+    stuck_since(&s, 7000);
+    /* It got on: by an acknowledgement, */
+    send_reset(&s, WINDOW);
+    (void)have(&s, 1, SEND_PREFIX, 500);
+    goes(&s, 1, 501, 510, 10);
+    assert_true(acked(&s, 1, 510));
+    stuck_since(&s, 0);
+    /* as the parent says when it comes back, */
+    send_stop(&s, &one);
+    stuck_since(&s, 9000);
+    send_reset(&s, WINDOW);
+    (void)have(&s, 1, SEND_PREFIX, 600);
+    stuck_since(&s, 0);
+    /* or it lacks nothing any more, or has more. */
+    send_stop(&s, &one);
+    (void)have(&s, 1, SEND_PREFIX, 1000);
+    stuck_since(&s, 0);
+    grew(&s, 1, 1001);
+    send_stop(&s, &one);
+    stuck_since(&s, 9000);
+    (void)have(&s, 1, SEND_MORE, 2000);
+    stuck_since(&s, 0);
+    /* What is forked here is told as that. */
+    grew(&s, 1, 3000);
+    send_stop(&s, &one);
+    stuck_since(&s, 9000);
+    send_bar(&s, &one);
+    stuck_since(&s, 0);
+    send_fini(&s);
+}
+
 static void a_parent_that_is_ahead_gets_nothing_until_we_pass_it(void **state)
 {
     struct send s;
@@ -511,6 +592,7 @@ int main(void)
         cmocka_unit_test(small_tails_go_first_but_do_not_starve_the_rest),
         cmocka_unit_test(logs_with_much_missing_take_turns),
         cmocka_unit_test(a_stopped_log_frees_its_window_and_others_go_on),
+        cmocka_unit_test(a_log_is_stuck_until_it_gets_on),
         cmocka_unit_test(a_parent_that_is_ahead_gets_nothing_until_we_pass_it),
         cmocka_unit_test(a_wanted_range_is_sent_again_outside_the_order),
         cmocka_unit_test(a_log_that_appears_behind_the_last_page_is_new_there),
