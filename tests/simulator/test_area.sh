@@ -110,6 +110,17 @@ refused_to_attach 2 'creditsim attach DIR'
 refused_to_attach 3 'no tree was kept here' "$work"
 refused_to_attach 3 'no such folder' "$work/none"
 
+# A county that the province runs itself, though its code names a city.
+table '130000000000,province,000000000000,河北省
+130600000000,city,130000000000,保定市
+130682000000,county,130000000000,定州市
+130682001000,township,130682000000,示例街道
+130682001001,village,130682001000,示例村'
+run --area 13 --table "$work/table.csv" --profile "$work/profile.cfg" --seconds 4 --faults none ||
+    fail "a parent that the code does not say"
+is .nodes 6
+[ "$(jq '.acknowledged' "$work/out")" -gt 0 ] || fail "nothing was entered there"
+
 # Tongzhou has no city; the tree stays until a signal, and ends cleanly.
 rm -rf "$work/tree"
 attached "$sim" run --json --area 110112 --below 1,1 --seconds 0 --attach --dir "$work/tree" \
