@@ -331,6 +331,42 @@ void faults_abort(struct run *run)
     }
 }
 
+/* ---- what does not come down ---- */
+
+static bool is_dammed(const struct mishap *m)
+{
+    enum fault_kind kind = m->fault->kind;
+    return m->stage == FAULT_ON &&
+           (kind == FAULT_CUT || kind == FAULT_SILENT ||
+            kind == FAULT_ONE_WAY_DOWN || kind == FAULT_PARTITION);
+}
+
+/* A clock that was wrong may take old heads for new ones. */
+static bool is_clock_wrong(const struct mishap *m, const struct run_node *n)
+{
+    return m->fault->kind == FAULT_CLOCK && m->node == n &&
+           m->stage != FAULT_WAITS;
+}
+
+uint64_t faults_withheld_since(const struct run_node *n, unsigned issuer)
+{
+    const struct run *run = n->run;
+    const struct faults *f = run->faults;
+    uint64_t since = 0;
+    for (size_t i = 0; i < f->schedule->n; i++) {
+        const struct mishap *m = &f->mishap[i];
+        unsigned at = m->node->index;
+        if (is_clock_wrong(m, n)) {
+            return 0;
+        }
+        if (is_dammed(m) && at != issuer && run_is_below(run, at, issuer) &&
+            run_is_below(run, n->index, at)) {
+            since = run->work_ms + m->began_ms;
+        }
+    }
+    return since;
+}
+
 /* ---- expected lines ---- */
 
 static bool lists(const char *ids, const char *id)

@@ -66,6 +66,9 @@ bool faults_begun(const struct run *run);
 bool faults_end(struct run *run);
 /* Kills helpers and twins. */
 void faults_abort(struct run *run);
+/* Since when nothing that `issuer` signs can have come down to the node, by the
+ * time of the loop; 0: it may come. */
+uint64_t faults_withheld_since(const struct run_node *n, unsigned issuer);
 /* May this node write that error line because of a fault that was? */
 bool faults_expect(const struct run_node *n, const char *line);
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "run/fault.h"
+#include "run/held.h"
 #include "run/loss.h"
 
 enum {
@@ -476,11 +477,41 @@ static void end_revoked(struct mishap *m)
 /* ---- lies ---- */
 
 static const char *const lie_names[] = {"altered",  "dropped", "reordered",
-                                        "invented", "head",    "signer"};
+                                        "invented", "head",    "signer",
+                                        "withheld"};
+
+static const char *lie_of(const struct mishap *m)
+{
+    return lie_names[(size_t)m->fault->amount % ARRAY_LEN(lie_names)];
+}
 
 static void lie_path(const struct mishap *m, char out[RUN_FILE_MAX])
 {
     (void)snprintf(out, RUN_FILE_MAX, "%s/lie", m->node->folder);
+}
+
+/* Nothing of it is false, so it is taken. But the head that came with it is
+ * signed, and says how much there is. */
+static void judge_withheld(struct mishap *m, const char *said)
+{
+    char log[LOG_ID_TEXT_MAX];
+    unsigned long long sent = 0;
+    unsigned long long there = 0;
+    struct held_logs logs = {0};
+    const struct run_node *parent = parent_of(m);
+    if (sscanf(said, "withheld %47s %llu %llu", log, &sent, &there) != 3 ||
+        !parent->ready || parent->frozen || !held_ask(parent, &logs)) {
+        cannot(m, "its parent was away");
+        return;
+    }
+    const struct held *l = held_find(&logs, log);
+    if (l != NULL && l->size == sent && l->signed_size != there) {
+        run_broken(m->faults->run, parent, "withheld",
+                   "it was given %llu of %llu entries of log %s, and knows of "
+                   "%llu",
+                   sent, there, log, (unsigned long long)l->signed_size);
+    }
+    held_free(&logs);
 }
 
 /* Refused by the parent: it stops the log or ends the call. */
@@ -499,10 +530,11 @@ static void judge(struct mishap *m, int64_t status)
     }
     if (status != 0) {
         cannot(m, "it had nothing to tell, or no line");
+    } else if (strcmp(lie_of(m), "withheld") == 0) {
+        judge_withheld(m, last);
     } else if (strncmp(last, "ack", 3) == 0) {
         run_broken(m->faults->run, parent_of(m), "refused",
-                   "it took what was %s: %.100s", lie_names[m->fault->amount],
-                   last);
+                   "it took what was %s: %.100s", lie_of(m), last);
     }
 }
 
@@ -526,15 +558,13 @@ static void tell(struct run_node *n, void *of)
     struct mishap *m = of;
     char script[PATHS_MAX];
     char path[RUN_FILE_MAX];
-    size_t lies = sizeof lie_names / sizeof lie_names[0];
     lie_path(m, path);
     n->start_ms = 0;
     (void)snprintf(script, sizeof script,
                    "exec '%s' '%s/node.cfg' 127.0.0.1:%u %012llu %s >'%s' "
                    "2>&1",
                    n->run->conf->liar, n->folder, parent_of(m)->port,
-                   (unsigned long long)n->place.code,
-                   lie_names[(size_t)m->fault->amount % lies], path);
+                   (unsigned long long)n->place.code, lie_of(m), path);
     char shell[] = "sh";
     char flag[] = "-c";
     char *args[] = {shell, flag, script, NULL};

@@ -86,7 +86,7 @@ bool loss_excuses(const struct run *run, size_t i)
 {
     bool any = false;
     for (const struct loss *l = run->losses; l != NULL; l = l->next) {
-        any = any || (l->node == run->acked_at[i] && i < l->acked_n &&
+        any = any || (l->node == run->row[i].office && i < l->acked_n &&
                       (!held_above(l, &run->acked[i]) || lost_above(run, l)));
     }
     return any;

@@ -55,8 +55,7 @@ static void say(const struct run *run, const char *fmt, ...)
     va_end(ap);
 }
 
-/* A line now and then while many nodes are made or started. */
-static void say_progress(struct run *run, const char *what, unsigned done)
+void run_progress(struct run *run, const char *what, unsigned done)
 {
     if (run->nodes > SHOW_EVERY && done / SHOW_EVERY > run->shown) {
         say(run, "  %u of %u %s\n", done, run->nodes, what);
@@ -103,6 +102,16 @@ bool run_is_below(const struct run *run, unsigned node, unsigned top)
         at = run->node[at].place.parent;
     }
     return at == (int)top;
+}
+
+unsigned run_origin(const struct run *run, const char *log)
+{
+    uint64_t code = strtoull(log, NULL, 10);
+    unsigned at = 0;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        at = run->node[i].place.code == code ? i : at;
+    }
+    return at;
 }
 
 /* ---- the tree ---- */
@@ -167,7 +176,7 @@ static enum err choose_ports(struct run *run, struct errmsg *why)
 
 static void show_made(void *ctx, unsigned done)
 {
-    say_progress(ctx, "made", done);
+    run_progress(ctx, "made", done);
 }
 
 static enum err make_tree(struct run *run, struct errmsg *why)
@@ -354,7 +363,7 @@ static void on_starting(struct run *run)
         waits = run->node[i].ready || waits != NULL ? waits : &run->node[i];
     }
     start_more(run, ready);
-    say_progress(run, "ready", ready);
+    run_progress(run, "ready", ready);
     if (waits == NULL) {
         run->ready_in_ms = now_ms(run) - run->phase_ms;
         run->work_ms = now_ms(run);
@@ -482,6 +491,7 @@ static void on_stopping(struct run *run)
         over = over && !run->node[i].running && !run->node[i].reading;
     }
     if (over) {
+        check_persons(run);
         enter(run, RUN_OVER);
     } else if (late(run, "all nodes ended")) {
         run_broken(run, &run->node[0], "clean-exit", "not all nodes end");
@@ -681,9 +691,9 @@ void run_free(struct run **run)
     loss_free(*run);
     schedule_free(&(*run)->schedule);
     mem_free((*run)->node);
-    mem_free((*run)->acked_row);
+    mem_free((*run)->row);
     mem_free((*run)->acked);
-    mem_free((*run)->acked_at);
+    mem_free((*run)->entered);
     mem_free((*run)->decided);
     mem_free((*run)->effect);
     mem_free((*run)->fault);

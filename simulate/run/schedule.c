@@ -12,7 +12,7 @@ enum { LINE_LEN = 512, FIRST_MS = 500, REST_MS = 1500, TRIES = 50 };
 static const char magic[] = "creditsim-faults 1";
 
 static const int64_t jumps[] = {-86400, -3600, -90, 90, 3600, 86400};
-static const int64_t lies[] = {0, 1, 2, 3, 4, 5};
+static const int64_t lies[] = {0, 1, 2, 3, 4, 5, 6};
 
 #define ERRORS_DAMAGE                                                          \
     "STORE-CORRUPT STORE-DAMAGED STORE-FAULT STORE-REBUILD SYNC-UNREADABLE "   \

@@ -51,6 +51,8 @@ bad_profile 'act = "query"; tiers = ["moon"]; per_minute = 1.0;' 'tiers:'
 bad_profile 'act = "query"; tiers = ["city"];' 'per_minute: a number from'
 bad_profile 'act = "query"; tiers = ["city"]; per_minute = 1.0; rows = 5000;' 'rows: a number from 1 to 1000'
 bad_profile 'act = "query"; tiers = ["city"]; per_minute = 1.0; speed = 1;' 'speed: is not known'
+printf 'title = { zh = "甲"; en = "a"; };\npersons = 101;\n' >"$work/profile.cfg"
+refused 2 "$work/profile.cfg:2: field persons: a number from 0 to 100" --profile "$work/profile.cfg"
 echo 'acts = (' >"$work/profile.cfg"
 refused 2 "$work/profile.cfg:" --profile "$work/profile.cfg"
 refused 2 'none.cfg: cannot be read' --profile none
@@ -59,6 +61,7 @@ refused 2 'none.cfg: cannot be read' --profile none
 # corrections, one page in each language.
 cat >"$work/profile.cfg" <<'EOF'
 title = { zh = "测试"; en = "a test"; };
+persons = 20;
 acts = (
     { act = "import"; tiers = ["village", "city"]; per_minute = 120.0; rows = 10; dirty = 20; again = 30; },
     { act = "directive"; tiers = ["city", "national"]; per_minute = 60.0; rows = 3; },
@@ -72,6 +75,7 @@ is .holds true
 is .nodes 7
 [ "$(jq '.refused' "$work/out")" -gt 0 ] || fail "no row was refused"
 [ "$(jq '.acknowledged' "$work/out")" -gt 0 ] || fail "nothing was entered"
+[ "$(jq '.persons' "$work/out")" -gt 0 ] || fail "no row is about a person"
 [ "$(jq '.directives' "$work/out")" -gt 0 ] || fail "nothing was decided"
 [ "$(jq '.checks' "$work/out")" -gt 0 ] || fail "nothing was checked"
 is '.usage_end | keys | join(" ")' 'all city national province township village'
