@@ -120,6 +120,7 @@ void faults_free(struct faults **faults)
     }
     for (size_t i = 0; i < f->schedule->n; i++) {
         mem_free(f->mishap[i].twin);
+        mem_free(f->mishap[i].fork);
     }
     mem_free((void *)f->between);
     mem_free(f->port);
@@ -221,7 +222,7 @@ static bool may_end(const struct mishap *m)
 {
     const struct run_node *n = m->node;
     bool begins = n->when_down != NULL && n->when_down_of == m;
-    return !begins &&
+    return !begins && (m->fork == NULL || fork_is_shown(m)) &&
            (!mishap_stops_at_end(m) || (n->ready && n->start_ms == 0));
 }
 

@@ -105,6 +105,15 @@ bool loss_forks(const struct run *run, unsigned node)
     return cloned || (here && above);
 }
 
+bool loss_since(const struct run_node *n, const struct loss *before)
+{
+    const struct loss *l = n->run->losses;
+    while (l != before && l->node != n->index) {
+        l = l->next;
+    }
+    return l != before;
+}
+
 void loss_free(struct run *run)
 {
     while (run->losses != NULL) {

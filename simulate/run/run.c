@@ -431,7 +431,8 @@ static void on_settling(struct run *run)
     run->check_ms = now_ms(run) + CHECK_MS;
     bool ended = faults_end(run);
     bool ready = restart(run) && ended && work_finish(run);
-    if (ready && check_equal(run, false) && check_receipts(run, false)) {
+    if (ready && check_equal(run, false) && check_receipts(run, false) &&
+        check_forks(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
         check_lists(run);
@@ -439,7 +440,8 @@ static void on_settling(struct run *run)
         measure(run, true);
         enter(run, run->conf->attach ? RUN_ATTACHED : RUN_STOPPING);
     } else if (late(run, "every log equal at every ancestor")) {
-        (void)(check_equal(run, true) && check_receipts(run, true));
+        (void)(check_forks(run, true) && check_equal(run, true) &&
+               check_receipts(run, true));
         run_broken(run, &run->node[0], "converged",
                    "nodes are not ready, or an import does not end");
     }

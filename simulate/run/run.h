@@ -122,6 +122,7 @@ struct run_node {
     /* Directives, one at a time. */
     uv_process_t decide;
     bool deciding;
+    bool held_back;       /* it decides nothing of the profile for a time */
     bool decide_more;     /* another step follows */
     unsigned decide_step; /* 0: it is made; then each decider; publishing */
     unsigned decider;     /* who signs first */
@@ -308,6 +309,10 @@ bool persons_answered(const json_t *answer);
 void check_persons(struct run *run);
 /* Has every node below each issuer what it decided, and does it know? */
 bool check_receipts(struct run *run, bool say);
+
+/* fork.c */
+/* Did child and issuer notice that there were two histories? */
+bool check_forks(struct run *run, bool say);
 
 /* lists.c */
 /* Is just who should be on a list at every node? */

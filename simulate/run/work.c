@@ -453,7 +453,7 @@ static bool begin_directive(struct run_node *n, const struct act *act)
 {
     struct run *run = n->run;
     char path[RUN_FILE_MAX];
-    if (n->deciding || !tree_is_issuer(&n->place)) {
+    if (n->deciding || n->held_back || !tree_is_issuer(&n->place)) {
         return false;
     }
     n->ends_of = 0;
@@ -496,8 +496,8 @@ static bool begin_removal(struct run_node *n, const struct act *act)
     char path[RUN_FILE_MAX];
     size_t i = pick_decided(run);
     (void)act;
-    if (n->deciding || i == run->decided_n || run->decided[i].ending ||
-        run->decided[i].issuer != n->index) {
+    if (n->deciding || n->held_back || i == run->decided_n ||
+        run->decided[i].ending || run->decided[i].issuer != n->index) {
         return false;
     }
     (void)snprintf(path, sizeof path, "%s/listings.csv", n->folder);

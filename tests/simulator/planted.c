@@ -12,6 +12,7 @@
  *   still-listed     a removal ends nothing                 listed
  *   skip-root        entries need not lead to a signed head refused
  *   fork             a log that was put back is a fork      fork
+ *   fork-unseen      a second signed head marks no log      evidence
  *   half             every second listing of a package is seen  whole
  *   twice            no row is known to be unchanged        once
  *   unmasked         persons' numbers are answered in clear person
@@ -189,7 +190,19 @@ void __wrap_store_logs(struct store *store, store_log_fn *fn, void *ctx)
     }
 }
 
-/* ---- fork ---- */
+/* ---- fork, fork-unseen ---- */
+
+WRAP(enum err, store_mark_forked,
+     (struct store * store, const struct log_id *log, struct slice other_note,
+      const char *reason));
+
+enum err __wrap_store_mark_forked(struct store *store, const struct log_id *log,
+                                  struct slice other_note, const char *reason)
+{
+    return planted("fork-unseen")
+               ? ERR_OK
+               : __real_store_mark_forked(store, log, other_note, reason);
+}
 
 WRAP(enum err, store_succeed,
      (struct store * store, const struct log_id *log, uint64_t common,
