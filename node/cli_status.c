@@ -281,7 +281,7 @@ int cmd_status(int argc, char **argv)
 
 /* ---- watch ---- */
 
-enum { WATCH_MAX = 256 };
+enum { WATCH_MAX = 256, STEPS_MAX = 16 /* from a village up */ };
 
 /* One log as one node holds it. */
 struct seen {
@@ -298,6 +298,8 @@ struct watched {
     struct seen *logs;
     size_t logs_count;
     size_t logs_room;
+    uint64_t parent;
+    bool is_top; /* it has no parent */
     uint64_t own;
     uint64_t received;
     uint64_t lag;
@@ -350,6 +352,21 @@ static json_t *ask(const struct watched *n, const char *cmd, cli_row_fn *row,
     return result;
 }
 
+/* As the node itself takes it, since it may have moved by directive; of one
+ * that does not answer, as its configuration says. */
+static void find_parent(struct watched *n)
+{
+    const struct conf *conf = n->conf;
+    json_t *uplink = json_object_get(n->status, "uplink");
+    n->is_top = false;
+    if (!code_parse(text_of(uplink, "parent"), &n->parent)) {
+        n->is_top = conf->parent.address[0] == 0;
+        n->parent = conf->parent.code != 0
+                        ? conf->parent.code
+                        : division_default_parent(conf->node.code);
+    }
+}
+
 static void look_at(struct watched *n)
 {
     json_decref(n->status);
@@ -357,18 +374,49 @@ static void look_at(struct watched *n)
     n->own = 0;
     n->received = 0;
     n->status = ask(n, "status", NULL, NULL);
+    find_parent(n);
     json_t *done = n->status != NULL ? ask(n, "logs", keep_log, n) : NULL;
     json_decref(done);
 }
 
-/* True if what `from` enters must reach `to`. */
+/* Of one that is not watched: an exception that a watched one knows, else by
+ * its code. */
+static bool parent_of_other(const struct watch *w, uint64_t code,
+                            uint64_t *parent)
+{
+    *parent = division_default_parent(code);
+    for (size_t i = 0; i < w->count; i++) {
+        const struct conf_children *c = &w->nodes[i].conf->children;
+        for (size_t k = 0; k < c->count; k++) {
+            *parent = c->items[k].code == code ? c->items[k].parent : *parent;
+        }
+    }
+    return code != 0;
+}
+
+/* False: it has none. */
+static bool parent_of(const struct watch *w, uint64_t code, uint64_t *parent)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->nodes[i].conf->node.code == code) {
+            *parent = w->nodes[i].parent;
+            return !w->nodes[i].is_top;
+        }
+    }
+    return parent_of_other(w, code, parent);
+}
+
+/* True if what `from` enters must reach `to`: by the chain of parents, which
+ * may be a ring while nodes move. */
 static bool feeds(const struct watch *w, const struct watched *from,
                   const struct watched *to)
 {
     uint64_t code = from->conf->node.code;
-    (void)w;
-    return from->conf->parent.address[0] != 0 &&
-           division_is_below(code, to->conf->node.code);
+    bool met = false;
+    for (int i = 0; i < STEPS_MAX && !met && parent_of(w, code, &code); i++) {
+        met = code == to->conf->node.code;
+    }
+    return met;
 }
 
 static const struct seen *find_log(const struct watched *n, const char *log)

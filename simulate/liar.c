@@ -8,8 +8,9 @@
  * the parent answers:
  *   stop NUMBER REASON      the parent stopped the log
  *   ack SIZE                it took entries that it had not
- *   closed ERROR TEXT       it ended the stream
- * Ends after the first of stop and closed, or ten quiet seconds. */
+ *   withheld LOG SENT SIZE  it took all that it was sent of so many; of that
+ * LIE closed ERROR TEXT       it ended the stream Ends after the first of stop
+ * and closed, or ten quiet seconds. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ struct liar {
     struct rpc_stream *stream;
     uint64_t parent_has;
     uint64_t acked;
+    uint64_t enough; /* an acknowledgement of so many ends it; 0: none does */
     pthread_mutex_t lock;
     pthread_cond_t told;
     bool ready; /* the parent's last page came */
@@ -85,6 +87,7 @@ static void on_ack(struct liar *l, const struct wire_ack *ack)
         if (log_id_eq(&one.log, &l->log) && one.size > l->acked &&
             one.size > l->parent_has) {
             l->acked = one.size;
+            l->over = l->over || (l->enough != 0 && l->acked >= l->enough);
             (void)printf("ack %llu\n", (unsigned long long)one.size);
         }
     }
@@ -283,6 +286,21 @@ static void lie_signer(struct liar *l)
     buf_put(&l->source.chain, l->signer->chain.data, l->signer->chain.len);
 }
 
+/* Nothing is false: its first entries, under the signed head of all. */
+static void lie_withheld(struct liar *l)
+{
+    struct source *src = &l->source;
+    if (src->refs_count < 2) {
+        die("withheld", "too few blocks");
+    }
+    src->refs_count = 1;
+    src->end = src->refs[0].first + src->refs[0].count - 1;
+    bridge_anew(l);
+    (void)pthread_mutex_lock(&l->lock);
+    l->enough = src->end;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
 /* An office of another township. */
 static void lie_foreign(struct liar *l)
 {
@@ -357,8 +375,22 @@ static const struct {
     {"head", lie_head, NULL},         {"signer", lie_signer, NULL},
     {"foreign", lie_foreign, NULL},   {"garbage", NULL, send_garbage},
     {"bomb", NULL, send_bomb},        {"giant", NULL, send_giant},
-    {"flood", NULL, send_flood},
+    {"flood", NULL, send_flood},      {"withheld", lie_withheld, NULL},
 };
+
+static void say_withheld(struct liar *l)
+{
+    char log[LOG_ID_TEXT_MAX];
+    (void)pthread_mutex_lock(&l->lock);
+    bool taken = l->enough != 0 && l->acked == l->enough;
+    (void)pthread_mutex_unlock(&l->lock);
+    if (taken) {
+        log_id_format(&l->log, log);
+        (void)printf("withheld %s %llu %llu\n", log,
+                     (unsigned long long)l->source.end,
+                     (unsigned long long)l->source.head.newest.size);
+    }
+}
 
 static void tell(struct liar *l, size_t lie)
 {
@@ -505,6 +537,7 @@ int main(int argc, char **argv)
     if (wait_for(&l, &l.ready)) {
         tell(&l, lie);
         (void)wait_for(&l, &l.over);
+        say_withheld(&l);
     }
     close_all(&l, &channel);
     rootchain_free(&l.env.roots);

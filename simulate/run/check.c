@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "run/held.h"
 #include "run/loss.h"
-#include "run/rows.h"
 #include "run/run.h"
 #include "run/work.h"
 
@@ -53,17 +52,6 @@ static bool compare_below(struct run *run, const struct held_logs *all,
     return equal;
 }
 
-/* Whose log it is; the top, if nobody's here. */
-static unsigned origin_of(const struct run *run, const char *log)
-{
-    uint64_t code = strtoull(log, NULL, 10);
-    unsigned at = 0;
-    for (unsigned i = 0; i < run->nodes; i++) {
-        at = run->node[i].place.code == code ? i : at;
-    }
-    return at;
-}
-
 static bool is_marked(const struct run *run, const struct held_logs *all,
                       const char *log)
 {
@@ -79,7 +67,7 @@ static bool is_marked(const struct run *run, const struct held_logs *all,
  * hold more of it than an issuer that was put back. */
 static bool may_fork(const struct run *run, const char *log, bool records)
 {
-    unsigned origin = origin_of(run, log);
+    unsigned origin = run_origin(run, log);
     return loss_forks(run, origin) ||
            (!records && loss_moves(&run->node[origin]));
 }
@@ -129,51 +117,6 @@ bool check_equal(struct run *run, bool say)
     }
     mem_free(all);
     return equal;
-}
-
-static bool holds_somehow(const struct run *run, size_t i, int at)
-{
-    char subject[BENCH_CODE_LEN + 1];
-    struct bench_row row;
-    bench_row_make(run->acked_row[i], RUN_SUBJECTS, &row);
-    memcpy(subject, row.code, sizeof subject);
-    return receipt_holds_key(run->node[at].socket, subject, &run->acked[i]);
-}
-
-/* At its office and at every ancestor: under its number or, if the office's
- * store is not what it was, under its key. */
-static void check_receipt(struct run *run, size_t i)
-{
-    const struct receipt *r = &run->acked[i];
-    unsigned office = run->acked_at[i];
-    bool moves = loss_moves(&run->node[office]);
-    unsigned held = 0;
-    int lacks = -1;
-    struct errmsg why = {""};
-    for (int at = (int)office; at >= 0; at = run->node[at].place.parent) {
-        struct errmsg here;
-        if (receipt_holds(run->node[at].socket, r, &here) ||
-            (moves && holds_somehow(run, i, at))) {
-            held++;
-        } else if (lacks < 0) {
-            lacks = at;
-            why = here;
-        }
-    }
-    if (lacks >= 0 && held == 0 && loss_excuses(run, i)) {
-        run->excused++;
-    } else if (lacks >= 0 && !(held > 0 && loss_forks(run, office))) {
-        run_broken(run, &run->node[lacks], "acknowledged",
-                   "record %s, number %llu of %s: %s", r->key,
-                   (unsigned long long)r->number, r->log, why.text);
-    }
-}
-
-void check_acked(struct run *run)
-{
-    for (size_t i = 0; i < run->acked_n && run->invariant == NULL; i++) {
-        check_receipt(run, i);
-    }
 }
 
 /* ---- receipts of directives ---- */

@@ -120,6 +120,7 @@ void faults_free(struct faults **faults)
     }
     for (size_t i = 0; i < f->schedule->n; i++) {
         mem_free(f->mishap[i].twin);
+        mem_free(f->mishap[i].fork);
     }
     mem_free((void *)f->between);
     mem_free(f->port);
@@ -221,7 +222,7 @@ static bool may_end(const struct mishap *m)
 {
     const struct run_node *n = m->node;
     bool begins = n->when_down != NULL && n->when_down_of == m;
-    return !begins &&
+    return !begins && (m->fork == NULL || fork_is_shown(m)) &&
            (!mishap_stops_at_end(m) || (n->ready && n->start_ms == 0));
 }
 
@@ -329,6 +330,42 @@ void faults_abort(struct run *run)
             node_signal(m->twin, SIGKILL);
         }
     }
+}
+
+/* ---- what does not come down ---- */
+
+static bool is_dammed(const struct mishap *m)
+{
+    enum fault_kind kind = m->fault->kind;
+    return m->stage == FAULT_ON &&
+           (kind == FAULT_CUT || kind == FAULT_SILENT ||
+            kind == FAULT_ONE_WAY_DOWN || kind == FAULT_PARTITION);
+}
+
+/* A clock that was wrong may take old heads for new ones. */
+static bool is_clock_wrong(const struct mishap *m, const struct run_node *n)
+{
+    return m->fault->kind == FAULT_CLOCK && m->node == n &&
+           m->stage != FAULT_WAITS;
+}
+
+uint64_t faults_withheld_since(const struct run_node *n, unsigned issuer)
+{
+    const struct run *run = n->run;
+    const struct faults *f = run->faults;
+    uint64_t since = 0;
+    for (size_t i = 0; i < f->schedule->n; i++) {
+        const struct mishap *m = &f->mishap[i];
+        unsigned at = m->node->index;
+        if (is_clock_wrong(m, n)) {
+            return 0;
+        }
+        if (is_dammed(m) && at != issuer && run_is_below(run, at, issuer) &&
+            run_is_below(run, n->index, at)) {
+            since = run->work_ms + m->began_ms;
+        }
+    }
+    return since;
 }
 
 /* ---- expected lines ---- */

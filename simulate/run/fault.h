@@ -3,6 +3,7 @@
  *   fault.c       when each begins and ends
  *   fault_do.c    what each kind does
  *   twin.c        a copy of a node that runs beside it
+ *   fork.c        an authority that decides two histories
  *   loss.c        what a fault excuses
  *
  * Threads: that of the run. */
@@ -17,6 +18,7 @@
 enum fault_stage { FAULT_WAITS, FAULT_ON, FAULT_OVER, FAULT_LEFT_OUT };
 
 struct faults;
+struct forking;
 
 /* One that is to be, is or was. */
 struct mishap {
@@ -28,7 +30,8 @@ struct mishap {
     size_t noted;          /* in run->fault */
     uint64_t reset_ms;     /* when the line is reset; 0: not */
     struct run_node *twin; /* owned; of FAULT_CLONE */
-    uv_process_t helper;   /* of FAULT_LIE and FAULT_FLIP */
+    struct forking *fork;  /* owned; of FAULT_FORK */
+    uv_process_t helper;   /* of FAULT_LIE, FAULT_FLIP and FAULT_FORK */
     bool helping;
     bool to_scrub;      /* when it is up */
     unsigned ends_then; /* of the node, when it was scrubbed */
@@ -66,6 +69,9 @@ bool faults_begun(const struct run *run);
 bool faults_end(struct run *run);
 /* Kills helpers and twins. */
 void faults_abort(struct run *run);
+/* Since when nothing that `issuer` signs can have come down to the node, by the
+ * time of the loop; 0: it may come. */
+uint64_t faults_withheld_since(const struct run_node *n, unsigned issuer);
 /* May this node write that error line because of a fault that was? */
 bool faults_expect(const struct run_node *n, const char *line);
 
@@ -78,6 +84,23 @@ void mishap_go_on(struct mishap *m);
 bool mishap_stops_at_end(const struct mishap *m);
 /* Has all that it began come to its end? */
 bool mishap_is_over(const struct mishap *m);
+
+/* Stops the node; `then` is done while it is down, and it starts. */
+void mishap_stop_and(struct mishap *m, int signum, node_down_fn *then);
+/* For that, with the mishap: its data is copied, or put back to the copy. */
+void mishap_back_up(struct run_node *n, void *of);
+void mishap_put_back(struct run_node *n, void *of);
+/* The line of a node to its parent, if it has one that can be spoiled. */
+void mishap_set_line(struct mishap *m, unsigned node,
+                     const struct line_state *state);
+/* It is left out, and `what` is said. */
+void mishap_cannot(struct mishap *m, const char *what);
+
+void fork_begin(struct mishap *m);
+void fork_go_on(struct mishap *m);
+/* Or left out: it may end. */
+bool fork_is_shown(const struct mishap *m);
+void fork_end(struct mishap *m);
 
 void twin_start(struct mishap *m);
 void twin_tick(struct mishap *m);

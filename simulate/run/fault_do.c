@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "run/fault.h"
+#include "run/held.h"
 #include "run/loss.h"
 
 enum {
@@ -46,7 +47,7 @@ static bool command(const char *fmt, ...)
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-static void cannot(struct mishap *m, const char *what)
+void mishap_cannot(struct mishap *m, const char *what)
 {
     run_event(m->faults->run, "%s: left out: %s",
               schedule_kinds[m->fault->kind].name, what);
@@ -55,7 +56,7 @@ static void cannot(struct mishap *m, const char *what)
 
 /* ---- lines ---- */
 
-static void set_line(struct mishap *m, unsigned node,
+void mishap_set_line(struct mishap *m, unsigned node,
                      const struct line_state *state)
 {
     if (m->faults->port[node] != 0) {
@@ -65,7 +66,7 @@ static void set_line(struct mishap *m, unsigned node,
 
 static void set_own(struct mishap *m, const struct line_state *state)
 {
-    set_line(m, m->node->index, state);
+    mishap_set_line(m, m->node->index, state);
 }
 
 static void reset_own(struct mishap *m)
@@ -119,7 +120,7 @@ static void set_children(struct mishap *m, const struct line_state *state)
     const struct run *run = m->faults->run;
     for (unsigned i = 0; i < run->nodes; i++) {
         if (run->node[i].place.parent == (int)m->node->index) {
-            set_line(m, i, state);
+            mishap_set_line(m, i, state);
         }
     }
 }
@@ -161,8 +162,7 @@ static void end_freeze(struct mishap *m)
     node_signal(m->node, SIGCONT);
 }
 
-/* Stops it; `then` is done while it is down, and it starts. */
-static void stop_and(struct mishap *m, int signum, node_down_fn *then)
+void mishap_stop_and(struct mishap *m, int signum, node_down_fn *then)
 {
     m->node->when_down = then;
     m->node->when_down_of = m;
@@ -181,9 +181,9 @@ static void take_present(struct run_node *n, void *of)
 static void begin_upgrade(struct mishap *m)
 {
     if (m->node->is_old) {
-        stop_and(m, SIGTERM, take_present);
+        mishap_stop_and(m, SIGTERM, take_present);
     } else {
-        cannot(m, "it runs the present program");
+        mishap_cannot(m, "it runs the present program");
     }
 }
 
@@ -300,7 +300,7 @@ static void scrub(struct mishap *m)
     m->helper.data = m;
     m->helping = true;
     if (uv_spawn(&m->faults->run->loop, &m->helper, &options) != 0) {
-        cannot(m, "no process");
+        mishap_cannot(m, "no process");
         uv_close((uv_handle_t *)&m->helper, on_scrub_closed);
     }
 }
@@ -310,7 +310,7 @@ static void flip_now(struct run_node *n, void *of)
     struct mishap *m = of;
     char path[RUN_PATH_MAX] = "";
     if (!find_table(n, path) || !flip_in(path)) {
-        cannot(m, "its store has no table yet");
+        mishap_cannot(m, "its store has no table yet");
         return;
     }
     n->damaged = true;
@@ -321,27 +321,27 @@ static void flip_now(struct run_node *n, void *of)
 /* Opening a store writes what was in memory to tables. */
 static void begin_flip(struct mishap *m)
 {
-    stop_and(m, SIGTERM, NULL);
+    mishap_stop_and(m, SIGTERM, NULL);
 }
 
 static void end_flip(struct mishap *m)
 {
-    stop_and(m, SIGTERM, flip_now);
+    mishap_stop_and(m, SIGTERM, flip_now);
 }
 
-static void back_up(struct run_node *n, void *of)
+void mishap_back_up(struct run_node *n, void *of)
 {
     if (!command("cp -a '%s/data' '%s/data.backup'", n->folder, n->folder)) {
-        cannot(of, "no copy could be made");
+        mishap_cannot(of, "no copy could be made");
     }
 }
 
-static void put_back(struct run_node *n, void *of)
+void mishap_put_back(struct run_node *n, void *of)
 {
     if (!command("test -d '%s/data.backup' && rm -rf '%s/data' && "
                  "mv '%s/data.backup' '%s/data'",
                  n->folder, n->folder, n->folder, n->folder)) {
-        cannot(of, "the copy could not be put back");
+        mishap_cannot(of, "the copy could not be put back");
         return;
     }
     loss_note(n, LOSS_PUT_BACK);
@@ -349,12 +349,12 @@ static void put_back(struct run_node *n, void *of)
 
 static void begin_restore(struct mishap *m)
 {
-    stop_and(m, SIGTERM, back_up);
+    mishap_stop_and(m, SIGTERM, mishap_back_up);
 }
 
 static void end_restore(struct mishap *m)
 {
-    stop_and(m, SIGKILL, put_back);
+    mishap_stop_and(m, SIGKILL, mishap_put_back);
 }
 
 static void copy_for_twin(struct run_node *n, void *of)
@@ -363,13 +363,13 @@ static void copy_for_twin(struct run_node *n, void *of)
         loss_note(n, LOSS_CLONED);
         twin_start(of);
     } else {
-        cannot(of, "no copy could be made");
+        mishap_cannot(of, "no copy could be made");
     }
 }
 
 static void begin_clone(struct mishap *m)
 {
-    stop_and(m, SIGTERM, copy_for_twin);
+    mishap_stop_and(m, SIGTERM, copy_for_twin);
 }
 
 /* ---- certificates, by the office's scripts ---- */
@@ -419,7 +419,7 @@ static void begin_expired(struct mishap *m)
             from, source(m), m->faults->run->conf->folder, from,
             tier_name(n->place.tier), (unsigned long long)n->place.code) ||
         !take_certificate(n, from)) {
-        cannot(m, "no certificate could be made");
+        mishap_cannot(m, "no certificate could be made");
         return;
     }
     reload(n);
@@ -438,7 +438,7 @@ static void begin_wrong(struct mishap *m)
     (void)snprintf(from, sizeof from, "%s/certs",
                    m->faults->run->node[0].folder);
     if (!take_certificate(m->node, from)) {
-        cannot(m, "no other certificate");
+        mishap_cannot(m, "no other certificate");
     }
     reload(m->node);
 }
@@ -453,7 +453,7 @@ static void begin_revoked(struct mishap *m)
     if (!command(
             "'%s/certs/revoke.sh' '%s/revoked' '%s/certs/tls.pem' >/dev/null",
             source(m), parent_of(m)->folder, m->node->folder)) {
-        cannot(m, "it cannot be revoked");
+        mishap_cannot(m, "it cannot be revoked");
     }
     reload(parent_of(m));
     reset_own(m);
@@ -476,11 +476,41 @@ static void end_revoked(struct mishap *m)
 /* ---- lies ---- */
 
 static const char *const lie_names[] = {"altered",  "dropped", "reordered",
-                                        "invented", "head",    "signer"};
+                                        "invented", "head",    "signer",
+                                        "withheld"};
+
+static const char *lie_of(const struct mishap *m)
+{
+    return lie_names[(size_t)m->fault->amount % ARRAY_LEN(lie_names)];
+}
 
 static void lie_path(const struct mishap *m, char out[RUN_FILE_MAX])
 {
     (void)snprintf(out, RUN_FILE_MAX, "%s/lie", m->node->folder);
+}
+
+/* Nothing of it is false, so it is taken. But the head that came with it is
+ * signed, and says how much there is. */
+static void judge_withheld(struct mishap *m, const char *said)
+{
+    char log[LOG_ID_TEXT_MAX];
+    unsigned long long sent = 0;
+    unsigned long long there = 0;
+    struct held_logs logs = {0};
+    const struct run_node *parent = parent_of(m);
+    if (sscanf(said, "withheld %47s %llu %llu", log, &sent, &there) != 3 ||
+        !parent->ready || parent->frozen || !held_ask(parent, &logs)) {
+        mishap_cannot(m, "its parent was away");
+        return;
+    }
+    const struct held *l = held_find(&logs, log);
+    if (l != NULL && l->size == sent && l->signed_size != there) {
+        run_broken(m->faults->run, parent, "withheld",
+                   "it was given %llu of %llu entries of log %s, and knows of "
+                   "%llu",
+                   sent, there, log, (unsigned long long)l->signed_size);
+    }
+    held_free(&logs);
 }
 
 /* Refused by the parent: it stops the log or ends the call. */
@@ -498,11 +528,12 @@ static void judge(struct mishap *m, int64_t status)
         (void)fclose(answers);
     }
     if (status != 0) {
-        cannot(m, "it had nothing to tell, or no line");
+        mishap_cannot(m, "it had nothing to tell, or no line");
+    } else if (strcmp(lie_of(m), "withheld") == 0) {
+        judge_withheld(m, last);
     } else if (strncmp(last, "ack", 3) == 0) {
         run_broken(m->faults->run, parent_of(m), "refused",
-                   "it took what was %s: %.100s", lie_names[m->fault->amount],
-                   last);
+                   "it took what was %s: %.100s", lie_of(m), last);
     }
 }
 
@@ -526,15 +557,13 @@ static void tell(struct run_node *n, void *of)
     struct mishap *m = of;
     char script[PATHS_MAX];
     char path[RUN_FILE_MAX];
-    size_t lies = sizeof lie_names / sizeof lie_names[0];
     lie_path(m, path);
     n->start_ms = 0;
     (void)snprintf(script, sizeof script,
                    "exec '%s' '%s/node.cfg' 127.0.0.1:%u %012llu %s >'%s' "
                    "2>&1",
                    n->run->conf->liar, n->folder, parent_of(m)->port,
-                   (unsigned long long)n->place.code,
-                   lie_names[(size_t)m->fault->amount % lies], path);
+                   (unsigned long long)n->place.code, lie_of(m), path);
     char shell[] = "sh";
     char flag[] = "-c";
     char *args[] = {shell, flag, script, NULL};
@@ -543,7 +572,7 @@ static void tell(struct run_node *n, void *of)
     m->helper.data = m;
     m->helping = true;
     if (uv_spawn(&m->faults->run->loop, &m->helper, &options) != 0) {
-        cannot(m, "no process");
+        mishap_cannot(m, "no process");
         uv_close((uv_handle_t *)&m->helper, on_helper_closed);
     }
 }
@@ -556,7 +585,7 @@ static void begin_lie(struct mishap *m)
 
 static void end_lie(struct mishap *m)
 {
-    stop_and(m, SIGTERM, tell);
+    mishap_stop_and(m, SIGTERM, tell);
     end_line(m);
 }
 
@@ -595,6 +624,7 @@ static const struct {
     [FAULT_WRONG] = {begin_wrong, end_certificate},
     [FAULT_CLOCK] = {begin_clock, end_clock},
     [FAULT_LIE] = {begin_lie, end_lie},
+    [FAULT_FORK] = {fork_begin, fork_end},
     [FAULT_UPGRADE] = {begin_upgrade, end_nothing},
 };
 
@@ -619,6 +649,9 @@ void mishap_go_on(struct mishap *m)
     }
     if (m->twin != NULL) {
         twin_tick(m);
+    }
+    if (m->fork != NULL && m->stage == FAULT_ON) {
+        fork_go_on(m);
     }
 }
 

@@ -26,6 +26,8 @@ static void add_row(struct held_logs *h, const json_t *row)
     }
     struct held l = {
         .size = (uint64_t)json_integer_value(json_object_get(row, "size")),
+        .signed_size = (uint64_t)json_integer_value(
+            json_object_get(row, "checkpoint_size")),
         .own = json_is_true(json_object_get(row, "own")),
         .forked = state != NULL && strcmp(state, "forked") == 0};
     (void)snprintf(l.log, sizeof l.log, "%s", log);

@@ -12,6 +12,7 @@ enum { HELD_ROOT_HEX = 64 };
 struct held {
     char log[LOG_ID_TEXT_MAX];
     uint64_t size;
+    uint64_t signed_size; /* by the newest signed head that it knows */
     char root[HELD_ROOT_HEX + 1];
     bool own;
     bool forked;

@@ -86,7 +86,7 @@ bool loss_excuses(const struct run *run, size_t i)
 {
     bool any = false;
     for (const struct loss *l = run->losses; l != NULL; l = l->next) {
-        any = any || (l->node == run->acked_at[i] && i < l->acked_n &&
+        any = any || (l->node == run->row[i].office && i < l->acked_n &&
                       (!held_above(l, &run->acked[i]) || lost_above(run, l)));
     }
     return any;
@@ -103,6 +103,15 @@ bool loss_forks(const struct run *run, unsigned node)
         above = above || (l->node != node && run_is_below(run, node, l->node));
     }
     return cloned || (here && above);
+}
+
+bool loss_since(const struct run_node *n, const struct loss *before)
+{
+    const struct loss *l = n->run->losses;
+    while (l != before && l->node != n->index) {
+        l = l->next;
+    }
+    return l != before;
 }
 
 void loss_free(struct run *run)

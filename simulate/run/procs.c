@@ -292,7 +292,11 @@ static void correct(struct bench_row *row, uint64_t salt)
 static void make_row(struct run_node *n, uint64_t number, struct bench_row *row)
 {
     const struct row_plan plan = plan_row(n, number);
-    bench_row_make(plan.number, RUN_SUBJECTS, row);
+    if (persons_has(n->run, plan.number)) {
+        bench_person_row_make(plan.number, row);
+    } else {
+        bench_row_make(plan.number, RUN_SUBJECTS, row);
+    }
     if (plan.bad) {
         spoil(row);
         n->spoiled++;
@@ -326,15 +330,12 @@ static void add_receipt(struct run *run, struct run_node *n,
         run->acked_cap = run->acked_cap == 0 ? 1024 : 2 * run->acked_cap;
         run->acked =
             mem_realloc(run->acked, run->acked_cap * sizeof *run->acked);
-        run->acked_at =
-            mem_realloc(run->acked_at, run->acked_cap * sizeof *run->acked_at);
-        run->acked_row = mem_realloc(run->acked_row,
-                                     run->acked_cap * sizeof *run->acked_row);
+        run->row = mem_realloc(run->row, run->acked_cap * sizeof *run->row);
     }
-    run->acked_at[run->acked_n] = n->index;
     /* The header is line 1. */
-    run->acked_row[run->acked_n] =
-        plan_row(n, first_row(n) + r->line - 2).number;
+    uint64_t number = plan_row(n, first_row(n) + r->line - 2).number;
+    run->row[run->acked_n] =
+        (struct run_row){n->index, number, persons_has(run, number)};
     run->acked[run->acked_n++] = *r;
     n->newest = run->acked_n;
 }
@@ -364,6 +365,31 @@ static void on_import_closed(uv_handle_t *handle)
     n->importing = false;
 }
 
+/* The import is in: each good row of it is one more content of its record. */
+static void note_entered(const struct run_node *n)
+{
+    struct run *run = n->run;
+    if (run->entered_n + n->rows > run->entered_cap) {
+        run->entered_cap = 2 * run->entered_cap + n->rows;
+        run->entered =
+            mem_realloc(run->entered, run->entered_cap * sizeof *run->entered);
+    }
+    for (uint32_t i = 0; i < n->rows; i++) {
+        const struct row_plan plan = plan_row(n, first_row(n) + i);
+        if (!plan.bad) {
+            run->entered[run->entered_n++] = plan.number;
+        }
+    }
+}
+
+/* The rows themselves name persons in clear, as what offices enter does. */
+static void remove_rows(const struct run_node *n)
+{
+    char path[RUN_FILE_MAX];
+    import_path(n, "rows.csv", path);
+    (void)remove(path);
+}
+
 /* What was broken off by a fault is entered again: the same rows change
  * nothing. */
 static void on_import_end(uv_process_t *process, int64_t status, int signum)
@@ -371,9 +397,14 @@ static void on_import_end(uv_process_t *process, int64_t status, int signum)
     struct run_node *n = process->data;
     size_t before = n->run->acked_n;
     unsigned receipts = take_receipts(n);
+    bool in = signum == 0 && (status == 0 || status == 3);
+    remove_rows(n);
     if (n->is_twin) {
         n->first_row += status == 0 ? n->rows : 0;
     } else {
+        if (in) {
+            note_entered(n);
+        }
         work_imported(n, signum == 0 ? status : -1, receipts);
     }
     if (n->run->acked_n > before) {

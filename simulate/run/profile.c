@@ -200,8 +200,8 @@ static void read_acts(struct reading *r, const config_setting_t *root,
 
 enum err profile_read(const char *path, struct profile *out, struct errmsg *why)
 {
-    static const char *const known[] = {"title", "at_once", "deciders", "acts",
-                                        NULL};
+    static const char *const known[] = {"title",   "at_once", "deciders",
+                                        "persons", "acts",    NULL};
     struct reading r = {.path = path, .why = why, .err = ERR_OK};
     config_t file;
     *out = (struct profile){.acts = 0};
@@ -220,6 +220,7 @@ enum err profile_read(const char *path, struct profile *out, struct errmsg *why)
         out->at_once = (uint32_t)number(&r, root, "at_once", 1, AT_ONCE_MAX, 8);
         out->deciders =
             (uint32_t)number(&r, root, "deciders", 1, DECIDERS_MAX, 1);
+        out->persons = (uint32_t)number(&r, root, "persons", 0, PERCENT_MAX, 0);
         if (title == NULL || config_setting_is_group(title) != CONFIG_TRUE) {
             refuse(&r, title, "title", "{ zh = \"...\"; en = \"...\"; }");
         } else {

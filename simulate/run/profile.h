@@ -3,6 +3,7 @@
  *     title = { zh = "..."; en = "..."; };
  *     at_once = 8;     # acts under way at the same time, in the whole area
  *     deciders = 2;    # two of three sign each directive; 1: one alone
+ *     persons = 20;    # percent of all rows are about natural persons
  *     acts = (
  *         { act = "import"; tiers = ["village"]; per_minute = 60.0;
  *           rows = 40; dirty = 5; again = 10; },
@@ -49,6 +50,7 @@ struct profile {
     char title_en[PROFILE_TITLE_MAX + 1];
     uint32_t at_once;
     uint32_t deciders; /* who sign each directive: 1 of 1, or 2 of 3 */
+    uint32_t persons;  /* percent of all rows that are about natural persons */
     struct act act[PROFILE_ACTS_MAX];
     unsigned acts;
 };

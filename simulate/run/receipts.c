@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/admin.h"
+#include "run/run.h"
 
 enum { LINE_LEN = 4096, CELLS = 5 };
 
@@ -83,15 +84,21 @@ json_t *admin_ask(const char *socket, json_t *request, struct errmsg *why)
     return answer;
 }
 
-bool receipt_holds(const char *socket, const struct receipt *receipt,
-                   struct errmsg *why)
+static json_t *ask_record(const char *socket, const struct receipt *receipt,
+                          struct errmsg *why)
 {
     *why = (struct errmsg){""};
-    json_t *answer = admin_ask(socket,
-                               json_pack("{s:s, s:s, s:I}", "cmd", "record",
-                                         "log", receipt->log, "number",
-                                         (json_int_t)receipt->number),
-                               why);
+    return admin_ask(socket,
+                     json_pack("{s:s, s:s, s:I}", "cmd", "record", "log",
+                               receipt->log, "number",
+                               (json_int_t)receipt->number),
+                     why);
+}
+
+/* Takes `answer`. */
+static bool is_answered(json_t *answer, const struct receipt *receipt,
+                        struct errmsg *why)
+{
     const char *have = json_string_value(
         json_object_get(json_object_get(answer, "record"), "record_key"));
     const char *text = json_string_value(json_object_get(answer, "text"));
@@ -103,6 +110,20 @@ bool receipt_holds(const char *socket, const struct receipt *receipt,
     }
     json_decref(answer);
     return good;
+}
+
+bool receipt_holds(const char *socket, const struct receipt *receipt,
+                   struct errmsg *why)
+{
+    return is_answered(ask_record(socket, receipt, why), receipt, why);
+}
+
+bool receipt_holds_person(const char *socket, const struct receipt *receipt,
+                          bool *clear, struct errmsg *why)
+{
+    json_t *answer = ask_record(socket, receipt, why);
+    *clear = persons_answered(answer);
+    return is_answered(answer, receipt, why);
 }
 
 bool receipt_holds_key(const char *socket, const char *subject,

@@ -34,6 +34,11 @@ unsigned receipts_pending(FILE *file);
 bool receipt_holds(const char *socket, const struct receipt *receipt,
                    struct errmsg *why);
 
+/* The same of a record of a natural person. *clear: the answer holds a number
+ * or name in clear. */
+bool receipt_holds_person(const char *socket, const struct receipt *receipt,
+                          bool *clear, struct errmsg *why);
+
 /* One call of a node's admin socket; takes `request`. NULL: no answer. */
 json_t *admin_ask(const char *socket, json_t *request, struct errmsg *why);
 

@@ -166,6 +166,15 @@ static json_t *hops_json(const struct run *run)
 
 /* ---- all ---- */
 
+static json_int_t count_persons(const struct run *run)
+{
+    json_int_t n = 0;
+    for (size_t i = 0; i < run->acked_n; i++) {
+        n += run->row[i].person;
+    }
+    return n;
+}
+
 static void put_counts(const struct run *run, json_t *report)
 {
     json_int_t imports = 0;
@@ -190,6 +199,7 @@ static void put_counts(const struct run *run, json_t *report)
         {"imports", imports},
         {"imports_broken_off", broken_off},
         {"acknowledged", (json_int_t)run->acked_n},
+        {"persons", count_persons(run)},
         {"refused", (json_int_t)run->refused},
         {"directives", (json_int_t)(run->decided_n - run->removals)},
         {"directives_broken_off", (json_int_t)run->undecided},

@@ -10,6 +10,7 @@
 /* A prime above every count, so that multiplying by it permutes them. */
 #define SPREAD UINT64_C(2654435761)
 #define DOCUMENT_NUMBERS UINT64_C(1000000000)
+#define PERSONS UINT64_C(13440000) /* 40 years, 12 months, 28 days, 1000 */
 
 const char bench_csv_header[] =
     "XK_XDR_MC,XK_XDR_LB,XK_XDR_SHXYM,XK_XDR_GSZC,XK_XDR_ZZJG,XK_XDR_SWDJ,"
@@ -140,10 +141,45 @@ static void put_decision(struct bench_row *row, uint64_t number,
         offices[office].name, offices[office].code, letters + 96);
 }
 
-void bench_row_make(uint64_t number, uint64_t subjects, struct bench_row *out)
+/* Days and sequence from the row's number, so that no two are alike; all were
+ * born from 1950 to 1989. */
+static void put_person(struct bench_row *row, uint64_t number)
+{
+    static const unsigned weights[] = {7, 9, 10, 5,  8, 4, 2, 1, 6,
+                                       3, 7, 9,  10, 5, 8, 4, 2};
+    uint64_t at = number * SPREAD % PERSONS;
+    unsigned sequence = (unsigned)(at % 1000);
+    unsigned day = (unsigned)(at / 1000 % 28);
+    unsigned month = (unsigned)(at / 28000 % 12);
+    unsigned year = (unsigned)(at / 336000);
+    unsigned sum = 0;
+    (void)snprintf(row->code, sizeof row->code,
+                   BENCH_PERSON_DIGITS "%02u%02u%02u%03u", 50 + year, 1 + month,
+                   1 + day, sequence);
+    for (size_t i = 0; i < ARRAY_LEN(weights); i++) {
+        sum += weights[i] * (unsigned)(row->code[i] - '0');
+    }
+    row->code[BENCH_CODE_LEN - 1] = "10X98765432"[sum % 11];
+    row->code[BENCH_CODE_LEN] = '\0';
+    row->csv_len = (size_t)snprintf(
+        row->csv, sizeof row->csv,
+        "%s" BENCH_PERSON_MARK "%s,自然人,,,,,,,,,,身份证,%s,",
+        surnames[number % ARRAY_LEN(surnames)],
+        name_signs[number / ARRAY_LEN(surnames) % ARRAY_LEN(name_signs)],
+        row->code);
+}
+
+uint64_t bench_row_subject(uint64_t number, uint64_t subjects)
+{
+    return number * SPREAD % subjects;
+}
+
+typedef void put_who_fn(struct bench_row *row, uint64_t who);
+
+static void make_row(uint64_t number, put_who_fn *put_who, uint64_t who,
+                     struct bench_row *out)
 {
     assert(number >= 1 && number <= BENCH_NUMBER_MAX);
-    assert(subjects >= 1 && subjects <= BENCH_NUMBER_MAX);
     uint64_t state = number;
     fill(&state, out->id, sizeof out->id);
     fill(&state, out->digest, sizeof out->digest);
@@ -155,9 +191,20 @@ void bench_row_make(uint64_t number, uint64_t subjects, struct bench_row *out)
         2020 + below(&state, 6), 1 + below(&state, 12), 1 + below(&state, 28)};
     out->until = out->decided;
     out->until.year += 3;
-    put_subject(out, number * SPREAD % subjects);
+    put_who(out, who);
     put_decision(out, number, &state);
     assert(out->csv_len < sizeof out->csv);
+}
+
+void bench_row_make(uint64_t number, uint64_t subjects, struct bench_row *out)
+{
+    assert(subjects >= 1 && subjects <= BENCH_NUMBER_MAX);
+    make_row(number, put_subject, bench_row_subject(number, subjects), out);
+}
+
+void bench_person_row_make(uint64_t number, struct bench_row *out)
+{
+    make_row(number, put_person, number, out);
 }
 
 /* ---- listings ---- */

@@ -43,6 +43,14 @@ extern const char bench_csv_header[];
 /* Row `number` when `subjects` subjects exist; both ≥ 1 and at most
  * BENCH_NUMBER_MAX. Rows 1 … 4 × subjects give every subject four. */
 void bench_row_make(uint64_t number, uint64_t subjects, struct bench_row *out);
+/* Which subject that row is about. */
+uint64_t bench_row_subject(uint64_t number, uint64_t subjects);
+/* The same row about a natural person, each row about another: made-up names
+ * that all hold BENCH_PERSON_MARK, and valid numbers (`code`), all beginning
+ * with BENCH_PERSON_DIGITS, of a division that was never issued. */
+void bench_person_row_make(uint64_t number, struct bench_row *out);
+#define BENCH_PERSON_MARK "拟名"
+#define BENCH_PERSON_DIGITS "99990019"
 /* The code of subject 0 … subjects - 1. */
 void bench_subject_code(uint64_t subject, char out[BENCH_CODE_LEN + 1]);
 /* The columns of a table of listings, without line end. */

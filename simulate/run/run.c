@@ -55,8 +55,7 @@ static void say(const struct run *run, const char *fmt, ...)
     va_end(ap);
 }
 
-/* A line now and then while many nodes are made or started. */
-static void say_progress(struct run *run, const char *what, unsigned done)
+void run_progress(struct run *run, const char *what, unsigned done)
 {
     if (run->nodes > SHOW_EVERY && done / SHOW_EVERY > run->shown) {
         say(run, "  %u of %u %s\n", done, run->nodes, what);
@@ -103,6 +102,16 @@ bool run_is_below(const struct run *run, unsigned node, unsigned top)
         at = run->node[at].place.parent;
     }
     return at == (int)top;
+}
+
+unsigned run_origin(const struct run *run, const char *log)
+{
+    uint64_t code = strtoull(log, NULL, 10);
+    unsigned at = 0;
+    for (unsigned i = 0; i < run->nodes; i++) {
+        at = run->node[i].place.code == code ? i : at;
+    }
+    return at;
 }
 
 /* ---- the tree ---- */
@@ -167,7 +176,7 @@ static enum err choose_ports(struct run *run, struct errmsg *why)
 
 static void show_made(void *ctx, unsigned done)
 {
-    say_progress(ctx, "made", done);
+    run_progress(ctx, "made", done);
 }
 
 static enum err make_tree(struct run *run, struct errmsg *why)
@@ -354,7 +363,7 @@ static void on_starting(struct run *run)
         waits = run->node[i].ready || waits != NULL ? waits : &run->node[i];
     }
     start_more(run, ready);
-    say_progress(run, "ready", ready);
+    run_progress(run, "ready", ready);
     if (waits == NULL) {
         run->ready_in_ms = now_ms(run) - run->phase_ms;
         run->work_ms = now_ms(run);
@@ -422,7 +431,8 @@ static void on_settling(struct run *run)
     run->check_ms = now_ms(run) + CHECK_MS;
     bool ended = faults_end(run);
     bool ready = restart(run) && ended && work_finish(run);
-    if (ready && check_equal(run, false) && check_receipts(run, false)) {
+    if (ready && check_equal(run, false) && check_receipts(run, false) &&
+        check_forks(run, false)) {
         run->equal_in_ms = now_ms(run) - run->phase_ms;
         check_acked(run);
         check_lists(run);
@@ -430,7 +440,8 @@ static void on_settling(struct run *run)
         measure(run, true);
         enter(run, run->conf->attach ? RUN_ATTACHED : RUN_STOPPING);
     } else if (late(run, "every log equal at every ancestor")) {
-        (void)(check_equal(run, true) && check_receipts(run, true));
+        (void)(check_forks(run, true) && check_equal(run, true) &&
+               check_receipts(run, true));
         run_broken(run, &run->node[0], "converged",
                    "nodes are not ready, or an import does not end");
     }
@@ -482,6 +493,7 @@ static void on_stopping(struct run *run)
         over = over && !run->node[i].running && !run->node[i].reading;
     }
     if (over) {
+        check_persons(run);
         enter(run, RUN_OVER);
     } else if (late(run, "all nodes ended")) {
         run_broken(run, &run->node[0], "clean-exit", "not all nodes end");
@@ -681,9 +693,9 @@ void run_free(struct run **run)
     loss_free(*run);
     schedule_free(&(*run)->schedule);
     mem_free((*run)->node);
-    mem_free((*run)->acked_row);
+    mem_free((*run)->row);
     mem_free((*run)->acked);
-    mem_free((*run)->acked_at);
+    mem_free((*run)->entered);
     mem_free((*run)->decided);
     mem_free((*run)->effect);
     mem_free((*run)->fault);

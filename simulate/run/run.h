@@ -12,13 +12,15 @@
  *   profile.c what the offices do, read from a file
  *   work.c    doing it; the model of what was acknowledged
  *   check.c   what must hold; held.c, receipts.c, bounds.c ask for it
+ *   acked.c   the same of each row that was acknowledged
+ *   persons.c the same of persons: nothing of them in clear
  *   lists.c   the same of directives: who is listed, what came of it
  *   schedule.c, fault.c, line.c  what goes wrong; loss.c what that excuses
  *   stats.c   latencies and memory
  *   report.c, html.c
  *   rows.c    what is entered
  *
- * Threads: one. */
+ * Threads: one, but for questions to nodes. */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
@@ -120,6 +122,7 @@ struct run_node {
     /* Directives, one at a time. */
     uv_process_t decide;
     bool deciding;
+    bool held_back;       /* it decides nothing of the profile for a time */
     bool decide_more;     /* another step follows */
     unsigned decide_step; /* 0: it is made; then each decider; publishing */
     unsigned decider;     /* who signs first */
@@ -144,6 +147,12 @@ struct run_fault {
     uint64_t end_ms;   /* the fault ended */
     uint64_t ready_ms; /* the node was there again */
     uint64_t equal_ms; /* and what it had acknowledged was above */
+};
+/* A row that was acknowledged. */
+struct run_row {
+    unsigned office; /* node */
+    uint64_t number; /* of the row (rows.h) */
+    bool person;     /* it is about one */
 };
 struct run_second {
     uint64_t at_ms;
@@ -187,10 +196,14 @@ struct run {
     struct loss *losses;      /* owned, the newest first */
     unsigned stopping;        /* nodes below this place were told to end */
     struct receipt *acked;    /* owned */
-    unsigned *acked_at;       /* owned: by which node */
-    uint64_t *acked_row;      /* owned: which row it is (rows.h) */
+    struct run_row *row;      /* owned: which row each of them is of */
     size_t acked_n;
     size_t acked_cap;
+    /* Owned: numbers of rows of imports that are in, once for each time that
+     * another content was entered. */
+    uint64_t *entered;
+    size_t entered_n;
+    size_t entered_cap;
     uint64_t refused; /* rows */
     struct work *work;
     struct decided *decided; /* owned: directives that were published */
@@ -258,6 +271,9 @@ const char *run_program(const struct run_node *n);
 /* Stands `node` below `top`, or is it that? */
 bool run_is_below(const struct run *run, unsigned node, unsigned top);
 
+/* Whose log it is; the top, if nobody's here. */
+unsigned run_origin(const struct run *run, const char *log);
+
 /* With the time since work began; kept among the last events. */
 void run_event(struct run *run, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -272,12 +288,31 @@ void node_decide(struct run_node *n);
 /* Reports that the office met the first listing of run.decided[report_of]. */
 void node_report(struct run_node *n);
 
+/* A line now and then while something is done for many nodes. */
+void run_progress(struct run *run, const char *what, unsigned done);
+
 /* check.c */
 /* Are all logs at all their ancestors? `say`: what differs is an error. */
 bool check_equal(struct run *run, bool say);
+
+/* acked.c */
+/* Is each row that was acknowledged where it must be, and once? */
 void check_acked(struct run *run);
+
+/* persons.c */
+/* Is a row about a person? By the profile and the seed. */
+bool persons_has(const struct run *run, uint64_t number);
+/* Is a person's number or full name in it, in clear? */
+bool persons_inside(struct slice bytes);
+bool persons_answered(const json_t *answer);
+/* Is one in a file that the run leaves? Nobody writes any more. */
+void check_persons(struct run *run);
 /* Has every node below each issuer what it decided, and does it know? */
 bool check_receipts(struct run *run, bool say);
+
+/* fork.c */
+/* Did child and issuer notice that there were two histories? */
+bool check_forks(struct run *run, bool say);
 
 /* lists.c */
 /* Is just who should be on a list at every node? */

@@ -12,7 +12,7 @@ enum { LINE_LEN = 512, FIRST_MS = 500, REST_MS = 1500, TRIES = 50 };
 static const char magic[] = "creditsim-faults 1";
 
 static const int64_t jumps[] = {-86400, -3600, -90, 90, 3600, 86400};
-static const int64_t lies[] = {0, 1, 2, 3, 4, 5};
+static const int64_t lies[] = {0, 1, 2, 3, 4, 5, 6};
 
 #define ERRORS_DAMAGE                                                          \
     "STORE-CORRUPT STORE-DAMAGED STORE-FAULT STORE-REBUILD SYNC-UNREADABLE "   \
@@ -46,9 +46,9 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
     [FAULT_LOSSY] = {"lossy", "one chunk in ten is lost on the line of", LINE,
                      .weight = 2, LASTS(1000, 10000)},
     [FAULT_PARTITION] = {"partition", "cut off with all below it", LINE,
-                         .weight = 2, .has_child = true, LASTS(2000, 15000)},
+                         .weight = 2, .children = 1, LASTS(2000, 15000)},
     [FAULT_RECONNECT] = {"reconnect", "all children reconnect to",
-                         .spoils = SPOILS_CHILD_LINES, .has_child = true,
+                         .spoils = SPOILS_CHILD_LINES, .children = 1,
                          .weight = 2, LASTS(100, 5000)},
     [FAULT_FULL] = {"full", "full disk", PROCESS, .weight = 2, LASTS(500, 5000),
                     .says = "STORE-FULL STORE-BACKGROUND "},
@@ -84,6 +84,11 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
                    .has_parent = true, LASTS(1000, 3000), .amounts = lies,
                    .amounts_n = ARRAY_LEN(lies), .unit = "",
                    .neighbours_say = "SYNC-DIFFERS "},
+    [FAULT_FORK] = {"fork", "two histories of its lists by",
+                    .spoils = SPOILS_PROCESS | SPOILS_CHILD_LINES, .weight = 1,
+                    .has_parent = true, .children = 2, LASTS(1000, 3000),
+                    .says = ERRORS_FORK "RECLAIM-SET-ASIDE ",
+                    .neighbours_say = ERRORS_FORK},
     [FAULT_UPGRADE] = {"upgrade", "from the old program (--old) to the present",
                        PROCESS, .weight = 3, LASTS(10, 1000)},
 };
@@ -136,14 +141,14 @@ void schedule_print_kinds(FILE *out)
 
 /* ---- who may be hit ---- */
 
-static bool has_child(const struct schedule_node *node, unsigned nodes,
-                      unsigned at)
+static unsigned count_children(const struct schedule_node *node, unsigned nodes,
+                               unsigned at)
 {
-    bool any = false;
+    unsigned n = 0;
     for (unsigned i = 0; i < nodes; i++) {
-        any = any || node[i].parent == (int)at;
+        n += node[i].parent == (int)at;
     }
-    return any;
+    return n;
 }
 
 static bool may_hit(enum fault_kind kind, const struct schedule_node *node,
@@ -151,7 +156,7 @@ static bool may_hit(enum fault_kind kind, const struct schedule_node *node,
 {
     const struct fault_info *info = &schedule_kinds[kind];
     return (!info->has_parent || node[at].parent >= 0) &&
-           (!info->has_child || has_child(node, nodes, at));
+           count_children(node, nodes, at) >= info->children;
 }
 
 /* The line of the first, or the lines below it. */
@@ -440,7 +445,7 @@ enum err schedule_check(struct schedule *s, const char *path,
         }
         if (!may_hit(f->kind, node, nodes, f->node)) {
             return wrong(&at, "CODE",
-                         schedule_kinds[f->kind].has_child
+                         schedule_kinds[f->kind].children > 0
                              ? "this kind needs a node with parent and children"
                              : "this kind needs a node with a parent");
         }

@@ -48,6 +48,7 @@ enum fault_kind {
     FAULT_WRONG,
     FAULT_CLOCK,
     FAULT_LIE,
+    FAULT_FORK,
     FAULT_UPGRADE,
     FAULT_KINDS
 };
@@ -67,8 +68,8 @@ struct fault_info {
     unsigned weight;   /* how often it is planned, against others */
     uint32_t least_ms; /* durations that are planned */
     uint32_t most_ms;
-    bool has_parent; /* it must have one */
-    bool has_child;
+    bool has_parent;        /* it must have one */
+    unsigned children;      /* it must have at least */
     const int64_t *amounts; /* that are planned; NULL: none is needed */
     unsigned amounts_n;
     const char *unit; /* of the amount */

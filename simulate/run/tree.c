@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "credit/division.h"
 #include "run/certs.h"
 
 enum {
@@ -19,6 +20,8 @@ enum {
     ISSUER_TEXT = 32,
     HASH_HEX = 64,
     ADDRESS_LEN = 24,
+    PARENT_LEN = 64,
+    ROW_LEN = 80,
     ROLE_MAX = 64 << 10,
 };
 
@@ -152,19 +155,23 @@ static enum err read_role(const struct tree *t, const char *name,
 }
 
 /* The first line that has KEY = "OLD" gets `value`; old NULL: whatever stands
- * there; value NULL: this role has no such line. */
+ * there; value NULL: this role has no such line, or it stays as it is. A list
+ * is KEY = (OLD). */
 struct fill {
     const char *key;
     const char *old;
     const char *value;
+    bool list;
 };
 
 static const char *find_line(const char *text, const struct fill *f)
 {
     char start[PATH_LEN];
-    (void)snprintf(start, sizeof start,
-                   f->old != NULL ? "%s = \"%s\"" : "%s = \"", f->key,
-                   f->old != NULL ? f->old : "");
+    (void)snprintf(start, sizeof start, "%s = %c%s%s", f->key,
+                   f->list ? '(' : '"', f->old != NULL ? f->old : "",
+                   f->old == NULL ? ""
+                   : f->list      ? ")"
+                                  : "\"");
     for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
         line += *line == '\n';
         const char *at = line + strspn(line, " ");
@@ -191,7 +198,7 @@ static enum err write_role(const char *path, const struct buf *role,
         } else if (fills[i].value != NULL) {
             (void)fwrite(text, 1, (size_t)(at - text), out);
             (void)fputs(fills[i].value, out);
-            text = at + strcspn(at, "\"\n");
+            text = at + strcspn(at, fills[i].list ? ")\n" : "\"\n");
         }
     }
     if (out != NULL) {
@@ -233,7 +240,7 @@ static enum err write_identity(const struct tree *t, const struct home *p,
     struct fill fills[ARRAY_LEN(files)];
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         (void)snprintf(value[i], sizeof value[i], "%s/%s", p->dir, files[i]);
-        fills[i] = (struct fill){keys[i], "FILL-IN", value[i]};
+        fills[i] = (struct fill){keys[i], "FILL-IN", value[i], false};
     }
     (void)snprintf(path, sizeof path, "%s/identity.cfg", p->dir);
     return write_role(path, &roles->identity, fills, ARRAY_LEN(fills), "", why);
@@ -248,10 +255,10 @@ static enum err write_common(const struct tree *t, const struct home *p,
     (void)snprintf(document, sizeof document, "%s/fed/root-document",
                    t->folder);
     (void)snprintf(path, sizeof path, "%s/common.cfg", p->dir);
-    const struct fill fills[] = {{"name", "FILL-IN", TREE_FEDERATION},
-                                 {"suite", NULL, t->suite},
-                                 {"root_document", "FILL-IN", document},
-                                 {"root_hash", "FILL-IN", hash}};
+    const struct fill fills[] = {{"name", "FILL-IN", TREE_FEDERATION, false},
+                                 {"suite", NULL, t->suite, false},
+                                 {"root_document", "FILL-IN", document, false},
+                                 {"root_hash", "FILL-IN", hash, false}};
     return write_role(path, &roles->common, fills, ARRAY_LEN(fills), "", why);
 }
 
@@ -263,19 +270,74 @@ static void address_of(const struct tree *t, int node, char out[ADDRESS_LEN])
     }
 }
 
+/* Is its parent another than its code says? */
+static bool is_exception(const struct tree *t, unsigned i)
+{
+    int parent = t->place[i].parent;
+    return parent >= 0 &&
+           t->place[parent].code != division_default_parent(t->place[i].code);
+}
+
+/* Where the parent listens; of an exception also who it is: in the same group,
+ * parent.code. */
+static void parent_of(const struct tree *t, unsigned i, char out[PARENT_LEN])
+{
+    char address[ADDRESS_LEN];
+    int parent = t->place[i].parent;
+    address_of(t, parent, address);
+    int n = snprintf(out, PARENT_LEN, "%s", address);
+    if (is_exception(t, i)) {
+        (void)snprintf(out + n, PARENT_LEN - (size_t)n,
+                       "\";\n    code = \"%012llu",
+                       (unsigned long long)t->place[parent].code);
+    }
+}
+
+static bool is_below(const struct tree *t, unsigned node, unsigned top)
+{
+    int at = t->place[node].parent;
+    while (at > (int)top) { /* parents stand before their children */
+        at = t->place[at].parent;
+    }
+    return at == (int)top;
+}
+
+/* Each node above an exception has to know of it: whose log may come through
+ * whom is judged there from its own configuration. */
+static void put_exceptions(const struct tree *t, unsigned top, struct buf *out)
+{
+    for (unsigned i = top + 1; i < t->n; i++) {
+        char row[ROW_LEN];
+        if (!is_exception(t, i) || !is_below(t, i, top)) {
+            continue;
+        }
+        int n = snprintf(
+            row, sizeof row,
+            "%s\n    { code = \"%012llu\"; parent = \"%012llu\"; }",
+            out->len > 0 ? "," : "", (unsigned long long)t->place[i].code,
+            (unsigned long long)t->place[t->place[i].parent].code);
+        buf_put(out, row, (size_t)n);
+    }
+    if (out->len > 0) {
+        buf_put_u8(out, '\0');
+    }
+}
+
 static enum err write_node(const struct tree *t, const struct home *p,
                            unsigned i, const struct roles *roles,
                            struct errmsg *why)
 {
     const struct place *place = &t->place[i];
     char listen[ADDRESS_LEN];
-    char parent[ADDRESS_LEN];
+    char parent[PARENT_LEN];
+    struct buf children = BUF_INIT;
     char code[CODE_LEN + 1];
     char data[PATH_LEN];
     char path[PATH_LEN];
     char admin[PATH_LEN + 64];
     address_of(t, (int)i, listen);
-    address_of(t, place->parent, parent);
+    parent_of(t, i, parent);
+    put_exceptions(t, i, &children);
     code_format(place->code, code);
     (void)snprintf(data, sizeof data, "%s/data", p->dir);
     (void)snprintf(path, sizeof path, "%s/node.cfg", p->dir);
@@ -284,14 +346,18 @@ static enum err write_node(const struct tree *t, const struct home *p,
     /* A top that is no national one has a parent to be left out. */
     bool has_parent = place->tier != TIER_NATIONAL;
     const struct fill fills[] = {
-        {"code", NULL, code},
-        {"name", NULL, place->name},
-        {"address", "FILL-IN", has_parent ? parent : NULL},
-        {"address", NULL, listen},
-        {"dir", "/var/lib/creditnode", data},
-        {"reserve", NULL, "64 MiB"}};
-    return write_role(path, &roles->tier[place->tier], fills, ARRAY_LEN(fills),
-                      admin, why);
+        {"code", NULL, code, false},
+        {"name", NULL, place->name, false},
+        {"address", "FILL-IN", has_parent ? parent : NULL, false},
+        {"address", NULL, listen, false},
+        {"dir", "/var/lib/creditnode", data, false},
+        {"reserve", NULL, "64 MiB", false},
+        {"children", "", children.len > 0 ? (const char *)children.data : NULL,
+         true}};
+    enum err err = write_role(path, &roles->tier[place->tier], fills,
+                              ARRAY_LEN(fills), admin, why);
+    buf_fini(&children);
+    return err;
 }
 
 static enum err write_small(const struct home *p, const char *name,

@@ -5,6 +5,7 @@
 
 #include "api/admin.h"
 #include "base/mem.h"
+#include "run/fault.h"
 #include "run/loss.h"
 #include "run/rows.h"
 #include "run/tree.h"
@@ -20,6 +21,7 @@ enum {
     TRIES = 64,
     FOLLOWING_MAX = 8,
     DECIDERS = 3, /* any of them may sign first */
+    PACKAGE_ASKED_MAX = 16,
 };
 
 struct position {
@@ -35,14 +37,19 @@ struct ask {
     unsigned node;
     enum act_kind kind;
     char socket[RUN_SOCKET_MAX + 1];
-    struct buf subjects;             /* a line each */
-    char expect[BENCH_CODE_LEN + 1]; /* listed by `decided`; "": none */
-    size_t decided;
+    struct buf subjects; /* a line each */
+    /* The first of those that one package lists, maybe under way; of a check.
+     */
+    char package[PACKAGE_ASKED_MAX][BENCH_CODE_LEN + 1];
+    bool met[PACKAGE_ASKED_MAX]; /* it is listed */
+    unsigned package_n;
+    size_t decided; /* that package; SIZE_MAX: not known to be published */
     uint64_t asked_ms;
     struct position *position; /* owned */
     size_t positions;
     bool answered;
-    bool listed; /* `expect` was */
+    bool person; /* the question names one */
+    bool clear;  /* it holds a person's number or name in clear */
     uint64_t took_us;
 };
 
@@ -92,12 +99,22 @@ static void take_positions(struct ask *a, const json_t *lists)
     }
 }
 
+static void note_met(struct ask *a, const char *who)
+{
+    for (unsigned i = 0; who != NULL && i < a->package_n; i++) {
+        a->met[i] = a->met[i] || strcmp(who, a->package[i]) == 0;
+    }
+}
+
 static void take_answer(struct ask *a, const json_t *answer)
 {
     const char *type = json_string_value(json_object_get(answer, "type"));
     const char *who = json_string_value(json_object_get(answer, "subject"));
+    a->clear = a->clear || persons_answered(answer);
     if (type != NULL && strcmp(type, "row") == 0) {
-        a->listed = a->listed || (who != NULL && strcmp(who, a->expect) == 0);
+        note_met(a, who);
+    } else if (type != NULL && a->person && strcmp(type, "error") == 0) {
+        a->answered = true; /* a number is no subject to ask about */
     } else if (type != NULL && strcmp(type, "result") == 0) {
         a->answered = true;
         take_positions(a, json_object_get(answer, "lists"));
@@ -208,16 +225,59 @@ static void check_fresh(struct ask *a)
     }
 }
 
+/* All that a package lists is listed, or nothing of it: also while it comes,
+ * and while it is removed, which is done by one package too. */
+static void check_whole(struct ask *a)
+{
+    unsigned met = 0;
+    for (unsigned i = 0; i < a->package_n; i++) {
+        met += a->met[i];
+    }
+    if (met != 0 && met != a->package_n) {
+        run_broken(a->run, &a->run->node[a->node], "whole",
+                   "of %u subjects that one package lists, %s first, it lists "
+                   "%u",
+                   a->package_n, a->package[0], met);
+    }
+}
+
+/* A parent that says nothing new of a list is no proof that there is nothing.
+ */
+static void check_withheld(struct ask *a)
+{
+    struct run *run = a->run;
+    struct run_node *n = &run->node[a->node];
+    uint64_t fresh_ms = (uint64_t)run->renew_ms * FRESH_PERIODS + SLACK_MS;
+    for (size_t i = 0; i < a->positions; i++) {
+        const struct position *p = &a->position[i];
+        uint64_t since = faults_withheld_since(n, run_origin(run, p->log));
+        if (p->fresh && since != 0 && since + fresh_ms < a->asked_ms) {
+            run_broken(run, n, "withheld",
+                       "it calls log %s fresh, and nothing new of it came for "
+                       "%llu ms",
+                       p->log, (unsigned long long)(a->asked_ms - since));
+        }
+    }
+}
+
 static void check_listed(struct ask *a)
 {
     struct run *run = a->run;
-    if (a->expect[0] == '\0') {
+    if (a->package_n == 0 || a->decided == SIZE_MAX) {
         return;
     }
     const struct decided *d = &run->decided[a->decided];
     const struct position *p = position_of(a, d->log);
     if (p != NULL) {
-        decided_judge(&run->node[a->node], d, p->at, a->expect, a->listed);
+        decided_judge(&run->node[a->node], d, p->at, a->package[0], a->met[0]);
+    }
+}
+
+static void check_clear(struct ask *a)
+{
+    if (a->clear) {
+        run_broken(a->run, &a->run->node[a->node], "person",
+                   "it answers a person's number or name in clear");
     }
 }
 
@@ -226,9 +286,12 @@ static void on_answer(uv_work_t *work, int status)
     struct ask *a = work->data;
     struct run *run = a->run;
     run->work->under_way--;
+    check_clear(a);
     if (status == 0 && a->answered) {
         samples_add(&run->act_us[a->kind], a->took_us);
         check_fresh(a);
+        check_withheld(a);
+        check_whole(a);
         check_listed(a);
     } else {
         run->unanswered++;
@@ -261,19 +324,59 @@ static size_t pick_decided(struct run *run)
     return n;
 }
 
-/* One that was listed, if any was: the answer can be judged. */
-static void expect_one(struct ask *a)
+/* NULL: none is being decided just now. */
+static const struct run_node *pick_deciding(struct run *run)
+{
+    unsigned start = rng_below(&run->work->rng, run->nodes);
+    for (unsigned k = 0; k < run->nodes; k++) {
+        const struct run_node *n = &run->node[(start + k) % run->nodes];
+        if (n->deciding && n->ends_of == 0 && n->listings > 0) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+static void expect_package(struct ask *a, uint64_t first, uint32_t listings)
+{
+    for (uint32_t i = 0; i < listings && a->package_n < PACKAGE_ASKED_MAX;
+         i++) {
+        bench_subject_code(first + i, a->package[a->package_n++]);
+        put_subject(&a->subjects, first + i);
+    }
+}
+
+/* Those of a package that was published or, one time in two, of one that is
+ * under way, if there is any: the answer can be judged. */
+static void expect_some(struct ask *a)
 {
     struct run *run = a->run;
+    const struct run_node *n = pick_deciding(run);
+    bool under_way = rng_one_in(&run->work->rng, 2);
     size_t i = pick_decided(run);
-    if (i < run->decided_n) {
+    a->decided = SIZE_MAX;
+    if (n != NULL && under_way) {
+        expect_package(a, n->first_subject, n->listings);
+    } else if (i < run->decided_n) {
         a->decided = i;
-        const struct decided *d = &run->decided[i];
-        uint64_t subject =
-            d->first_subject + rng_below(&run->work->rng, d->listings);
-        bench_subject_code(subject, a->expect);
-        put_subject(&a->subjects, subject);
+        expect_package(a, run->decided[i].first_subject,
+                       run->decided[i].listings);
     }
+}
+
+/* An own row about a person: the number is no subject to ask about, and must
+ * not come back in clear. */
+static bool ask_for_person(struct ask *a, struct run_node *n)
+{
+    struct bench_row row;
+    const struct run *run = n->run;
+    if (n->newest == 0 || !run->row[n->newest - 1].person) {
+        return false;
+    }
+    bench_person_row_make(run->row[n->newest - 1].number, &row);
+    buf_put(&a->subjects, row.code, BENCH_CODE_LEN);
+    buf_put_u8(&a->subjects, '\n');
+    return true;
 }
 
 static bool ask(struct run_node *n, const struct act *act)
@@ -287,9 +390,10 @@ static bool ask(struct run_node *n, const struct act *act)
     a->asked_ms = uv_now(&run->loop);
     (void)snprintf(a->socket, sizeof a->socket, "%s", n->socket);
     if (act->kind == ACT_CHECK) {
-        expect_one(a);
+        expect_some(a);
     }
-    for (uint32_t i = 0; i < act->rows; i++) {
+    a->person = act->kind == ACT_QUERY && ask_for_person(a, n);
+    for (uint32_t i = 0; !a->person && i < act->rows; i++) {
         put_subject(&a->subjects, rng_below(&run->work->rng, RUN_SUBJECTS));
     }
     if (uv_queue_work(&run->loop, &a->work, on_ask, on_answer) != 0) {
@@ -349,7 +453,7 @@ static bool begin_directive(struct run_node *n, const struct act *act)
 {
     struct run *run = n->run;
     char path[RUN_FILE_MAX];
-    if (n->deciding || !tree_is_issuer(&n->place)) {
+    if (n->deciding || n->held_back || !tree_is_issuer(&n->place)) {
         return false;
     }
     n->ends_of = 0;
@@ -392,8 +496,8 @@ static bool begin_removal(struct run_node *n, const struct act *act)
     char path[RUN_FILE_MAX];
     size_t i = pick_decided(run);
     (void)act;
-    if (n->deciding || i == run->decided_n || run->decided[i].ending ||
-        run->decided[i].issuer != n->index) {
+    if (n->deciding || n->held_back || i == run->decided_n ||
+        run->decided[i].ending || run->decided[i].issuer != n->index) {
         return false;
     }
     (void)snprintf(path, sizeof path, "%s/listings.csv", n->folder);

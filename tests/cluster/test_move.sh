@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # A township moves to another county by a directive of the city: the old county
 # refuses it and says where it belongs, the new one takes it and all below it,
-# and the city goes on from where it was.
+# and the city goes on from where it was. `watch` goes by whose child a node is,
+# not by its code. Another township is under a county that its code does not say
+# by configuration: then every node above it has to know, up to the common one.
 . "$(dirname "$0")/lib.sh"
 
 COUNTY2=341822000000
+TOWN2=341821102000
 TREE_ISSUERS="000000000000:2:3 $CITY:1:1"
 TREE_SUITE=${1:-intl}
 check "federation" tree_federation "$PROVINCE"
@@ -13,6 +16,12 @@ add_node "$COUNTY" county "$CITY"
 add_node "$COUNTY2" county "$CITY"
 add_node "$TOWN" township "$COUNTY"
 add_node "$VILLAGE" village "$TOWN"
+add_node "$TOWN2" township "$COUNTY2"
+set_option "$TOWN2" "parent.code=$COUNTY2"
+exception_at() { # CODE: TOWN2 is not where its code says
+    sed -i "s/^children = ();/children = ( { code = \"$TOWN2\"; parent = \"$COUNTY2\"; } );/" "$(tree_conf "$1")"
+}
+exception_at "$COUNTY2"
 start_all
 directive() { node_cmd "$1" directive "${@:2}"; }
 move() { # TO
@@ -30,10 +39,22 @@ reparent() { # TO: what the township's operator does
     start "$TOWN"
 }
 has_rows() { [ "$(size_at "$1" "$(own_log "$VILLAGE")")" = "$(own_size "$VILLAGE")" ]; }
+proof_at() { # CODE: has it all, as `watch` sees it?
+    local confs
+    mapfile -t confs < <(tree_confs)
+    "$CREDITNODE" watch --once --json "${confs[@]}" | jq -r ".nodes[] | select(.code == \"$1\") | .equal"
+}
 # What the city took from its children since it started.
 taken() { status "$CITY" '[.children[].received_entries] | add'; }
 
 check "rows" enter "$VILLAGE" 1 200
+check "rows" enter "$TOWN2" 5000 20
+
+note "by configuration"
+within "$PATIENCE" "the county hears that the city does not know" says "$COUNTY2" SYNC-STOP
+stop "$CITY"
+exception_at "$CITY"
+start "$CITY"
 check "equal" equal
 
 note "who may not"
@@ -64,11 +85,15 @@ for code in "$COUNTY2" "$CITY" "$COUNTY"; do
     start "$code"
 done
 check "rows" enter "$VILLAGE" 2000 20
-within "$PATIENCE" "the city has them" has_rows "$CITY"
+check "equal, the old county left out" equal
 [ "$(size_at "$COUNTY" "$(own_log "$VILLAGE")")" -lt "$(own_size "$VILLAGE")" ] || fail "the old county still gets them"
 # What it still holds of them goes no further, and that is as it should be.
 within "$PATIENCE" "the old county's copies are refused" is "$COUNTY" '.uplink.stopped_logs > 0' true
 check "and no reason to worry" is "$COUNTY" '[.uplink.stuck.logs, (.silent_children | length)] | tostring' '[0,0]'
+stop "$VILLAGE"
+[ "$(proof_at "$COUNTY2")" = false ] || fail "the new county is compared with nothing"
+[ "$(proof_at "$COUNTY")" = true ] || fail "the old county is still compared"
+start "$VILLAGE"
 
 note "and back"
 move "$COUNTY"

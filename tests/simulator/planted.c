@@ -12,11 +12,18 @@
  *   still-listed     a removal ends nothing                 listed
  *   skip-root        entries need not lead to a signed head refused
  *   fork             a log that was put back is a fork      fork
+ *   fork-unseen      a second signed head marks no log      evidence
+ *   half             every second listing of a package is seen  whole
+ *   twice            no row is known to be unchanged        once
+ *   unmasked         persons' numbers are answered in clear person
+ *   head-unseen      a signed head counts as far as held    withheld
  *
  * Threads: any. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "credit/citizen.h"
+#include "credit/record.h"
 #include "store/store_impl.h"
 #include "sync/recv.h"
 #include "sync/sync.h"
@@ -46,7 +53,18 @@ void __wrap_fresh_judge(struct fresh *fresh, const struct log_id *log,
     out->state = planted("stale-as-fresh") ? FRESH_YES : out->state;
 }
 
-/* ---- unlisted, still-listed ---- */
+/* ---- unlisted, still-listed, half ---- */
+
+struct seeing {
+    store_listing_fn *fn;
+    void *ctx;
+};
+
+static bool see_half(void *ctx, const struct store_listing *listing)
+{
+    const struct seeing *s = ctx;
+    return listing->number % 2 == 0 || s->fn(s->ctx, listing);
+}
 
 WRAP(enum err, store_listings,
      (struct store * store, const struct listing_query *query,
@@ -57,9 +75,12 @@ enum err __wrap_store_listings(struct store *store,
                                store_listing_fn *fn, void *ctx, bool *met)
 {
     struct listing_query q = *query;
+    struct seeing seeing = {fn, ctx};
     q.removed = q.removed || planted("still-listed");
     return planted("unlisted") ? ERR_OK
-                               : __real_store_listings(store, &q, fn, ctx, met);
+           : planted("half")
+               ? __real_store_listings(store, &q, see_half, &seeing, met)
+               : __real_store_listings(store, &q, fn, ctx, met);
 }
 
 /* ---- skip-root ---- */
@@ -120,7 +141,68 @@ enum err __wrap_bridge_root(const struct frontier *f, enum suite suite,
     return err;
 }
 
-/* ---- fork ---- */
+/* ---- twice ---- */
+
+WRAP(bool, record_digest, (struct slice body, uint8_t out[RECORD_DIGEST_LEN]));
+
+bool __wrap_record_digest(struct slice body, uint8_t out[RECORD_DIGEST_LEN])
+{
+    return __real_record_digest(body, out) && !planted("twice");
+}
+
+/* ---- unmasked ---- */
+
+WRAP(void, mask_identifier, (struct slice value, struct buf *out));
+
+void __wrap_mask_identifier(struct slice value, struct buf *out)
+{
+    if (planted("unmasked")) {
+        buf_put_slice(out, value);
+    } else {
+        __real_mask_identifier(value, out);
+    }
+}
+
+/* ---- head-unseen ---- */
+
+WRAP(void, store_logs, (struct store * store, store_log_fn *fn, void *ctx));
+
+struct telling_heads {
+    store_log_fn *fn;
+    void *ctx;
+};
+
+static bool tell_held(void *ctx, const struct store_head *head)
+{
+    const struct telling_heads *t = ctx;
+    struct store_head h = *head;
+    h.newest.size = h.frontier.size;
+    return t->fn(t->ctx, &h);
+}
+
+void __wrap_store_logs(struct store *store, store_log_fn *fn, void *ctx)
+{
+    struct telling_heads t = {fn, ctx};
+    if (planted("head-unseen")) {
+        __real_store_logs(store, tell_held, &t);
+    } else {
+        __real_store_logs(store, fn, ctx);
+    }
+}
+
+/* ---- fork, fork-unseen ---- */
+
+WRAP(enum err, store_mark_forked,
+     (struct store * store, const struct log_id *log, struct slice other_note,
+      const char *reason));
+
+enum err __wrap_store_mark_forked(struct store *store, const struct log_id *log,
+                                  struct slice other_note, const char *reason)
+{
+    return planted("fork-unseen")
+               ? ERR_OK
+               : __real_store_mark_forked(store, log, other_note, reason);
+}
 
 WRAP(enum err, store_succeed,
      (struct store * store, const struct log_id *log, uint64_t common,

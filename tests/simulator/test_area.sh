@@ -51,6 +51,8 @@ bad_profile 'act = "query"; tiers = ["moon"]; per_minute = 1.0;' 'tiers:'
 bad_profile 'act = "query"; tiers = ["city"];' 'per_minute: a number from'
 bad_profile 'act = "query"; tiers = ["city"]; per_minute = 1.0; rows = 5000;' 'rows: a number from 1 to 1000'
 bad_profile 'act = "query"; tiers = ["city"]; per_minute = 1.0; speed = 1;' 'speed: is not known'
+printf 'title = { zh = "甲"; en = "a"; };\npersons = 101;\n' >"$work/profile.cfg"
+refused 2 "$work/profile.cfg:2: field persons: a number from 0 to 100" --profile "$work/profile.cfg"
 echo 'acts = (' >"$work/profile.cfg"
 refused 2 "$work/profile.cfg:" --profile "$work/profile.cfg"
 refused 2 'none.cfg: cannot be read' --profile none
@@ -59,6 +61,7 @@ refused 2 'none.cfg: cannot be read' --profile none
 # corrections, one page in each language.
 cat >"$work/profile.cfg" <<'EOF'
 title = { zh = "测试"; en = "a test"; };
+persons = 20;
 acts = (
     { act = "import"; tiers = ["village", "city"]; per_minute = 120.0; rows = 10; dirty = 20; again = 30; },
     { act = "directive"; tiers = ["city", "national"]; per_minute = 60.0; rows = 3; },
@@ -72,6 +75,7 @@ is .holds true
 is .nodes 7
 [ "$(jq '.refused' "$work/out")" -gt 0 ] || fail "no row was refused"
 [ "$(jq '.acknowledged' "$work/out")" -gt 0 ] || fail "nothing was entered"
+[ "$(jq '.persons' "$work/out")" -gt 0 ] || fail "no row is about a person"
 [ "$(jq '.directives' "$work/out")" -gt 0 ] || fail "nothing was decided"
 [ "$(jq '.checks' "$work/out")" -gt 0 ] || fail "nothing was checked"
 is '.usage_end | keys | join(" ")' 'all city national province township village'
@@ -109,6 +113,17 @@ refused_to_attach() { # STATUS TEXT ARGS...
 refused_to_attach 2 'creditsim attach DIR'
 refused_to_attach 3 'no tree was kept here' "$work"
 refused_to_attach 3 'no such folder' "$work/none"
+
+# A county that the province runs itself, though its code names a city.
+table '130000000000,province,000000000000,河北省
+130600000000,city,130000000000,保定市
+130682000000,county,130000000000,定州市
+130682001000,township,130682000000,示例街道
+130682001001,village,130682001000,示例村'
+run --area 13 --table "$work/table.csv" --profile "$work/profile.cfg" --seconds 4 --faults none ||
+    fail "a parent that the code does not say"
+is .nodes 6
+[ "$(jq '.acknowledged' "$work/out")" -gt 0 ] || fail "nothing was entered there"
 
 # Tongzhou has no city; the tree stays until a signal, and ends cleanly.
 rm -rf "$work/tree"

@@ -88,6 +88,7 @@ option old $node:100
 11500 1500 partition    $city
 14000 2000 clone        $city
 18000  600 reconnect    $city
+19500 1000 fork         $city
 200   1500 cut          $one
 2500  1500 silent       $one
 4500  1500 one-way-up   $one
@@ -108,7 +109,7 @@ done
 run --replay "$work/all" || fail "it does not hold"
 is .holds true
 is .faults_left_out 0
-is .faults_done 25
+is .faults_done 26
 is .upgrades 1
 [ "$(jq .acknowledged "$work/report")" -gt 0 ] || fail "nothing was entered"
 [ "$(jq .threads_max "$work/report")" -gt 1 ] || fail "no process was looked at"

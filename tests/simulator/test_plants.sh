@@ -25,17 +25,28 @@ acts = (
 );
 EOF
 
+# Rows about persons, and questions about them.
+cat >"$work/persons.cfg" <<'EOF'
+title = { zh = "自然人"; en = "persons"; };
+persons = 50;
+acts = (
+    { act = "import"; tiers = ["county"]; per_minute = 60.0; rows = 10; dirty = 20; },
+    { act = "query"; tiers = ["county"]; per_minute = 60.0; }
+);
+EOF
+
 # NAME NODE SECONDS FAULT...: a run of three nodes with this program, in the
 # background: its report is $work/NAME.out. On a slow machine what is to be caught
-# comes later, so what holds is run again, longer.
+# comes later, so what holds is run again, longer. $plant, if it is not called NAME;
+# $profile, if it is not that of lists; $shape, if not three nodes.
 begin() {
     local name=$1 program=$2 seconds=$3 slower
     shift 3
     for slower in 1 2 4; do
-        printf 'creditsim-faults 1\noption shape 1,1,1\noption seconds %s\noption profile %s\n' \
-            $((seconds * slower)) "$work/lists.cfg" >"$work/$name.faults"
+        printf 'creditsim-faults 1\noption shape %s\noption seconds %s\noption profile %s\n' \
+            "${shape:-1,1,1}" $((seconds * slower)) "$work/${profile:-lists}.cfg" >"$work/$name.faults"
         printf '%s\n' "$@" | awk -v by=$slower 'NF {$1 *= by; $2 *= by; print}' >>"$work/$name.faults"
-        CREDITNODE_PLANT=$name "$sim" run --node "$program" --json --patience "${patience:-120}" \
+        CREDITNODE_PLANT=${plant:-$name} "$sim" run --node "$program" --json --patience "${patience:-120}" \
             --replay "$work/$name.faults" >"$work/$name.out" 2>"$work/$name.said"
         echo $? >"$work/$name.rc"
         [ "$(cat "$work/$name.rc")" = 0 ] || break
@@ -64,11 +75,14 @@ receipts() {
 
 # ---- invariants ----
 
-begin stale-as-fresh "$planted" 25 "6000 18000 one-way-down $county"
+# The line stays, and nothing comes: what was decided meanwhile is missing.
+begin stale-as-fresh "$planted" 25 "6000 18000 freeze $city"
+plant=stale-as-fresh begin withheld "$planted" 25 "6000 18000 one-way-down $county"
 begin unlisted "$planted" 12 "1000 3000 restore $city"
 begin skip-root "$planted" 10 "5000 3000 lie $county 0"
 wait
 caught stale-as-fresh stale-as-fresh $county
+caught withheld withheld $county
 caught unlisted listed
 caught skip-root refused $city
 
@@ -77,7 +91,7 @@ program sanitizer '[[ "$*" != serve*'$county'* ]] || echo "==1==ERROR: AddressSa
 begin sanitizer "$work/sanitizer.node" 3
 # shellcheck disable=SC2016
 program answers '[[ "$*" != serve*'$county'* ]] || set -- "$@" --set admin.socket="$0.elsewhere"'
-patience=20 begin answers "$work/answers.node" 3
+patience=40 begin answers "$work/answers.node" 3
 begin still-listed "$planted" 12
 # shellcheck disable=SC2016
 program effects '[ "$1" != feedback ] || exit 0'
@@ -87,6 +101,23 @@ caught still-listed listed
 caught effects effects $province
 caught sanitizer sanitizer $county
 caught answers answers $county
+
+begin head-unseen "$planted" 10 "3000 4000 lie $county 6"
+shape=1,1,2 patience=40 begin fork-unseen "$planted" 5 "1000 1000 fork $city"
+profile=persons begin unmasked "$planted" 5
+# shellcheck disable=SC2016 # for the program that is written
+program said '[[ "$*" != serve*'$county'* ]] || echo "2026-01-01T00:00:00Z info TEST name=赵拟名安" >&2'
+profile=persons begin said "$work/said.node" 5
+# An import that is entered once more, as one that was broken off is.
+# shellcheck disable=SC2016
+node=$planted program twice '[ "$1" != import ] || "$node" "$@"'
+begin twice "$work/twice.node" 8
+wait
+caught head-unseen withheld $city
+caught fork-unseen evidence $county
+caught unmasked person
+caught said person $county
+caught twice once
 
 # ---- what is not excused ----
 
@@ -98,8 +129,10 @@ begin lost "$work/lost.node" 10 "4000 5000 restore $county"
 # Another number, at an office whose store is what it was.
 receipts moved '2s/,([0-9]+),/,1\1,/'
 begin moved "$work/moved.node" 10 "4000 5000 restore $city"
+begin half "$planted" 12
 wait
 caught fork fork $county
 caught lost acknowledged $county
 caught moved acknowledged $county
+caught half whole $county
 echo PASS
