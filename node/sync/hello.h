@@ -10,9 +10,9 @@
 #define SYNC_FETCH "/creditnode.federation.v1.Federation/Fetch"
 #define SYNC_ROOT "/creditnode.federation.v1.Federation/Root"
 
-/* Is this peer a node of the federation that was not revoked, and for the second one a child of
- * this node? ERR_DENIED names the reason; ERR_MOVED: and the parent that it has
- * now. */
+/* Is this peer a node of the federation that was not revoked, and for the
+ * second one a child of this node? ERR_DENIED names the reason; ERR_MOVED: and
+ * the parent that it has now. */
 MUST_USE enum err admit_node(const struct sync_env *env,
                              const struct principal *peer, struct errmsg *why);
 MUST_USE enum err admit_child(const struct sync_env *env,

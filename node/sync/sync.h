@@ -191,9 +191,9 @@ void downlink_free(struct downlink **downlink);
 typedef bool downlink_child_fn(void *ctx, const struct child_status *child);
 void downlink_children(struct downlink *downlink, downlink_child_fn *fn,
                        void *ctx);
-/* Children of which nothing was heard for `ms` and more: of those seen since the
- * start, and of those whose logs are here, whose silence began with the start.
- * Not those that were moved away or shut out since. */
+/* Children of which nothing was heard for `ms` and more: of those seen since
+ * the start, and of those whose logs are here, whose silence began with the
+ * start. Not those that were moved away or shut out since. */
 typedef void downlink_silent_fn(void *ctx, uint64_t code, int64_t for_ms);
 void downlink_silent(struct downlink *downlink, int64_t ms,
                      downlink_silent_fn *fn, void *ctx);
