@@ -939,14 +939,13 @@ static enum err up_replication(struct node *node, struct errmsg *why)
         return err;
     }
     node->sync.set_aside = node->set_aside;
+    node->sync.roster = roster_new(&node->sync);
     node->sync.receipts = receipts_new(&node->sync, path);
     err = downlink_new(&node->downlink, &node->sync, &down);
     if (err != ERR_OK) {
         return err_set(why, err, "replication: %s", err_text(err));
     }
     node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes);
-    /* It may call recheck() at once. */
-    node->sync.roster = roster_new(&node->sync);
     if (node->lease != NULL) {
         node->fresh_share = fresh_share_start(&node->sync, node->lease,
                                               node->writes, c->renew_ms);
