@@ -235,7 +235,9 @@ static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
         assert_true(comes_true(recovery_ended, village->name, WAIT_MS));
         assert_true(h->roots > 0);
         assert_int_equal(h->fetches, 0);
-        assert_int_equal(size_of(village, &h->log), h->size);
+        /* A key that was wrapped for the parent may have come in meanwhile. */
+        uint64_t size = size_of(village, &h->log);
+        assert_in_range(size, h->size, h->size + 1);
         assert_int_equal(state_of(village, &h->log), LOG_ACTIVE);
         assert_int_equal(count_lines("SYNC-SUCCEED", village->name), 0);
         assert_int_equal(count_lines("SYNC-LYING-PARENT", village->name),
@@ -243,7 +245,7 @@ static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
         struct log_id own = store_own_log(village->store);
         assert_true(log_id_eq(&own, &h->log));
         submit(village, 5000, 3);
-        assert_int_equal(size_of(village, &h->log), h->size + 3);
+        assert_in_range(size_of(village, &h->log), size + 3, h->size + 4);
         node_free(village);
         node_free(h->town);
         buf_fini(&h->note);
