@@ -121,9 +121,10 @@ void check_persons(struct run *run)
     char *const roots[] = {mem_strdup(run->conf->folder), NULL};
     uint8_t *room = mem_alloc(PIECE);
     unsigned folders = 0;
-    FTS *tree = run->conf->profile->persons > 0
-                    ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL)
-                    : NULL;
+    /* A tree that was kept is only started: nothing was entered. */
+    bool entered = !run->conf->kept && run->conf->profile->persons > 0;
+    FTS *tree =
+        entered ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
     FTSENT *f;
     while (tree != NULL && run->invariant == NULL &&
            (f = fts_read(tree)) != NULL) {
