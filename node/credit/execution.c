@@ -186,8 +186,10 @@ enum err execution_take(const struct entry *e, struct execution *out,
         subject[e->subject.len] = 0;
         const struct enum_word *word = record_word(r, FIELD_OUTCOME);
         struct slice code = record_get(r, FIELD_USCC);
-        ok = execution_parse_subject(subject, &out->listing) && word != NULL &&
-             code.len == USCC_LEN;
+        /* Texts are cut by a NUL: one listing would have several names. */
+        ok = strlen(subject) == e->subject.len &&
+             execution_parse_subject(subject, &out->listing) && word != NULL &&
+             code.len == USCC_LEN && memchr(code.data, 0, USCC_LEN) == NULL;
         out->outcome = word != NULL ? (enum outcome)word->value : OUTCOME_HIT;
         out->list = listing_list_of(r);
         out->measures = record_get(r, FIELD_MEASURES);
