@@ -197,6 +197,19 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
     return ERR_OK;
 }
 
+/* Lock held. A child may hold more than it was sent: it came by file. */
+static void take_ack(struct reader_conn *conn, struct told *t, uint64_t size)
+{
+    bool past = size > t->sent;
+    uint64_t share = past
+                         ? t->bytes
+                         : t->bytes * (size - t->acked) / (t->sent - t->acked);
+    conn->in_flight -= share;
+    t->bytes -= share;
+    t->acked = size;
+    t->sent = past ? size : t->sent;
+}
+
 static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
 {
     struct wire_iter it = wire_iter_of(&ack->logs);
@@ -206,12 +219,8 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
         struct wire_log_ack item;
         wire_log_ack_get(bytes, &item);
         struct told *t = find_told(conn, &item.log);
-        if (t != NULL && item.size > t->acked && item.size <= t->sent) {
-            uint64_t share =
-                t->bytes * (item.size - t->acked) / (t->sent - t->acked);
-            conn->in_flight -= share;
-            t->bytes -= share;
-            t->acked = item.size;
+        if (t != NULL && item.size > t->acked) {
+            take_ack(conn, t, item.size);
         }
     }
     (void)pthread_mutex_unlock(&conn->lock);
