@@ -93,7 +93,7 @@ size=$(own_size "$writer")
 note "a version of the root document that the writer takes is known beside it"
 top=000000000000
 check "propose" node_cmd "$writer" root propose -o "$WORK/root-2" --threshold "$top:3" >/dev/null
-for who in 1 2; do
+for who in 1 2 3; do
     check "sign" "$CREDITNODE" root sign "$WORK/root-2" --key "$TREE/fed/deciders/$top-$who.key" \
         --previous "$TREE/fed/root-document" >/dev/null
 done
