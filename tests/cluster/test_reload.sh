@@ -59,6 +59,7 @@ renew "$VILLAGE"
 chmod 0644 "$TREE/$VILLAGE/certs/tls.key"
 from=$(($(log_end "$VILLAGE") + 1))
 stop "$TOWN"
+sleep 1 # files are looked at once a second at most
 start "$TOWN" # the village calls it again
 within 30 "it is refused" says "$VILLAGE" 'CERT-REFUSED.*tls.key' "$from"
 from=$(($(log_end "$VILLAGE") + 1))

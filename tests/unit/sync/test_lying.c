@@ -548,7 +548,10 @@ static enum rpc_at_once meet_at_once(struct liar *l, struct node *at,
     wire_put_segment(message, &out);
     assert_true(message->len < RPC_AT_ONCE_MAX);
     assert_ok(wire_get_child(buf_slice(message), &m, &why));
-    return inflow_at_once(at->down->children->inflow, &m.segment, message->len);
+    (void)pthread_mutex_lock(&at->down->lock);
+    struct inflow *inflow = at->down->children->inflow;
+    (void)pthread_mutex_unlock(&at->down->lock);
+    return inflow_at_once(inflow, &m.segment, message->len);
 }
 
 /* All other streams wait for the poller: it does not unpack megabytes. */
