@@ -277,7 +277,7 @@ static void the_parents_clock_is_compared(void **state)
     int64_t skew_ms = status_of(village).clock_skew_ms;
     assert_true(skew_ms > HOUR_MS / 2 && skew_ms <= HOUR_MS);
     node_disconnect(village);
-    h->clock_ms = UINT64_MAX;
+    h->clock_ms = INT64_MAX;
     node_connect(village, h->town);
     assert_true(comes_true(is_streaming, village, WAIT_MS));
     assert_true(status_of(village).clock_skew_ms > HOUR_MS);

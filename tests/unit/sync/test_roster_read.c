@@ -137,6 +137,7 @@ static void a_node_of_another_federation_is_not_admitted(void **state)
     struct principal stranger = other;
     (void)state;
     env.roster = roster_new(&env);
+    roster_watch(env.roster);
     shut_out(VILLAGE);
     await_looks(1);
     assert_ok(admit_node(&env, &other, &why));
