@@ -201,9 +201,8 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
 static void take_ack(struct reader_conn *conn, struct told *t, uint64_t size)
 {
     bool past = size > t->sent;
-    uint64_t share = past
-                         ? t->bytes
-                         : t->bytes * (size - t->acked) / (t->sent - t->acked);
+    uint64_t share =
+        past ? t->bytes : t->bytes * (size - t->acked) / (t->sent - t->acked);
     conn->in_flight -= share;
     t->bytes -= share;
     t->acked = size;

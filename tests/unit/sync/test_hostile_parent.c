@@ -21,9 +21,9 @@ struct hostile {
     struct buf bridge;
     struct hash root;
     enum root_answer answer;
-    bool never_opens;  /* takes a Fetch, and says nothing */
-    bool breaks_off;   /* sends what it is asked for, and ends with an error */
-    uint64_t clock_ms; /* as its Hello says; 0: the true one */
+    bool never_opens; /* takes a Fetch, and says nothing */
+    bool breaks_off;  /* sends what it is asked for, and ends with an error */
+    _Atomic uint64_t clock_ms; /* as its Hello says; 0: the true one */
     /* Named as its own and its ancestors'; none: as they are. */
     struct slice chains[WIRE_CHAINS_MAX];
     size_t chains_n;
