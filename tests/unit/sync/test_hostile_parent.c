@@ -413,8 +413,8 @@ static void no_key_is_wrapped_for_who_is_not_above(void **state)
     /* Nor do those below hear of them. */
     assert_int_equal(ancestry_get(village->ancestry, &handed, chains), 2);
     assert_true(slice_eq(chains[1], buf_slice(&county.seal.chain)));
+    node_free(h->town); /* first: it shows the others' chains */
     node_free(village);
-    node_free(h->town);
     identity_fini(&county.seal);
     identity_fini(&other.seal);
     buf_fini(&handed);
