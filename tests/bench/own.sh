@@ -105,7 +105,7 @@ own_federation() {
 }
 
 # As tree_add; the client may ask and enter at the node.
-own_add() {
+own_node() {
     tree_add "$@" &&
         sed -i "s/^apps = ();/apps = ( $(cat "$TREE/app/entry") );/" \
             "$(tree_conf "$1")"
@@ -179,7 +179,7 @@ own_add_chain() { # N
     local i parent=''
     own_federation
     for ((i = $1 - 1; i >= 0; i--)); do
-        own_add "${OWN_CHAIN[i]}" "${OWN_TIERS[i]}" "$parent" bench
+        own_node "${OWN_CHAIN[i]}" "${OWN_TIERS[i]}" "$parent" bench
         parent=${OWN_CHAIN[i]}
     done
 }
@@ -194,9 +194,9 @@ own_run_chain() { # N
 own_start_fan() {
     local code
     own_federation
-    own_add 341802001000 township '' bench
+    own_node 341802001000 township '' bench
     for code in "${OWN_CHILDREN[@]}"; do
-        own_add "$code" village 341802001000 bench
+        own_node "$code" village 341802001000 bench
     done
     tree_up
     own_count_pids 341802001000 "${OWN_CHILDREN[@]}"
@@ -234,8 +234,8 @@ own_up_idle() { own_start_chain 1; }
 # heard from its parent, it numbers nothing.
 own_up_copy() {
     own_federation
-    own_add 340000000000 province '' bench
-    own_add 341800000000 city 340000000000 bench
+    own_node 340000000000 province '' bench
+    own_node 341800000000 city 340000000000 bench
     # Else the figure is that of the wait between two attempts to connect.
     printf 'replication: { backoff_min = "20 ms"; backoff_max = "100 ms"; };\n' \
         >>"$(tree_conf 341800000000)"
@@ -250,7 +250,7 @@ own_up_copy() {
 
 own_up_point() { # ROWS: a city node that holds so many rows, alone
     own_federation
-    own_add 341800000000 city '' bench
+    own_node 341800000000 city '' bench
     # As much memory as the peer's buffer pool.
     printf 'store: { cache = "3 GiB"; };\n' >"$OWN_DIR/store"
     sed -i -e '/^store: {/,/^};/d' -e "\$r $OWN_DIR/store" \

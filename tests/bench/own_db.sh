@@ -43,8 +43,8 @@ own_run_batches_db() { own_batches batches_db "$@"; }
 # ROWS: five times as many are there.
 own_up_apply_db() {
     own_federation
-    own_add $OWN_COUNTY county '' bench
-    own_add "$OWN_TOWN" township $OWN_COUNTY bench
+    own_node $OWN_COUNTY county '' bench
+    own_node "$OWN_TOWN" township $OWN_COUNTY bench
     own_use_db $OWN_COUNTY "${BENCH_POOL:-3G}"
     # Else the figure is that of the wait between two attempts to connect.
     printf 'replication: { backoff_min = "20 ms"; backoff_max = "100 ms"; };\n' \
@@ -104,7 +104,7 @@ own_run_apply_db() {
 # larger part.
 own_up_point_db() {
     own_federation
-    own_add $OWN_CITY city '' bench
+    own_node $OWN_CITY city '' bench
     own_use_db $OWN_CITY "${BENCH_POOL:-1G}"
     echo 'store.cache=2 GiB' >>"$TREE/$OWN_CITY/set"
     tree_start $OWN_CITY

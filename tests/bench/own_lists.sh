@@ -15,7 +15,7 @@ OWN_HEADER='主体名称,主体统一社会信用代码,认定文书号,列入�
 own_socket() { echo "$OWN_DIR/$1.sock"; } # CODE: short, as socket paths must be
 
 own_add() { # CODE TIER PARENT
-    own_add "$1" "$2" "$3" bench
+    own_node "$1" "$2" "$3" bench
     printf 'admin: { socket = "%s"; };\n' "$(own_socket "$1")" >>"$(tree_conf "$1")"
 }
 
