@@ -1,5 +1,8 @@
 #include "base/pace.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/clock.h"
 
 bool pace_allows(struct pace *pace, unsigned *held)
@@ -17,4 +20,20 @@ bool pace_allows(struct pace *pace, unsigned *held)
                                            from + PACE_EVERY_MS));
     *held = atomic_exchange(&pace->held, 0);
     return true;
+}
+
+void pace_warn(struct pace *pace, const struct log_ctx *ctx, const char *id,
+               const char *fmt, ...)
+{
+    enum { TEXT_MAX = 2048 }; /* as a line has */
+    char text[TEXT_MAX];
+    unsigned more;
+    if (!pace_allows(pace, &more)) {
+        return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    log_warn(ctx, id, "%s more=%u", text, more);
 }

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/log.h"
+
 enum {
     PACE_BURST = 20,      /* lines at once */
     PACE_EVERY_MS = 1000, /* then one in this time */
@@ -21,5 +23,9 @@ struct pace {
 
 /* True: write it, and that *held like it were held back before. */
 bool pace_allows(struct pace *pace, unsigned *held);
+
+/* log_warn(), with `more` for those lines of `pace` that were held back. */
+void pace_warn(struct pace *pace, const struct log_ctx *ctx, const char *id,
+               const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 #endif

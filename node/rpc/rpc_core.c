@@ -13,11 +13,7 @@
 static void log_handshake(const char *message)
 {
     static struct pace pace;
-    unsigned more;
-    if (pace_allows(&pace, &more)) {
-        log_warn(NULL, "RPC-HANDSHAKE", "refused=\"%s\" more=%u", message,
-                 more);
-    }
+    pace_warn(&pace, NULL, "RPC-HANDSHAKE", "refused=\"%s\"", message);
 }
 
 static void log_core(gpr_log_func_args *args)

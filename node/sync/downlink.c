@@ -106,12 +106,8 @@ static void on_open(struct rpc_stream *s, void *user)
     enum err err = admit_child(down->env, peer, &why);
     if (err != ERR_OK) {
         static struct pace pace;
-        unsigned more;
-        if (pace_allows(&pace, &more)) {
-            log_warn(down->env->log, "SYNC-DENIED",
-                     "peer=%s text=\"%s\" more=%u", rpc_stream_address(s),
-                     why.text, more);
-        }
+        pace_warn(&pace, down->env->log, "SYNC-DENIED", "peer=%s text=\"%s\"",
+                  rpc_stream_address(s), why.text);
         rpc_stream_finish(s, err, why.text);
         return;
     }

@@ -227,18 +227,15 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
 
 static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
 {
-    static struct pace pace;
-    unsigned more;
     char log[LOG_ID_TEXT_MAX];
     char reason[WIRE_REASON_SHOWN];
     log_id_format(&stop->log, log);
     str_quotable(stop->reason, reason, sizeof reason);
-    if (pace_allows(&pace, &more)) {
-        log_warn(conn->feed->env->log, "FEED-STOP",
-                 "child=%012llu log=%s number=%llu text=\"%s\" more=%u",
-                 (unsigned long long)conn->peer.code, log,
-                 (unsigned long long)stop->number, reason, more);
-    }
+    static struct pace pace;
+    pace_warn(&pace, conn->feed->env->log, "FEED-STOP",
+              "child=%012llu log=%s number=%llu text=\"%s\"",
+              (unsigned long long)conn->peer.code, log,
+              (unsigned long long)stop->number, reason);
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = find_told(conn, &stop->log);
     if (t != NULL) {
@@ -324,15 +321,14 @@ static enum err on_evidence(struct reader_conn *conn,
 /* A bad one is no reason to keep directives from the child. */
 static void on_receipt(struct reader_conn *conn, const struct wire_receipt *m)
 {
-    static struct pace pace;
-    unsigned more;
     const struct sync_env *env = conn->feed->env;
     struct errmsg why;
     enum err err =
         receipts_came(env->receipts, &conn->peer, m->text, m->chain, &why);
-    if (err != ERR_OK && pace_allows(&pace, &more)) {
-        log_warn(env->log, "RECEIPT-REFUSED", "err=%s text=\"%s\" more=%u",
-                 err_name(err), why.text, more);
+    if (err != ERR_OK) {
+        static struct pace pace;
+        pace_warn(&pace, env->log, "RECEIPT-REFUSED", "err=%s text=\"%s\"",
+                  err_name(err), why.text);
     }
 }
 
@@ -680,12 +676,8 @@ static void on_open(struct rpc_stream *s, void *user)
     enum err err = admit_child(feed->env, peer, &why);
     if (err != ERR_OK) {
         static struct pace pace;
-        unsigned more;
-        if (pace_allows(&pace, &more)) {
-            log_warn(feed->env->log, "FEED-DENIED",
-                     "peer=%s text=\"%s\" more=%u", rpc_stream_address(s),
-                     why.text, more);
-        }
+        pace_warn(&pace, feed->env->log, "FEED-DENIED", "peer=%s text=\"%s\"",
+                  rpc_stream_address(s), why.text);
         rpc_stream_finish(s, err, why.text);
         return;
     }

@@ -152,33 +152,39 @@ static void wrap_for(struct uplink *up, struct slice chain)
 /* A parent can name whom it likes, and what is wrapped once stays open to its
  * holder for good: the parent itself and who stands above it, as this node
  * knows, and is not shut out. */
+static enum err check_above(const struct uplink *up, uint64_t code,
+                            struct errmsg *why)
+{
+    const struct sync_env *env = up->env;
+    uint64_t parent = up->conf.parent_code;
+    if (code != parent && !env->entitled(env->ctx, parent, code)) {
+        return err_set(why, ERR_DENIED,
+                       "the parent names %012llu, which is not above it as "
+                       "this node knows: a move must be decided by "
+                       "directive or stand in `children` here",
+                       (unsigned long long)code);
+    }
+    return roster_is_revoked(env->roster, code)
+               ? err_set(why, ERR_DENIED, "node %012llu was revoked",
+                         (unsigned long long)code)
+               : ERR_OK;
+}
+
 static bool is_above(void *ctx, struct slice chain)
 {
     const struct uplink *up = ctx;
     const struct sync_env *env = up->env;
-    uint64_t parent = up->conf.parent_code;
     struct cert *cert = NULL;
     struct errmsg why;
     enum err err = trust_check(env->trust, chain, CERT_USE_SEAL,
                                clock_wall_ms(), &cert, &why);
     if (err == ERR_OK) {
-        uint64_t code = cert_principal(cert)->code;
-        if (code != parent && !env->entitled(env->ctx, parent, code)) {
-            err = err_set(&why, ERR_DENIED,
-                          "the parent names %012llu, which is not above it as "
-                          "this node knows: a move must be decided by "
-                          "directive or stand in `children` here",
-                          (unsigned long long)code);
-        } else if (roster_is_revoked(env->roster, code)) {
-            err = err_set(&why, ERR_DENIED, "node %012llu was revoked",
-                          (unsigned long long)code);
-        }
+        err = check_above(up, cert_principal(cert)->code, &why);
     }
-    static struct pace pace;
-    unsigned more;
-    if (err != ERR_OK && pace_allows(&pace, &more)) {
-        log_warn(env->log, "SYNC-WRAP", "parent=%s err=%s text=\"%s\" more=%u",
-                 up->target, err_name(err), why.text, more);
+    if (err != ERR_OK) {
+        static struct pace pace;
+        pace_warn(&pace, env->log, "SYNC-WRAP", "parent=%s err=%s text=\"%s\"",
+                  up->target, err_name(err), why.text);
     }
     cert_free(&cert);
     return err == ERR_OK;
@@ -659,15 +665,12 @@ static void on_stop(struct conn *conn, const struct wire_stop *stop)
     char log[LOG_ID_TEXT_MAX];
     char reason[WIRE_REASON_SHOWN];
     log_id_format(&stop->log, log);
-    static struct pace pace;
-    unsigned more;
     str_quotable(stop->reason, reason, sizeof reason);
-    if (pace_allows(&pace, &more)) {
-        log_warn(up->env->log, "SYNC-STOP",
-                 "log=%s parent=%s number=%llu retry=%d text=\"%s\" more=%u",
-                 log, up->target, (unsigned long long)stop->number, stop->retry,
-                 reason, more);
-    }
+    static struct pace pace;
+    pace_warn(&pace, up->env->log, "SYNC-STOP",
+              "log=%s parent=%s number=%llu retry=%d text=\"%s\"", log,
+              up->target, (unsigned long long)stop->number, stop->retry,
+              reason);
     note_stop(up, &stop->log, stop->reason);
     (void)pthread_mutex_lock(&up->lock);
     if (up->conn == conn) {
