@@ -175,12 +175,19 @@ enum err block_unpack(struct block_codec *codec, struct slice block,
     return ERR_OK;
 }
 
-enum err block_count(struct slice block, size_t *count)
+enum err block_sizes(struct slice block, size_t *count, size_t *raw_len)
 {
     struct header h;
     if (!header_get(block, &h)) {
         return ERR_INVALID;
     }
     *count = h.count;
+    *raw_len = h.raw_len;
     return ERR_OK;
+}
+
+enum err block_count(struct slice block, size_t *count)
+{
+    size_t raw_len;
+    return block_sizes(block, count, &raw_len);
 }

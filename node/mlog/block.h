@@ -39,7 +39,9 @@ void block_pack(struct block_codec *codec, const struct slot *slots,
 MUST_USE enum err block_unpack(struct block_codec *codec, struct slice block,
                                struct slot slots[BLOCK_ENTRIES_MAX],
                                size_t *count);
-/* Header only. */
+/* Header only: entries, and the bytes behind unpacking. */
+MUST_USE enum err block_sizes(struct slice block, size_t *count,
+                              size_t *raw_len);
 MUST_USE enum err block_count(struct slice block, size_t *count);
 
 #endif

@@ -512,10 +512,11 @@ static bool is_small(const struct wire_segment *segment)
     size_t raw = 0;
     while (raw <= AT_ONCE_RAW_MAX && wire_next(&it, &block)) {
         size_t count;
-        if (block_count(block, &count) != ERR_OK) {
+        size_t len;
+        if (block_sizes(block, &count, &len) != ERR_OK) {
             return false;
         }
-        raw += be_get32(block.data + 2);
+        raw += len;
     }
     return raw <= AT_ONCE_RAW_MAX;
 }

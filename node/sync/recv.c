@@ -269,12 +269,13 @@ static enum err measure(struct work *w, struct sizes *sizes)
     struct slice block;
     while (wire_next(&it, &block)) {
         size_t count;
-        if (block_count(block, &count) != ERR_OK) {
+        size_t raw_len;
+        if (block_sizes(block, &count, &raw_len) != ERR_OK) {
             return refuse(w, ERR_PROTOCOL, w->in->first + sizes->entries,
                           "a block is malformed");
         }
         sizes->entries += count;
-        sizes->raw += be_get32(block.data + 2);
+        sizes->raw += raw_len;
         sizes->packed += block.len;
     }
     w->end = w->in->first + sizes->entries - 1;
