@@ -237,16 +237,20 @@ enum err recover_check_head(struct store *s, struct log_slot *slot,
                          s->conf.path, log, err_text(err));
 }
 
+struct notes_read {
+    struct store *s;
+    struct head *head; /* room for one */
+};
+
 /* Of a log of others whose checkpoint fits its head, the rest can wait. */
 static bool on_note(void *ctx, uint32_t id, struct slice note)
 {
-    struct store *s = ctx;
-    struct log_slot *slot = heads_at(&s->heads, id);
+    const struct notes_read *r = ctx;
+    struct log_slot *slot = heads_at(&r->s->heads, id);
     if (slot != NULL && !slot->own && slot->state != LOG_ABSENT) {
-        struct head *head = MEM_NEW(struct head);
-        slot->unproven = head_decode(buf_slice(&slot->coded), head) == ERR_OK &&
-                         compare_note(s, &head->h, note) == ERR_OK;
-        mem_free(head);
+        slot->unproven =
+            head_decode(buf_slice(&slot->coded), r->head) == ERR_OK &&
+            compare_note(r->s, &r->head->h, note) == ERR_OK;
     }
     return true;
 }
@@ -254,8 +258,9 @@ static bool on_note(void *ctx, uint32_t id, struct slice note)
 enum err recover_check_heads(struct store *s, struct errmsg *why)
 {
     struct head *head = MEM_NEW(struct head);
+    struct notes_read r = {s, head};
     enum err err = s->backend->distant
-                       ? s->backend->parts(s->db, PART_NOTE, on_note, s, why)
+                       ? s->backend->parts(s->db, PART_NOTE, on_note, &r, why)
                        : ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
         struct log_slot *slot = s->heads.sorted[i];
