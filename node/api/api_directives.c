@@ -381,11 +381,10 @@ static enum err check_one(struct checking *c, struct slice line,
 /* Takes the next line off `text`, without its end. */
 static struct slice next_line(struct slice *text)
 {
-    const uint8_t *end = memchr(text->data, '\n', text->len);
-    size_t len = end != NULL ? (size_t)(end - text->data) : text->len;
-    struct slice line = slice_of(text->data, len);
-    size_t step = end != NULL ? len + 1 : len;
-    *text = slice_of(text->data + step, text->len - step);
+    struct slice line = *text;
+    if (!str_next_line(text, &line)) { /* the last one has no end */
+        *text = slice_of(text->data + text->len, 0);
+    }
     if (line.len > 0 && line.data[line.len - 1] == '\r') {
         line.len--;
     }

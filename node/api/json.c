@@ -7,25 +7,6 @@
 #include "base/str.h"
 #include "ident/rootchain.h"
 
-/* Bytes of the character that begins here; 0: none does. */
-static size_t char_len(struct slice s)
-{
-    static const struct {
-        uint8_t from;
-        uint8_t to;
-        size_t len;
-    } leads[] = {
-        {0x01, 0x7f, 1}, {0xc2, 0xdf, 2}, {0xe0, 0xef, 3}, {0xf0, 0xf4, 4}};
-    for (size_t i = 0; i < sizeof leads / sizeof leads[0]; i++) {
-        size_t len = leads[i].len;
-        if (s.data[0] >= leads[i].from && s.data[0] <= leads[i].to) {
-            return len <= s.len && str_utf8_valid(slice_of(s.data, len)) ? len
-                                                                         : 0;
-        }
-    }
-    return 0;
-}
-
 /* Bytes that are none: the first, and what would go on with it. */
 static size_t junk_len(struct slice s)
 {
@@ -39,7 +20,7 @@ static size_t junk_len(struct slice s)
 static void put_clean(struct buf *out, struct slice s)
 {
     while (s.len > 0) {
-        size_t n = char_len(s);
+        size_t n = str_utf8_first(s);
         if (n > 0) {
             buf_put(out, s.data, n);
         } else {

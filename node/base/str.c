@@ -207,6 +207,13 @@ bool str_utf8_valid(struct slice data)
     return true;
 }
 
+size_t str_utf8_first(struct slice text)
+{
+    uint32_t cp = 0;
+    size_t n = utf8_len(text.data, text.len, &cp);
+    return cp != 0 ? n : 0;
+}
+
 /* ---- harmless text ---- */
 
 /* What a terminal or a reader of lines acts on instead of showing it. */

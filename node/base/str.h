@@ -19,6 +19,9 @@ MUST_USE bool str_u64(struct slice text, uint64_t *out);
 bool str_next_line(struct slice *rest, struct slice *line);
 /* True if `data` is well-formed UTF-8 (RFC 3629) without NUL. */
 MUST_USE bool str_utf8_valid(struct slice data);
+/* Bytes of the well-formed character, no NUL, that `text` (not empty) begins
+ * with; 0: there is none. */
+size_t str_utf8_first(struct slice text);
 /* True if `text` is UTF-8 of one line that nothing acts on: no C0, DEL or C1
  * control, no mark that turns the direction of what stands beside it, no line
  * or paragraph separator. */
