@@ -264,6 +264,14 @@ static const char *fault_of(const struct record *r, uint8_t type,
     return said;
 }
 
+static void fill_lawful(struct record *r, uint16_t item)
+{
+    fill(r, item);
+    record_set(r, FIELD_USCC, slice_str(LAWFUL_SUBJECT));
+    record_set(r, FIELD_AUTHORITY_CODE, slice_str("11340000200000013H"));
+    identify(r);
+}
+
 /* What rules alone do not refuse: values in forms that records do not have. */
 static void what_could_not_be_entered_is_not_published(void **state)
 {
@@ -293,10 +301,7 @@ static void what_could_not_be_entered_is_not_published(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct record r;
-        fill(&r, ITEM_LISTING);
-        record_set(&r, FIELD_USCC, slice_str(LAWFUL_SUBJECT));
-        record_set(&r, FIELD_AUTHORITY_CODE, slice_str("11340000200000013H"));
-        identify(&r);
+        fill_lawful(&r, ITEM_LISTING);
         record_set(&r, cases[i].field, slice_str(cases[i].value));
         assert_string_equal(fault_of(&r, ENTRY_LISTING, NULL), cases[i].fault);
     }
@@ -336,10 +341,7 @@ static void the_envelope_says_what_people_see(void **state)
     (void)state;
     for (int removal = 0; removal <= 1; removal++) {
         uint8_t type = removal ? ENTRY_REMOVAL : ENTRY_LISTING;
-        fill(&r, removal ? ITEM_REMOVAL : ITEM_LISTING);
-        record_set(&r, FIELD_USCC, slice_str(LAWFUL_SUBJECT));
-        record_set(&r, FIELD_AUTHORITY_CODE, slice_str("11340000200000013H"));
-        identify(&r);
+        fill_lawful(&r, removal ? ITEM_REMOVAL : ITEM_LISTING);
         assert_string_equal(fault_of(&r, type, NULL), " none");
         for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
             bool same = removal && changes[i] == for_ever;

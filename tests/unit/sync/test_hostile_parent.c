@@ -212,6 +212,38 @@ static bool recovery_ended(void *ctx)
     return count_lines("SYNC-RECOVER", ctx) > 0;
 }
 
+/* With what learn_truth() kept. */
+static void end_all(struct node *village)
+{
+    struct hostile *h = &g_hostile;
+    node_free(village);
+    node_free(h->town);
+    buf_fini(&h->note);
+    buf_fini(&h->chain);
+    buf_fini(&h->frontier);
+    buf_fini(&h->bridge);
+}
+
+/* A village whose log its parent has, and which has lost its store; the parent
+ * has turned hostile since. */
+static struct node *emptied_village(const char *name, const char *town)
+{
+    struct hostile *h = &g_hostile;
+    struct node *village = node_new(VILLAGE, name);
+    h->town = node_new(TOWNSHIP, town);
+    h->log = store_own_log(village->store);
+    node_listen(h->town);
+    submit(village, 0, 300);
+    node_connect(village, h->town);
+    await_acked(village, h->town, &h->log);
+    node_stop(village);
+    shell("rm -rf %s", village->path);
+    node_start(village);
+    learn_truth(h);
+    turn_hostile(h);
+    return village;
+}
+
 static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
 {
     static const char *const names[ROOT_ANSWERS][2] = {
@@ -246,12 +278,7 @@ static void a_lying_parent_does_not_make_a_node_give_its_log_up(void **state)
         assert_true(log_id_eq(&own, &h->log));
         submit(village, 5000, 3);
         assert_in_range(size_of(village, &h->log), size + 3, h->size + 4);
-        node_free(village);
-        node_free(h->town);
-        buf_fini(&h->note);
-        buf_fini(&h->chain);
-        buf_fini(&h->frontier);
-        buf_fini(&h->bridge);
+        end_all(village);
     }
 }
 
@@ -290,19 +317,8 @@ static void a_fetch_is_whole_when_its_last_entry_came(void **state)
 {
     struct hostile *h = &g_hostile;
     (void)state;
-    struct node *village = node_new(VILLAGE, "v3");
     *h = (struct hostile){.answer = ROOT_TRUE, .breaks_off = true};
-    h->town = node_new(TOWNSHIP, "t3");
-    h->log = store_own_log(village->store);
-    node_listen(h->town);
-    submit(village, 0, 300);
-    node_connect(village, h->town);
-    await_acked(village, h->town, &h->log);
-    node_stop(village);
-    shell("rm -rf %s", village->path);
-    node_start(village);
-    learn_truth(h);
-    turn_hostile(h);
+    struct node *village = emptied_village("v3", "t3");
 
     node_connect(village, h->town);
     assert_true(comes_true(recovery_ended, village->name, WAIT_MS));
@@ -310,12 +326,7 @@ static void a_fetch_is_whole_when_its_last_entry_came(void **state)
     assert_int_equal(count_lines("SYNC-RECOVERED", village->name), 1);
     assert_int_equal(size_of(village, &h->log), h->size);
     assert_int_equal(state_of(village, &h->log), LOG_CLOSED);
-    node_free(village);
-    node_free(h->town);
-    buf_fini(&h->note);
-    buf_fini(&h->chain);
-    buf_fini(&h->frontier);
-    buf_fini(&h->bridge);
+    end_all(village);
 }
 
 static bool root_was_asked(void *ctx)
@@ -328,31 +339,15 @@ static void a_fetch_that_never_opens_holds_no_stop(void **state)
 {
     struct hostile *h = &g_hostile;
     (void)state;
-    struct node *village = node_new(VILLAGE, "v5");
     *h = (struct hostile){.answer = ROOT_TRUE, .never_opens = true};
-    h->town = node_new(TOWNSHIP, "t5");
-    h->log = store_own_log(village->store);
-    node_listen(h->town);
-    submit(village, 0, 300);
-    node_connect(village, h->town);
-    await_acked(village, h->town, &h->log);
-    node_stop(village);
-    shell("rm -rf %s", village->path);
-    node_start(village);
-    learn_truth(h);
-    turn_hostile(h);
+    struct node *village = emptied_village("v5", "t5");
 
     node_connect(village, h->town);
     assert_true(comes_true(root_was_asked, h, WAIT_MS));
     (void)usleep(200000); /* the Fetch is under way; if not, nothing is lost */
     node_disconnect(village);
     assert_int_equal(size_of(village, &h->log), 0);
-    node_free(village);
-    node_free(h->town);
-    buf_fini(&h->note);
-    buf_fini(&h->chain);
-    buf_fini(&h->frontier);
-    buf_fini(&h->bridge);
+    end_all(village);
 }
 
 /* How many of the node's keys are wrapped for `holder`. */
