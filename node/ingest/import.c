@@ -272,11 +272,19 @@ static enum err submit(struct import *import, struct batch *b,
     return ERR_OK;
 }
 
-/* Sends the batch being filled on its way. */
+/* Whether no batch can be filled until the oldest is settled. */
+static bool all_under_way(const struct import *import)
+{
+    return import->tail - import->head == IMPORT_BATCHES;
+}
+
+/* Sends the batch being filled on its way. With all under way there is none,
+ * and the place at the tail is the oldest's, whose state is the writer's. */
 static enum err flush(struct import *import, struct errmsg *why)
 {
     struct batch *b = &import->batches[import->tail % IMPORT_BATCHES];
-    if (b->state != BATCH_FILLING || b->items_count == 0) {
+    if (all_under_way(import) || b->state != BATCH_FILLING ||
+        b->items_count == 0) {
         return ERR_OK;
     }
     enum err err = ERR_OK;
@@ -294,7 +302,7 @@ static enum err current(struct import *import, struct batch **out,
                         struct errmsg *why)
 {
     enum err err = ERR_OK;
-    if (import->tail - import->head == IMPORT_BATCHES) {
+    if (all_under_way(import)) {
         err = settle_oldest(import, why);
     }
     struct batch *b = &import->batches[import->tail % IMPORT_BATCHES];
