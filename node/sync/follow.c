@@ -308,8 +308,9 @@ static void say_head(struct line *line, const struct intake_log *l)
     send_or_drop(line, &message);
 }
 
-/* The parent's newest head is older than ours: it was put back, or withholds.
- * What is held here stays, and it is told what it lacks. */
+/* The parent's newest head is older than what it has shown on this line, or
+ * than what was here before the line: it was put back, or withholds. What is
+ * held here stays, and it is told what it lacks. */
 static void parent_is_behind(struct line *line, struct intake_log *l,
                              uint64_t size)
 {
@@ -363,7 +364,7 @@ static void on_head(struct line *line, const struct wire_evidence *m)
     }
     if (err != ERR_OK) {
         refused(line, &l->log, err, &refusal);
-    } else if (head.size < l->recv->newest.size) {
+    } else if (head.size < l->shown) {
         parent_is_behind(line, l, head.size);
     } else if (head.size == held &&
                fresh_came(f->env->fresh, &head, 0, m->note, m->chain)) {

@@ -136,6 +136,7 @@ enum err intake_log(struct intake *intake, const struct log_id *log,
         return err;
     }
     l->stopped = err != ERR_OK;
+    l->shown = l->stopped ? 0 : l->recv->newest.size;
     logmap_insert(&intake->logs, l);
     *out = l;
     return l->stopped ? ERR_DENIED : ERR_OK;
@@ -175,6 +176,11 @@ static enum err catch_up(struct intake *intake, struct intake_log *log,
         log->recv->verified = verified; /* not yet committed */
     }
     return err;
+}
+
+static void was_shown(struct intake_log *log, uint64_t size)
+{
+    log->shown = size > log->shown ? size : log->shown;
 }
 
 static bool is_older(const struct intake *intake, const struct intake_log *log,
@@ -232,10 +238,14 @@ static enum err judge_segment(struct intake *intake, struct intake_log *log,
     if (err != ERR_OK) {
         return err;
     }
-    return is_older(intake, log, in->note, &size)
-               ? compare_older(intake, log, in, size, held, refusal)
-               : recv_segment(intake->recv, log->recv, in, held,
-                              clock_wall_ms(), out, refusal);
+    bool older = is_older(intake, log, in->note, &size);
+    err = older ? compare_older(intake, log, in, size, held, refusal)
+                : recv_segment(intake->recv, log->recv, in, held,
+                               clock_wall_ms(), out, refusal);
+    if (err == ERR_OK && in->note.len > 0) {
+        was_shown(log, older ? size : log->recv->newest.size);
+    }
+    return err;
 }
 
 enum err intake_segment(struct intake *intake, struct intake_log *log,
@@ -272,6 +282,9 @@ enum err intake_head(struct intake *intake, struct intake_log *log,
     *held = head.frontier.size;
     enum err err = recv_note(intake->recv, log->recv, in->note, in->chain,
                              &view, clock_wall_ms(), out, refusal);
+    if (err == ERR_OK) {
+        was_shown(log, out->size);
+    }
     log->stopped = err != ERR_OK && !err_is_passing(err);
     return err;
 }

@@ -13,7 +13,9 @@ struct intake_log {
     struct recv_log *recv;
     struct buf chain; /* that came last: heads after it may come without one */
     bool stopped;     /* refused: nothing more of it is taken */
-    bool behind;      /* the other side's head was older than what is held */
+    bool behind;      /* the other side was put back, and that was said */
+    uint64_t
+        shown; /* newest size that this way has shown, or was known before */
 };
 
 /* What comes over one line, or in one file. */

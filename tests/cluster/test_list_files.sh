@@ -15,7 +15,7 @@ check "federation" tree_federation "$PROVINCE"
 add_node "$HUB" national ''
 add_node "$PROVINCE" province ''
 add_node "$CITY" city "$PROVINCE"
-for code in "$PROVINCE" "$CITY"; do set_option "$code" replication.renew="2 s"; done
+for code in "$HUB" "$PROVINCE" "$CITY"; do set_option "$code" replication.renew="2 s"; done
 make_relay "$CITY"
 A=913400001000000167
 B=913400001000000242
@@ -95,6 +95,12 @@ within "$PATIENCE" "the city gets it by line" listed "$CITY" "$A" 1
 note "again, and only what is new"
 taken "$PROVINCE" first 0 4
 decide "$B"
+# So that the province has a head to show behind the entries that the city will
+# have before it.
+signed() { directive "$HUB" lists --json | jq ".lists[] | select(.issuer == \"$HUB\") | .signed_ms"; }
+at=$(signed)
+signed_anew() { [ "$(signed)" -gt "$at" ]; }
+within "$PATIENCE" "the hub signs its head anew" signed_anew
 check "the rest" directive "$HUB" export rest --from 5 >/dev/null
 decide "$C"
 check "all" directive "$HUB" export all >/dev/null

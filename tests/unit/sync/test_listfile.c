@@ -5,6 +5,7 @@
 
 #include "sync/fresh.h"
 #include "sync/hello.h"
+#include "sync/intake.h"
 #include "sync/listfile.h"
 
 enum { MANY = 700 }; /* decisions that are two segments, not one */
@@ -123,6 +124,39 @@ static size_t frame_at(const struct buf *file, unsigned n)
     return at;
 }
 
+/* What the file holds comes over a line. Returns whether its newest head is
+ * older than what the line has shown. */
+static bool line_shows(struct intake *line, const struct log_id *log,
+                       const struct buf *file)
+{
+    struct intake_log *l;
+    struct refusal refusal;
+    uint64_t held;
+    uint64_t size = 0;
+    assert_ok(intake_log(line, log, &l, &refusal));
+    for (size_t at = frame_at(file, 0); be_get32(file->data + at) > 0;
+         at += 4 + be_get32(file->data + at)) {
+        struct wire_message m;
+        struct errmsg why;
+        struct segment *seg = NULL;
+        struct checkpoint head;
+        assert_ok(wire_get_feed(
+            slice_of(file->data + at + 4, be_get32(file->data + at)), &m,
+            &why));
+        if (m.kind == WIRE_SEGMENT) {
+            assert_ok(
+                intake_segment(line, l, &m.segment, &seg, &held, &refusal));
+            assert_null(seg); /* all of it is held */
+        } else if (m.kind == WIRE_EVIDENCE) {
+            assert_ok(
+                intake_head(line, l, &m.evidence, &head, &held, &refusal));
+            size = head.size;
+        }
+    }
+    assert_true(size > 0);
+    return size < l->shown;
+}
+
 /* Frames `from` to before `to`. */
 static void copy_frames(struct buf *out, const struct buf *file, unsigned from,
                         unsigned to)
@@ -138,6 +172,40 @@ static void begin_file(struct buf *out)
 }
 
 /* ---- tests ---- */
+
+/* A parent that gets a list later than its child was not put back. */
+static void who_is_slower_than_a_file_was_not_put_back(void **state)
+{
+    struct buf first = BUF_INIT;
+    struct buf rest = BUF_INIT;
+    struct buf last = BUF_INIT;
+    (void)state;
+    struct node *county = listener(COUNTY, "c9");
+    struct node *town = listener(TOWNSHIP, "t9");
+    struct log_id log = decide(county, 1, 1);
+    export(county, &log, 1, &first);
+    (void)decide(county, 1, 2);
+    export(county, &log, 5, &rest);
+    (void)decide(county, 1, 3);
+    export(county, &log, 8, &last);
+    taken(town, &first, 4, 4, false);
+    struct intake *line = intake_new(&town->env);
+    assert_false(line_shows(line, &log, &first));
+    taken(town, &rest, 3, 7, false);
+    taken(town, &last, 3, 10, false);
+    assert_false(line_shows(line, &log, &first));
+    assert_false(line_shows(line, &log, &rest));
+    assert_true(line_shows(line, &log, &first));
+    intake_free(&line);
+    line = intake_new(&town->env); /* of before it nothing is known */
+    assert_true(line_shows(line, &log, &rest));
+    intake_free(&line);
+    buf_fini(&first);
+    buf_fini(&rest);
+    buf_fini(&last);
+    end(town);
+    end(county);
+}
 
 static void a_log_comes_in_any_pieces(void **state)
 {
@@ -487,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_comes_in_any_pieces),
         cmocka_unit_test(what_is_held_already_and_what_is_older),
+        cmocka_unit_test(who_is_slower_than_a_file_was_not_put_back),
         cmocka_unit_test(an_altered_byte_adds_nothing_that_was_not_signed),
         cmocka_unit_test(cut_off_anywhere_the_rest_comes_later),
         cmocka_unit_test(a_fork_inside_an_older_file_is_noticed),
