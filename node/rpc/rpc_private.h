@@ -121,7 +121,8 @@ struct rpc_status_in {
 };
 void rpc_status_in_init(struct rpc_status_in *in);
 void rpc_status_in_op(grpc_op *op, struct rpc_status_in *in);
-/* The error, and its text for people into `text`. */
+/* The error, and its text for people into `text`. The other side chose it and
+ * it goes into lines of the log: it comes as str_quotable() makes it. */
 enum err rpc_status_in_read(const struct rpc_status_in *in,
                             char text[RPC_TEXT_MAX]);
 void rpc_status_in_fini(struct rpc_status_in *in);

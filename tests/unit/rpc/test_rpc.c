@@ -26,6 +26,12 @@ static void moved(void *ctx, struct rpc_call *call)
     rpc_fail(call, ERR_MOVED, "请到新的上级登记");
 }
 
+static void forged(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    rpc_fail(call, ERR_MOVED, "no\" err=OK log=\"x\ninfo FAKE \x1b[31m");
+}
+
 static void huge(void *ctx, struct rpc_call *call)
 {
     (void)ctx;
@@ -101,6 +107,7 @@ static const struct rpc_method methods[] = {
     {.path = "/t.T/Quick", .unary = echo, .quick = true},
     {.path = "/t.T/Who", .unary = who},
     {.path = "/t.T/Moved", .unary = moved},
+    {.path = "/t.T/Forged", .unary = forged},
     {.path = "/t.T/Huge", .unary = huge},
     {.path = "/t.T/Hold", .unary = hold},
     {.path = "/t.T/Park", .unary = park},
@@ -160,6 +167,16 @@ static void an_error_arrives_with_its_name_and_text(void **state)
     struct errmsg out;
     assert_int_equal(call_text(net.channel, "/t.T/Moved", "", &out), ERR_MOVED);
     assert_string_equal(out.text, "请到新的上级登记");
+}
+
+/* It goes between quotes into a line of the log. */
+static void a_text_of_the_other_side_forges_no_field(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    assert_int_equal(call_text(net.channel, "/t.T/Forged", "", &out),
+                     ERR_MOVED);
+    assert_string_equal(out.text, "no' err=OK log='x?info FAKE ?[31m");
 }
 
 static void an_unknown_method_is_refused_at_once(void **state)
@@ -418,6 +435,7 @@ int main(void)
         CASE(a_call_is_answered),
         CASE(the_handler_knows_the_peer),
         CASE(an_error_arrives_with_its_name_and_text),
+        CASE(a_text_of_the_other_side_forges_no_field),
         CASE(an_unknown_method_is_refused_at_once),
         CASE(the_largest_message_passes_both_ways),
         CASE(a_larger_message_is_refused_on_its_own_side),
