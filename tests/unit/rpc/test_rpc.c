@@ -127,6 +127,7 @@ static int up(void **state)
     struct rpc_conf conf = rpc_conf_default();
     conf.workers = 1;
     conf.calls_max = 2;
+    conf.connections_max = 2;
     net_open_with(&net, &conf, methods, ARRAY_LEN(methods));
     return 0;
 }
@@ -303,6 +304,40 @@ static void calls_under_way_are_bounded(void **state)
     WAIT_FOR(call_text(net.channel, "/t.T/Now", "now", &out) == ERR_OK);
 }
 
+static void park_on(struct rpc_channel *ch, struct counts *c)
+{
+    struct buf request = BUF_INIT;
+    unsigned before = atomic_load(&parked_n);
+    rpc_unary(ch, "/t.T/Park", &request, CALL_MS, count, c);
+    WAIT_FOR(atomic_load(&parked_n) > before);
+}
+
+/* One certificate has its share of connections, whatever it opens; another has
+ * its own, and whose calls are over makes room. */
+static void connections_of_a_certificate_are_bounded(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    struct errmsg why;
+    struct tls_source *town = source_new("town", "ca");
+    struct rpc_channel *second = net_dial(&net, net.client_tls, NULL);
+    struct rpc_channel *third = net_dial(&net, net.client_tls, NULL);
+    struct rpc_channel *others = net_dial(&net, town, NULL);
+    park_on(net.channel, &c);
+    park_on(second, &c);
+    assert_int_equal(call_text(third, "/t.T/Echo", "x", &why), ERR_BUSY);
+    assert_has(why.text, "uses 2 connections");
+    assert_int_equal(call_text(second, "/t.T/Quick", "x", &why), ERR_OK);
+    assert_int_equal(call_text(others, "/t.T/Echo", "x", &why), ERR_OK);
+    release();
+    WAIT_FOR(atomic_load(&c.ok) == 2);
+    WAIT_FOR(call_text(third, "/t.T/Echo", "x", &why) == ERR_OK);
+    rpc_channel_close(&second);
+    rpc_channel_close(&third);
+    rpc_channel_close(&others);
+    source_free(town);
+}
+
 static void an_expired_call_never_reaches_its_handler(void **state)
 {
     (void)state;
@@ -442,6 +477,7 @@ int main(void)
         CASE(a_deadline_ends_the_wait),
         CASE(calls_past_the_limit_are_refused),
         CASE(calls_under_way_are_bounded),
+        CASE(connections_of_a_certificate_are_bounded),
         CASE(an_expired_call_never_reaches_its_handler),
         CASE(what_is_not_answered_at_once_goes_to_a_worker),
         CASE(what_is_answered_at_once_needs_no_worker),
