@@ -418,8 +418,11 @@ static void print_signed(const struct directive *d, bool added)
 static int sign_package(const struct directive *d, struct package *p)
 {
     bool added = false;
-    if (!d->o.json) { /* nobody signs what was not shown */
-        cli_package_print(p, true, d->o.english);
+    if (cli_package_show(&d->o, p) != EXIT_OK || fflush(stdout) != 0 ||
+        ferror(stdout) != 0) {
+        return cli_fail("%s: cannot be shown, and nobody signs what was not "
+                        "shown; nothing was signed",
+                        d->args[0]);
     }
     int rc = sign_with(d->key, p, &added);
     if (rc == EXIT_OK && added) {

@@ -12,9 +12,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "api/json.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 enum {
     CLOSE_GRACE_MS = 1000, /* for answers under way when the node stops */
@@ -135,15 +135,10 @@ static void set_timeouts(int fd)
 
 /* ---- calls ---- */
 
-/* JSON takes UTF-8 only, and a text may come from elsewhere or be cut within a
- * character. */
 static json_t *error_object(enum err err, const char *text)
 {
-    struct errmsg shown;
-    (void)snprintf(shown.text, sizeof shown.text, "%s", text);
-    shown.text[str_tame(shown.text, strlen(shown.text))] = 0;
-    return json_pack("{s:s, s:s, s:s}", "type", "error", "error", err_name(err),
-                     "text", shown.text);
+    return json_pack("{s:s, s:s, s:o}", "type", "error", "error", err_name(err),
+                     "text", json_text(text));
 }
 
 enum err admin_send(struct admin_call *call, json_t *object)

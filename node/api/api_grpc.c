@@ -427,25 +427,19 @@ static void on_settled(void *ctx)
     strand_run(s->answer.env->receipts, answer_submit, s);
 }
 
+_Static_assert((int)SUBMIT_LINES_MAX <= (int)IMPORT_AT_ONCE_ROWS,
+               "the rows of a call are taken without a wait");
+
 static void start_submit(struct api_env *env, struct rpc_call *call,
                          struct slice csv)
 {
     struct submission *s = MEM_NEW(struct submission);
     struct import_sink sink = {
         .row = add_row, .warning = add_warning, .ctx = &s->answer};
-    struct errmsg why = {{0}};
     s->call = call;
     s->answer = (struct answer){.env = env, .out = BUF_INIT};
     import_begin(&s->import, env->import, &sink);
-    enum err err = import_feed(s->import, csv, &why);
-    if (err == ERR_OK) {
-        import_end(s->import, on_settled, s);
-        return;
-    }
-    rpc_fail(call, err, why.text);
-    import_free(&s->import);
-    buf_fini(&s->answer.out);
-    mem_free(s);
+    import_at_once(s->import, csv, on_settled, s);
 }
 
 static void on_submit(void *ctx, struct rpc_call *call)

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/date.h"
-#include "credit/division.h"
 #include "credit/measure.h"
 #include "credit/package.h"
 #include "credit/rules.h"
@@ -89,16 +88,19 @@ static enum err find_listing(const struct prepare *p, const struct record *r,
 static bool in_area(const struct prepare *p, const struct record *r)
 {
     uint64_t code;
-    uint64_t self = p->env->self.code;
     return str_u64(record_get(r, FIELD_DIVISION), &code) &&
-           (code == self || division_is_below(code, self));
+           listing_counts_at(p->env->self.code, code);
 }
 
-/* Only what the law's list of measures has may follow from a listing. */
-static const char *judge_measures(const struct record *r, uint16_t *field)
+/* Who may list, and only what the law's list of measures has may follow: of a
+ * correction as of a listing, as it is judged again before it is published. */
+static const char *judge_authority(const struct prepare *p,
+                                   const struct record *r, uint16_t *field)
 {
-    *field = FIELD_MEASURES;
-    return measures_judge(record_get(r, FIELD_MEASURES), r->decided);
+    *field = in_area(p, r) ? FIELD_MEASURES : FIELD_DIVISION;
+    return *field == FIELD_DIVISION
+               ? "authority-area"
+               : measures_judge(record_get(r, FIELD_MEASURES), r->decided);
 }
 
 static uint8_t type_of(const struct prepare *p, const struct record *r)
@@ -138,13 +140,10 @@ static enum err judge(const struct prepare *p, const struct record *r,
         *rule = NULL;
     } else if (type == ENTRY_LISTING && own) {
         *rule = "listed-already";
-    } else if (type == ENTRY_LISTING) {
-        *field = FIELD_DIVISION;
-        *rule = in_area(p, r) ? judge_measures(r, field) : "authority-area";
-    } else if (!found || !(own || removal)) {
+    } else if (type != ENTRY_LISTING && (!found || !(own || removal))) {
         *rule = "not-listed";
     } else {
-        *rule = removal ? NULL : judge_measures(r, field);
+        *rule = removal ? NULL : judge_authority(p, r, field);
     }
     return err;
 }

@@ -578,7 +578,7 @@ const struct conf_row conf_rows[] = {
      .min = 1,
      .max = 1024,
      .def = "1000",
-     .help = "Records that are committed together."},
+     .help = "Records of a file that are committed together."},
     {.path = "ingest.file_max",
      AT_SIZE(ingest.file_max_bytes),
      .min = KIB,

@@ -55,6 +55,7 @@ struct import {
     struct hash digest_key;
     struct rows *rows;
     struct buf room;
+    bool at_once;                      /* nothing waits */
     bool has_sources;                  /* import_cells() */
     const struct draft_source *source; /* of the row at hand */
     struct import_counts counts;
@@ -69,7 +70,7 @@ struct import {
     enum err failed; /* of a batch: nothing more is taken */
     struct errmsg failed_why;
     bool ended;
-    enum err ended_err; /* of the last rows */
+    enum err ended_err; /* of the last rows, or of all that came at once */
     struct errmsg ended_why;
 };
 
@@ -249,7 +250,8 @@ static enum err submit(struct import *import, struct batch *b,
         drafts[i] = slice_of(b->drafts.data + at, b->lens[i]);
         at += b->lens[i];
     }
-    int64_t give_up_ms = clock_mono_ms() + INT64_C(1000) * IMPORT_BUSY_S;
+    int64_t give_up_ms = clock_mono_ms();
+    give_up_ms += import->at_once ? 0 : INT64_C(1000) * IMPORT_BUSY_S;
     enum err err;
     mark(import, b, BATCH_SUBMITTED);
     while ((err = store_submit_from(import->env->store, drafts,
@@ -297,13 +299,26 @@ static enum err flush(struct import *import, struct errmsg *why)
     return err;
 }
 
+static bool oldest_is_decided(struct import *import)
+{
+    const struct batch *b = &import->batches[import->head % IMPORT_BATCHES];
+    (void)pthread_mutex_lock(&import->lock);
+    bool decided = b->state == BATCH_DECIDED;
+    (void)pthread_mutex_unlock(&import->lock);
+    return decided;
+}
+
 /* The batch to fill; waits for the oldest if all are under way. */
 static enum err current(struct import *import, struct batch **out,
                         struct errmsg *why)
 {
     enum err err = ERR_OK;
     if (all_under_way(import)) {
-        err = settle_oldest(import, why);
+        err = import->at_once && !oldest_is_decided(import)
+                  ? err_set(why, ERR_TOO_LARGE,
+                            "more rows than are entered at once, of which the "
+                            "last are not stored; send fewer at a time")
+                  : settle_oldest(import, why);
     }
     struct batch *b = &import->batches[import->tail % IMPORT_BATCHES];
     if (err == ERR_OK && b->state == BATCH_FREE) {
@@ -324,9 +339,15 @@ static enum err keep_failure(struct import *import, enum err err)
     return err;
 }
 
+/* Those of a call are larger, so that all of its rows have room. */
+static uint32_t batch_rows(const struct import *import)
+{
+    return import->at_once ? DRAFTS_MAX : import->env->batch_rows;
+}
+
 static enum err flush_if_full(struct import *import, const struct batch *b)
 {
-    if (b->items_count < import->env->batch_rows &&
+    if (b->items_count < batch_rows(import) &&
         b->drafts.len < IMPORT_BATCH_BYTES) {
         return ERR_OK;
     }
@@ -566,9 +587,24 @@ static void end_rows(struct import *import)
     }
 }
 
-void import_end(struct import *import, import_settled_fn *settled, void *ctx)
+static void feed_all(struct import *import, struct slice bytes)
 {
-    end_rows(import);
+    struct errmsg *why = &import->ended_why;
+    enum err err =
+        with_reason(import, rows_feed(import->rows, bytes, why), why);
+    if (err == ERR_OK) {
+        end_rows(import);
+    } else {
+        import->ended = true;
+        import->ended_err = err;
+    }
+}
+
+void import_at_once(struct import *import, struct slice bytes,
+                    import_settled_fn *settled, void *ctx)
+{
+    import->at_once = true;
+    feed_all(import, bytes);
     (void)pthread_mutex_lock(&import->lock);
     bool now = import->under_way == 0;
     import->settled = settled;

@@ -5,9 +5,9 @@
  * A row is reported good only when it is durable. Memory is bounded by
  * IMPORT_BATCHES batches whatever the file's size.
  *
- * Threads: one thread feeds one import; it blocks while the store is busy.
- * Row callbacks run on that thread, inside import_feed() and
- * import_finish(). */
+ * Threads: one thread feeds one import; it blocks while the store is busy, but
+ * in import_at_once(). Row callbacks run on that thread, inside import_feed()
+ * and import_finish(). */
 #ifndef INGEST_IMPORT_H
 #define INGEST_IMPORT_H
 
@@ -23,11 +23,12 @@ struct import_env {
     struct keyring *keyring;
     enum suite suite;
     uint64_t self;       /* node code */
-    uint32_t batch_rows; /* of one commit, ≤ DRAFTS_MAX */
+    uint32_t batch_rows; /* of one submission, ≤ DRAFTS_MAX */
 };
 
 enum {
     IMPORT_BATCHES = 4,
+    IMPORT_AT_ONCE_ROWS = IMPORT_BATCHES * DRAFTS_MAX,
     IMPORT_BATCH_BYTES = 2 << 20, /* of entries: such a batch is full, too */
     IMPORT_RETRY_MS = 20,
     IMPORT_BUSY_S = 60,
@@ -95,12 +96,16 @@ MUST_USE enum err import_cells(struct import *import, uint64_t line,
                                struct errmsg *why);
 const struct catalogue_item *import_item(const struct import *import);
 bool import_reads(const struct import *import, size_t column);
-/* Takes the last row, so that nothing may be fed any more, and returns at once;
- * `settled` is called, once, when import_finish() has nothing to wait for:
- * before this returns, or later on the store's writer thread, where it must
- * not block. It may lead to import_free(). */
+/* Instead of import_feed(), once: takes all bytes of a call, of no more than
+ * IMPORT_AT_ONCE_ROWS rows, and waits for nothing. `settled` is called, once,
+ * when import_finish() has nothing to wait for: before this returns, or later
+ * on the store's writer thread, where it must not block. It may lead to
+ * import_free(). What went wrong import_finish() says: besides what
+ * import_feed() gives, ERR_BUSY where the store has no room now, and
+ * ERR_TOO_LARGE where the rows need more batches than there are. */
 typedef void import_settled_fn(void *ctx);
-void import_end(struct import *import, import_settled_fn *settled, void *ctx);
+void import_at_once(struct import *import, struct slice bytes,
+                    import_settled_fn *settled, void *ctx);
 /* Waits until every row is decided. */
 MUST_USE enum err import_finish(struct import *import, struct errmsg *why);
 void import_counts(const struct import *import, struct import_counts *out);

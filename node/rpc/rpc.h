@@ -52,6 +52,8 @@ struct rpc_conf {
     uint32_t handshake_timeout_ms;
     uint32_t unread_ms; /* who does not read an answer or what a stream ends
                          * with for so long is cut off */
+    unsigned connections_max; /* to a server, with calls under way, of one
+                               * certificate */
 };
 struct rpc_conf rpc_conf_default(void);
 

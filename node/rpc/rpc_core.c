@@ -37,6 +37,7 @@ struct rpc_conf rpc_conf_default(void)
         .keepalive_timeout_ms = 10000,
         .handshake_timeout_ms = 10000,
         .unread_ms = 60000,
+        .connections_max = 64,
     };
 }
 
@@ -300,6 +301,9 @@ void rpc_owner_leave(struct rpc_owner *owner, struct rpc_member *m)
     m->prev->next = m->next;
     m->next->prev = m->prev;
     (void)pthread_mutex_unlock(&owner->lock);
+    if (m->connection != NULL) {
+        rpc_connection_leave(m->connection);
+    }
     grpc_call_unref(call);
 }
 

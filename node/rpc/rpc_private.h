@@ -121,7 +121,8 @@ struct rpc_status_in {
 };
 void rpc_status_in_init(struct rpc_status_in *in);
 void rpc_status_in_op(grpc_op *op, struct rpc_status_in *in);
-/* The error, and its text for people into `text`. */
+/* The error, and its text for people into `text`. The other side chose it and
+ * it goes into lines of the log: it comes as str_quotable() makes it. */
 enum err rpc_status_in_read(const struct rpc_status_in *in,
                             char text[RPC_TEXT_MAX]);
 void rpc_status_in_fini(struct rpc_status_in *in);
@@ -153,6 +154,21 @@ void peer_cache_free(struct peer_cache *cache);
 MUST_USE enum err rpc_peer_of(struct rpc *rpc, grpc_call *call,
                               struct principal *out, struct errmsg *why);
 
+/* ---- connections (connections.c) ---- */
+
+/* Of a server. Threads: any. */
+struct rpc_connections;
+struct rpc_connection;
+struct rpc_connections *rpc_connections_new(unsigned of_one_max);
+void rpc_connections_free(struct rpc_connections *table);
+/* Counts a call among those of its connection until rpc_connection_leave(),
+ * which comes before the call is given up. NULL: it would be the first of a
+ * connection, and its certificate uses `of_one_max` already. */
+struct rpc_connection *rpc_connection_enter(struct rpc_connections *table,
+                                            grpc_call *call,
+                                            const struct principal *peer);
+void rpc_connection_leave(struct rpc_connection *connection);
+
 /* ---- owners of calls ---- */
 
 /* Server or channel: what of it is under way. Calls are linked so that they
@@ -161,6 +177,7 @@ struct rpc_member {
     struct rpc_member *prev;
     struct rpc_member *next;
     grpc_call *call;
+    struct rpc_connection *connection;  /* of a server's; NULL: not counted */
     void (*stop)(struct rpc_member *m); /* ends it with a reason; or NULL */
     /* Monotonic: it is cut off then, since its peer does not read what is left
      * to say; 0: not. Any thread. */
@@ -200,10 +217,12 @@ void rpc_owner_wait(struct rpc_owner *owner);
 /* ---- streams ---- */
 
 struct rpc_link;
-/* A call that arrived at a server; runs `open` on a worker. */
+/* A call that arrived at a server, counted in its connection; runs `open` on a
+ * worker. */
 void rpc_stream_accept(struct rpc *rpc, struct rpc_owner *owner,
                        grpc_call *call, const struct rpc_method *method,
-                       const struct principal *peer);
+                       const struct principal *peer,
+                       struct rpc_connection *connection);
 /* A new call of a client; takes the link's reference. */
 struct rpc_dial {
     struct rpc_link *link;

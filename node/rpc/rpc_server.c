@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pace.h"
 #include "health.pb-c.h"
 #include "rpc/reflection.h"
 #include "rpc/rpc_private.h"
@@ -38,6 +39,7 @@ struct rpc_server {
     grpc_server *core;
     struct rpc_fetcher fetcher;
     struct rpc_owner owner;
+    struct rpc_connections *connections;
     struct rpc_method *methods; /* the caller's and our own */
     size_t method_count;
     struct reflection *reflection;
@@ -266,6 +268,21 @@ static struct rpc_call *call_new(struct request *r)
     return c;
 }
 
+static void refuse_connection(struct request *r, const struct principal *peer)
+{
+    static struct pace pace;
+    struct errmsg why;
+    char name[160];
+    principal_format(peer, name, sizeof name);
+    (void)err_set(&why, ERR_BUSY,
+                  "this certificate uses %u connections already; use those, or "
+                  "try again",
+                  r->server->rpc->conf.connections_max);
+    pace_warn(&pace, NULL, "RPC-CONNECTIONS", "peer=%s in_use=%u", name,
+              r->server->rpc->conf.connections_max);
+    rpc_fail(call_new(r), ERR_BUSY, why.text);
+}
+
 static void take_call(struct request *r)
 {
     struct errmsg why;
@@ -284,13 +301,20 @@ static void take_call(struct request *r)
         rpc_fail(call_new(r), err, why.text);
         return;
     }
+    struct rpc_connection *connection =
+        rpc_connection_enter(r->server->connections, r->call, &peer);
+    if (connection == NULL) {
+        refuse_connection(r, &peer);
+        return;
+    }
     if (r->method->stream != NULL) {
         rpc_stream_accept(r->server->rpc, &r->server->owner, r->call, r->method,
-                          &peer);
+                          &peer, connection);
         return;
     }
     struct rpc_call *c = call_new(r);
     c->peer = peer;
+    c->member.connection = connection;
     if (c->payload != NULL && rpc_bytes_compressed(c->payload)) {
         rpc_fail(c, ERR_INVALID, rpc_compressed_text);
         return;
@@ -483,6 +507,7 @@ static void server_free(struct rpc_server *s)
         rpc_bytes_done(s->requests[i].payload);
     }
     rpc_owner_fini(&s->owner);
+    rpc_connections_free(s->connections);
     reflection_free(s->reflection);
     mem_free(s->requests);
     mem_free(s->methods);
@@ -550,6 +575,7 @@ enum err rpc_listen(struct rpc_server **out, struct rpc *rpc,
     s->shutdown_tag.fn = on_shutdown;
     rpc_owner_init(&s->owner);
     rpc_owner_watch(rpc, &s->owner);
+    s->connections = rpc_connections_new(rpc->conf.connections_max);
     s->core = core_new(rpc);
     add_methods(s, methods, count);
     enum err err = bind_address(s, address, why);

@@ -588,10 +588,12 @@ static void stop(struct rpc_member *m)
 
 void rpc_stream_accept(struct rpc *rpc, struct rpc_owner *owner,
                        grpc_call *call, const struct rpc_method *method,
-                       const struct principal *peer)
+                       const struct principal *peer,
+                       struct rpc_connection *connection)
 {
     struct rpc_stream *s = stream_new(rpc, owner, method->stream, method->ctx);
     s->call = call;
+    s->member.connection = connection;
     s->peer = *peer;
     s->member.stop = stop;
     char *address = grpc_call_get_peer(call);

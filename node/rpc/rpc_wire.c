@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "rpc/rpc_private.h"
 
 enum { SLACK_MAX = 4096 }; /* unused bytes a queued message may hold */
@@ -242,10 +243,7 @@ static void explain(char text[RPC_TEXT_MAX])
 enum err rpc_status_in_read(const struct rpc_status_in *in,
                             char text[RPC_TEXT_MAX])
 {
-    struct slice given = rpc_slice_view(&in->text);
-    size_t len = given.len < RPC_TEXT_MAX ? given.len : RPC_TEXT_MAX - 1;
-    memcpy(text, given.data, len);
-    text[len] = 0;
+    str_quotable(rpc_slice_view(&in->text), text, RPC_TEXT_MAX);
     enum err err;
     if (find_name(in, &err)) {
         return err;

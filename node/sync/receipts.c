@@ -34,7 +34,9 @@ struct item {
     struct item *next;
     struct buf text;
     struct receipt receipt;
-    uint64_t checked; /* sizes up to this were compared with the log here */
+    uint64_t serial;   /* another one, another number */
+    uint64_t compared; /* sizes below this were, with the log here */
+    enum err read;     /* what kept others from it */
     bool disagrees;
     bool said; /* that it disagrees */
 };
@@ -56,10 +58,13 @@ struct receipts {
     char *path;
     struct ticker *ticker;
     struct strand *strand;
-    pthread_mutex_t lock; /* all below */
+    /* All below. The store's writer and the loop take it: nothing is read from
+     * the store meanwhile. */
+    pthread_mutex_t lock;
     pthread_cond_t idle;
     struct child *children; /* by code */
     unsigned children_n;
+    uint64_t serial; /* of the newest item */
     unsigned jobs;
     receipts_send_fn *send;
     void *send_ctx;
@@ -184,31 +189,125 @@ static void say_fork(struct receipts *rs, const struct receipt *r,
               r->node, log, size);
 }
 
-/* Lock held. Compares what was not yet compared, as far as this node's copy
- * reaches. An error: it cannot be read now, and is compared another time. */
-static enum err compare(struct receipts *rs, struct item *it,
-                        const struct own *own)
+/* Lock held. Is a size left that this node's copy of `size` entries reaches and
+ * that was not compared? */
+static bool is_open(const struct item *it, uint64_t size)
 {
-    const struct receipt *r = &it->receipt;
-    uint64_t size = own->head.frontier.size;
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < r->at_n && !it->disagrees && err == ERR_OK; i++) {
+    bool open = false;
+    for (size_t i = 0; i < it->receipt.at_n && !it->disagrees; i++) {
+        uint64_t at = it->receipt.at[i].size;
+        open = open || (at <= size && at >= it->compared);
+    }
+    return open;
+}
+
+/* A receipt as it was under the lock, and what was found without it. */
+struct look {
+    uint64_t code; /* of the child */
+    uint64_t serial;
+    uint64_t compared;
+    struct receipt_at at[RECEIPT_SIZES_MAX];
+    size_t at_n;
+    enum err err;
+    bool disagrees;
+    uint64_t disagrees_at;
+};
+
+static void look_begin(struct look *l, const struct receipt *r)
+{
+    *l = (struct look){.code = r->node, .at_n = r->at_n};
+    memcpy(l->at, r->at, r->at_n * sizeof *l->at);
+}
+
+/* Compares what was not yet compared, as far as this node's copy reaches. An
+ * error: it cannot be read now, and is compared another time. */
+static void look(struct look *l, const struct own *own)
+{
+    for (size_t i = 0; i < l->at_n && !l->disagrees && l->err == ERR_OK; i++) {
         struct hash root;
-        uint64_t at = r->at[i].size;
-        if (at > size || (at <= it->checked && it->checked > 0)) {
+        uint64_t at = l->at[i].size;
+        if (at > own->head.frontier.size || at < l->compared) {
             continue;
         }
-        err = tree_root(&own->view, at, &root);
-        it->disagrees = err == ERR_OK && !hash_eq(&root, &r->at[i].root);
-        if (it->disagrees && !it->said) {
-            say_fork(rs, r, at);
+        l->err = tree_root(&own->view, at, &root);
+        l->disagrees = l->err == ERR_OK && !hash_eq(&root, &l->at[i].root);
+        l->disagrees_at = at;
+    }
+}
+
+/* Lock held. Another one may have looked meanwhile, and further. */
+static void look_end(struct receipts *rs, struct item *it, const struct look *l,
+                     const struct own *own)
+{
+    uint64_t compared = own->head.frontier.size + 1;
+    if (it->disagrees || it->compared >= compared) {
+        return;
+    }
+    it->read = l->err;
+    if (l->err != ERR_OK) {
+        return;
+    }
+    if (l->disagrees && !it->said) {
+        say_fork(rs, &it->receipt, l->disagrees_at);
+    }
+    it->compared = compared;
+    it->disagrees = it->said = l->disagrees;
+}
+
+/* What is to be looked at, by code; the caller frees it. */
+static struct look *open_ones(struct receipts *rs, const struct own *own,
+                              size_t *n)
+{
+    struct look *looks = NULL;
+    size_t room = 0;
+    *n = 0;
+    (void)pthread_mutex_lock(&rs->lock);
+    for (const struct child *c = rs->children; c != NULL; c = c->next) {
+        const struct item *it = find_item(c, &own->head.log);
+        if (it == NULL || !is_open(it, own->head.frontier.size)) {
+            continue;
+        }
+        if (*n == room) {
+            room = room > 0 ? room * 2 : 16;
+            looks = mem_realloc(looks, room * sizeof *looks);
+        }
+        look_begin(&looks[*n], &it->receipt);
+        looks[*n].serial = it->serial;
+        looks[(*n)++].compared = it->compared;
+    }
+    (void)pthread_mutex_unlock(&rs->lock);
+    return looks;
+}
+
+static void end_looks(struct receipts *rs, const struct own *own,
+                      const struct look *looks, size_t n)
+{
+    size_t i = 0;
+    (void)pthread_mutex_lock(&rs->lock);
+    for (const struct child *c = rs->children; c != NULL; c = c->next) {
+        while (i < n && looks[i].code < c->who.code) {
+            i++;
+        }
+        struct item *it = i < n && looks[i].code == c->who.code
+                              ? find_item(c, &own->head.log)
+                              : NULL;
+        if (it != NULL && it->serial == looks[i].serial) {
+            look_end(rs, it, &looks[i], own);
         }
     }
-    if (err == ERR_OK) {
-        it->checked = size;
-        it->said = it->disagrees;
+    (void)pthread_mutex_unlock(&rs->lock);
+}
+
+/* Compares with the log here what its children said of it. */
+static void compare_all(struct receipts *rs, const struct own *own)
+{
+    size_t n;
+    struct look *looks = open_ones(rs, own, &n);
+    for (size_t i = 0; i < n; i++) {
+        look(&looks[i], own);
     }
-    return err;
+    end_looks(rs, own, looks, n);
+    mem_free(looks);
 }
 
 /* ---- taking receipts ---- */
@@ -296,12 +395,15 @@ static enum err verify(struct receipts *rs, const struct principal *child,
 }
 
 /* Lock held. */
-static struct item *keep(struct child *c, const struct receipt *r,
-                         struct slice text, struct slice chain)
+static struct item *keep(struct receipts *rs, struct child *c,
+                         const struct receipt *r, struct slice text,
+                         struct slice chain)
 {
     struct item *it = item_of(c, &r->log);
     it->receipt = *r;
-    it->checked = 0;
+    it->serial = ++rs->serial;
+    it->compared = 0;
+    it->read = ERR_OK;
     it->disagrees = false;
     buf_clear(&it->text);
     buf_put_slice(&it->text, text);
@@ -337,18 +439,24 @@ static enum err take(struct receipts *rs, const struct principal *child,
                      struct slice chain, struct errmsg *why)
 {
     struct own *own = MEM_NEW(struct own);
+    struct look *l = MEM_NEW(struct look);
     bool held = own_of(rs, &r->log, own) == ERR_OK;
+    look_begin(l, r);
+    if (held) {
+        look(l, own); /* else when it is counted */
+    }
     (void)pthread_mutex_lock(&rs->lock);
     struct child *c = child_of(rs, child);
     if (c != NULL) {
         c->heard_ms = clock_wall_ms();
-        struct item *it = keep(c, r, text, chain);
+        struct item *it = keep(rs, c, r, text, chain);
         rs->changed = rs->unsaved = true;
         if (held) {
-            (void)compare(rs, it, own); /* else when it is counted */
+            look_end(rs, it, l, own);
         }
     }
     unlock_and_arm(rs);
+    mem_free(l);
     mem_free(own);
     return c != NULL
                ? ERR_OK
@@ -409,17 +517,18 @@ struct share {
     bool disagrees;
 };
 
-/* Of a log of which it never spoke it holds nothing; those below it are as many
- * as it says of another. */
+/* Behind compare_all(). Of a log of which it never spoke it holds nothing;
+ * those below it are as many as it says of another. */
 static struct share share_of(struct receipts *rs, const struct child *c,
                              const struct log_id *log, const struct own *own)
 {
     struct share s = {.nodes = 1};
     struct item *it = find_item(c, log);
     if (it != NULL) {
-        enum err err = compare(rs, it, own);
-        bool agrees = err == ERR_OK && !it->disagrees;
-        rs->changed = rs->changed || err_is_passing(err); /* tell it later */
+        bool open = is_open(it, own->head.frontier.size);
+        bool agrees = !open && !it->disagrees;
+        /* Tell it later. */
+        rs->changed = rs->changed || (open && err_is_passing(it->read));
         s.nodes = it->receipt.nodes;
         s.disagrees = it->disagrees;
         s.receipt = agrees ? &it->receipt : NULL;
@@ -479,6 +588,7 @@ static void add_up(struct receipts *rs, const struct own *own,
     receipt_init(out, rs->env->self.code, &head->log, head->frontier.size,
                  &head->root);
     out->at_ms = clock_wall_ms();
+    compare_all(rs, own);
     (void)pthread_mutex_lock(&rs->lock);
     for (const struct child *c = rs->children; c != NULL; c = c->next) {
         if (!counts(rs, c)) {
@@ -523,6 +633,9 @@ enum err receipts_judge(struct receipts *rs, const struct log_id *log,
     enum err err = own_of(rs, log, own);
     out->held = err == ERR_OK ? own->head.frontier.size : 0;
     out->reached = number <= out->held ? 1 : 0;
+    if (err == ERR_OK) {
+        compare_all(rs, own);
+    }
     (void)pthread_mutex_lock(&rs->lock);
     for (const struct child *c = err == ERR_OK ? rs->children : NULL; c != NULL;
          c = c->next) {
@@ -710,7 +823,7 @@ static bool get_child(struct receipts *rs, struct reader *r)
         /* An old signature will do: the certificate may have expired since. */
         if (c != NULL && !r->bad && text.len > 0 &&
             verify(rs, &who, text, chain, 0, receipt, &why) == ERR_OK) {
-            (void)keep(c, receipt, text, chain);
+            (void)keep(rs, c, receipt, text, chain);
         }
     }
     mem_free(receipt);

@@ -725,16 +725,18 @@ static void dispatch(struct conn *conn, const struct wire_message *m)
     }
 }
 
-/* Silence is counted while something is owed. */
-static void note_message(struct conn *conn)
+/* Silence is counted while something is owed: an Ack, or the next page of what
+ * the parent has, which is not made good by anything else that comes. */
+static void note_message(struct conn *conn, enum wire_kind kind)
 {
     struct uplink *up = conn->up;
     (void)pthread_mutex_lock(&up->lock);
+    bool paging = !conn->all_told;
     struct link_event event = {.type = LINK_MESSAGE,
-                               .in_flight = up->send.in_flight > 0};
+                               .in_flight = paging || up->send.in_flight > 0};
     bool serving = up->conn == conn && up->link.state == UPLINK_STREAMING;
     (void)pthread_mutex_unlock(&up->lock);
-    if (serving) {
+    if (serving && (!paging || kind == WIRE_HAVE)) {
         uplink_feed(up, conn, &event);
     }
 }
@@ -770,7 +772,7 @@ void uplink_message(struct conn *conn, struct slice message)
         return;
     }
     dispatch(conn, &m);
-    note_message(conn);
+    note_message(conn, m.kind);
     uplink_pump(up, PUMP_TURNS);
 }
 
@@ -783,7 +785,7 @@ enum rpc_at_once uplink_at_once(struct conn *conn, struct slice message)
         return RPC_TAKE_BACK;
     }
     on_ack(conn, &m.ack);
-    note_message(conn);
+    note_message(conn, m.kind);
     uplink_pump_later(conn->up);
     return RPC_DONE;
 }

@@ -79,6 +79,14 @@ note "who signs is shown all of it"
 check "many" directive "$COUNTY" import "$WORK/many.csv" -o "$WORK/many" >/dev/null
 sign "$WORK/many" 1
 [ "$(grep -c "$A" "$WORK/out")" = 60 ] || fail "signed what was not shown: $(cat "$WORK/out")"
+signed_by() { "$CREDITNODE" directive show "$WORK/many" --json | jq .signatures; }
+by_program() { "$CREDITNODE" directive sign "$WORK/many" --key "$keys/$COUNTY-2.key" --json; }
+by_full() { by_program >/dev/full; }
+refused 'nothing was signed' by_full
+[ "$(signed_by)" = 1 ] || fail "signed what could not be shown"
+by_program | jq -e '.signatures == 1 and ([.entries[].values.MD_WSH] | unique | length) == 60' >/dev/null ||
+    fail "a program signed what it was not shown"
+[ "$(signed_by)" = 2 ] || fail "shown and not signed"
 
 note "a package made by hand, whose text moves the cursor of who signs"
 digest=sha256

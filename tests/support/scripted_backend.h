@@ -55,6 +55,7 @@ static struct {
     _Atomic bool waiting; /* one does */
     /* Called when a commit is on disk and the store does not know yet. */
     void (*_Atomic committed)(void);
+    void (*_Atomic reading)(void); /* called before each read */
 } script;
 
 static inline enum err scripted_commit(void *db, void *batch,
@@ -115,6 +116,10 @@ static inline enum err scripted_fails(struct errmsg *why)
 
 static inline enum err scripted_read(enum script_read what, struct errmsg *why)
 {
+    void (*reading)(void) = atomic_load(&script.reading);
+    if (reading != NULL) {
+        reading();
+    }
     return (atomic_load(&script.failing) & (unsigned)what) != 0
                ? scripted_fails(why)
                : ERR_OK;
@@ -244,6 +249,7 @@ static inline struct backend scripted(const struct backend *real)
     atomic_store(&script.failed, 0);
     atomic_store(&script.refusing, false);
     atomic_store(&script.committed, NULL);
+    atomic_store(&script.reading, NULL);
     struct backend b = *real;
     b.absence_settles = true; /* what it loses is lost */
     b.commit = scripted_commit;

@@ -5,15 +5,18 @@
 #include "api/directives.h"
 #include "sync/sync.h"
 
-static const char listing[] =
-    "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,"
-    "起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,"
-    "名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,"
-    "移出条件\n"
-    "示例商贸有限公司,91440300708461136T,示例认〔2026〕7号,示例事由,"
-    "示例条例第十条,"
-    "2026-03-01,2026-03-05,长期,示例镇法庭,11340000200000013H,341821100000,"
-    "失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n";
+#define LISTING_IN(division)                                                                                \
+    "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,"   \
+    "起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划," \
+    "名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,"    \
+    "移出条件\n"                                                                                        \
+    "示例商贸有限公司,91440300708461136T,示例认〔2026〕7号,示例事由,"                     \
+    "示例条例第十条,"                                                                                \
+    "2026-03-01,2026-03-05,长期,示例镇法庭,11340000200000013H," division                                    \
+    ",失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n"
+
+static const char listing[] = LISTING_IN("341821100000");
+static const char of_county[] = LISTING_IN("341821000000");
 
 static const char removal[] =
     "YC_ZT_SHXYM,YC_WSH,YC_SY,YC_RQ,YC_JG,YC_JGDM,YC_MDLX,YC_YWSH\n"
@@ -111,7 +114,7 @@ static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
 }
 
 /* A mistaken block of columns must not become the opposite decision. */
-static void columns_and_what_was_said_agree(void **state)
+static void rows_are_judged_by_what_was_said_and_is_in_force(void **state)
 {
     static const struct {
         enum prepare_what what;
@@ -122,6 +125,7 @@ static void columns_and_what_was_said_agree(void **state)
         {PREPARE_LISTINGS, removal, "columns-of-removal"},
         {PREPARE_CORRECTIONS, removal, "columns-of-removal"},
         {PREPARE_LISTINGS, listing, "listed-already"},
+        {PREPARE_CORRECTIONS, of_county, "authority-area"},
         {PREPARE_REMOVALS, removal, ""},
         {PREPARE_CORRECTIONS, listing, ""},
         {PREPARE_ANY, removal, ""},
@@ -255,7 +259,7 @@ int main(void)
         cmocka_unit_test(what_is_in_force_is_read_or_nothing_is_prepared),
         cmocka_unit_test(
             what_was_made_elsewhere_is_judged_before_it_is_published),
-        cmocka_unit_test(columns_and_what_was_said_agree),
+        cmocka_unit_test(rows_are_judged_by_what_was_said_and_is_in_force),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

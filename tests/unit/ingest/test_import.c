@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "base/file.h"
+#include "support/scripted_backend.h"
 
 static struct node village;
 static struct import_env env;
@@ -269,6 +270,107 @@ static void a_full_disk_is_named(void **state)
     assert_int_equal(counts.outcome[ROW_CHANGED], 5);
 }
 
+/* ---- at once ---- */
+
+static struct backend held_backend;
+
+/* A store whose writer is held within the first commit of a test. */
+static int setup_held(void **state)
+{
+    (void)state;
+    held_backend = scripted(&store_rocksdb);
+    node_init(&village, &held_backend, VILLAGE, "held");
+    use(3);
+    atomic_store(&script.held, true);
+    return 0;
+}
+
+static void on_settled(void *ctx)
+{
+    atomic_uint *settled = ctx;
+    atomic_fetch_add(settled, 1);
+}
+
+static void let_go(const atomic_uint *settled, unsigned n)
+{
+    atomic_store(&script.held, false);
+    while (atomic_load(settled) < n) {
+        clock_sleep(1);
+    }
+}
+
+static void many_rows(struct buf *out, unsigned n, const char *content)
+{
+    table_header(out);
+    for (unsigned i = 0; i < n; i++) {
+        table_row(out, i, content);
+    }
+}
+
+/* All that a call may bring, though the writer takes nothing meanwhile; what is
+ * beyond it is refused and not waited for either. */
+static void what_comes_at_once_waits_for_nothing(void **state)
+{
+    (void)state;
+    for (unsigned more = 0; more < 2; more++) {
+        atomic_uint settled = 0;
+        struct buf table = BUF_INIT;
+        struct import *import = begin();
+        many_rows(&table, IMPORT_AT_ONCE_ROWS + more,
+                  more == 0 ? "准予一" : "准予二");
+        atomic_store(&script.held, true);
+        import_at_once(import, buf_slice(&table), on_settled, &settled);
+        assert_int_equal(atomic_load(&settled), 0);
+        let_go(&settled, 1);
+        assert_int_equal(import_finish(import, &why),
+                         more == 0 ? ERR_OK : ERR_TOO_LARGE);
+        import_counts(import, &counts);
+        assert_int_equal(counts.rows, IMPORT_AT_ONCE_ROWS);
+        assert_int_equal(counts.outcome[more == 0 ? ROW_NEW : ROW_CHANGED],
+                         IMPORT_AT_ONCE_ROWS);
+        import_free(&import);
+        buf_fini(&table);
+    }
+}
+
+static void no_room_now_is_said_at_once(void **state)
+{
+    enum { ENOUGH = 400 }; /* more than the queue takes */
+    static struct import *imports[ENOUGH];
+    atomic_uint settled = 0;
+    struct buf table = BUF_INIT;
+    unsigned n = 0;
+    unsigned refused = 0;
+    (void)state;
+    many_rows(&table, 1, "准予");
+    for (; n < ENOUGH && atomic_load(&settled) == 0; n++) {
+        imports[n] = begin();
+        import_at_once(imports[n], buf_slice(&table), on_settled, &settled);
+    }
+    assert_int_equal(atomic_load(&settled), 1);
+    assert_int_equal(import_finish(imports[n - 1], &why), ERR_BUSY);
+    assert_non_null(strstr(why.text, "from line 2 on are not stored"));
+    let_go(&settled, n);
+    for (unsigned i = 0; i < n; i++) {
+        refused += import_finish(imports[i], &why) != ERR_OK;
+        import_free(&imports[i]);
+    }
+    assert_int_equal(refused, 1);
+    buf_fini(&table);
+}
+
+static void a_call_that_is_no_table_is_refused_as_a_whole(void **state)
+{
+    atomic_uint settled = 0;
+    struct import *import = begin();
+    (void)state;
+    import_at_once(import, slice_str("A,B\n1,2\n"), on_settled, &settled);
+    assert_int_equal(atomic_load(&settled), 1);
+    assert_int_equal(import_finish(import, &why), ERR_INVALID);
+    assert_true(why.text[0] != 0);
+    import_free(&import);
+}
+
 /* ---- size ---- */
 
 static void a_large_row_does_not_make_a_large_batch(void **state)
@@ -491,6 +593,7 @@ static void what_cannot_be_sealed_now_is_not_refused(void **state)
 }
 
 #define IMPORT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define HELD_TEST(f) cmocka_unit_test_setup_teardown(f, setup_held, teardown)
 
 int main(void)
 {
@@ -505,6 +608,9 @@ int main(void)
         IMPORT_TEST(what_cannot_be_sealed_now_is_not_refused),
         IMPORT_TEST(a_file_without_a_header_is_refused_as_a_whole),
         IMPORT_TEST(a_full_disk_is_named),
+        HELD_TEST(what_comes_at_once_waits_for_nothing),
+        HELD_TEST(no_room_now_is_said_at_once),
+        IMPORT_TEST(a_call_that_is_no_table_is_refused_as_a_whole),
         IMPORT_TEST(a_large_row_does_not_make_a_large_batch),
         IMPORT_TEST(a_journal_of_cells_is_taken_row_by_row),
         IMPORT_TEST(cells_keep_to_the_rules_of_files),

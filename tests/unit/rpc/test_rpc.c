@@ -26,6 +26,12 @@ static void moved(void *ctx, struct rpc_call *call)
     rpc_fail(call, ERR_MOVED, "请到新的上级登记");
 }
 
+static void forged(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    rpc_fail(call, ERR_MOVED, "no\" err=OK log=\"x\ninfo FAKE \x1b[31m");
+}
+
 static void huge(void *ctx, struct rpc_call *call)
 {
     (void)ctx;
@@ -101,6 +107,7 @@ static const struct rpc_method methods[] = {
     {.path = "/t.T/Quick", .unary = echo, .quick = true},
     {.path = "/t.T/Who", .unary = who},
     {.path = "/t.T/Moved", .unary = moved},
+    {.path = "/t.T/Forged", .unary = forged},
     {.path = "/t.T/Huge", .unary = huge},
     {.path = "/t.T/Hold", .unary = hold},
     {.path = "/t.T/Park", .unary = park},
@@ -120,6 +127,7 @@ static int up(void **state)
     struct rpc_conf conf = rpc_conf_default();
     conf.workers = 1;
     conf.calls_max = 2;
+    conf.connections_max = 2;
     net_open_with(&net, &conf, methods, ARRAY_LEN(methods));
     return 0;
 }
@@ -160,6 +168,16 @@ static void an_error_arrives_with_its_name_and_text(void **state)
     struct errmsg out;
     assert_int_equal(call_text(net.channel, "/t.T/Moved", "", &out), ERR_MOVED);
     assert_string_equal(out.text, "请到新的上级登记");
+}
+
+/* It goes between quotes into a line of the log. */
+static void a_text_of_the_other_side_forges_no_field(void **state)
+{
+    (void)state;
+    struct errmsg out;
+    assert_int_equal(call_text(net.channel, "/t.T/Forged", "", &out),
+                     ERR_MOVED);
+    assert_string_equal(out.text, "no' err=OK log='x?info FAKE ?[31m");
 }
 
 static void an_unknown_method_is_refused_at_once(void **state)
@@ -284,6 +302,40 @@ static void calls_under_way_are_bounded(void **state)
     release();
     WAIT_FOR(atomic_load(&c.ok) == PARKED_MAX);
     WAIT_FOR(call_text(net.channel, "/t.T/Now", "now", &out) == ERR_OK);
+}
+
+static void park_on(struct rpc_channel *ch, struct counts *c)
+{
+    struct buf request = BUF_INIT;
+    unsigned before = atomic_load(&parked_n);
+    rpc_unary(ch, "/t.T/Park", &request, CALL_MS, count, c);
+    WAIT_FOR(atomic_load(&parked_n) > before);
+}
+
+/* One certificate has its share of connections, whatever it opens; another has
+ * its own, and whose calls are over makes room. */
+static void connections_of_a_certificate_are_bounded(void **state)
+{
+    (void)state;
+    struct counts c = {0};
+    struct errmsg why;
+    struct tls_source *town = source_new("town", "ca");
+    struct rpc_channel *second = net_dial(&net, net.client_tls, NULL);
+    struct rpc_channel *third = net_dial(&net, net.client_tls, NULL);
+    struct rpc_channel *others = net_dial(&net, town, NULL);
+    park_on(net.channel, &c);
+    park_on(second, &c);
+    assert_int_equal(call_text(third, "/t.T/Echo", "x", &why), ERR_BUSY);
+    assert_has(why.text, "uses 2 connections");
+    assert_int_equal(call_text(second, "/t.T/Quick", "x", &why), ERR_OK);
+    assert_int_equal(call_text(others, "/t.T/Echo", "x", &why), ERR_OK);
+    release();
+    WAIT_FOR(atomic_load(&c.ok) == 2);
+    WAIT_FOR(call_text(third, "/t.T/Echo", "x", &why) == ERR_OK);
+    rpc_channel_close(&second);
+    rpc_channel_close(&third);
+    rpc_channel_close(&others);
+    source_free(town);
 }
 
 static void an_expired_call_never_reaches_its_handler(void **state)
@@ -418,12 +470,14 @@ int main(void)
         CASE(a_call_is_answered),
         CASE(the_handler_knows_the_peer),
         CASE(an_error_arrives_with_its_name_and_text),
+        CASE(a_text_of_the_other_side_forges_no_field),
         CASE(an_unknown_method_is_refused_at_once),
         CASE(the_largest_message_passes_both_ways),
         CASE(a_larger_message_is_refused_on_its_own_side),
         CASE(a_deadline_ends_the_wait),
         CASE(calls_past_the_limit_are_refused),
         CASE(calls_under_way_are_bounded),
+        CASE(connections_of_a_certificate_are_bounded),
         CASE(an_expired_call_never_reaches_its_handler),
         CASE(what_is_not_answered_at_once_goes_to_a_worker),
         CASE(what_is_answered_at_once_needs_no_worker),

@@ -1,11 +1,15 @@
 /* Receipts: how they add up, their one text, and everything a reader must
  * refuse. */
-#include "fixture.h"
+#define FED_ISSUERS "--issuer 341821000000:1:1"
+
+#include "issuer.h"
 
 #include "base/file.h"
 #include "ident/signature.h"
 #include "sync/receipt.h"
 #include "sync/receipts.h"
+
+#include "support/scripted_backend.h"
 
 static const struct log_id province_log = {
     340000000000, UINT64_C(0x9f86d081884c7d65), LOG_DIRECTIVES};
@@ -289,13 +293,11 @@ static struct log_id log_at(uint64_t incarnation)
     return (struct log_id){340000000000, incarnation, LOG_DIRECTIVES};
 }
 
-static void tell(struct receipts *rs, const struct signing *s,
-                 uint64_t incarnation)
+/* Takes the receipt. */
+static void say(struct receipts *rs, const struct signing *s, struct receipt *r)
 {
-    struct receipt *r = new_receipt(9);
     struct buf text = BUF_INIT;
     struct errmsg why = {""};
-    r->log = log_at(incarnation);
     assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
     if (receipts_came(rs, cert_principal(s->id.cert), buf_slice(&text),
                       buf_slice(&s->id.chain), &why) != ERR_OK) {
@@ -303,6 +305,14 @@ static void tell(struct receipts *rs, const struct signing *s,
     }
     buf_fini(&text);
     mem_free(r);
+}
+
+static void tell(struct receipts *rs, const struct signing *s,
+                 uint64_t incarnation)
+{
+    struct receipt *r = new_receipt(9);
+    r->log = log_at(incarnation);
+    say(rs, s, r);
 }
 
 static unsigned receipts_in(const char *path)
@@ -363,6 +373,77 @@ static void of_a_child_no_more_logs_are_kept_than_a_node_follows(void **state)
     node_free(county);
 }
 
+/* ---- while the log is read ---- */
+
+enum { HELD = 16 }; /* a whole subtree, which the database has */
+
+static struct receipts *of_county;
+static atomic_uint reads;
+
+/* As the store's writer and the loop come in at that moment: a lock that is
+ * held now holds them up as long as the database takes. */
+static void on_read(void)
+{
+    atomic_fetch_add(&reads, 1);
+    receipts_changed(of_county);
+    (void)receipts_disagree(of_county);
+}
+
+static void ignore_node(void *ctx, const struct receipts_node *node)
+{
+    (void)ctx;
+    (void)node;
+}
+
+/* The township says that it holds HELD entries of the county's log. */
+static void hold(const struct signing *s, const struct log_id *log,
+                 const struct hash *root)
+{
+    struct receipt *r = MEM_NEW(struct receipt);
+    receipt_init(r, TOWNSHIP, log, HELD, root);
+    r->at_ms = clock_wall_ms();
+    say(of_county, s, r);
+}
+
+static uint64_t reached(const struct log_id *log, uint64_t number)
+{
+    struct receipts_sum sum;
+    assert_ok(receipts_judge(of_county, log, number, ignore_node, NULL, &sum));
+    assert_int_equal(sum.nodes, 2);
+    return sum.reached;
+}
+
+static void no_lock_is_held_while_the_log_is_read(void **state)
+{
+    struct signing *s = *state;
+    struct backend backend = scripted(&store_rocksdb);
+    struct node *county = node_new(COUNTY, "c2");
+    struct store_head head;
+    struct hash root;
+    char path[160];
+    node_stop(county);
+    county->backend = &backend;
+    node_start(county);
+    struct log_id log = decide(county, HELD + 4, 1);
+    assert_ok(store_head(county->store, &log, &head));
+    struct tree_view view = store_view(county->store, &head);
+    assert_ok(tree_root(&view, HELD, &root));
+    (void)snprintf(path, sizeof path, "%s/receipts-2", fed_dir);
+    of_county = receipts_new(&county->env, path);
+    atomic_store(&script.reading, on_read);
+    hold(s, &log, &root);
+    assert_true(atomic_load(&reads) > 0);
+    assert_int_equal(reached(&log, HELD), 2);
+    assert_int_equal(reached(&log, HELD + 1), 1);
+    root.b[0] ^= 1;
+    hold(s, &log, &root);
+    assert_int_equal(receipts_disagree(of_county), 1);
+    assert_int_equal(reached(&log, HELD), 1);
+    atomic_store(&script.reading, NULL);
+    on_loop(free_receipts, &of_county);
+    node_free(county);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +460,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             of_a_child_no_more_logs_are_kept_than_a_node_follows, load_keys,
             free_keys),
+        cmocka_unit_test_setup_teardown(no_lock_is_held_while_the_log_is_read,
+                                        load_keys, free_keys),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
