@@ -66,7 +66,7 @@ damage_and_repair "$TOWN"
 check "equal again" equal
 check "all of it" acked "$TOWN" "$COUNTY"
 check "scrub" node_cmd "$TOWN" scrub >/dev/null
-within 30 "the township is well" quiet "$TOWN"
+within "$PATIENCE" "the township is well" quiet "$TOWN"
 
 note "a township whose village is away: the county gives back"
 stop "$VILLAGE"
@@ -95,7 +95,7 @@ check "nothing of the old log was lost" \
     [ "$(grep -c unchanged "$WORK/receipt.$VILLAGE")" = 1000 ]
 check "equal again" equal
 check "scrub" node_cmd "$VILLAGE" scrub >/dev/null
-within 30 "the village is well" quiet "$VILLAGE"
+within "$PATIENCE" "the village is well" quiet "$VILLAGE"
 
 # Rows entered in doubt had no number yet when they were acknowledged: those
 # before the damage are asked for by theirs.

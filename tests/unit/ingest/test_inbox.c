@@ -10,7 +10,7 @@
 #include "credit/rules.h"
 #include "ingest/inbox.h"
 
-enum { PATIENCE_MS = 20000, QUIET_MS = 300 };
+enum { PATIENCE_MS = 60000, QUIET_MS = 300 };
 
 static struct node village;
 static struct import_env env;
