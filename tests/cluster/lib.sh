@@ -50,14 +50,15 @@ BROKEN=0
 
 # Ports below the range that the kernel gives to outgoing connections: a node
 # that is down for a moment gets its own port again. Handed out one after the
-# other to all tests that run at the same time.
+# other to all tests that run at the same time. The simulator has those below
+# (simulate/run/run.c), Galera those above (galera.sh).
 next_port() {
     local file=${TMPDIR:-/tmp}/creditnode-test-port.$UID port
     exec 9>>"$file.lock"
     flock 9
-    port=$(cat "$file" 2>/dev/null || echo 12000)
+    port=$(cat "$file" 2>/dev/null || echo 20000)
     while :; do
-        port=$((port < 31000 ? port + 1 : 12000))
+        port=$((port >= 20000 && port < 30999 ? port + 1 : 20000))
         grep -qi ":$(printf '%04X' "$port") .* 0A " /proc/net/tcp /proc/net/tcp6 \
             2>/dev/null || break
     done

@@ -178,7 +178,7 @@ note "a file and the line at once"
 decide "$D"
 check "export" directive "$HUB" export newest >/dev/null
 taken "$PROVINCE" newest 3 4015
-line "$CITY" rate 60000
+line "$CITY" rate 30000
 start "$CITY"
 city_part() { [ "$(hub_size "$CITY")" -gt 10 ]; }
 within "$PATIENCE" "the line brings it slowly" city_part
