@@ -19,7 +19,7 @@ note "a full copy takes $once bytes"
 
 stop "$COUNTY"
 empty_node "$COUNTY"
-line "$TOWN" rate $((once / 80))
+line "$TOWN" rate $((once / 40))
 from=$(log_end "$TOWN")
 start "$COUNTY"
 log=$(own_log "$VILLAGE")

@@ -15,7 +15,11 @@ check "federation" tree_federation "$PROVINCE"
 add_node "$HUB" national ''
 add_node "$PROVINCE" province ''
 add_node "$CITY" city "$PROVINCE"
-for code in "$PROVINCE" "$CITY"; do set_option "$code" replication.renew="2 s"; done
+for code in "$PROVINCE" "$CITY"; do
+    set_option "$code" replication.renew="2 s"
+    # A slow line is no dead one: its pings come behind what it carries.
+    set_option "$code" rpc.keepalive_timeout="60 s"
+done
 make_relay "$CITY"
 A=913400001000000167
 B=913400001000000242
@@ -178,7 +182,7 @@ note "a file and the line at once"
 decide "$D"
 check "export" directive "$HUB" export newest >/dev/null
 taken "$PROVINCE" newest 3 4015
-line "$CITY" rate 30000
+line "$CITY" rate 60000
 start "$CITY"
 city_part() { [ "$(hub_size "$CITY")" -gt 10 ]; }
 within "$PATIENCE" "the line brings it slowly" city_part

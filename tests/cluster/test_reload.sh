@@ -56,8 +56,8 @@ hup "$VILLAGE" 'RELOAD .*certificates=unchanged'
 ! says "$VILLAGE" CERT-RENEWED "$from" || fail "renewed though nothing changed"
 # What could not be read is read again, though the file is the same as before.
 renew "$VILLAGE"
-chmod 0644 "$TREE/$VILLAGE/certs/tls.key"
 from=$(($(log_end "$VILLAGE") + 1))
+chmod 0644 "$TREE/$VILLAGE/certs/tls.key"
 stop "$TOWN"
 sleep 1 # files are looked at once a second at most
 start "$TOWN" # the village calls it again

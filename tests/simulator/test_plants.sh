@@ -39,7 +39,8 @@ EOF
 at_once=5 running=0
 # NAME NODE SECONDS FAULT...: a run of three nodes with this program, in the
 # background: its report is $work/NAME.out. On a slow machine what is to be caught
-# comes later, so what holds is run again, longer. $plant, if it is not called NAME;
+# comes later, so what holds is run again, longer, and what was not ready or not
+# equal in time with more of it. $plant, if it is not called NAME;
 # $profile, if it is not that of lists; $shape, if not three nodes.
 begin() {
     local name=$1 program=$2 seconds=$3 slower
@@ -49,10 +50,14 @@ begin() {
         printf 'creditsim-faults 1\noption shape %s\noption seconds %s\noption profile %s\n' \
             "${shape:-1,1,1}" $((seconds * slower)) "$work/${profile:-lists}.cfg" >"$work/$name.faults"
         printf '%s\n' "$@" | awk -v by=$slower 'NF {$1 *= by; $2 *= by; print}' >>"$work/$name.faults"
-        CREDITNODE_PLANT=${plant:-$name} "$sim" run --node "$program" --json --patience "${patience:-120}" \
+        CREDITNODE_PLANT=${plant:-$name} "$sim" run --node "$program" --json \
+            --patience $((${patience:-120} * slower)) \
             --replay "$work/$name.faults" >"$work/$name.out" 2>"$work/$name.said"
         echo $? >"$work/$name.rc"
-        [ "$(cat "$work/$name.rc")" = 0 ] || break
+        case $(jq -r .broken "$work/$name.out") in
+        null | ready | converged) ;;
+        *) break ;;
+        esac
     done &
 }
 caught() { # NAME INVARIANT [NODE]
