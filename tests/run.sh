@@ -33,8 +33,8 @@ esac
 
 export LSAN_OPTIONS="suppressions='$here/support/lsan.supp':print_suppressions=0"
 export TSAN_OPTIONS="suppressions='$here/support/tsan.supp' halt_on_error=1"
-# One more than there are processors: many tests wait more than they work.
-run=(ctest -j$(($(nproc) + 1)) --output-on-failure --no-tests=error)
+# Twice as many as there are processors: most tests wait more than they work.
+run=(ctest -j$((2 * $(nproc))) --output-on-failure --no-tests=error)
 cd "$ROOT"
 
 setup_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" "${PACKAGES_TEST[@]}"

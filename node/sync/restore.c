@@ -610,7 +610,7 @@ static bool admit(struct restore *r)
         return true;
     }
     enum err err = store_parent_told(r->env->store, &why);
-    if (err != ERR_OK) {
+    if (err != ERR_OK && err != ERR_CANCELLED) { /* the node ends: next time */
         log_error(r->env->log, "SYNC-RECOVERY", "err=%s text=\"%s\"",
                   err_name(err), why.text);
     }

@@ -54,5 +54,5 @@ add_test(NAME ${prefix}bench.smoke
           --build ${CMAKE_BINARY_DIR}
           --json ${CMAKE_CURRENT_BINARY_DIR}/bench/smoke.jsonl)
 set_tests_properties(${prefix}bench.smoke PROPERTIES LABELS full TIMEOUT 600
-  COST 40 PROCESSORS 2
+  COST 35
   ENVIRONMENT "TMPDIR=${CMAKE_CURRENT_BINARY_DIR}/bench;BENCH_QUIET_S=0;BENCH_LEAVES=1;BENCH_MIDDLES=2;BENCH_CHILDREN=2;BENCH_LEAST=5;BENCH_POOL=64M")

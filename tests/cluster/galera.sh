@@ -24,9 +24,10 @@ galera_size() { [ "$(galera_says "$1" wsrep_cluster_size)" = "$2" ]; }
 port_is_free() { ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # Ten in a row: of server N one for SQL (N) and two for Galera (2N+2, 2N+3).
+# Beyond what next_port gives, since they stay free until a server is up.
 galera_find_ports() {
     local base i free
-    for ((base = 21000 + RANDOM % 800 * 10; base < 32000; base += 10)); do
+    for ((base = 31000 + RANDOM % 160 * 10; base < 32760; base += 10)); do
         free=1
         for ((i = 1; i < 10; i++)); do
             port_is_free $((base + i)) || free=

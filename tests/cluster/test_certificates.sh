@@ -62,14 +62,14 @@ is_refused() {
     says "$TOWN" "RPC-HANDSHAKE.*verify failed" "$2"
 }
 for who in other expired; do
-    within 30 "the township refuses $who" is_refused "$who" $(($(log_end "$TOWN") + 1))
+    within "$PATIENCE" "the township refuses $who" is_refused "$who" $(($(log_end "$TOWN") + 1))
 done
 
 # A node whose parent it is not, with a good certificate: the county's child.
 from=$(($(log_end "$COUNTY") + 1))
 "$LIAR" "$(tree_conf "$VILLAGE")" "127.0.0.1:$(tree_port "$COUNTY")" "$VILLAGE" none \
     2>&1 | head -c 300 >&2
-within 30 "the county denies the village" says "$COUNTY" "SYNC-DENIED.*$VILLAGE" "$from"
+within "$PATIENCE" "the county denies the village" says "$COUNTY" "SYNC-DENIED.*$VILLAGE" "$from"
 
 # Rotation: empty, garbage, another node's: refused by name, the old one stays.
 start "$VILLAGE"
@@ -79,7 +79,7 @@ bad() { # TEXT COMMAND: spoils tls.pem, reloads
     "$@"
     from=$(($(log_end "$VILLAGE") + 1))
     kill -HUP "$(tree_pid "$VILLAGE")"
-    within 30 "CERT-REFUSED after $*" says "$VILLAGE" CERT-REFUSED "$from"
+    within "$PATIENCE" "CERT-REFUSED after $*" says "$VILLAGE" CERT-REFUSED "$from"
 }
 spoil_empty() { : >"$certs/tls.pem"; }
 spoil_garbage() { head -c 3000 /dev/urandom >"$certs/tls.pem"; }
@@ -101,7 +101,7 @@ done
 put_back
 from=$(($(log_end "$VILLAGE") + 1))
 kill -HUP "$(tree_pid "$VILLAGE")"
-within 30 "reload" says "$VILLAGE" 'RELOAD ' "$from"
+within "$PATIENCE" "reload" says "$VILLAGE" 'RELOAD ' "$from"
 check "import" enter "$VILLAGE" 40001 5
 check "equal" equal
 
@@ -111,7 +111,7 @@ stop "$VILLAGE"
 cp "$WORK/with-list" "$TREE/$TOWN/identity.cfg"
 from=$(($(log_end "$TOWN") + 1))
 kill -HUP "$(tree_pid "$TOWN")"
-within 30 "the list is taken over by the reload" says "$TOWN" 'RELOAD .*restart_needed=0 .*trust=read' "$from"
+within "$PATIENCE" "the list is taken over by the reload" says "$TOWN" 'RELOAD .*restart_needed=0 .*trust=read' "$from"
 start "$VILLAGE"
-within 30 "the revoked village is denied" says "$TOWN" "(SYNC-DENIED|RPC-HANDSHAKE).*revoked" "$from"
+within "$PATIENCE" "the revoked village is denied" says "$TOWN" "(SYNC-DENIED|RPC-HANDSHAKE).*revoked" "$from"
 check "it still enters records" enter "$VILLAGE" 50001 5

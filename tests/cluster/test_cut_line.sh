@@ -39,7 +39,7 @@ for fault in flip "freeze up" "freeze down" "rate 2000"; do
     from=$(log_end "$VILLAGE")
     line "$VILLAGE" "$fault"
     check "import with: $fault" enter "$VILLAGE" $((10000 + RANDOM)) 30
-    case $fault in freeze*) within 30 "the silence is noticed" says "$VILLAGE" SYNC-LOST "$from" ;; esac
+    case $fault in freeze*) within "$PATIENCE" "the silence is noticed" says "$VILLAGE" SYNC-LOST "$from" ;; esac
     line "$VILLAGE" join
     line "$VILLAGE" rate 0
     check "equal after: $fault" equal

@@ -22,15 +22,16 @@ hold() {
         exec {fd}<>"/dev/tcp/127.0.0.1/$port" || break
     done 2>/dev/null
     : >"$WORK/holding"
-    sleep 8
+    until [ -e "$WORK/let_go" ]; do sleep 0.1; done
 }
 hold &
 holder=$!
 PROCESSES+=("$holder")
-within 30 "connections" test -e "$WORK/holding"
-within 30 "the node says that descriptors are out" says "$TOWN" RPC-FDS-OUT "$from"
+within "$PATIENCE" "connections" test -e "$WORK/holding"
+within "$PATIENCE" "the node says that descriptors are out" says "$TOWN" RPC-FDS-OUT "$from"
 check "the village is not disturbed" enter "$VILLAGE" 101 50
 check "the township lives" tree_alive "$TOWN"
+: >"$WORK/let_go"
 wait "$holder"
 check "more rows" enter "$TOWN" 501 50
 check "equal when they are gone" equal

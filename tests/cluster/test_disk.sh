@@ -50,7 +50,7 @@ blocked() { # HOW: entering at the full node is refused, elsewhere it goes on
     else
         check "entering goes on below ($1)" enter "$VILLAGE" $((RANDOM + 1000)) 100
     fi
-    within 30 "the node says that it cannot write ($1)" refuses "$from"
+    within "$PATIENCE" "the node says that it cannot write ($1)" refuses "$from"
     [ "$full" = "$VILLAGE" ] ||
         within "$PATIENCE" "its child is told when to come again ($1)" \
             says "$full" 'SYNC-APPEND.*retry after 3000 ms' "$from"
@@ -74,7 +74,7 @@ from=$(($(log_end "$full") + 1))
 fill
 blocked full "$from"
 room
-within 30 "writes again" writes
+within "$PATIENCE" "writes again" writes
 check "entering again" enter "$VILLAGE" 300001 50
 check "equal" equal
 check "nothing acknowledged was lost" acked "$VILLAGE" "$COUNTY"
@@ -91,7 +91,7 @@ if tree_start "$full" 2>/dev/null; then
         enter "$VILLAGE" $((RANDOM + 500000)) 5 || true
         refuses "$from"
     }
-    within 30 "the full node says so after its start" refuses_when_full
+    within "$PATIENCE" "the full node says so after its start" refuses_when_full
 else
     tail -n 1 "$TREE/$full/log" | grep -qiE 'space|full|reserve' ||
         fail "no reason: $(tail -n 1 "$TREE/$full/log")"
@@ -100,7 +100,7 @@ else
     start "$full"
 fi
 room
-within 30 "writes again" writes
+within "$PATIENCE" "writes again" writes
 check "equal" equal
 
 # ---- read-only ----
@@ -116,7 +116,7 @@ if [ $mounted = 1 ]; then
         status "$full" .store.why | grep -qi read-only || fail "no cause: $(status "$full" .store)"
         check "the rows before are answered" acked "$VILLAGE"
         mount -o remount,rw "$data" || fail "remount"
-        within 30 "writes again" writes
+        within "$PATIENCE" "writes again" writes
     else
         tail -n 1 "$TREE/$full/log" | grep -qi 'read-only' ||
             fail "no reason: $(tail -n 1 "$TREE/$full/log")"

@@ -61,7 +61,7 @@ grep -q 'version: 2' "$WORK/reply" || fail "no new version: $(cat "$WORK/reply")
 check "unchanged" feedback counter 'outcome: "applied" measures: "C01"' >"$WORK/reply"
 grep -q 'version: 2' "$WORK/reply" || fail "again is another"
 check "refused" feedback tender 'outcome: "refused" reason: "招标已截止"' >/dev/null
-within 30 "who reported is told" says "$VILLAGE" 'ENTERED .*/app/counter .*method=Feedback'
+within "$PATIENCE" "who reported is told" says "$VILLAGE" 'ENTERED .*/app/counter .*method=Feedback'
 within "$PATIENCE" "the issuer sees both" is_effect '[.hit, .applied, .refused]' '[0,1,1]'
 [ "$(effects '[.executions[] | .app + " " + .outcome] | sort')" = '["counter applied","tender refused"]' ] ||
     fail "who did what: $(effects .executions)"
@@ -96,7 +96,7 @@ make_app late public
 grant "$VILLAGE" counter public,feedback tender public,feedback late public
 kill -HUP "$(tree_pid "$VILLAGE")"
 late_check() { checked late >"$WORK/reply"; }
-within 30 "the new app may ask" late_check
+within "$PATIENCE" "the new app may ask" late_check
 grep -q 'recorded: true' "$WORK/reply" || fail "not recorded: $(cat "$WORK/reply")"
 kill_node "$VILLAGE"
 start "$VILLAGE"
@@ -110,7 +110,7 @@ grant "$VILLAGE" last public,feedback
 set_option "$VILLAGE" store.reserve="1 TiB"
 start "$VILLAGE"
 last_check() { checked last >"$WORK/reply"; }
-within 30 "answered" last_check
+within "$PATIENCE" "answered" last_check
 grep -q 'number: 3' "$WORK/reply" && ! grep -q 'recorded' "$WORK/reply" ||
     fail "with a full disk: $(cat "$WORK/reply")"
 refused last "$VILLAGE" Feedback NO_SPACE <<<"log: \"$log\" number: 3 outcome: \"not-applicable\""

@@ -11,13 +11,13 @@ from=$(log_end "$VILLAGE")
 kill -STOP "$(tree_pid "$TOWN")"
 check "entering goes on" enter "$VILLAGE" 101 200
 lost() { ! is "$VILLAGE" .uplink.state streaming; }
-within 30 "the child notices" lost
-within 30 "and says so" says "$VILLAGE" "SYNC-LOST|SYNC-TIMEOUT" "$from"
+within "$PATIENCE" "the child notices" lost
+within "$PATIENCE" "and says so" says "$VILLAGE" "SYNC-LOST|SYNC-TIMEOUT" "$from"
 check "its apps are answered" acked "$VILLAGE"
-within 30 "the state is not ok" is "$VILLAGE" .health.state warn
+within "$PATIENCE" "the state is not ok" is "$VILLAGE" .health.state warn
 kill -CONT "$(tree_pid "$TOWN")"
 check "equal" equal
-within 30 "the state is ok again" is "$VILLAGE" .health.state ok
+within "$PATIENCE" "the state is ok again" is "$VILLAGE" .health.state ok
 
 # A child that stands still holds up nobody.
 kill -STOP "$(tree_pid "$VILLAGE")"

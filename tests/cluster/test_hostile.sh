@@ -27,12 +27,13 @@ half() {
     for ((i = 0; i < 200; i++)); do
         exec {fd}<>"/dev/tcp/127.0.0.1/$port" && printf '\026\003\001\002\000\001' >&"$fd"
     done
-    sleep 3
+    until [ -e "$WORK/let_go" ]; do sleep 0.1; done
 }
 half 2>/dev/null &
 PROCESSES+=($!)
 check "entering goes on meanwhile" enter "$VILLAGE" 201 50
 check "and replication too" equal
+: >"$WORK/let_go"
 wait $!
 
 # With a good certificate, then nonsense inside.
@@ -86,4 +87,4 @@ check "refusals were said" says "$TOWN" RPC-HANDSHAKE
 check "entering" enter "$VILLAGE" 301 50
 check "equal" equal
 check "everything acknowledged" acked "$TOWN" "$COUNTY"
-within 30 "the state is ok" is "$TOWN" .health.state ok
+within "$PATIENCE" "the state is ok" is "$TOWN" .health.state ok

@@ -29,7 +29,7 @@ by_stdin() { node_cmd "$VILLAGE" import --stdin --receipt "$WORK/receipt" <"$1" 
 by_inbox() {
     local name=${1##*/} to=$TREE/$VILLAGE/inbox
     cp "$1" "$to/.$name.part" && mv "$to/.$name.part" "$to/$name"
-    within 30 "$name is done" test -e "$to/done/$name"
+    within "$PATIENCE" "$name is done" test -e "$to/done/$name"
     cp "$to/done/$name.receipt.csv" "$WORK/receipt"
     rm "$to/done/$name" "$to/done/$name.receipt.csv"
     ! grep -q ',refused,' "$WORK/receipt" || return 3
@@ -135,26 +135,47 @@ check "a refused file in --json" jq -e '.[0] | has("file") and has("error")' "$W
 node_cmd "$VILLAGE" import --receipt "$WORK/r" "$WORK/empty.csv" >/dev/null 2>&1
 grep -q '^0,"refused",.*"file",".*header' "$WORK/r" || fail "a refused file is not in the receipt"
 cp "$WORK/binary" "$TREE/$VILLAGE/inbox/binary.csv"
-within 30 "a binary file is rejected" test -e "$TREE/$VILLAGE/inbox/rejected/binary.csv.receipt.csv"
+within "$PATIENCE" "a binary file is rejected" test -e "$TREE/$VILLAGE/inbox/rejected/binary.csv.receipt.csv"
 
 # Of a pipe that goes on for ever after the file was refused nobody waits.
 node_cmd "$VILLAGE" import --stdin < <(printf 'XK_XDR_MC,XK_WSH,XK_NR\n'; yes 'x,y,z' | head -n 20000; exec sleep 100) >"$WORK/out" 2>&1
 [ $? -eq 1 ] || fail "a refused pipe: $(cat "$WORK/out")"
 
-# A long import shows how far it is, on a terminal only.
-shows_progress() { # ROWS
-    rows 1 "$1" >"$WORK/long.csv"
-    script -qec "'$CREDITNODE' import -c '$(tree_conf "$VILLAGE")' --lang en --quiet '$WORK/long.csv'" "$WORK/tty" >/dev/null </dev/null ||
-        fail "import on a terminal: $(cat "$WORK/tty")"
-    grep -qE 'long.csv: [0-9]+ \([0-9]+ %\), [0-9]+/s, [0-9]+ s left' "$WORK/tty"
+# A long import shows how far it is, on a terminal only. It is long because the
+# node sleeps from when the file is being read for more than a second.
+rows 1 5000 >"$WORK/long.csv"
+is_read() {
+    local pid fd
+    pid=$(pgrep -nf "^$CREDITNODE import .*$WORK/long.csv") || return 1
+    for fd in "/proc/$pid/fd/"*; do
+        [ ! "$fd" -ef "$WORK/long.csv" ] ||
+            [ "$(awk '/^pos:/ {print $2}' "/proc/$pid/fdinfo/${fd##*/}")" = 0 ] || return 0
+    done 2>/dev/null
+    return 1
 }
-# Machines differ in what takes longer than a second.
-shows_progress 25000 || shows_progress 100000 || shows_progress 400000 ||
+takes_long() { # COMMAND...
+    local import
+    kill -STOP "$(tree_pid "$VILLAGE")"
+    "$@" </dev/null &
+    import=$!
+    within "$PATIENCE" "the file is being read" is_read
+    sleep 1.5
+    kill -CONT "$(tree_pid "$VILLAGE")"
+    wait $import
+}
+import_long() {
+    "$CREDITNODE" import -c "$(tree_conf "$VILLAGE")" --lang en --quiet "$WORK/long.csv"
+}
+export -f import_long tree_conf
+export CREDITNODE TREE VILLAGE WORK
+takes_long script -qec "bash -c import_long" "$WORK/tty" >/dev/null ||
+    fail "import on a terminal: $(cat "$WORK/tty")"
+grep -qE 'long.csv: [0-9]+ \([0-9]+ %\), [0-9]+/s, [0-9]+ s left' "$WORK/tty" ||
     fail "no progress: $(cat -v "$WORK/tty")"
-node_cmd "$VILLAGE" import --quiet "$WORK/long.csv" >"$WORK/out" 2>&1
+takes_long import_long >"$WORK/out" 2>&1 || fail "import without one: $(cat "$WORK/out")"
 ! grep -q '/s' "$WORK/out" || fail "progress without a terminal"
 
-within 30 "who entered it over gRPC is told" says "$VILLAGE" \
+within "$PATIENCE" "who entered it over gRPC is told" says "$VILLAGE" \
     'ENTERED .*peer=spiffe://[a-z.-]*/app/desk key=[0-9a-f]{16} method=Submit calls=[1-9]'
 
 # ---- apps that may not ----

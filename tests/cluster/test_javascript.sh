@@ -67,4 +67,4 @@ asks other subject '.name == "UNAVAILABLE"'
 
 asks hall subject '.code == 0'
 check "equal" equal
-within 30 "the state is ok" is "$TOWN" .health.state ok
+within "$PATIENCE" "the state is ok" is "$TOWN" .health.state ok

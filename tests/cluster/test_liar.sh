@@ -27,7 +27,7 @@ lie() { # LIE PATTERN: the answer, and a line in the county's log, fit it
         fail "liar $1: $(tail -n 3 "$WORK/lie.err")"
     grep -qE "$2" "$WORK/lie" || fail "$1: answered $(cat "$WORK/lie")"
     note "$1: $(head -c 200 "$WORK/lie")"
-    within 30 "$1 in the county's log" says "$COUNTY" "SYNC-REFUSED.*child=$TOWN|RPC-" "$from"
+    within "$PATIENCE" "$1 in the county's log" says "$COUNTY" "SYNC-REFUSED.*child=$TOWN|RPC-" "$from"
     [ "$(size_at "$COUNTY" "$log")" = "$held" ] || fail "$1: the county took entries"
 }
 next=$((held + 1))

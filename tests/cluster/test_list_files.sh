@@ -15,7 +15,11 @@ check "federation" tree_federation "$PROVINCE"
 add_node "$HUB" national ''
 add_node "$PROVINCE" province ''
 add_node "$CITY" city "$PROVINCE"
-for code in "$HUB" "$PROVINCE" "$CITY"; do set_option "$code" replication.renew="2 s"; done
+for code in "$HUB" "$PROVINCE" "$CITY"; do
+    set_option "$code" replication.renew="2 s"
+    # A slow line is no dead one: its pings come behind what it carries.
+    set_option "$code" rpc.keepalive_timeout="60 s"
+done
 make_relay "$CITY"
 A=913400001000000167
 B=913400001000000242

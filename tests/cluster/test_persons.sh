@@ -26,7 +26,7 @@ for file in "$SAMPLES"/*.csv; do
 done
 cat "$SAMPLES/licences-dirty.csv" >"$WORK/laid.csv"
 mv "$WORK/laid.csv" "$WORK/inbox/"
-within 30 "inbox" test -e "$WORK/inbox/done/laid.csv.receipt.csv"
+within "$PATIENCE" "inbox" test -e "$WORK/inbox/done/laid.csv.receipt.csv"
 cp "$WORK/inbox/done/laid.csv.receipt.csv" "$WORK/receipt.inbox"
 printf 'csv: "%s"' "$(pb_bytes "$SAMPLES/licences-2018-utf8bom.csv")" |
     ask hall "$VILLAGE" Submit >"$WORK/answer.submit" || fail "Submit"
@@ -48,7 +48,7 @@ shows() {
     jq -e --arg mask "$2" '[.record.fields[].value] | index($mask)' "$WORK/answer.$1" >/dev/null
 }
 for code in "$VILLAGE" "$TOWN" "$COUNTY" "$CITY" "$PROVINCE"; do
-    within 30 "$code opens what it may" shows "$code" '999***********0017'
+    within "$PATIENCE" "$code opens what it may" shows "$code" '999***********0017'
 done
 check "the village wraps a key to each ancestor" holds_rows "$VILLAGE" 68
 # What came before its key has its place in the index after `reindex`.
@@ -119,5 +119,5 @@ look
 stop_all
 look
 for code in "$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE" "$VILLAGE2"; do start "$code"; done
-within 30 "after a restart the province still opens it" shows "$PROVINCE" '999***********0017'
+within "$PATIENCE" "after a restart the province still opens it" shows "$PROVINCE" '999***********0017'
 check "equal" equal

@@ -116,7 +116,7 @@ check "it says who writes" grep -q "stands by: .* writes" "$WORK/import.$other"
 # What the writer takes in is seen beside it.
 check "new rows" enter "$VILLAGE" 950000 "$ROWS"
 check "equal again" equal "$PROVINCE" "$CITY" "$writer" "$TOWN" "$VILLAGE"
-within 5 "seen beside it" same_heads
+within "$PATIENCE" "seen beside it" same_heads
 check "answered there" acked "$other"
 
 # Lists from above are as fresh there, though only the writer hears of them.

@@ -64,7 +64,7 @@ held() {
     node_cmd "$VILLAGE" query --json "$subject" "$key" |
         jq -e '[.held_by[] | select(.durable) | .tier] == ["village", "township", "county"]' >/dev/null
 }
-within 30 "the village knows that all tiers hold it" held
+within "$PATIENCE" "the village knows that all tiers hold it" held
 check "shape of one record" jq -e '.record.version == 3 and (.history | map(.version)) == [2, 1] and
     .more == false and (.node.code | length) == 12 and (.record.fields | length) > 5' \
     <(node_cmd "$COUNTY" query --json --log "$log" --number "$number") >/dev/null
@@ -147,6 +147,6 @@ renewed_by_handshake() {
 }
 "$ROOT/certs/renew.sh" "$TREE/$COUNTY/certs" --federation-dir "$TREE/fed" \
     >/dev/null || fail "renewal"
-within 30 "a handshake takes the new certificate" renewed_by_handshake
+within "$PATIENCE" "a handshake takes the new certificate" renewed_by_handshake
 kill -HUP "$(tree_pid "$COUNTY")"
-within 10 "the reload tells of it" says "$COUNTY" 'RELOAD .*certificates=renewed'
+within "$PATIENCE" "the reload tells of it" says "$COUNTY" 'RELOAD .*certificates=renewed'

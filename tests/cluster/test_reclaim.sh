@@ -86,7 +86,7 @@ for subject in "$A" "$B"; do
     listed "$VILLAGE" "$subject" 1 || fail "the village lost $subject"
 done
 sleep 1.5 # the log that ended is signed anew no more
-all_fresh "$VILLAGE" || fail "not fresh: $(node_cmd "$VILLAGE" query "$A" --json | jq -c .lists)"
+within "$PATIENCE" "all is fresh" all_fresh "$VILLAGE"
 check "import again" directive "$COUNTY" import copy --json >taken
 jq -e '(.succeeded | not) and .added == 0' taken >/dev/null || fail "again it took: $(cat taken)"
 directive "$COUNTY" status --json | jq -e '.reached == .nodes' >/dev/null ||

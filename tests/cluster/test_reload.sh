@@ -10,7 +10,7 @@ hup() { # CODE PATTERN: waits for the line
     local from
     from=$(($(log_end "$1") + 1))
     kill -HUP "$(tree_pid "$1")"
-    within 30 "$2 after SIGHUP" says "$1" "$2" "$from"
+    within "$PATIENCE" "$2 after SIGHUP" says "$1" "$2" "$from"
 }
 sed -i 's/level = "info"/level = "debug"/' "$TREE/$VILLAGE/common.cfg"
 hup "$VILLAGE" 'RELOAD-OPTION.*option=log.level value="?debug'
@@ -35,7 +35,7 @@ from=$(($(log_end "$VILLAGE") + 1))
 enter "$VILLAGE" 5001 2000 &
 hup "$VILLAGE" 'RELOAD .*certificates=renewed'
 for use in tls sign seal; do
-    within 30 "the new $use certificate" says "$VILLAGE" "CERT-RENEWED.*use=$use" "$from"
+    within "$PATIENCE" "the new $use certificate" says "$VILLAGE" "CERT-RENEWED.*use=$use" "$from"
 done
 wait $! || fail "import while certificates change"
 check "import" enter "$VILLAGE" 101 50
@@ -50,22 +50,22 @@ check "equal with the old certificate revoked" equal
 from=$(($(log_end "$VILLAGE") + 1))
 renew "$TOWN"
 hup "$TOWN" 'RELOAD .*certificates=renewed'
-within 30 "the village learns whom it seals for" says "$VILLAGE" SYNC-ANCESTRY "$from"
+within "$PATIENCE" "the village learns whom it seals for" says "$VILLAGE" SYNC-ANCESTRY "$from"
 from=$(($(log_end "$VILLAGE") + 1))
 hup "$VILLAGE" 'RELOAD .*certificates=unchanged'
 ! says "$VILLAGE" CERT-RENEWED "$from" || fail "renewed though nothing changed"
 # What could not be read is read again, though the file is the same as before.
 renew "$VILLAGE"
-chmod 0644 "$TREE/$VILLAGE/certs/tls.key"
 from=$(($(log_end "$VILLAGE") + 1))
+chmod 0644 "$TREE/$VILLAGE/certs/tls.key"
 stop "$TOWN"
 sleep 1 # files are looked at once a second at most
 start "$TOWN" # the village calls it again
-within 30 "it is refused" says "$VILLAGE" 'CERT-REFUSED.*tls.key' "$from"
+within "$PATIENCE" "it is refused" says "$VILLAGE" 'CERT-REFUSED.*tls.key' "$from"
 from=$(($(log_end "$VILLAGE") + 1))
 chmod 0600 "$TREE/$VILLAGE/certs/tls.key"
 kill -HUP "$(tree_pid "$VILLAGE")"
-within 30 "it is read again" says "$VILLAGE" 'CERT-RENEWED.*use=tls' "$from"
+within "$PATIENCE" "it is read again" says "$VILLAGE" 'CERT-RENEWED.*use=tls' "$from"
 # Another node's: refused by name, the old ones stay.
 mkdir "$WORK/own" && cp -a "$TREE/$VILLAGE/certs/." "$WORK/own/"
 for use in sign seal; do

@@ -52,5 +52,5 @@ check "nothing of the old log was lost" [ "$(grep -cE '"(un)?changed"' "$WORK/re
 check "equal" equal
 check "all of it, above" acked "$VILLAGE" "$TOWN" "$COUNTY"
 quiet() { is "$VILLAGE" .health.state ok; }
-within 30 "the state is ok again" quiet
+within "$PATIENCE" "the state is ok again" quiet
 check "scrub" node_cmd "$VILLAGE" scrub >/dev/null

@@ -24,7 +24,7 @@ check "all of it as its origins signed it" jq -e '.different == 0 and .logs == 5
     all(.rows[]; .here == .there)' "$WORK/answer" >/dev/null
 check "again changes nothing" enter "$VILLAGE" 1 300
 check "no entry twice" holds_rows "$VILLAGE" 300
-within 30 "state is ok" is "$VILLAGE" .health.state ok
+within "$PATIENCE" "state is ok" is "$VILLAGE" .health.state ok
 
 in_database() { # CODE COUNT
     [ "$(server_sql "SELECT COUNT(*) FROM cn_$1.cn_row")" = "$2" ]
@@ -32,8 +32,8 @@ in_database() { # CODE COUNT
 if [ "${STORE:-}" = mariadb ]; then
     check "rows in the province's database" in_database "$PROVINCE" 400
     check "rows in the county's database" in_database "$COUNTY" 400
-    within 30 "views of the province" views_hold "$PROVINCE" 400
-    within 30 "views of the county" views_hold "$COUNTY" 400
+    within "$PATIENCE" "views of the province" views_hold "$PROVINCE" 400
+    within "$PATIENCE" "views of the county" views_hold "$COUNTY" 400
     node_cmd "$PROVINCE" query --json "$subject" |
         jq -r '.records[].fields[] | select(.code | endswith("_WSH")) | .value' | sort >"$WORK/answer"
     check "the answer names documents" [ -s "$WORK/answer" ]

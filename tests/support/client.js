@@ -31,7 +31,7 @@ function channel(Service, more = {}) {
     });
 }
 
-const deadline = () => ({deadline : Date.now() + 20000});
+const deadline = () => ({deadline : Date.now() + 60000});
 
 function report(error, extra = {}) {
     const code = error ? error.code : 0;

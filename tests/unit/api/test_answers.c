@@ -8,7 +8,7 @@
 #include "api/query.h"
 #include "base/pb.h"
 
-enum { BYTES_MAX = 128 << 10, CALL_MS = 20000 };
+enum { BYTES_MAX = 128 << 10, CALL_MS = 60000 };
 
 static struct node village;
 static struct node township;
