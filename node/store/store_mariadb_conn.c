@@ -226,7 +226,10 @@ static const struct {
      "the node connects again by itself"},
     {ER_CONNECTION_KILLED, ERR_UNAVAILABLE, FAULT_LOST,
      "the node connects again by itself"},
-    /* What a server of a cluster says that has lost the others. */
+    /* What a server of a cluster says that has lost the others; in the middle
+     * of a transaction: */
+    {ER_ERROR_DURING_COMMIT, ERR_UNAVAILABLE, FAULT_LOST,
+     "the node goes to another of @.address and reads back what was done"},
     {ER_UNKNOWN_COM_ERROR, ERR_UNAVAILABLE, FAULT_LOST,
      "it is outside the majority of its cluster; the node goes to another of "
      "@.address"},

@@ -82,7 +82,7 @@ for life in 15 30 90; do
         --not-after "$life seconds" >/dev/null || fail "make-node"
     cp "$WORK/short.$life/tls.pem" "$WORK/short.$life/tls.key" "$certs/"
     tree_start "$VILLAGE" && fed_in_time && break
-    stop "$VILLAGE"
+    kill_node "$VILLAGE" # if it came up at all
 done
 check "it is fed" tree_alive "$VILLAGE"
 within "$PATIENCE" "its feed ends" says "$VILLAGE" "FOLLOW-LOST.*the certificate of $VILLAGE has expired"

@@ -55,7 +55,7 @@ begin() {
             --replay "$work/$name.faults" >"$work/$name.out" 2>"$work/$name.said"
         echo $? >"$work/$name.rc"
         case $(jq -r .broken "$work/$name.out") in
-        null | ready | converged) ;;
+        "" | ready | converged) ;;
         *) break ;;
         esac
     done &
