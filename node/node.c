@@ -176,6 +176,14 @@ static void verified(void *ctx, const struct segment *segment)
     }
 }
 
+static void more_above(void *ctx, const struct log_id *log)
+{
+    const struct node *node = ctx;
+    if (node->uplink != NULL) {
+        uplink_fetch(node->uplink, log);
+    }
+}
+
 static uint64_t own_parent(const struct node *node)
 {
     const struct conf *conf = node->conf;
@@ -917,6 +925,7 @@ static void fill_sync_env(struct node *node)
                           .is_child = is_child,
                           .above_changed = above_changed,
                           .verified = verified,
+                          .more_above = more_above,
                           .roster_changed = recheck,
                           .ctx = node};
 }

@@ -35,6 +35,7 @@ enum {
 struct liar {
     struct sync_env env;
     const struct identity *signer;
+    const struct identity *sealer;
     struct source source;
     struct log_id log;
     struct rpc_stream *stream;
@@ -279,11 +280,14 @@ static void lie_head(struct liar *l)
     size[1] = size[1] == '9' ? '8' : (uint8_t)(size[1] + 1);
 }
 
-/* The liar's own certificate for another's log. */
+/* The liar's own certificate for another's log; for its own log, where that
+ * would be the truth, the one it seals with. */
 static void lie_signer(struct liar *l)
 {
+    bool own = l->log.origin == l->env.self.code;
+    const struct buf *chain = own ? &l->sealer->chain : &l->signer->chain;
     buf_clear(&l->source.chain);
-    buf_put(&l->source.chain, l->signer->chain.data, l->signer->chain.len);
+    buf_put(&l->source.chain, chain->data, chain->len);
 }
 
 /* Nothing is false: its first entries, under the signed head of all. */
@@ -431,7 +435,7 @@ static bool pick_log(void *ctx, const struct store_head *head)
 }
 
 static void open_all(struct liar *l, const struct conf *c,
-                     struct identity *signer)
+                     struct identity *signer, struct identity *sealer)
 {
     struct errmsg why = {""};
     char path[4096];
@@ -444,7 +448,11 @@ static void open_all(struct liar *l, const struct conf *c,
     must(identity_load(signer, l->env.trust, CERT_USE_SIGN, c->sign.cert,
                        c->sign.key, &why),
          "identity", &why);
+    must(identity_load(sealer, l->env.trust, CERT_USE_SEAL, c->seal.cert,
+                       c->seal.key, &why),
+         "sealing identity", &why);
     l->signer = signer;
+    l->sealer = sealer;
     l->env.self = material.self;
     char expected[2 * HASH_LEN + 1];
     str_hex(c->federation.root_hash, HASH_LEN, expected);
@@ -516,6 +524,7 @@ int main(int argc, char **argv)
     struct conf *conf = NULL;
     struct conf_errors errors;
     struct identity signer = {0};
+    struct identity sealer = {0};
     struct rpc_channel *channel = NULL;
     struct liar l = {.lock = PTHREAD_MUTEX_INITIALIZER,
                      .told = PTHREAD_COND_INITIALIZER};
@@ -528,7 +537,7 @@ int main(int argc, char **argv)
     if (!code_parse(argv[3], &l.log.origin)) {
         die("no code", argv[3]);
     }
-    open_all(&l, conf, &signer);
+    open_all(&l, conf, &signer, &sealer);
     store_logs(l.env.store, pick_log, &l);
     if (l.log.kind != LOG_RECORDS) {
         die("no log of", argv[3]);
@@ -542,6 +551,7 @@ int main(int argc, char **argv)
     close_all(&l, &channel);
     rootchain_free(&l.env.roots);
     identity_fini(&signer);
+    identity_fini(&sealer);
     conf_free(&conf);
     return 0;
 }

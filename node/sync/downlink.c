@@ -12,13 +12,44 @@
 enum {
     RECHECK_MS = 10000, /* how long a call may outlive its certificate */
     ASK_WITHIN_MS = 10000,
+    PUT_OFF_MS = 600000,
+    HOUR_MS = 3600000,
 };
 
 /* ---- one stream's life ---- */
 
+static void begin_pages(struct inflow *in);
+
+/* The stream is kept from going away meanwhile. */
+static void pages_job(void *ctx)
+{
+    struct inflow *in = ctx;
+    if (inflow_hold_stream(in)) {
+        begin_pages(in);
+        inflow_let_stream_go(in);
+    }
+    inflow_unref(in);
+}
+
+/* Downlink's lock held. A stream of the child is gone, with all that it left
+ * in the store's queue: if it was the last before the one that waits, that one
+ * goes on. */
+static void wake_newest(struct child *c)
+{
+    struct inflow *in = c->inflow;
+    if (in != NULL && in->waits && c->inflows == 1) {
+        in->waits = false;
+        (void)pthread_mutex_lock(&in->lock);
+        in->refs++;
+        (void)pthread_mutex_unlock(&in->lock);
+        strand_run(in->strand, pages_job, in);
+    }
+}
+
 void inflow_unref(struct inflow *in)
 {
     struct downlink *down = in->down;
+    struct child *child = in->child;
     (void)pthread_mutex_lock(&in->lock);
     bool last = --in->refs == 0;
     (void)pthread_mutex_unlock(&in->lock);
@@ -28,10 +59,13 @@ void inflow_unref(struct inflow *in)
     inflow_fini(in);
     strand_free(in->strand);
     (void)pthread_cond_destroy(&in->progress);
+    (void)pthread_mutex_destroy(&in->pages_lock);
     (void)pthread_mutex_destroy(&in->lock);
     mem_free(in);
     (void)pthread_mutex_lock(&down->lock);
     down->inflows--;
+    child->inflows--;
+    wake_newest(child);
     (void)pthread_cond_broadcast(&down->gone);
     (void)pthread_mutex_unlock(&down->lock);
 }
@@ -54,6 +88,19 @@ static struct child *child_of(struct downlink *down,
     return c;
 }
 
+bool downlink_put_off(struct downlink *down, const struct principal *peer)
+{
+    int64_t now_ms = clock_mono_ms();
+    (void)pthread_mutex_lock(&down->lock);
+    struct child *c = child_of(down, peer);
+    if (c->put_off_ms == 0 || now_ms - c->put_off_ms > HOUR_MS) {
+        c->put_off_ms = now_ms;
+    }
+    bool may = now_ms - c->put_off_ms < down->put_off_for_ms;
+    (void)pthread_mutex_unlock(&down->lock);
+    return may;
+}
+
 /* A newer stream takes the place of the older one: after a cut the child is
  * often back before this side has noticed. */
 static void take_place(struct downlink *down, struct inflow *in)
@@ -68,6 +115,7 @@ static void take_place(struct downlink *down, struct inflow *in)
     }
     in->child = c;
     c->inflow = in;
+    c->inflows++;
     c->greeted = false;
     c->status.connected = true;
     c->status.since_ms = clock_wall_ms();
@@ -121,6 +169,7 @@ static void on_open(struct rpc_stream *s, void *user)
     in->recv = recv_new(down->env->trust, LOG_RECORDS);
     in->strand = strand_new(rpc_pool(down->env->rpc));
     (void)pthread_mutex_init(&in->lock, NULL);
+    (void)pthread_mutex_init(&in->pages_lock, NULL);
     clock_cond_init(&in->progress);
     take_place(down, in);
     rpc_stream_set_user(s, in);
@@ -195,7 +244,7 @@ static bool add_have(void *ctx, const struct store_head *head)
     return true;
 }
 
-/* False: no room, `drained` goes on. */
+/* Pages locked. False: no room, `drained` goes on. */
 static bool send_page(struct inflow *in)
 {
     if (rpc_stream_queued(in->stream) >= RPC_WINDOW_BYTES / 2) {
@@ -241,13 +290,39 @@ static void note_held(struct inflow *in)
     store_logs(in->down->env->store, count_held, &c);
     (void)pthread_mutex_lock(&in->lock);
     in->held = c.n;
+    in->paged = true;
     (void)pthread_mutex_unlock(&in->lock);
 }
 
 static void send_pages(struct inflow *in)
 {
+    (void)pthread_mutex_lock(&in->pages_lock);
     while (in->paging && send_page(in)) {
     }
+    (void)pthread_mutex_unlock(&in->pages_lock);
+}
+
+static void begin_pages(struct inflow *in)
+{
+    note_held(in);
+    (void)pthread_mutex_lock(&in->pages_lock);
+    in->paging = true;
+    (void)pthread_mutex_unlock(&in->pages_lock);
+    send_pages(in);
+}
+
+/* What an older stream of the child left on its way into the store is told
+ * with the rest, or a child that lost its own copy would give it up. It is not
+ * waited for here: the store may need as many workers as there are. */
+static bool has_older(struct inflow *in)
+{
+    struct downlink *down = in->down;
+    (void)pthread_mutex_lock(&down->lock);
+    /* One whose place was taken since tells nothing more. */
+    in->waits = in->child->inflow != in || in->child->inflows > 1;
+    bool waits = in->waits;
+    (void)pthread_mutex_unlock(&down->lock);
+    return waits;
 }
 
 static enum err send_hello(struct inflow *in)
@@ -341,9 +416,9 @@ static enum err on_hello(struct inflow *in, const struct wire_hello *hello,
     }
     child_has(in, has);
     in->greeted = true;
-    in->paging = true;
-    note_held(in);
-    send_pages(in);
+    if (!has_older(in)) {
+        begin_pages(in);
+    }
     return ERR_OK;
 }
 
@@ -624,6 +699,7 @@ enum err downlink_new(struct downlink **out, const struct sync_env *env,
     down->env = env;
     down->conf = *conf;
     down->ask_within_ms = ASK_WITHIN_MS;
+    down->put_off_for_ms = PUT_OFF_MS;
     down->since_ms = clock_mono_ms();
     (void)pthread_mutex_init(&down->lock, NULL);
     (void)pthread_cond_init(&down->gone, NULL);

@@ -7,7 +7,7 @@
  * Threads: a stream's callbacks come one at a time, small segments on the
  * poller; commits come back on the
  * writer thread and only mark what is to be said; the inflow's strand says it.
- * Locks nest: downlink.lock, then inflow.lock. */
+ * Locks nest: downlink.lock or inflow.pages_lock, then inflow.lock. */
 #ifndef SYNC_DOWNLINK_IMPL_H
 #define SYNC_DOWNLINK_IMPL_H
 
@@ -55,20 +55,24 @@ struct inflow {
     struct recv *recv;
     bool greeted;
     bool refused;           /* the stream is ending: the rest is dropped */
-    bool paging;            /* Have pages are still to be sent */
-    struct log_id paged_to; /* last log of the last page */
     struct roots roots;     /* `has`: lock */
     size_t loaded;          /* logs with `recv` */
     uint64_t clock;         /* counts segments */
     struct store_head head; /* of the segment's log */
     struct in_rest rest;
+    bool waits; /* downlink.lock: for older streams, with its pages */
+    /* pages_lock */
+    pthread_mutex_t pages_lock;
+    bool paging;            /* Have pages are still to be sent */
+    struct log_id paged_to; /* last log of the last page */
     /* lock */
     pthread_mutex_t lock;
     pthread_cond_t progress;
     unsigned refs;
     struct rpc_stream *stream; /* NULL behind its closed callback */
     struct logmap logs;
-    size_t held;  /* of the child's logs, stored when it greeted */
+    bool paged;   /* a first page was begun: Acks may go */
+    size_t held;  /* of the child's logs, stored when it was told of them */
     size_t fresh; /* named since, and not stored then */
     uint64_t pending_bytes;
     struct in_log *due_first;
@@ -89,9 +93,11 @@ struct child {
     /* downlink.lock */
     struct child_status status; /* but for what is told as of now */
     struct inflow *inflow;      /* NULL: not connected */
+    unsigned inflows;           /* that are not gone yet; this is the newest */
     bool greeted;               /* by it, and taken */
     int64_t heard_ms;           /* monotonic; first: it came to this node */
     int64_t ahead_ms;           /* hello_ahead_ms(); 0: not greeted yet */
+    int64_t put_off_ms;         /* monotonic; see downlink_put_off() */
 };
 
 struct downlink {
@@ -107,6 +113,7 @@ struct downlink {
     unsigned inflows;       /* lock */
     struct fetch *fetches;  /* lock; the open Fetch calls */
     int64_t ask_within_ms;  /* a Fetch that asks for nothing ends */
+    int64_t put_off_for_ms; /* at most, of an hour */
 };
 
 /* downlink.c */
@@ -114,6 +121,9 @@ void downlink_refused(struct inflow *in, const char *text);
 void downlink_received(struct inflow *in, uint64_t entries);
 bool downlink_serves(struct downlink *down, const struct principal *peer,
                      const struct log_id *log);
+/* May a question of this child be put off until more has come from above? Some
+ * minutes of an hour: whoever above says it holds more may never give it. */
+bool downlink_put_off(struct downlink *down, const struct principal *peer);
 void inflow_unref(struct inflow *in);
 
 /* inflow.c */
@@ -128,6 +138,10 @@ void inflow_rest(struct inflow *in);
 void inflow_evidence(struct inflow *in, const struct wire_evidence *evidence);
 /* Says what is due; any thread but the writer. */
 void inflow_flush(struct inflow *in);
+/* Keeps the stream from going away meanwhile; on the strand. False: it is
+ * gone. */
+bool inflow_hold_stream(struct inflow *in);
+void inflow_let_stream_go(struct inflow *in);
 /* News from above for these logs; any thread. */
 void inflow_above(struct inflow *in, const struct log_id *logs, size_t n);
 /* The relay timer came: news that waited are due. */

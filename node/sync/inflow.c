@@ -243,6 +243,9 @@ struct appending {
 static void flush_job(void *ctx)
 {
     struct inflow *in = ctx;
+    (void)pthread_mutex_lock(&in->lock);
+    in->flush_queued = false;
+    (void)pthread_mutex_unlock(&in->lock);
     inflow_flush(in);
     inflow_unref(in);
 }
@@ -689,18 +692,16 @@ static void say_forked(struct inflow *in, const struct log_id *log)
     buf_fini(&note);
 }
 
-/* The stream is kept from going away meanwhile. False: it is gone. */
-static bool hold_stream(struct inflow *in)
+bool inflow_hold_stream(struct inflow *in)
 {
     (void)pthread_mutex_lock(&in->lock);
-    in->flush_queued = false;
     bool there = in->stream != NULL && !in->flushing;
     in->flushing = in->flushing || there;
     (void)pthread_mutex_unlock(&in->lock);
     return there;
 }
 
-static void let_stream_go(struct inflow *in)
+void inflow_let_stream_go(struct inflow *in)
 {
     (void)pthread_mutex_lock(&in->lock);
     in->flushing = false;
@@ -710,7 +711,7 @@ static void let_stream_go(struct inflow *in)
 
 void inflow_flush(struct inflow *in)
 {
-    if (!hold_stream(in)) {
+    if (!inflow_hold_stream(in)) {
         return;
     }
     struct wire_log_ack *acks = mem_alloc(ACK_LOGS * sizeof *acks);
@@ -734,7 +735,7 @@ void inflow_flush(struct inflow *in)
         }
     } while (n == ACK_LOGS);
     mem_free(acks);
-    let_stream_go(in);
+    inflow_let_stream_go(in);
 }
 
 /* Lock held. True: it has to wait for the timer. */
@@ -766,8 +767,8 @@ void inflow_above(struct inflow *in, const struct log_id *logs, size_t n)
         (void)pthread_mutex_lock(&in->lock);
         uint64_t size = head->frontier.size;
         il->durable = size > il->durable ? size : il->durable;
-        /* Nothing goes before our Hello; with the pages it goes too. */
-        wait = (in->roots.has != 0 && relay(in, il, now_ms)) || wait;
+        /* Before the pages the child cannot place it; with them it goes too. */
+        wait = (in->paged && relay(in, il, now_ms)) || wait;
         (void)pthread_mutex_unlock(&in->lock);
     }
     mem_free(head);

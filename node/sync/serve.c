@@ -88,6 +88,50 @@ static enum err answer_root(struct downlink *down,
     return err == ERR_OK ? ERR_OK : err_set(why, err, "%s", err_text(err));
 }
 
+/* The code of a tier above that is known to hold more of the log than this
+ * node, which may still take it; 0: none. */
+static uint64_t holds_more(struct store *store, const struct log_id *log)
+{
+    struct store_above above[ABOVE_MAX];
+    struct store_head head;
+    size_t n = store_above(store, log, above);
+    if (store_head(store, log, &head) != ERR_OK || head.state != LOG_ACTIVE ||
+        (head.end != 0 && head.frontier.size >= head.end)) {
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (above[i].size > head.frontier.size) {
+            return above[i].code;
+        }
+    }
+    return 0;
+}
+
+/* This node may have passed on what it then could not commit (no space, or it
+ * was killed). A child that asks how much there is of a log, for it lost its
+ * own copy, would close it below what a tier above holds: it is to ask again
+ * when that has come back here. */
+static enum err check_none_above(struct downlink *down,
+                                 const struct principal *peer,
+                                 const struct wire_root_request *request,
+                                 struct errmsg *why)
+{
+    const struct sync_env *env = down->env;
+    if (request->size != 0 || request->log.kind != LOG_RECORDS ||
+        env->more_above == NULL || !env->is_child(env->ctx, peer)) {
+        return ERR_OK;
+    }
+    uint64_t who = holds_more(env->store, &request->log);
+    if (who == 0 || !downlink_put_off(down, peer)) {
+        return ERR_OK;
+    }
+    env->more_above(env->ctx, &request->log);
+    return err_set(
+        why, ERR_UNAVAILABLE,
+        "%012llu holds more of it, which has to come back here first",
+        (unsigned long long)who);
+}
+
 /* Any node may compare what lies below it with any other holder of it. */
 void serve_root(void *ctx, struct rpc_call *call)
 {
@@ -102,6 +146,9 @@ void serve_root(void *ctx, struct rpc_call *call)
     }
     if (err == ERR_OK) {
         err = check_log(down, rpc_call_peer(call), &request.log, &why);
+    }
+    if (err == ERR_OK) {
+        err = check_none_above(down, rpc_call_peer(call), &request, &why);
     }
     if (err == ERR_OK) {
         err = answer_root(down, &request, &reply, &why);

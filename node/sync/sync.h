@@ -51,6 +51,10 @@ struct sync_env {
     /* Told of a child's segment that was verified, before it is committed;
      * may be NULL. Hands it to uplink_forward(). Any thread, must not block. */
     void (*verified)(void *ctx, const struct segment *segment);
+    /* Told of a log of a node below of which a tier above is known to hold
+     * more than this node; may be NULL. Hands it to uplink_fetch(). Any thread,
+     * must not block. */
+    void (*more_above)(void *ctx, const struct log_id *log);
     void *ctx;
 };
 
@@ -150,6 +154,10 @@ void uplink_status(struct uplink *uplink, struct uplink_status *out);
  * parent expects just that; else it goes when it is committed. Nothing is
  * acknowledged by it. Any thread, does not block. */
 void uplink_forward(struct uplink *uplink, const struct segment *segment);
+/* Gets what the parent holds of a log of a node below and this node does not.
+ * Any thread, does not block; if it cannot be got now, it is asked for again
+ * with the next connection. */
+void uplink_fetch(struct uplink *uplink, const struct log_id *log);
 
 /* ---- from children ---- */
 

@@ -361,6 +361,11 @@ static enum send_verdict parent_has_more(struct conn *conn,
     return SEND_MORE;
 }
 
+void uplink_fetch(struct uplink *up, const struct log_id *log)
+{
+    restore_log(up->restore, log);
+}
+
 static enum send_verdict judge(struct conn *conn, const struct store_head *head,
                                const struct wire_log_have *have)
 {

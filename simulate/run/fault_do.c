@@ -379,9 +379,10 @@ static const char *source(const struct mishap *m)
     return m->faults->run->conf->source;
 }
 
-/* They are read again. */
+/* They are read again: one that starts may have read what was there before. */
 static void reload(struct run_node *n)
 {
+    n->to_reload = !n->ready;
     if (n->ready) {
         node_signal(n, SIGHUP);
     }

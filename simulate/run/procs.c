@@ -41,6 +41,9 @@ static void take_line(struct run_node *n, const char *line)
     (void)fprintf(n->log, "%s\n", line);
     if (strstr(line, " READY ") != NULL) {
         n->ready = true;
+        if (n->to_reload) {
+            node_signal(n, SIGHUP);
+        }
         fault_ready(n);
     }
     if (strstr(line, "Sanitizer") != NULL ||
@@ -201,7 +204,7 @@ void node_spawn(struct run_node *n)
 {
     struct args *a = MEM_NEW(struct args);
     char **environment = n->is_twin ? NULL : faults_environment(n);
-    n->killed = n->ready = n->told = false;
+    n->killed = n->ready = n->told = n->to_reload = false;
     n->start_ms = 0;
     n->line_n = 0;
     n->process.data = n->lines.data = n;

@@ -96,8 +96,9 @@ struct run_node {
     bool running; /* until its exit was heard of */
     bool reading; /* until its last line came */
     bool ready;
-    bool killed; /* by us: its end is no fault */
-    bool told;   /* to end, by us: with status 0 */
+    bool to_reload; /* as soon as it is ready */
+    bool killed;    /* by us: its end is no fault */
+    bool told;      /* to end, by us: with status 0 */
     uint64_t told_ms;
     bool frozen;
     bool damaged;            /* see RUN_DAMAGED_STATUS */

@@ -235,6 +235,16 @@ static inline void node_verified(void *ctx, const struct segment *segment)
     (void)pthread_mutex_unlock(&n->up_lock);
 }
 
+static inline void node_more_above(void *ctx, const struct log_id *log)
+{
+    struct node *n = ctx;
+    (void)pthread_mutex_lock(&n->up_lock);
+    if (n->up != NULL) {
+        uplink_fetch(n->up, log);
+    }
+    (void)pthread_mutex_unlock(&n->up_lock);
+}
+
 static inline void node_root(void *ctx, const struct rootdoc *doc)
 {
     struct node *n = ctx;
@@ -342,6 +352,7 @@ static inline void node_start(struct node *n)
                                .is_child = node_is_child,
                                .above_changed = node_above,
                                .verified = node_verified,
+                               .more_above = node_more_above,
                                .ctx = n};
     assert_ok(downlink_new(&n->down, &n->env, &n->down_conf));
 }

@@ -1,8 +1,9 @@
-/* A store that cannot be read for a moment: nothing is concluded from it, and
- * all goes on when it can be read again. */
+/* A store that cannot be read for a moment, or is slow: nothing is concluded
+ * from it, and all goes on when it can be read again. */
 #define FED_ISSUERS "--issuer 341821000000:1:1"
 #include "issuer.h"
 #include "support/scripted_backend.h"
+#include "sync/downlink_impl.h"
 #include "sync/recv.h"
 #include "sync/source.h"
 
@@ -63,6 +64,121 @@ static void what_cannot_be_compared_is_offered_again(void **state)
     reads_work();
     await_acked(p.village, p.town, &p.log);
     parted_free(&p);
+}
+
+static void lose(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s", n->path);
+    node_start(n);
+}
+
+static bool is_held(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&script.waiting);
+}
+
+static bool is_back(void *ctx)
+{
+    (void)ctx;
+    return count_lines("SYNC-CHILD ", "slow-parent") >= 3;
+}
+
+static bool is_closed(void *ctx)
+{
+    const struct parted *p = ctx;
+    return state_of(p->village, &p->log) == LOG_CLOSED;
+}
+
+/* What the parent's store has not committed when the child comes back, without
+ * its own: the child is told of it too, and gives nothing up. */
+static void what_is_on_its_way_is_told_to_a_child_that_lost_it(void **state)
+{
+    (void)state;
+    struct parted p = parted_new("village-lost", "slow-parent", true);
+    uint64_t all = size_of(p.village, &p.log);
+    atomic_store(&script.held, true);
+    node_connect(p.village, p.town);
+    assert_true(comes_true(is_held, NULL, WAIT_MS));
+    lose(p.village);
+    node_connect(p.village, p.town);
+    assert_true(comes_true(is_back, NULL, WAIT_MS));
+    (void)usleep(300000); /* for a word that comes too early to be heard */
+    atomic_store(&script.held, false);
+    assert_true(comes_true(is_closed, &p, WAIT_MS));
+    assert_int_equal(size_of(p.village, &p.log), all);
+    await_equal(p.village, p.town, &p.log);
+    assert_int_equal(count_lines("STORE-GAP", "village-lost"), 0);
+    assert_int_equal(count_lines("SYNC-PROTOCOL", "village-lost"), 0);
+    parted_free(&p);
+}
+
+struct tiers {
+    struct parted p;
+    struct node *county;
+    uint64_t all;
+};
+
+static bool knows_above(void *ctx)
+{
+    const struct tiers *t = ctx;
+    struct store_above above[ABOVE_MAX];
+    size_t n = store_above(t->p.town->store, &t->p.log, above);
+    return n > 0 && above[0].size == t->all;
+}
+
+/* The town passed on what it could not commit, and the village has lost its
+ * store since. */
+static struct tiers tiers_new(const char *village, const char *town,
+                              const char *county)
+{
+    struct tiers t = {.p = parted_new(village, town, true),
+                      .county = node_new(COUNTY, county)};
+    struct parted *p = &t.p;
+    t.all = size_of(p->village, &p->log);
+    node_listen(t.county);
+    node_connect(p->town, t.county);
+    await_acked(p->town, t.county, &p->log);
+    atomic_store(&script.refusing, true);
+    node_connect(p->village, p->town);
+    assert_true(comes_true(knows_above, &t, WAIT_MS));
+    lose(p->village);
+    assert_true(size_of(p->town, &p->log) < t.all);
+    atomic_store(&script.refusing, false);
+    return t;
+}
+
+/* Its parent first gets from above what it has not. */
+static void what_only_a_higher_tier_holds_is_not_given_up(void **state)
+{
+    (void)state;
+    struct tiers t = tiers_new("village-far", "town-between", "county-above");
+    struct parted *p = &t.p;
+    node_connect(p->village, p->town);
+    assert_true(comes_true(is_closed, p, WAIT_MS));
+    assert_int_equal(size_of(p->village, &p->log), t.all);
+    submit(p->village, 9000, 1);
+    struct log_id own = store_own_log(p->village->store);
+    await_equal(p->village, t.county, &own);
+    await_equal(p->village, p->town, &p->log);
+    assert_int_equal(state_of(t.county, &p->log), LOG_ACTIVE);
+    parted_free(p);
+    node_free(t.county);
+}
+
+static void a_child_is_put_off_for_a_time_only(void **state)
+{
+    (void)state;
+    struct tiers t = tiers_new("village-off", "town-off", "county-off");
+    struct parted *p = &t.p;
+    node_disconnect(p->town);
+    p->town->down->put_off_for_ms = 0;
+    node_connect(p->village, p->town);
+    assert_true(comes_true(is_closed, p, WAIT_MS));
+    assert_int_equal(size_of(p->village, &p->log), size_of(p->town, &p->log));
+    parted_free(p);
+    node_free(t.county);
 }
 
 static void a_parent_that_cannot_read_its_log_refuses_nothing(void **state)
@@ -340,6 +456,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_compared_is_offered_again),
+        cmocka_unit_test(what_is_on_its_way_is_told_to_a_child_that_lost_it),
+        cmocka_unit_test(what_only_a_higher_tier_holds_is_not_given_up),
+        cmocka_unit_test(a_child_is_put_off_for_a_time_only),
         cmocka_unit_test(a_parent_that_cannot_read_its_log_refuses_nothing),
         cmocka_unit_test(an_overlap_that_cannot_be_read_breaks_no_rule),
         cmocka_unit_test(what_cannot_be_read_is_not_called_another_tree),
