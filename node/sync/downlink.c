@@ -191,6 +191,7 @@ static bool add_have(void *ctx, const struct store_head *head)
         .size = head->frontier.size,
         .root = head->root,
         .stopped = head->state == LOG_FORKED,
+        .signed_ms = (uint64_t)head->newest.at_ms,
     };
     return true;
 }

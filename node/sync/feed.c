@@ -413,6 +413,32 @@ static void send_head(struct reader_conn *conn, const struct log_id *log)
     (void)pthread_mutex_unlock(&conn->lock);
 }
 
+static void swap(struct buf *a, struct buf *b)
+{
+    struct buf c = *a;
+    *a = *b;
+    *b = c;
+}
+
+/* The head on disk is of the last commit, and its signer's certificate may have
+ * ended since: a newer one of that size under another goes with the entries. */
+static void take_newest(const struct feed *feed, struct source *src)
+{
+    const struct checkpoint *held = &src->head.newest;
+    struct checkpoint head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    if (fresh_newer(feed->env->fresh, &held->log, held->at_ms, &head, &note,
+                    &chain) &&
+        head.size == held->size && hash_eq(&head.root, &held->root) &&
+        chain.len > 0 && !slice_eq(buf_slice(&chain), buf_slice(&src->chain))) {
+        swap(&src->note, &note);
+        swap(&src->chain, &chain);
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+}
+
 /* Strand. Makes feed->message for entries from `from` on. */
 static enum err make_message(struct feed *feed, const struct store_head *head,
                              uint64_t from)
@@ -432,6 +458,7 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     if (err != ERR_OK) {
         return err;
     }
+    take_newest(feed, src);
     struct wire_segment_out out = source_segment(src, true, true);
     wire_put_segment(&feed->message, &out);
     feed->message_log = head->log;

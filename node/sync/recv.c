@@ -92,6 +92,7 @@ struct work {
     bool new_note;
     struct segment *seg;
     uint64_t end;           /* number of the message's last entry */
+    struct frontier start;  /* before the first entry, if that is held */
     struct frontier theirs; /* at `end`, by their leaves alone */
     struct refusal *refusal;
 };
@@ -414,7 +415,6 @@ static uint64_t first_difference(struct work *w, struct frontier *f,
 static enum err check_overlap(struct work *w, size_t overlap)
 {
     uint64_t upto = w->in->first - 1 + overlap;
-    struct frontier start;
     struct hash ours;
     struct hash theirs;
     if (w->held == NULL || upto > w->held->size) {
@@ -423,21 +423,21 @@ static enum err check_overlap(struct work *w, size_t overlap)
                       (unsigned long long)w->in->first,
                       (unsigned long long)upto);
     }
-    enum err err = tree_frontier(w->held, w->in->first - 1, &start);
+    enum err err = tree_frontier(w->held, w->in->first - 1, &w->start);
     if (err == ERR_OK) {
         err = tree_root(w->held, upto, &ours);
     }
     if (err != ERR_OK) {
         return refuse(w, err, w->in->first, "own tree cannot be read");
     }
-    w->theirs = start;
+    w->theirs = w->start;
     extend(w, &w->theirs, 0, overlap);
     frontier_root(&w->theirs, w->suite, &theirs);
     if (hash_eq(&ours, &theirs)) {
         return ERR_OK;
     }
     extend(w, &w->theirs, overlap, w->seg->count);
-    uint64_t number = first_difference(w, &start, overlap);
+    uint64_t number = first_difference(w, &w->start, overlap);
     w->refusal->disagree = leads_to_head(w, &w->theirs);
     return refuse(w, w->refusal->disagree ? ERR_CONFLICT : ERR_BAD_PROOF,
                   number, "entry %llu is not the one that is held",
@@ -461,6 +461,15 @@ static void trim(struct segment *seg, size_t overlap)
     memmove(seg->refs, seg->refs + drop, seg->refs_count * sizeof *seg->refs);
 }
 
+/* Entries that are held already, up to the last, come again with a head that
+ * is newer than the one that is kept: store_append() knows such a run. */
+static bool brings_head(const struct work *w)
+{
+    const struct checkpoint *kept = &w->log->newest;
+    return w->new_note && w->end == w->log->verified.size &&
+           (w->head.size > kept->size || w->head.at_ms > kept->at_ms);
+}
+
 static enum err check_tree(struct work *w)
 {
     struct segment *seg = w->seg;
@@ -473,7 +482,9 @@ static enum err check_tree(struct work *w)
         }
     }
     if (overlap == seg->count) {
-        seg->count = 0;
+        seg->before = w->start;
+        seg->after = w->theirs;
+        seg->count = brings_head(w) ? seg->count : 0;
         return leads_to_head(w, &w->theirs) ? ERR_OK
                                             : bad_proof(w, w->in->first);
     }

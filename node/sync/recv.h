@@ -40,11 +40,12 @@ struct refusal {
 };
 
 /* `held` is the committed tree, NULL if there is none. ERR_OK: *out is the
- * segment for store_append(), or NULL if all of it is held already, and the
- * log has moved on. Any error leaves the log as it was and fills `refusal`:
- * ERR_PROTOCOL, ERR_GAP, ERR_BAD_PROOF, ERR_BAD_SIGNATURE, ERR_UNAUTHENTICATED,
- * ERR_CONFLICT (with `disagree`), ERR_TOO_LARGE; or the error of `held`, whose
- * tree could not be read: a passing one says nothing of the segment. */
+ * segment for store_append(), or NULL if all of it is held already and under no
+ * newer head, and the log has moved on. Any error leaves the log as it was and
+ * fills `refusal`: ERR_PROTOCOL, ERR_GAP, ERR_BAD_PROOF, ERR_BAD_SIGNATURE,
+ * ERR_UNAUTHENTICATED, ERR_CONFLICT (with `disagree`), ERR_TOO_LARGE; or the
+ * error of `held`, whose tree could not be read: a passing one says nothing of
+ * the segment. */
 struct recv;
 /* Takes logs of this kind only. */
 struct recv *recv_new(struct trust *trust, enum log_kind kind);
