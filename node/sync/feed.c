@@ -66,6 +66,8 @@ struct feed {
     uint64_t message_from;
     uint64_t message_end;
     int64_t message_head_ms;
+    uint64_t message_heads; /* how many heads had come when it was made */
+    _Atomic uint64_t heads; /* that came from above */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t gone;
@@ -446,10 +448,12 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     struct source *src = &feed->source;
     if (feed->message.len > 0 && feed->message_from == from &&
         log_id_eq(&feed->message_log, &head->log) &&
-        feed->message_head_ms == head->newest.at_ms) {
+        feed->message_head_ms == head->newest.at_ms &&
+        feed->message_heads == atomic_load(&feed->heads)) {
         return ERR_OK;
     }
     buf_clear(&feed->message);
+    feed->message_heads = atomic_load(&feed->heads);
     enum err err = source_read(src, feed->env->store, &head->log, from,
                                UINT64_MAX, SEGMENT_BYTES);
     if (err == ERR_OK) {
@@ -618,6 +622,7 @@ static void on_commit(void *ctx, const struct log_id *logs, size_t n)
 
 void feed_head_came(struct feed *feed)
 {
+    atomic_fetch_add(&feed->heads, 1);
     pump_later(feed);
 }
 
