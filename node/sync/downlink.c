@@ -119,6 +119,7 @@ static void on_open(struct rpc_stream *s, void *user)
     in->refs = 1;
     in->due_last = &in->due_first;
     in->recv = recv_new(down->env->trust, LOG_RECORDS);
+    recv_heed(in->recv, down->env->roster);
     in->strand = strand_new(rpc_pool(down->env->rpc));
     (void)pthread_mutex_init(&in->lock, NULL);
     clock_cond_init(&in->progress);
