@@ -1,6 +1,6 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
  * lists, status, effects, export, node-revoke, node-restore, node-move, nodes,
- * catalogue, measure */
+ * log-seal, log-unseal, catalogue, measure */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -32,7 +32,9 @@ enum option_id {
     OPT_REASON,
     OPT_TO,
     OPT_FROM,
-    OPT_LAST
+    OPT_LAST,
+    OPT_SIZE,
+    OPT_ROOT
 };
 
 static const struct option longs[] = {
@@ -48,6 +50,8 @@ static const struct option longs[] = {
     {"to", required_argument, NULL, OPT_TO},
     {"from", required_argument, NULL, OPT_FROM},
     {"last", required_argument, NULL, OPT_LAST},
+    {"size", required_argument, NULL, OPT_SIZE},
+    {"root", required_argument, NULL, OPT_ROOT},
     {NULL, 0, NULL, 0},
 };
 
@@ -61,6 +65,8 @@ struct directive {
     const char *to;
     const char *from;
     const char *last;
+    const char *size;
+    const char *root;
     FILE *receipt;
     bool dry_run;
     bool correct;
@@ -534,6 +540,34 @@ static int node_move(struct directive *d)
     return node_decision(d, "parent");
 }
 
+static int log_decision(struct directive *d, const char *what)
+{
+    if (d->args_n != 1 || d->reason == NULL) {
+        return cli_usage("directive", "name the log and why: directive "
+                                      "log-seal LOG --reason TEXT");
+    }
+    return prepare_from(d,
+                        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "cmd",
+                                  "directive-node", "what", what, "log",
+                                  d->args[0], "reason", d->reason, "size",
+                                  d->size != NULL ? d->size : "", "root",
+                                  d->root != NULL ? d->root : ""),
+                        slice_of(NULL, 0));
+}
+
+static int log_seal(struct directive *d)
+{
+    return log_decision(d, "sealed");
+}
+
+static int log_unseal(struct directive *d)
+{
+    if (d->size != NULL || d->root != NULL) {
+        return cli_usage("directive", "--size and --root are of a seal");
+    }
+    return log_decision(d, "unsealed");
+}
+
 static int nodes(struct directive *d)
 {
     return cli_nodes(&d->o);
@@ -608,6 +642,12 @@ static bool take_option(struct directive *d, int opt)
     case OPT_LAST:
         d->last = optarg;
         return true;
+    case OPT_SIZE:
+        d->size = optarg;
+        return true;
+    case OPT_ROOT:
+        d->root = optarg;
+        return true;
     case 'o':
         d->output = optarg;
         return true;
@@ -635,6 +675,8 @@ int cmd_directive(int argc, char **argv)
                    {"node-revoke", node_revoke},
                    {"node-restore", node_restore},
                    {"node-move", node_move},
+                   {"log-seal", log_seal},
+                   {"log-unseal", log_unseal},
                    {"nodes", nodes},
                    {"catalogue", catalogue},
                    {"measure", measure}};
@@ -655,7 +697,8 @@ int cmd_directive(int argc, char **argv)
     }
     return cli_usage("directive", "say what: list-add, list-correct, "
                                   "list-remove, import, export, node-revoke, "
-                                  "node-restore, node-move, catalogue, "
+                                  "node-restore, node-move, log-seal, "
+                                  "log-unseal, catalogue, "
                                   "measure, show, sign, "
                                   "publish, lists, nodes, effects or status");
 }

@@ -79,6 +79,22 @@ int cli_lists(const struct cli_options *o)
 
 /* ---- decisions about nodes ---- */
 
+static void say_what(json_t *row, bool english, char *out, size_t size)
+{
+    const char *name = cli_text(row, "what");
+    if (strcmp(name, "parent") == 0) {
+        (void)snprintf(out, size, english ? "moved to %s" : "改属 %s",
+                       cli_text(row, "parent"));
+    } else if (strcmp(name, "sealed") == 0) {
+        (void)snprintf(
+            out, size, english ? "%s ends at %lld" : "%s 止于第 %lld 条",
+            cli_text(row, "sealed"),
+            (long long)json_integer_value(json_object_get(row, "size")));
+    } else {
+        (void)snprintf(out, size, "%s", english ? "revoked" : "撤销");
+    }
+}
+
 static void print_nodes(json_t *rows, bool english)
 {
     static const char *const en[] = {"node", "", "decided by", "on", "reason"};
@@ -88,13 +104,8 @@ static void print_nodes(json_t *rows, bool english)
     json_t *row;
     json_array_foreach(rows, i, row)
     {
-        char what[48];
-        bool moved = strcmp(cli_text(row, "what"), "parent") == 0;
-        (void)snprintf(what, sizeof what, "%s%s",
-                       moved     ? english ? "moved to " : "改属 "
-                       : english ? "revoked"
-                                 : "撤销",
-                       cli_text(row, "parent"));
+        char what[160];
+        say_what(row, english, what, sizeof what);
         const char *cells[] = {
             cli_text(row, "code"), what, cli_text(row, "issuer"),
             cli_text(row, "decided"), cli_text(row, "reason")};

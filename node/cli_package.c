@@ -53,6 +53,31 @@ static const char *what(uint8_t type, bool english)
     return at < ARRAY_LEN(names) ? names[at][english] : "?";
 }
 
+static void log_of(const struct registry_decision *d, char out[LOG_ID_TEXT_MAX])
+{
+    const struct log_id log = {d->code, d->incarnation, LOG_RECORDS};
+    log_id_format(&log, out);
+}
+
+/* All that is decided beside the node: whoever signs signs that. */
+static void say_more(const struct registry_decision *d, bool english, char *out,
+                     size_t size)
+{
+    char log[LOG_ID_TEXT_MAX];
+    char root[2 * HASH_LEN + 1];
+    log_of(d, log);
+    str_hex(d->root.b, HASH_LEN, root);
+    if (d->what == REGISTRY_PARENT) {
+        (void)snprintf(out, size, "%012llu", (unsigned long long)d->parent);
+    } else if (d->what == REGISTRY_SEALED) {
+        (void)snprintf(out, size,
+                       english ? "%s at %llu, root %s" : "%s 第 %llu 条，根 %s",
+                       log, (unsigned long long)d->size, root);
+    } else {
+        (void)snprintf(out, size, "%s", registry_is_of_log(d->what) ? log : "");
+    }
+}
+
 /* Nothing is added if it is none about a node. */
 static void add_node_entry(struct cli_table *t, const struct entry *e,
                            bool english)
@@ -60,10 +85,12 @@ static void add_node_entry(struct cli_table *t, const struct entry *e,
     static const char *const names[][2] = {{"", ""},
                                            {"撤销", "revoked"},
                                            {"恢复", "restored"},
-                                           {"改属", "moves to"}};
+                                           {"改属", "moves to"},
+                                           {"封存", "sealed"},
+                                           {"启封", "unsealed"}};
     struct registry_decision d;
     char code[CODE_LEN + 1];
-    char parent[CODE_LEN + 1];
+    char more[LOG_ID_TEXT_MAX + 2 * HASH_LEN + 32];
     char day[11];
     char reason[REGISTRY_REASON_MAX + 1];
     /* Who prepared it is checked by the node; any issuer will do here. */
@@ -71,13 +98,11 @@ static void add_node_entry(struct cli_table *t, const struct entry *e,
         return;
     }
     code_format(d.code, code);
-    code_format(d.parent, parent);
+    say_more(&d, english, more, sizeof more);
     date_format(d.decided, day);
     (void)snprintf(reason, sizeof reason, "%.*s", (int)d.reason.len,
                    (const char *)d.reason.data);
-    const char *cells[] = {names[d.what][english], code,
-                           d.what == REGISTRY_PARENT ? parent : "", day,
-                           reason};
+    const char *cells[] = {names[d.what][english], code, more, day, reason};
     cli_table_row(t, cells);
 }
 
@@ -383,13 +408,10 @@ static void print_lists(const struct package *p, size_t from, size_t to,
     cli_table_free(&t);
 }
 
-static void print_nodes(const struct package *p, size_t from, size_t to,
-                        bool english)
+static void print_decisions(const struct package *p, size_t from, size_t to,
+                            const char *const labels[5], bool english)
 {
-    static const char *const en[] = {"", "node", "new parent", "decided",
-                                     "reason"};
-    static const char *const zh[] = {"", "节点", "新上级", "决定日期", "理由"};
-    struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
+    struct cli_table *t = cli_table_new(labels, 5);
     for (size_t i = from; i < to; i++) {
         struct entry e;
         if (entry_decode(p->entries[i], &e) == ERR_OK) {
@@ -398,6 +420,23 @@ static void print_nodes(const struct package *p, size_t from, size_t to,
     }
     cli_table_print(t);
     cli_table_free(&t);
+}
+
+static void print_nodes(const struct package *p, size_t from, size_t to,
+                        bool english)
+{
+    static const char *const en[] = {"", "node", "new parent", "decided",
+                                     "reason"};
+    static const char *const zh[] = {"", "节点", "新上级", "决定日期", "理由"};
+    print_decisions(p, from, to, english ? en : zh, english);
+}
+
+static void print_logs(const struct package *p, size_t from, size_t to,
+                       bool english)
+{
+    static const char *const en[] = {"", "node", "log", "decided", "reason"};
+    static const char *const zh[] = {"", "节点", "日志", "决定日期", "理由"};
+    print_decisions(p, from, to, english ? en : zh, english);
 }
 
 typedef void print_fn(const struct package *p, size_t from, size_t to,
@@ -411,8 +450,10 @@ static print_fn *printer_of(struct slice bytes)
     if (decoded && (e.type == ENTRY_CATALOGUE || e.type == ENTRY_MEASURE)) {
         return print_rules;
     }
-    return decoded && registry_take(&e, 0, &d) == ERR_OK ? print_nodes
-                                                         : print_lists;
+    if (!decoded || registry_take(&e, 0, &d) != ERR_OK) {
+        return print_lists;
+    }
+    return registry_is_of_log(d.what) ? print_logs : print_nodes;
 }
 
 /* In order; each sort has columns of its own. */
@@ -453,6 +494,8 @@ static json_t *node_entry_json(const struct entry *e)
     struct registry_decision d;
     char code[CODE_LEN + 1];
     char parent[CODE_LEN + 1];
+    char log[LOG_ID_TEXT_MAX];
+    char root[2 * HASH_LEN + 1];
     if (registry_take(e, 0, &d) != ERR_OK) {
         return NULL;
     }
@@ -463,6 +506,16 @@ static json_t *node_entry_json(const struct entry *e)
                             (const char *)d.reason.data, d.reason.len);
     if (d.what == REGISTRY_PARENT) {
         (void)json_object_set_new(row, "parent", json_string(parent));
+    }
+    if (registry_is_of_log(d.what)) {
+        log_of(&d, log);
+        (void)json_object_set_new(row, "log", json_string(log));
+    }
+    if (d.what == REGISTRY_SEALED) {
+        str_hex(d.root.b, HASH_LEN, root);
+        (void)json_object_set_new(row, "size",
+                                  json_integer((json_int_t)d.size));
+        (void)json_object_set_new(row, "root", json_string(root));
     }
     return row;
 }

@@ -1,4 +1,4 @@
-/* Decisions about nodes: preparing one, and those in force. */
+/* Decisions about nodes and their logs: preparing one, and those in force. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include "api/query.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "credit/clean.h"
 #include "credit/date.h"
 #include "credit/division.h"
@@ -20,28 +21,72 @@ static const char *text_of(json_t *args, const char *key)
     return text != NULL ? text : "";
 }
 
-static bool what_of(const char *name, enum registry_what *out)
+/* Where it ends, as told or else as it is held here. What is held must be of
+ * that log, and no more: what is past a seal is not copied any more. */
+static enum err take_end(const struct api_env *env, json_t *args,
+                         const struct log_id *log,
+                         struct registry_decision *out, struct errmsg *why)
 {
-    for (int what = REGISTRY_REVOKED; what <= REGISTRY_PARENT; what++) {
-        if (strcmp(name, registry_what_name((enum registry_what)what)) == 0) {
-            *out = (enum registry_what)what;
-            return true;
-        }
+    struct store_head head;
+    const char *size = text_of(args, "size");
+    const char *root = text_of(args, "root");
+    enum err err = store_head(env->store, log, &head);
+    bool held = err == ERR_OK;
+    if (!held && err != ERR_NOT_FOUND) {
+        return api_unread(err, "the log's head", why);
     }
-    return false;
+    if (size[0] == 0 && root[0] == 0 && !held) {
+        return err_set(why, ERR_NOT_FOUND,
+                       "this node holds nothing of that log: give --size and "
+                       "--root, as creditnode logs --json says at one that "
+                       "does");
+    }
+    if (size[0] == 0 && root[0] == 0) {
+        out->size = head.frontier.size;
+        out->root = head.root;
+        return ERR_OK;
+    }
+    if (!str_u64(slice_str(size), &out->size) ||
+        !str_unhex(root, out->root.b, HASH_LEN)) {
+        return err_set(why, ERR_INVALID,
+                       "a seal needs both: --size, a number, and --root, 64 "
+                       "hex digits");
+    }
+    if (held && head.frontier.size > out->size) {
+        return err_set(why, ERR_INVALID,
+                       "this node holds %" PRIu64
+                       " entries of that log: a seal names all there are",
+                       head.frontier.size);
+    }
+    return !held || head.frontier.size < out->size ||
+                   hash_eq(&head.root, &out->root)
+               ? ERR_OK
+               : err_set(why, ERR_INVALID,
+                         "what this node holds of that log has another root");
 }
 
-static enum err take_decision(const struct api_env *env, json_t *args,
-                              struct registry_decision *out, struct errmsg *why)
+/* `log`: of which node, and which of its logs. */
+static enum err take_log(const struct api_env *env, json_t *args,
+                         struct registry_decision *out, struct errmsg *why)
+{
+    struct log_id log;
+    if (!log_id_parse(text_of(args, "log"), &log) || log.kind != LOG_RECORDS) {
+        return err_set(why, ERR_INVALID,
+                       "'%.60s' is no log of records: name it as creditnode "
+                       "logs does",
+                       text_of(args, "log"));
+    }
+    out->code = log.origin;
+    out->incarnation = log.incarnation;
+    return out->what == REGISTRY_SEALED ? take_end(env, args, &log, out, why)
+                                        : ERR_OK;
+}
+
+static enum err take_node(json_t *args, struct registry_decision *out,
+                          struct errmsg *why)
 {
     const char *code = text_of(args, "code");
     const char *parent = text_of(args, "parent");
-    *out = (struct registry_decision){
-        .at_ms = clock_wall_ms(), .reason = slice_str(text_of(args, "reason"))};
-    out->decided = date_from_ms(out->at_ms);
-    if (!what_of(text_of(args, "what"), &out->what)) {
-        return err_set(why, ERR_INVALID, "what: revoked, restored or parent");
-    }
     if (!code_parse(code, &out->code)) {
         return err_set(why, ERR_INVALID, "'%.40s' is no node code of 12 digits",
                        code);
@@ -49,6 +94,26 @@ static enum err take_decision(const struct api_env *env, json_t *args,
     if (parent[0] != 0 && !code_parse(parent, &out->parent)) {
         return err_set(why, ERR_INVALID, "'%.40s' is no node code of 12 digits",
                        parent);
+    }
+    return ERR_OK;
+}
+
+static enum err take_decision(const struct api_env *env, json_t *args,
+                              struct registry_decision *out, struct errmsg *why)
+{
+    *out = (struct registry_decision){
+        .what = registry_what_of(text_of(args, "what")),
+        .at_ms = clock_wall_ms(),
+        .reason = slice_str(text_of(args, "reason"))};
+    out->decided = date_from_ms(out->at_ms);
+    if (out->what == REGISTRY_WHATS) {
+        return err_set(why, ERR_INVALID,
+                       "what: revoked, restored, parent, sealed or unsealed");
+    }
+    enum err err = registry_is_of_log(out->what) ? take_log(env, args, out, why)
+                                                 : take_node(args, out, why);
+    if (err != ERR_OK) {
+        return err;
     }
     const char *fault = registry_fault(out, env->self.code);
     if (fault != NULL) {
@@ -81,7 +146,8 @@ static bool on_decision(void *ctx, const struct store_node *d)
     if (!log_id_eq(&d->log, &a->last.log)) {
         end_log(a);
     }
-    if (d->code == a->code && d->what != REGISTRY_PARENT &&
+    if (d->code == a->code &&
+        (d->what == REGISTRY_REVOKED || d->what == REGISTRY_RESTORED) &&
         division_is_below(a->self, d->log.origin)) {
         a->last = *d;
     }
@@ -162,6 +228,19 @@ static bool keep(void *ctx, const struct store_node *d)
     return true;
 }
 
+/* Which log of the node, and where it ends. */
+static void set_seal(const struct registry_decision *d, json_t *row)
+{
+    const struct log_id log = {d->code, d->incarnation, LOG_RECORDS};
+    char text[LOG_ID_TEXT_MAX];
+    char root[2 * HASH_LEN + 1];
+    log_id_format(&log, text);
+    str_hex(d->root.b, HASH_LEN, root);
+    (void)json_object_set_new(row, "sealed", json_string(text));
+    (void)json_object_set_new(row, "size", json_integer((json_int_t)d->size));
+    (void)json_object_set_new(row, "root", json_string(root));
+}
+
 static enum err add_node(const struct api_env *env, const struct store_node *d,
                          json_t *rows)
 {
@@ -193,6 +272,9 @@ static enum err add_node(const struct api_env *env, const struct store_node *d,
         whole ? full.reason.len : (size_t)0);
     if (d->what == REGISTRY_PARENT) {
         (void)json_object_set_new(row, "parent", json_string(parent));
+    }
+    if (whole && d->what == REGISTRY_SEALED) {
+        set_seal(&full, row);
     }
     (void)json_array_append_new(rows, row);
     buf_fini(&bytes);

@@ -325,7 +325,7 @@ struct store_node {
     uint64_t number;
     uint8_t what; /* enum registry_what */
     uint64_t code;
-    uint64_t parent;
+    uint64_t parent;  /* about one of its logs: that log's incarnation */
     uint32_t decided; /* yyyymmdd */
     int64_t at_ms;
 };

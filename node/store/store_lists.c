@@ -154,7 +154,9 @@ static void node_row(const struct log_slot *slot, uint64_t number,
                                  .type = e->type,
                                  .list = e->item,
                                  .decided = d.decided,
-                                 .target_origin = d.parent,
+                                 .target_origin = registry_is_of_log(d.what)
+                                                      ? d.incarnation
+                                                      : d.parent,
                                  .target_incarnation = (uint64_t)d.at_ms,
                                  .target_number = d.code};
         lists_nodes_key(&out->subject);

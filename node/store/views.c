@@ -625,6 +625,9 @@ static struct place *place_of(struct places *p, uint64_t code)
 
 static bool on_node(void *ctx, const struct store_node *n)
 {
+    if (n->what > 3) {
+        return true; /* about a log of the node, which stays what it was */
+    }
     struct place *p = place_of(ctx, n->code);
     p->decided = n->decided;
     if (n->what == 3) {

@@ -167,6 +167,7 @@ static void on_open(struct rpc_stream *s, void *user)
     in->refs = 1;
     in->due_last = &in->due_first;
     in->recv = recv_new(down->env->trust, LOG_RECORDS);
+    recv_heed(in->recv, down->env->roster);
     in->strand = strand_new(rpc_pool(down->env->rpc));
     (void)pthread_mutex_init(&in->lock, NULL);
     (void)pthread_mutex_init(&in->pages_lock, NULL);
@@ -240,6 +241,7 @@ static bool add_have(void *ctx, const struct store_head *head)
         .size = head->frontier.size,
         .root = head->root,
         .stopped = head->state == LOG_FORKED,
+        .signed_ms = (uint64_t)head->newest.at_ms,
     };
     return true;
 }

@@ -66,6 +66,8 @@ struct feed {
     uint64_t message_from;
     uint64_t message_end;
     int64_t message_head_ms;
+    uint64_t message_heads; /* how many heads had come when it was made */
+    _Atomic uint64_t heads; /* that came from above */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t gone;
@@ -413,6 +415,32 @@ static void send_head(struct reader_conn *conn, const struct log_id *log)
     (void)pthread_mutex_unlock(&conn->lock);
 }
 
+static void swap(struct buf *a, struct buf *b)
+{
+    struct buf c = *a;
+    *a = *b;
+    *b = c;
+}
+
+/* The head on disk is of the last commit, and its signer's certificate may have
+ * ended since: a newer one of that size under another goes with the entries. */
+static void take_newest(const struct feed *feed, struct source *src)
+{
+    const struct checkpoint *held = &src->head.newest;
+    struct checkpoint head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    if (fresh_newer(feed->env->fresh, &held->log, held->at_ms, &head, &note,
+                    &chain) &&
+        head.size == held->size && hash_eq(&head.root, &held->root) &&
+        chain.len > 0 && !slice_eq(buf_slice(&chain), buf_slice(&src->chain))) {
+        swap(&src->note, &note);
+        swap(&src->chain, &chain);
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+}
+
 /* Strand. Makes feed->message for entries from `from` on. */
 static enum err make_message(struct feed *feed, const struct store_head *head,
                              uint64_t from)
@@ -420,10 +448,12 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     struct source *src = &feed->source;
     if (feed->message.len > 0 && feed->message_from == from &&
         log_id_eq(&feed->message_log, &head->log) &&
-        feed->message_head_ms == head->newest.at_ms) {
+        feed->message_head_ms == head->newest.at_ms &&
+        feed->message_heads == atomic_load(&feed->heads)) {
         return ERR_OK;
     }
     buf_clear(&feed->message);
+    feed->message_heads = atomic_load(&feed->heads);
     enum err err = source_read(src, feed->env->store, &head->log, from,
                                UINT64_MAX, SEGMENT_BYTES);
     if (err == ERR_OK) {
@@ -432,6 +462,7 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     if (err != ERR_OK) {
         return err;
     }
+    take_newest(feed, src);
     struct wire_segment_out out = source_segment(src, true, true);
     wire_put_segment(&feed->message, &out);
     feed->message_log = head->log;
@@ -591,6 +622,7 @@ static void on_commit(void *ctx, const struct log_id *logs, size_t n)
 
 void feed_head_came(struct feed *feed)
 {
+    atomic_fetch_add(&feed->heads, 1);
     pump_later(feed);
 }
 

@@ -43,7 +43,8 @@ static void log_refusal(struct inflow *in, const char *id, const char *text)
 static bool worth_retrying(enum err err)
 {
     return err == ERR_UNAUTHENTICATED || err == ERR_UNSUPPORTED ||
-           err_class(err) == ERR_CLASS_LATER || err == ERR_GAP;
+           err == ERR_SEALED || err_class(err) == ERR_CLASS_LATER ||
+           err == ERR_GAP;
 }
 
 /* Our signed head goes along where the trees may differ, so that the other

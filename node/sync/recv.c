@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "sync/roster.h"
 
 /* How long a checked chain stands by itself; its leaf's end is looked at with
  * each new head. */
@@ -11,6 +12,7 @@ enum { RECHECK_MS = 3600000 };
 
 struct recv {
     struct trust *trust;
+    struct roster *roster; /* whose seals count; NULL: none do */
     enum log_kind kind;
     struct block_codec *codec;
 };
@@ -22,6 +24,11 @@ struct recv *recv_new(struct trust *trust, enum log_kind kind)
     recv->kind = kind;
     recv->codec = block_codec_new();
     return recv;
+}
+
+void recv_heed(struct recv *recv, struct roster *roster)
+{
+    recv->roster = roster;
 }
 
 void recv_free(struct recv **recv)
@@ -88,10 +95,14 @@ struct work {
     enum suite suite;
     uint64_t generation; /* trust_generation() */
     struct cert *cert;   /* newly checked, or NULL */
+    enum err untrusted;  /* why no certificate vouches for the head … */
+    struct errmsg why;
+    bool by_seal; /* … but a seal does */
     struct checkpoint head;
     bool new_note;
     struct segment *seg;
     uint64_t end;           /* number of the message's last entry */
+    struct frontier start;  /* before the first entry, if that is held */
     struct frontier theirs; /* at `end`, by their leaves alone */
     struct refusal *refusal;
 };
@@ -136,17 +147,13 @@ static enum err check_place(struct work *w)
     return ERR_OK;
 }
 
-static enum err check_chain(struct work *w, struct slice chain)
+/* What comes of it is for the head to say. */
+static void check_chain(struct work *w, struct slice chain)
 {
-    if (chain.len == 0 || slice_eq(chain, buf_slice(&w->log->chain))) {
-        return ERR_OK;
+    if (chain.len > 0 && !slice_eq(chain, buf_slice(&w->log->chain))) {
+        w->untrusted = trust_check(w->recv->trust, chain, CERT_USE_SIGN,
+                                   w->now_ms, &w->cert, &w->why);
     }
-    struct errmsg why;
-    enum err err = trust_check(w->recv->trust, chain, CERT_USE_SIGN, w->now_ms,
-                               &w->cert, &why);
-    return err == ERR_OK
-               ? ERR_OK
-               : refuse(w, err, 0, "signing certificate: %s", why.text);
 }
 
 static bool recently_checked(const struct work *w)
@@ -161,24 +168,26 @@ static bool recently_checked(const struct work *w)
 
 /* The chain that a new head comes under was given before: it may have expired
  * or been revoked since. */
-static enum err check_known_chain(struct work *w)
+static void check_known_chain(struct work *w)
 {
     struct recv_log *log = w->log;
-    if (w->cert != NULL || log->chain.len == 0 || recently_checked(w)) {
-        return ERR_OK;
+    if (w->cert != NULL || w->untrusted != ERR_OK || recently_checked(w)) {
+        return;
+    }
+    if (log->chain.len == 0) {
+        w->untrusted =
+            err_set(&w->why, ERR_PROTOCOL, "none came with its first head");
+        return;
     }
     struct cert *cert;
-    struct errmsg why;
-    enum err err = trust_check(w->recv->trust, buf_slice(&log->chain),
-                               CERT_USE_SIGN, w->now_ms, &cert, &why);
-    if (err != ERR_OK) {
-        return refuse(w, err, 0, "signing certificate: %s", why.text);
+    w->untrusted = trust_check(w->recv->trust, buf_slice(&log->chain),
+                               CERT_USE_SIGN, w->now_ms, &cert, &w->why);
+    if (w->untrusted == ERR_OK) {
+        cert_free(&log->cert);
+        log->cert = cert;
+        log->checked_ms = w->now_ms;
+        log->generation = w->generation;
     }
-    cert_free(&log->cert);
-    log->cert = cert;
-    log->checked_ms = w->now_ms;
-    log->generation = w->generation;
-    return ERR_OK;
 }
 
 /* Two heads of one log, both signed: they must be heads of one tree. */
@@ -194,6 +203,10 @@ static enum err check_agrees(struct work *w)
         }
         known = true;
     }
+    if (known && !hash_eq(&ours, &w->head.root) && w->by_seal) {
+        return refuse(w, ERR_CONFLICT, w->head.size,
+                      "what is held is not what is sealed");
+    }
     if (known && !hash_eq(&ours, &w->head.root)) {
         w->refusal->disagree = true;
         return refuse(w, ERR_CONFLICT, w->head.size,
@@ -203,19 +216,11 @@ static enum err check_agrees(struct work *w)
     return ERR_OK;
 }
 
-static enum err verify_note(struct work *w, struct slice note)
+static enum err verify_signature(struct work *w, struct slice note)
 {
-    enum err err = check_known_chain(w);
-    if (err != ERR_OK) {
-        return err;
-    }
     const struct cert *cert = w->cert != NULL ? w->cert : w->log->cert;
-    if (cert == NULL) {
-        return refuse(w, ERR_PROTOCOL, 0,
-                      "no signing certificate came with its first head");
-    }
-    err = checkpoint_verify(note, trust_federation(w->recv->trust), w->suite,
-                            cert, &w->head);
+    enum err err = checkpoint_verify(note, trust_federation(w->recv->trust),
+                                     w->suite, cert, &w->head);
     if (err != ERR_OK) {
         return refuse(w, err, w->in != NULL ? w->in->first : 0,
                       "signed head: %s", err_text(err));
@@ -223,8 +228,49 @@ static enum err verify_note(struct work *w, struct slice note)
     if (!log_id_eq(&w->head.log, &w->log->log)) {
         return refuse(w, ERR_BAD_SIGNATURE, 0, "signed head is of another log");
     }
-    w->new_note = true;
-    return check_agrees(w);
+    return ERR_OK;
+}
+
+/* Its signer's certificate has ended or was revoked, and there is no other: the
+ * signature says nothing any more. */
+static enum err ask_seal(struct work *w, struct slice note)
+{
+    enum err err =
+        roster_vouch(w->recv->roster, w->untrusted, &w->log->log, note,
+                     trust_federation(w->recv->trust), &w->head, &w->why);
+    w->by_seal = err == ERR_OK;
+    return err == ERR_OK
+               ? ERR_OK
+               : refuse(w, err, 0, "signing certificate: %s", w->why.text);
+}
+
+static enum err verify_note(struct work *w, struct slice note)
+{
+    check_known_chain(w);
+    enum err err =
+        w->untrusted == ERR_OK ? verify_signature(w, note) : ask_seal(w, note);
+    w->new_note = err == ERR_OK;
+    return err == ERR_OK ? check_agrees(w) : err;
+}
+
+/* Whoever signed it: nothing goes past a seal, and at its end nothing else is
+ * there. */
+static enum err check_seal(struct work *w)
+{
+    struct roster_seal seal;
+    if (!roster_seal(w->recv->roster, &w->log->log, &seal) ||
+        w->head.size < seal.size ||
+        (w->head.size == seal.size && hash_eq(&w->head.root, &seal.root))) {
+        return ERR_OK;
+    }
+    char log[LOG_ID_TEXT_MAX];
+    log_id_format(&seal.decision.log, log);
+    return refuse(w, ERR_SEALED, seal.size + (w->head.size > seal.size),
+                  "it ends with entry %llu as directive %llu of %s seals it, "
+                  "and this is a head of %llu",
+                  (unsigned long long)seal.size,
+                  (unsigned long long)seal.decision.number, log,
+                  (unsigned long long)w->head.size);
 }
 
 static enum err check_note(struct work *w)
@@ -236,9 +282,9 @@ static enum err check_note(struct work *w)
         return refuse(w, ERR_PROTOCOL, w->in->first,
                       "no signed head came with its entries");
     }
-    if (known && w->cert == NULL) {
+    if (known && w->cert == NULL && w->untrusted == ERR_OK) {
         w->head = w->log->newest;
-        return ERR_OK;
+        return check_seal(w);
     }
     /* Head and chain are kept as a pair: a new chain must fit an old head. */
     note = known ? last : note;
@@ -252,7 +298,7 @@ static enum err check_note(struct work *w)
                       (unsigned long long)w->log->newest.size,
                       (unsigned long long)w->head.size);
     }
-    return ERR_OK;
+    return check_seal(w);
 }
 
 /* ---- entries ---- */
@@ -414,7 +460,6 @@ static uint64_t first_difference(struct work *w, struct frontier *f,
 static enum err check_overlap(struct work *w, size_t overlap)
 {
     uint64_t upto = w->in->first - 1 + overlap;
-    struct frontier start;
     struct hash ours;
     struct hash theirs;
     if (w->held == NULL || upto > w->held->size) {
@@ -423,24 +468,25 @@ static enum err check_overlap(struct work *w, size_t overlap)
                       (unsigned long long)w->in->first,
                       (unsigned long long)upto);
     }
-    enum err err = tree_frontier(w->held, w->in->first - 1, &start);
+    enum err err = tree_frontier(w->held, w->in->first - 1, &w->start);
     if (err == ERR_OK) {
         err = tree_root(w->held, upto, &ours);
     }
     if (err != ERR_OK) {
         return refuse(w, err, w->in->first, "own tree cannot be read");
     }
-    w->theirs = start;
+    w->theirs = w->start;
     extend(w, &w->theirs, 0, overlap);
     frontier_root(&w->theirs, w->suite, &theirs);
     if (hash_eq(&ours, &theirs)) {
         return ERR_OK;
     }
     extend(w, &w->theirs, overlap, w->seg->count);
-    uint64_t number = first_difference(w, &start, overlap);
-    w->refusal->disagree = leads_to_head(w, &w->theirs);
-    return refuse(w, w->refusal->disagree ? ERR_CONFLICT : ERR_BAD_PROOF,
-                  number, "entry %llu is not the one that is held",
+    uint64_t number = first_difference(w, &w->start, overlap);
+    bool leads = leads_to_head(w, &w->theirs);
+    w->refusal->disagree = leads && !w->by_seal;
+    return refuse(w, leads ? ERR_CONFLICT : ERR_BAD_PROOF, number,
+                  "entry %llu is not the one that is held",
                   (unsigned long long)number);
 }
 
@@ -461,6 +507,15 @@ static void trim(struct segment *seg, size_t overlap)
     memmove(seg->refs, seg->refs + drop, seg->refs_count * sizeof *seg->refs);
 }
 
+/* Entries that are held already, up to the last, come again with a head that
+ * is newer than the one that is kept: store_append() knows such a run. */
+static bool brings_head(const struct work *w)
+{
+    const struct checkpoint *kept = &w->log->newest;
+    return w->new_note && w->end == w->log->verified.size &&
+           (w->head.size > kept->size || w->head.at_ms > kept->at_ms);
+}
+
 static enum err check_tree(struct work *w)
 {
     struct segment *seg = w->seg;
@@ -473,7 +528,9 @@ static enum err check_tree(struct work *w)
         }
     }
     if (overlap == seg->count) {
-        seg->count = 0;
+        seg->before = w->start;
+        seg->after = w->theirs;
+        seg->count = brings_head(w) ? seg->count : 0;
         return leads_to_head(w, &w->theirs) ? ERR_OK
                                             : bad_proof(w, w->in->first);
     }
@@ -495,6 +552,12 @@ static void adopt(struct work *w, struct slice note, struct slice chain)
         log->generation = w->generation;
         w->cert = NULL;
         replace(&log->chain, chain);
+    } else if (w->by_seal) {
+        /* Nothing of its chain was judged, but that it fits into a store. */
+        cert_free(&log->cert);
+        if (chain.len > 0 && chain.len <= CERT_CHAIN_MAX) {
+            replace(&log->chain, chain);
+        }
     }
     if (w->new_note && note.len > 0) {
         log->newest = w->head;
@@ -506,9 +569,7 @@ static enum err check(struct work *w)
 {
     enum err err = check_place(w);
     if (err == ERR_OK) {
-        err = check_chain(w, w->in->chain);
-    }
-    if (err == ERR_OK) {
+        check_chain(w, w->in->chain);
         err = check_note(w);
     }
     if (err == ERR_OK) {
@@ -563,12 +624,10 @@ enum err recv_note(struct recv *recv, struct recv_log *log, struct slice note,
                      .generation = trust_generation(recv->trust),
                      .refusal = refusal};
     *refusal = (struct refusal){.number = 0};
-    enum err err = check_chain(&w, chain);
-    if (err == ERR_OK) {
-        /* Evidence: what was signed under the known chain, signed it was. */
-        w.now_ms = 0;
-        err = verify_note(&w, note);
-    }
+    check_chain(&w, chain);
+    /* Evidence: what was signed under the known chain, signed it was. */
+    w.now_ms = 0;
+    enum err err = verify_note(&w, note);
     *out = w.head;
     cert_free(&w.cert);
     return err;

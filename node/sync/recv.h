@@ -3,7 +3,8 @@
  * Per log: the frontier of what was verified and not yet committed, and the
  * newest signed head. A segment extends the frontier leaf by leaf and must
  * lead, by its bridge, to the head of a checkpoint that the log's origin
- * signed. What is held already is trimmed after comparing hashes.
+ * signed, or that a seal names. What is held already is trimmed after comparing
+ * hashes.
  *
  * Nothing here does I/O but the tree view a caller lends for overlaps. No
  * allocation per entry. Threads: one at a time, an object. */
@@ -12,6 +13,8 @@
 
 #include "store/store.h"
 #include "sync/wire.h"
+
+struct roster;
 
 struct recv_log {
     struct log_id log; /* first: see logmap.h */
@@ -40,14 +43,20 @@ struct refusal {
 };
 
 /* `held` is the committed tree, NULL if there is none. ERR_OK: *out is the
- * segment for store_append(), or NULL if all of it is held already, and the
- * log has moved on. Any error leaves the log as it was and fills `refusal`:
- * ERR_PROTOCOL, ERR_GAP, ERR_BAD_PROOF, ERR_BAD_SIGNATURE, ERR_UNAUTHENTICATED,
- * ERR_CONFLICT (with `disagree`), ERR_TOO_LARGE; or the error of `held`, whose
- * tree could not be read: a passing one says nothing of the segment. */
+ * segment for store_append(), or NULL if all of it is held already and under no
+ * newer head, and the log has moved on. Any error leaves the log as it was and
+ * fills `refusal`: ERR_PROTOCOL, ERR_GAP, ERR_BAD_PROOF, ERR_BAD_SIGNATURE,
+ * ERR_UNAUTHENTICATED, ERR_CONFLICT (with `disagree`), ERR_SEALED,
+ * ERR_TOO_LARGE; or the error of `held`, whose tree could not be read: a
+ * passing one says nothing of the segment. */
+struct recv;
 struct recv;
 /* Takes logs of this kind only. */
 struct recv *recv_new(struct trust *trust, enum log_kind kind);
+/* From now on the seals count that hold at this node: a head that no
+ * certificate valid now vouches for is taken if it is what a seal names, and
+ * nothing is taken past it (ERR_SEALED). `roster` is borrowed. */
+void recv_heed(struct recv *recv, struct roster *roster);
 void recv_free(struct recv **recv);
 MUST_USE enum err recv_segment(struct recv *recv, struct recv_log *log,
                                const struct wire_segment *in,

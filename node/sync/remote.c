@@ -1,5 +1,7 @@
 #include "sync/remote.h"
 
+#include "sync/roster.h"
+
 enum err remote_root(struct rpc_channel *channel, const struct log_id *log,
                      uint64_t size, struct buf *bytes,
                      struct wire_root_reply *reply, struct errmsg *why)
@@ -46,20 +48,26 @@ static enum err prove_place(const struct wire_root_reply *reply,
                                                         : ERR_BAD_PROOF;
 }
 
-enum err remote_prove(struct trust *trust, const struct log_id *log,
+enum err remote_prove(struct trust *trust, struct roster *roster,
+                      const struct log_id *log,
                       const struct wire_root_reply *reply,
                       struct checkpoint *note, struct errmsg *why)
 {
     struct cert *cert = NULL;
+    enum suite suite = trust_suite(trust);
+    const char *federation = trust_federation(trust);
     enum err err =
         trust_check(trust, reply->chain, CERT_USE_SIGN, 0, &cert, why);
     if (err != ERR_OK) {
-        return err;
+        err =
+            roster_vouch(roster, err, log, reply->note, federation, note, why);
+        if (err != ERR_OK) {
+            return err;
+        }
+    } else {
+        err = checkpoint_verify(reply->note, federation, suite, cert, note);
+        cert_free(&cert);
     }
-    enum suite suite = trust_suite(trust);
-    err = checkpoint_verify(reply->note, trust_federation(trust), suite, cert,
-                            note);
-    cert_free(&cert);
     if (err == ERR_OK && !log_id_eq(&note->log, log)) {
         err = ERR_BAD_PROOF;
     }
@@ -75,7 +83,7 @@ enum err remote_prove(struct trust *trust, const struct log_id *log,
                          (unsigned long long)reply->held);
 }
 
-static enum err same_at(struct rpc_channel *channel, struct trust *trust,
+static enum err same_at(struct rpc_channel *channel, const struct sync_env *env,
                         const struct log_id *log, const struct tree_view *ours,
                         uint64_t size, bool *same, struct errmsg *why)
 {
@@ -84,8 +92,8 @@ static enum err same_at(struct rpc_channel *channel, struct trust *trust,
     struct wire_root_reply reply;
     struct hash root;
     enum err err = remote_root(channel, log, size, &bytes, &reply, why);
-    if (err == ERR_OK && trust != NULL) {
-        err = remote_prove(trust, log, &reply, &note, why);
+    if (err == ERR_OK && env != NULL) {
+        err = remote_prove(env->trust, env->roster, log, &reply, &note, why);
     }
     if (err == ERR_OK) {
         err = tree_root(ours, size, &root);
@@ -95,7 +103,7 @@ static enum err same_at(struct rpc_channel *channel, struct trust *trust,
     return err;
 }
 
-enum err remote_common(struct rpc_channel *channel, struct trust *trust,
+enum err remote_common(struct rpc_channel *channel, const struct sync_env *env,
                        const struct log_id *log, const struct tree_view *ours,
                        uint64_t upto, uint64_t *common, struct errmsg *why)
 {
@@ -107,7 +115,7 @@ enum err remote_common(struct rpc_channel *channel, struct trust *trust,
         /* Most copies agree in all of it: asked for first. */
         mid = low == 0 && high == upto ? upto : mid;
         bool same;
-        enum err err = same_at(channel, trust, log, ours, mid, &same, why);
+        enum err err = same_at(channel, env, log, ours, mid, &same, why);
         if (err != ERR_OK) {
             return err;
         }

@@ -12,15 +12,18 @@ MUST_USE enum err remote_root(struct rpc_channel *channel,
                               struct buf *bytes, struct wire_root_reply *reply,
                               struct errmsg *why);
 /* Is (size, root) part of the tree that the note is signed over, and the note
- * signed by the log's origin? Then nobody but the origin can have made it up.
- * ERR_BAD_PROOF, ERR_BAD_SIGNATURE, ERR_UNAUTHENTICATED. */
-MUST_USE enum err remote_prove(struct trust *trust, const struct log_id *log,
+ * signed by the log's origin, or what a seal names? Then nobody but the origin
+ * can have made it up. ERR_BAD_PROOF, ERR_BAD_SIGNATURE, ERR_UNAUTHENTICATED.
+ */
+MUST_USE enum err remote_prove(struct trust *trust, struct roster *roster,
+                               const struct log_id *log,
                                const struct wire_root_reply *reply,
                                struct checkpoint *note, struct errmsg *why);
-/* The longest prefix, at most `upto`, that both copies agree on. With `trust`
+/* The longest prefix, at most `upto`, that both copies agree on. With `env`
  * each answer must be proven; NULL: it is taken as told. */
 MUST_USE enum err remote_common(struct rpc_channel *channel,
-                                struct trust *trust, const struct log_id *log,
+                                const struct sync_env *env,
+                                const struct log_id *log,
                                 const struct tree_view *ours, uint64_t upto,
                                 uint64_t *common, struct errmsg *why);
 

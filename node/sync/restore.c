@@ -279,6 +279,7 @@ static enum err pull(struct restore *r, const struct log_id *log, uint64_t last,
     struct pull p = {.env = r->env,
                      .recv = recv_new(r->env->trust, LOG_RECORDS),
                      .log = recv_log_new(log)};
+    recv_heed(p.recv, r->env->roster);
     (void)pthread_mutex_init(&p.lock, NULL);
     clock_cond_init(&p.wake);
     enum err err = pull_load(&p, log, why);
@@ -312,7 +313,7 @@ static enum err check_head(struct restore *r, const struct log_id *log,
     if (reply->size != reply->held) {
         return err_set(why, ERR_PROTOCOL, "asked for the newest root");
     }
-    return remote_prove(r->env->trust, log, reply, note, why);
+    return remote_prove(r->env->trust, r->env->roster, log, reply, note, why);
 }
 
 /* Nothing was rolled back here if all that the parent's note is signed over is
@@ -388,8 +389,8 @@ static enum err succeed(struct restore *r, const struct store_head *head,
     uint64_t both = ours < reply->held ? ours : reply->held;
     uint64_t common = 0;
     struct tree_view view = store_view(r->env->store, head);
-    enum err err = remote_common(r->channel, r->env->trust, &head->log, &view,
-                                 both, &common, why);
+    enum err err = remote_common(r->channel, r->env, &head->log, &view, both,
+                                 &common, why);
     bool doubt = store_in_doubt(r->env->store, &head->log);
     if (err != ERR_OK) {
         return err;
@@ -510,7 +511,8 @@ static enum err check_parted(struct restore *r, const struct log_id *log,
     uint64_t both = head.frontier.size < held ? head.frontier.size : held;
     err = remote_root(r->channel, log, both, &bytes, &reply, why);
     if (err == ERR_OK) {
-        err = remote_prove(r->env->trust, log, &reply, &note, why);
+        err = remote_prove(r->env->trust, r->env->roster, log, &reply, &note,
+                           why);
     }
     if (err == ERR_OK) {
         err = own_root(r, &head, both, &root, why);

@@ -15,6 +15,7 @@
 #include "credit/date.h"
 #include "credit/listing.h"
 #include "credit/registry.h"
+#include "mlog/checkpoint.h"
 
 enum {
     RETRY_MS = 1000,
@@ -32,6 +33,8 @@ struct roster {
     pthread_cond_t idle;
     struct roster_node *nodes;
     size_t n;
+    struct roster_seal *seals; /* by node and incarnation */
+    size_t seals_n;
     uint64_t generation;
     uint64_t refused; /* calls, since start */
     bool known;       /* the store was read once */
@@ -42,16 +45,34 @@ struct roster {
 
 /* ---- the judgement ---- */
 
-/* Two sequences a node and log: revoked and restored, and parents. */
+static bool is_of_log(const struct store_node *d)
+{
+    return registry_is_of_log((enum registry_what)d->what);
+}
+
+static int by_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* The log of the node that a decision is about; `parent` says which. */
+static int by_log(const struct store_node *a, const struct store_node *b)
+{
+    int order = by_u64(a->code, b->code);
+    return order != 0 ? order : by_u64(a->parent, b->parent);
+}
+
+/* Sequences a node and log of directives: revoked and restored, parents, and
+ * for each log of the node sealed and unsealed. */
 static int by_sequence(const struct store_node *a, const struct store_node *b)
 {
-    bool a_moves = a->what == REGISTRY_PARENT;
-    bool b_moves = b->what == REGISTRY_PARENT;
-    if (a->code != b->code) {
-        return a->code < b->code ? -1 : 1;
-    }
-    return a_moves != b_moves ? a_moves - b_moves
-                              : log_id_cmp(&a->log, &b->log);
+    int order = by_u64(a->code, b->code);
+    order = order != 0
+                ? order
+                : (a->what == REGISTRY_PARENT) - (b->what == REGISTRY_PARENT);
+    order = order != 0 ? order : is_of_log(a) - is_of_log(b);
+    order = order != 0 || !is_of_log(a) ? order : by_log(a, b);
+    return order != 0 ? order : log_id_cmp(&a->log, &b->log);
 }
 
 static int by_number(const void *a, const void *b)
@@ -167,7 +188,56 @@ struct roster_node *roster_judge(const struct store_node *decisions, size_t n,
     return nodes;
 }
 
+/* What is said of a log by a lower authority before what a higher one says, of
+ * one issuer the earlier before the later. */
+static int by_weight(const void *a, const void *b)
+{
+    const struct store_node *x = a;
+    const struct store_node *y = b;
+    int order = by_log(x, y);
+    if (order != 0) {
+        return order;
+    }
+    if (x->log.origin != y->log.origin) {
+        return listing_may_end(x->log.origin, y->log.origin) ? 1 : -1;
+    }
+    return is_later(x, y) ? 1 : is_later(y, x) ? -1 : 0;
+}
+
+struct store_node *roster_judge_seals(const struct store_node *decisions,
+                                      size_t n, size_t *out_n)
+{
+    struct store_node *seals = mem_alloc((n + 1) * sizeof *seals);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_of_log(&decisions[i])) {
+            seals[kept++] = decisions[i];
+        }
+    }
+    n = reduce(seals, kept);
+    if (n > 0) {
+        qsort(seals, n, sizeof *seals, by_weight);
+    }
+    kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool last = i + 1 == n || by_log(&seals[i], &seals[i + 1]) != 0;
+        if (last && seals[i].what == REGISTRY_SEALED) {
+            seals[kept++] = seals[i];
+        }
+    }
+    *out_n = kept;
+    return seals;
+}
+
 /* ---- as the store has it ---- */
+
+/* What is known of nodes and logs, as it comes from the store. */
+struct known {
+    struct roster_node *nodes;
+    size_t n;
+    struct roster_seal *seals;
+    size_t seals_n;
+};
 
 struct gathering {
     struct store_node *all;
@@ -190,8 +260,45 @@ static bool gather(void *ctx, const struct store_node *node)
     return true;
 }
 
-static enum err read_store(struct store *store, struct roster_node **nodes,
-                           size_t *n)
+/* Size and root stand in the entry alone. */
+static enum err read_seal(struct store *store, const struct store_node *d,
+                          struct roster_seal *out)
+{
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    struct registry_decision full;
+    enum err err = store_entry(store, &d->log, d->number, &bytes);
+    if (err == ERR_OK) {
+        err = entry_decode(buf_slice(&bytes), &e);
+    }
+    if (err == ERR_OK) {
+        err = registry_take(&e, d->log.origin, &full);
+    }
+    if (err == ERR_OK) {
+        *out = (struct roster_seal){.decision = *d,
+                                    .log = {d->code, d->parent, LOG_RECORDS},
+                                    .size = full.size,
+                                    .root = full.root};
+    }
+    buf_fini(&bytes);
+    return err;
+}
+
+static enum err read_seals(struct store *store, const struct gathering *g,
+                           struct known *out)
+{
+    size_t n;
+    enum err err = ERR_OK;
+    struct store_node *held = roster_judge_seals(g->all, g->n, &n);
+    out->seals = mem_zalloc(n + 1, sizeof *out->seals);
+    for (size_t i = 0; err == ERR_OK && i < n; i++) {
+        err = read_seal(store, &held[i], &out->seals[out->seals_n++]);
+    }
+    mem_free(held);
+    return err;
+}
+
+static enum err read_store(struct store *store, struct known *out)
 {
     struct gathering g = {.n = 0};
     struct lists_view view;
@@ -199,19 +306,30 @@ static enum err read_store(struct store *store, struct roster_node **nodes,
     enum err err = store_nodes(store, &view, gather, &g);
     lists_view_fini(&view);
     if (err == ERR_OK) {
-        *nodes = roster_judge(g.all, g.n, n);
+        out->nodes = roster_judge(g.all, g.n, &out->n);
+        err = read_seals(store, &g, out);
     }
     mem_free(g.all);
     return err;
 }
 
-static bool is_same(const struct roster *r, const struct roster_node *nodes,
-                    size_t n)
+static bool is_same_seal(const struct roster_seal *a,
+                         const struct roster_seal *b)
 {
-    bool same = r->n == n;
-    for (size_t i = 0; same && i < n; i++) {
+    return log_id_eq(&a->log, &b->log) &&
+           a->decision.number == b->decision.number &&
+           log_id_eq(&a->decision.log, &b->decision.log);
+}
+
+static bool is_same(const struct roster *r, const struct known *now)
+{
+    bool same = r->n == now->n && r->seals_n == now->seals_n;
+    for (size_t i = 0; same && i < now->seals_n; i++) {
+        same = is_same_seal(&r->seals[i], &now->seals[i]);
+    }
+    for (size_t i = 0; same && i < now->n; i++) {
         const struct roster_node *a = &r->nodes[i];
-        const struct roster_node *b = &nodes[i];
+        const struct roster_node *b = &now->nodes[i];
         same = a->code == b->code && a->is_revoked == b->is_revoked &&
                a->is_moved == b->is_moved &&
                a->revoked.number == b->revoked.number &&
@@ -252,48 +370,56 @@ static char *reason_of(struct store *store, const struct store_node *d)
     return out;
 }
 
-static void nodes_free(struct roster_node *nodes, size_t n)
+static void known_fini(struct known *k)
 {
-    for (size_t i = 0; i < n; i++) {
-        mem_free(nodes[i].reason);
+    for (size_t i = 0; i < k->n; i++) {
+        mem_free(k->nodes[i].reason);
     }
-    mem_free(nodes);
+    mem_free(k->nodes);
+    mem_free(k->seals);
+}
+
+/* Lock held. */
+static struct known exchange(struct roster *r, const struct known *now)
+{
+    struct known before = {r->nodes, r->n, r->seals, r->seals_n};
+    r->nodes = now->nodes;
+    r->n = now->n;
+    r->seals = now->seals;
+    r->seals_n = now->seals_n;
+    r->known = true;
+    r->generation++;
+    return before;
 }
 
 /* `changed`: something did. What cannot be read leaves all as it is. */
 static enum err refresh(struct roster *r, bool *changed)
 {
-    struct roster_node *nodes = NULL;
-    size_t n = 0;
-    enum err err = read_store(r->env->store, &nodes, &n);
+    struct known now = {.n = 0};
+    enum err err = read_store(r->env->store, &now);
     *changed = false;
     if (err != ERR_OK) {
+        known_fini(&now);
         log_error(r->env->log, "ROSTER-READ", "err=%s effect=\"%s\"",
                   err_name(err),
                   r->known ? "decisions about nodes stay as they were"
                            : "no node is admitted until they can be read");
         return err;
     }
-    /* Only this strand writes `nodes` and `known`. */
-    *changed = !r->known || !is_same(r, nodes, n);
-    for (size_t i = 0; *changed && i < n; i++) {
-        nodes[i].reason = nodes[i].is_revoked
-                              ? reason_of(r->env->store, &nodes[i].revoked)
-                              : NULL;
+    /* Only this strand writes what is exchanged here. */
+    *changed = !r->known || !is_same(r, &now);
+    for (size_t i = 0; *changed && i < now.n; i++) {
+        now.nodes[i].reason =
+            now.nodes[i].is_revoked
+                ? reason_of(r->env->store, &now.nodes[i].revoked)
+                : NULL;
     }
-    (void)pthread_mutex_lock(&r->lock);
-    size_t old_n = n;
     if (*changed) {
-        struct roster_node *old = r->nodes;
-        old_n = r->n;
-        r->nodes = nodes;
-        r->n = n;
-        r->known = true;
-        r->generation++;
-        nodes = old;
+        (void)pthread_mutex_lock(&r->lock);
+        now = exchange(r, &now);
+        (void)pthread_mutex_unlock(&r->lock);
     }
-    (void)pthread_mutex_unlock(&r->lock);
-    nodes_free(nodes, old_n);
+    known_fini(&now);
     return ERR_OK;
 }
 
@@ -312,7 +438,8 @@ static void job(void *ctx)
         ticker_at(r->ticker, now_ms + RETRY_MS);
     }
     if (changed) {
-        log_info(r->env->log, "ROSTER-CHANGED", "nodes=%zu", r->n);
+        log_info(r->env->log, "ROSTER-CHANGED", "nodes=%zu seals=%zu", r->n,
+                 r->seals_n);
         r->look_again_ms = now_ms + AGAIN_MS;
         ticker_at(r->ticker, r->look_again_ms);
     }
@@ -405,7 +532,8 @@ void roster_free(struct roster **roster)
     }
     ticker_free(&r->ticker);
     strand_free(r->strand);
-    nodes_free(r->nodes, r->n);
+    struct known last = {r->nodes, r->n, r->seals, r->seals_n};
+    known_fini(&last);
     (void)pthread_cond_destroy(&r->idle);
     (void)pthread_mutex_destroy(&r->lock);
     mem_free(r);
@@ -490,6 +618,62 @@ bool roster_parent(struct roster *roster, uint64_t code, uint64_t *parent)
     return moved;
 }
 
+/* Lock held. */
+static const struct roster_seal *find_seal(const struct roster *r,
+                                           const struct log_id *log)
+{
+    const struct store_node wanted = {.code = log->origin,
+                                      .parent = log->incarnation};
+    size_t lo = 0;
+    size_t hi = log->kind == LOG_RECORDS ? r->seals_n : 0;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int order = by_log(&r->seals[mid].decision, &wanted);
+        if (order == 0) {
+            return &r->seals[mid];
+        }
+        lo = order < 0 ? mid + 1 : lo;
+        hi = order < 0 ? hi : mid;
+    }
+    return NULL;
+}
+
+bool roster_seal(struct roster *roster, const struct log_id *log,
+                 struct roster_seal *out)
+{
+    if (roster == NULL) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&roster->lock);
+    const struct roster_seal *seal = find_seal(roster, log);
+    if (seal != NULL) {
+        *out = *seal;
+    }
+    (void)pthread_mutex_unlock(&roster->lock);
+    return seal != NULL;
+}
+
+enum err roster_vouch(struct roster *roster, enum err err,
+                      const struct log_id *log, struct slice note,
+                      const char *federation, struct checkpoint *out,
+                      struct errmsg *why)
+{
+    struct roster_seal seal;
+    if (!roster_seal(roster, log, &seal)) {
+        return err;
+    }
+    if (checkpoint_parse(note, federation, out) == ERR_OK &&
+        log_id_eq(&out->log, log) && out->size == seal.size &&
+        hash_eq(&out->root, &seal.root)) {
+        return ERR_OK;
+    }
+    struct errmsg before = *why;
+    return err_set(why, err,
+                   "%.300s; the seal by %012" PRIu64
+                   " names another head, of %" PRIu64 " entries",
+                   before.text, seal.decision.log.origin, seal.size);
+}
+
 uint64_t roster_refused(struct roster *roster)
 {
     (void)pthread_mutex_lock(&roster->lock);
@@ -510,6 +694,9 @@ void roster_each(struct roster *roster, roster_fn *fn, void *ctx)
         if (more && node->is_revoked) {
             more = fn(ctx, &node->revoked);
         }
+    }
+    for (size_t i = 0; more && i < roster->seals_n; i++) {
+        more = fn(ctx, &roster->seals[i].decision);
     }
     (void)pthread_mutex_unlock(&roster->lock);
 }

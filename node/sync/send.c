@@ -100,11 +100,26 @@ static void take_out(struct send *send, struct send_log *l)
     l->next = NULL;
 }
 
+/* Not while entries are under way, which bring the newest head themselves: the
+ * receiver compares with what is durable. */
+static bool owes_head(const struct send_log *l)
+{
+    int64_t told_ms =
+        l->note_at_ms > l->told_at_ms ? l->note_at_ms : l->told_at_ms;
+    return l->state == SEND_LIVE && l->held > 0 && l->acked == l->held &&
+           l->sent == l->held && l->want_first == 0 && told_ms != 0 &&
+           l->head_at_ms > told_ms;
+}
+
 /* Gives the log a turn, or takes it, as its numbers now say. What was paced
  * and has become much waits no longer. */
 static void settle(struct send *send, struct send_log *l)
 {
     bool paced = l->queue == QUEUE_PACED;
+    if (owes_head(l)) {
+        l->told_at_ms = l->head_at_ms;
+        l->want_first = l->want_last = l->held;
+    }
     if (l->queue != QUEUE_NONE &&
         (!has_work(l) || (paced && queue_for(send, l) != QUEUE_PACED))) {
         take_out(send, l);
@@ -153,6 +168,7 @@ void send_reset(struct send *send, uint64_t window)
         l->want_first = l->want_last = 0;
         l->note_size = 0;
         l->note_at_ms = 0;
+        l->told_at_ms = 0;
         l->chain_print = 0;
         l->sent_at_ms = 0;
     }
@@ -183,6 +199,17 @@ void send_grew(struct send *send, const struct log_id *log, uint64_t size,
         l->sent = l->acked;
     }
     settle(send, l);
+}
+
+void send_signed(struct send *send, const struct log_id *log, int64_t here_ms,
+                 int64_t there_ms)
+{
+    struct send_log *l = send_find(send, log);
+    if (l != NULL) {
+        l->head_at_ms = here_ms;
+        l->told_at_ms = there_ms > l->told_at_ms ? there_ms : l->told_at_ms;
+        settle(send, l);
+    }
 }
 
 /* Offered again and stopped again, it stands still since the first time. */

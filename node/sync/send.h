@@ -46,8 +46,10 @@ struct send_log {
     uint64_t note_size;   /* the checkpoint last sent on this connection … */
     int64_t note_at_ms;   /* … is told by its size and time */
     uint64_t chain_print; /* of the chain last sent, 0: none */
-    int64_t sent_at_ms;   /* of the last segment; 0: none */
-    int64_t stuck_at_ms;  /* it stopped then and has not got on; 0: it does */
+    int64_t head_at_ms;   /* when the newest head here was signed … */
+    int64_t told_at_ms;  /* … and what a Have said of the parent's; 0: none */
+    int64_t sent_at_ms;  /* of the last segment; 0: none */
+    int64_t stuck_at_ms; /* it stopped then and has not got on; 0: it does */
     struct send_log *next;
     uint32_t era;  /* how often its end here or above was told anew */
     uint8_t state; /* enum send_state */
@@ -93,6 +95,12 @@ int64_t send_due_ms(const struct send *send);
  * there. */
 void send_grew(struct send *send, const struct log_id *log, uint64_t size,
                bool all_told);
+/* The newest head here and the one that the parent said it keeps (0: it did
+ * not say) were signed then. Where a newer one, of the same size, is all that
+ * the parent lacks, the last entry goes again to bring it: its origin may have
+ * a new certificate, and under the old one nobody takes a copy any more. */
+void send_signed(struct send *send, const struct log_id *log, int64_t here_ms,
+                 int64_t there_ms);
 /* How the log begins. CATCH_NONE: nothing is missing or nothing is sent. */
 enum catch_up send_have(struct send *send, const struct log_id *log,
                         enum send_verdict verdict, uint64_t size);

@@ -393,6 +393,7 @@ static struct uplink *make(const struct sync_env *env,
     send_init(&up->send, conf->segment_bytes, PACE_MS);
     source_init(&up->source, trust_federation(env->trust));
     up->recv = recv_new(env->trust, LOG_RECORDS);
+    recv_heed(up->recv, env->roster);
     up->ticker = ticker_new(env->loop, on_tick, up);
     up->retry = ticker_new(env->loop, on_retry, up);
     up->rewrap = ticker_new(env->loop, on_rewrap, up);

@@ -353,6 +353,7 @@ static struct growth grew(struct uplink *up, const struct store_head *head)
 {
     send_grew(&up->send, &head->log, head->frontier.size,
               up->conn != NULL && up->conn->all_told);
+    send_signed(&up->send, &head->log, head->newest.at_ms, 0);
     const struct send_log *l = send_find(&up->send, &head->log);
     struct growth g = {.arrived = send_arrived(&up->send, &head->log)};
     if (head->state == LOG_FORKED) {

@@ -496,6 +496,8 @@ static void on_log_have(struct conn *conn, const struct wire_log_have *have)
     (void)pthread_mutex_lock(&up->lock);
     if (up->conn == conn) {
         begin(up, &have->log, verdict, have->size);
+        send_signed(&up->send, &have->log, head.newest.at_ms,
+                    (int64_t)have->signed_ms);
     }
     (void)pthread_mutex_unlock(&up->lock);
 }

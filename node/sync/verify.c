@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "sync/remote.h"
+#include "sync/roster.h"
 #include "sync/source.h"
 
 /* The logs to compare: a copy, so that no lock is held while asking. */
@@ -98,7 +99,10 @@ static enum err check_signed(const struct sync_env *env,
 {
     struct cert *cert = NULL;
     enum err err = trust_check(env->trust, chain, CERT_USE_SIGN, 0, &cert, why);
-    if (err == ERR_OK) {
+    if (err != ERR_OK) {
+        err = roster_vouch(env->roster, err, &head->log, note,
+                           trust_federation(env->trust), out, why);
+    } else {
         err = checkpoint_verify(note, trust_federation(env->trust),
                                 trust_suite(env->trust), cert, out);
         (void)err_set(why, err, "%s", err_text(err));

@@ -75,6 +75,7 @@ static const struct rule log_have_rules[] = {
     PLAIN(2, FORM_U64, struct wire_log_have, size),
     PLAIN(3, FORM_ROOT, struct wire_log_have, root),
     PLAIN(4, FORM_BOOL, struct wire_log_have, stopped),
+    PLAIN(5, FORM_U64, struct wire_log_have, signed_ms),
 };
 static const struct shape log_have_shape =
     SHAPE("LogHave", log_have_rules, struct wire_log_have);
@@ -631,6 +632,7 @@ void wire_put_have(struct buf *out, const struct wire_log_have *logs, size_t n,
         pb_put_u64(out, 2, logs[i].size);
         pb_put_bytes(out, 3, slice_of(logs[i].root.b, HASH_LEN));
         pb_put_u64(out, 4, logs[i].stopped);
+        pb_put_u64(out, 5, logs[i].signed_ms);
         pb_end(out, item);
     }
     pb_put_u64(out, 2, last);

@@ -91,6 +91,7 @@ struct wire_log_have {
     uint64_t size;
     struct hash root;
     bool stopped;
+    uint64_t signed_ms; /* of the newest signed head; 0: not told */
 };
 struct wire_ack {
     struct wire_list logs; /* wire_log_ack_get() */

@@ -105,10 +105,12 @@ static void send_haves(struct host *h, struct conn *c)
             post_by(c, false, EV_MESSAGE, &message);
             n = 0;
         }
-        page[n++] = (struct wire_log_have){.log = l->log,
-                                           .size = l->frontier.size,
-                                           .root = l->root,
-                                           .stopped = l->state == LOG_FORKED};
+        page[n++] =
+            (struct wire_log_have){.log = l->log,
+                                   .size = l->frontier.size,
+                                   .root = l->root,
+                                   .stopped = l->state == LOG_FORKED,
+                                   .signed_ms = (uint64_t)l->newest.at_ms};
     }
     wire_put_have(&message, page, n, true);
     post_by(c, false, EV_MESSAGE, &message);

@@ -328,8 +328,8 @@ void recover_answer(struct host *h, uint64_t call, struct slice bytes)
     r->call = 0;
     enum err err = wire_get_root_reply(bytes, &reply, &why);
     if (err == ERR_OK) {
-        err =
-            remote_prove(h->w->fed->trust, &r->waiting[0], &reply, &note, &why);
+        err = remote_prove(h->w->fed->trust, NULL, &r->waiting[0], &reply,
+                           &note, &why);
     }
     if (err != ERR_OK) {
         finish(h, err);

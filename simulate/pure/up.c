@@ -246,6 +246,8 @@ static void on_log_have(struct host *h, const struct wire_log_have *have)
     }
     enum send_verdict verdict = judge(h, l, have);
     (void)send_have(&h->send, &have->log, verdict, have->size);
+    send_signed(&h->send, &have->log, l->newest.at_ms,
+                (int64_t)have->signed_ms);
 }
 
 static void begin_unnamed(struct host *h, const struct log_id *from,
@@ -496,6 +498,7 @@ void up_grew(struct host *h, const struct log_id *log)
         return;
     }
     send_grew(&h->send, log, l->frontier.size, h->conn != NULL && h->all_told);
+    send_signed(&h->send, log, l->newest.at_ms, 0);
     const struct send_log *s = send_find(&h->send, log);
     if (send_arrived(&h->send, log)) {
         recover_log(h, log);

@@ -18,19 +18,22 @@
 
 static struct registry_decision usual(enum registry_what what)
 {
-    return (struct registry_decision){.what = what,
-                                      .code = TOWN,
-                                      .parent =
-                                          what == REGISTRY_PARENT ? COUNTY2 : 0,
-                                      .decided = 20261127,
-                                      .at_ms = 1795737600000,
-                                      .reason = slice_str("示例：区划调整")};
+    return (struct registry_decision){
+        .what = what,
+        .code = TOWN,
+        .parent = what == REGISTRY_PARENT ? COUNTY2 : 0,
+        .incarnation = registry_is_of_log(what) ? 7 : 0,
+        .size = what == REGISTRY_SEALED ? 300 : 0,
+        .root.b = {what == REGISTRY_SEALED},
+        .decided = 20261127,
+        .at_ms = 1795737600000,
+        .reason = slice_str("示例：区划调整")};
 }
 
 static void each_kind_comes_back_as_it_was(void **state)
 {
     (void)state;
-    for (int what = REGISTRY_REVOKED; what <= REGISTRY_PARENT; what++) {
+    for (int what = REGISTRY_REVOKED; what < REGISTRY_WHATS; what++) {
         const struct registry_decision d = usual((enum registry_what)what);
         struct registry_decision again;
         struct buf room = BUF_INIT;
@@ -44,12 +47,59 @@ static void each_kind_comes_back_as_it_was(void **state)
         assert_int_equal(again.what, what);
         assert_int_equal(again.code, TOWN);
         assert_int_equal(again.parent, d.parent);
+        assert_int_equal(again.incarnation, d.incarnation);
+        assert_int_equal(again.size, d.size);
+        assert_memory_equal(again.root.b, d.root.b, HASH_LEN);
+        assert_int_equal(registry_what_of(registry_what_name(again.what)),
+                         what);
         assert_int_equal(again.decided, 20261127);
         assert_int_equal(again.at_ms, d.at_ms);
         assert_true(slice_eq(again.reason, d.reason));
         buf_fini(&room);
         buf_fini(&bytes);
     }
+}
+
+/* Body of a seal as it stands in docs/protocol.md. */
+static void the_bytes_of_a_seal_are_these(void **state)
+{
+    static const uint8_t body[] = {
+        0x12, 0x01, 'x',                    /* reason */
+        0x18, 0x07, 0x20, 0xac, 0x02,       /* incarnation, size */
+        0x2a, 0x20, 0x01, 0,    0,    0, 0, /* root */
+    };
+    struct registry_decision d = usual(REGISTRY_SEALED);
+    struct buf room = BUF_INIT;
+    struct entry e;
+    (void)state;
+    d.reason = slice_str("x");
+    registry_to_entry(&d, &room, &e);
+    assert_int_equal(e.item, 4);
+    assert_int_equal(e.body.len, 42);
+    assert_memory_equal(e.body.data, body, sizeof body);
+    buf_fini(&room);
+}
+
+static void a_seal_names_size_and_root(void **state)
+{
+    struct registry_decision d = usual(REGISTRY_SEALED);
+    struct registry_decision again;
+    struct buf room = BUF_INIT;
+    struct entry e;
+    (void)state;
+    registry_to_entry(&d, &room, &e);
+    e.body.len -= HASH_LEN + 2;
+    assert_int_equal(registry_take(&e, CITY, &again), ERR_INVALID);
+    e.item = REGISTRY_UNSEALED; /* ends none of a certain size */
+    assert_int_equal(registry_take(&e, CITY, &again), ERR_INVALID);
+    e.item = REGISTRY_REVOKED; /* there they mean nothing */
+    assert_int_equal(registry_take(&e, CITY, &again), ERR_OK);
+    assert_int_equal(again.size, 0);
+    d.size = 0;
+    assert_non_null(registry_fault(&d, CITY));
+    d = usual(REGISTRY_SEALED);
+    assert_non_null(registry_fault(&d, TOWN));
+    buf_fini(&room);
 }
 
 /* The bytes of docs/protocol.md. */
@@ -168,6 +218,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_comes_back_as_it_was),
         cmocka_unit_test(the_bytes_are_these),
+        cmocka_unit_test(the_bytes_of_a_seal_are_these),
+        cmocka_unit_test(a_seal_names_size_and_root),
         cmocka_unit_test(only_an_authority_above_decides),
         cmocka_unit_test(what_is_missing_is_refused),
         cmocka_unit_test(malformed_entries_do_not_count),

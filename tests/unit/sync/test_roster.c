@@ -195,10 +195,49 @@ static void each_node_for_itself(void **state)
     assert_int_equal(n, 0);
 }
 
+static struct store_node of_log(uint64_t issuer, uint64_t number,
+                                enum registry_what what, uint64_t incarnation)
+{
+    struct store_node d = decision(issuer, number, what, 1000);
+    d.parent = incarnation;
+    return d;
+}
+
+static void a_log_s_last_seal_holds_the_higher_authority_s_first(void **state)
+{
+    const struct store_node all[] = {
+        of_log(COUNTY, 2, REGISTRY_SEALED, 5),
+        of_log(COUNTY, 4, REGISTRY_SEALED, 5),
+        of_log(COUNTY, 6, REGISTRY_SEALED, 4),
+        of_log(PROVINCE, 1, REGISTRY_SEALED, 3),
+        of_log(COUNTY, 8, REGISTRY_UNSEALED, 3),
+        of_log(PROVINCE, 3, REGISTRY_UNSEALED, 2),
+        of_log(COUNTY, 9, REGISTRY_SEALED, 2),
+        of_log(COUNTY, 10, REGISTRY_SEALED, 1),
+        of_log(COUNTY, 11, REGISTRY_UNSEALED, 1),
+        decision(COUNTY, 12, REGISTRY_REVOKED, 1000),
+    };
+    size_t n;
+    struct store_node *seals =
+        roster_judge_seals(all, sizeof all / sizeof *all, &n);
+    (void)state;
+    assert_int_equal(n, 3);
+    assert_int_equal(seals[0].parent, 3);
+    assert_int_equal(seals[0].log.origin, PROVINCE);
+    assert_int_equal(seals[1].parent, 4);
+    assert_int_equal(seals[2].parent, 5);
+    assert_int_equal(seals[2].number, 4);
+    mem_free(seals);
+    /* They say nothing of the node. */
+    assert_int_equal(judge(all, sizeof all / sizeof *all).revoked.number, 12);
+    assert_false(judge(all, 9).is_revoked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_one_log_the_later_entry_counts),
+        cmocka_unit_test(a_log_s_last_seal_holds_the_higher_authority_s_first),
         cmocka_unit_test(one_above_lifts_one_below_does_not),
         cmocka_unit_test(no_clock_below_holds_off_a_higher_one),
         cmocka_unit_test(the_same_issuer_lifts_later_only),

@@ -4,7 +4,9 @@
 #include "support/scripted_backend.h"
 
 #include "base/loop.h"
+#include "mlog/checkpoint.h"
 #include "sync/hello.h"
+#include "sync/recv.h"
 #include "sync/roster.h"
 
 static struct backend backend;
@@ -172,6 +174,115 @@ static void nobody_looks_again_before_all_is_there(void **state)
     assert_int_equal(admit_node(&env, &village, &why), ERR_DENIED);
 }
 
+/* ---- seals ---- */
+
+static const struct log_id closed = {VILLAGE, 7, LOG_RECORDS};
+
+static void seal(uint64_t size, uint8_t root)
+{
+    const struct registry_decision sealed = {.what = REGISTRY_SEALED,
+                                             .code = closed.origin,
+                                             .incarnation = closed.incarnation,
+                                             .size = size,
+                                             .root.b = {root},
+                                             .decided = TODAY,
+                                             .at_ms = 1772000000000,
+                                             .reason = slice_str("示例")};
+    const struct decision one = {.node = &sealed};
+    (void)decide(&township, &one, 1);
+}
+
+/* By whatever key: here by one of another node, whose name is struck out. */
+static void put_note(uint64_t incarnation, uint64_t size, uint8_t root,
+                     struct buf *out)
+{
+    const struct checkpoint cp = {.log = {TOWNSHIP, incarnation, LOG_RECORDS},
+                                  .size = size,
+                                  .root.b = {root},
+                                  .at_ms = 1772000000000};
+    buf_clear(out);
+    assert_ok(
+        checkpoint_sign(&cp, FEDERATION, SUITE_INTL, &township.sign, out));
+    char theirs[CODE_LEN + 1];
+    char ours[CODE_LEN + 1];
+    char *at;
+    code_format(TOWNSHIP, theirs);
+    code_format(VILLAGE, ours);
+    while ((at = strstr(buf_cstr(out), theirs)) != NULL) {
+        memcpy(out->data + (at - buf_cstr(out)), ours, CODE_LEN);
+    }
+}
+
+static enum err vouch(uint64_t incarnation, uint64_t size, uint8_t root,
+                      struct errmsg *why)
+{
+    struct buf note = BUF_INIT;
+    struct checkpoint head;
+    (void)err_set(why, ERR_OK, "was revoked");
+    put_note(incarnation, size, root, &note);
+    enum err err = roster_vouch(env.roster, ERR_UNAUTHENTICATED, &closed,
+                                buf_slice(&note), FEDERATION, &head, why);
+    buf_fini(&note);
+    return err;
+}
+
+static void a_seal_vouches_for_its_head_alone(void **state)
+{
+    struct errmsg why;
+    struct roster_seal held;
+    (void)state;
+    env.roster = roster_new(&env);
+    roster_watch(env.roster);
+    assert_int_equal(vouch(7, 30, 1, &why), ERR_UNAUTHENTICATED);
+    assert_string_equal(why.text, "was revoked");
+    seal(30, 1);
+    await_looks(1);
+    assert_ok(vouch(7, 30, 1, &why));
+    assert_int_equal(vouch(7, 29, 1, &why), ERR_UNAUTHENTICATED);
+    assert_int_equal(vouch(7, 31, 1, &why), ERR_UNAUTHENTICATED);
+    assert_int_equal(vouch(7, 30, 2, &why), ERR_UNAUTHENTICATED);
+    assert_int_equal(vouch(8, 30, 1, &why), ERR_UNAUTHENTICATED);
+    assert_non_null(strstr(why.text, "was revoked; the seal by"));
+    assert_true(roster_seal(env.roster, &closed, &held));
+    assert_int_equal(held.size, 30);
+    assert_false(roster_seal(env.roster,
+                             &(struct log_id){VILLAGE, 8, LOG_RECORDS}, &held));
+    assert_false(
+        roster_seal(env.roster, &(struct log_id){VILLAGE, 7, LOG_POST}, &held));
+}
+
+/* Nobody but the origin forks its log. */
+static void what_contradicts_a_seal_is_no_fork(void **state)
+{
+    struct recv *recv = recv_new(fed_trust, LOG_RECORDS);
+    struct recv_log *log = recv_log_new(&closed);
+    struct buf note = BUF_INIT;
+    struct checkpoint head;
+    struct refusal refusal;
+    const struct slice none = {NULL, 0};
+    (void)state;
+    env.roster = roster_new(&env);
+    roster_watch(env.roster);
+    seal(30, 1);
+    await_looks(1);
+    recv_heed(recv, env.roster);
+    log->newest = (struct checkpoint){.log = closed, .size = 30, .root.b = {9}};
+    buf_put_str(&log->chain, "of a CA that is no more");
+    put_note(7, 30, 1, &note);
+    assert_int_equal(
+        recv_note(recv, log, buf_slice(&note), none, NULL, 0, &head, &refusal),
+        ERR_CONFLICT);
+    assert_false(refusal.disagree);
+    assert_non_null(strstr(refusal.text, "not what is sealed"));
+    log->newest.root.b[0] = 1;
+    assert_ok(
+        recv_note(recv, log, buf_slice(&note), none, NULL, 0, &head, &refusal));
+    assert_int_equal(head.size, 30);
+    buf_fini(&note);
+    recv_log_free(&log);
+    recv_free(&recv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +293,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(open_calls_are_looked_at_twice, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(nobody_looks_again_before_all_is_there,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_seal_vouches_for_its_head_alone,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(what_contradicts_a_seal_is_no_fork,
                                         setup, teardown),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);

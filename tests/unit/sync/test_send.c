@@ -577,6 +577,53 @@ static void what_was_forwarded_and_lost_here_is_no_gap(void **state)
     send_fini(&s);
 }
 
+static void signed_at(struct send *s, uint64_t n, int64_t here, int64_t there)
+{
+    struct log_id log = id(n);
+    send_signed(s, &log, here, there);
+}
+
+/* Its origin has a new certificate, and signed again what did not grow. */
+static void a_newer_head_goes_with_the_last_entry(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 9);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 9), CATCH_NONE);
+    signed_at(&s, 1, 500, 500);
+    nothing_goes(&s);
+    signed_at(&s, 1, 600, 0);
+    goes(&s, 1, 9, 9, 40);
+    nothing_goes(&s);
+    assert_int_equal(s.in_flight, 0);
+    signed_at(&s, 1, 600, 0);
+    nothing_goes(&s);
+    /* A parent that did not say what it keeps is not told. */
+    send_reset(&s, WINDOW);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 9), CATCH_NONE);
+    signed_at(&s, 1, 700, 0);
+    nothing_goes(&s);
+    send_fini(&s);
+}
+
+static void a_newer_head_waits_for_what_is_under_way(void **state)
+{
+    struct send s;
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 9);
+    assert_int_equal(have(&s, 1, SEND_PREFIX, 8), CATCH_INCREMENTAL);
+    signed_at(&s, 1, 500, 400);
+    goes(&s, 1, 9, 9, 40);
+    signed_at(&s, 1, 600, 0);
+    nothing_goes(&s);
+    assert_true(acked(&s, 1, 9));
+    goes(&s, 1, 9, 9, 40);
+    nothing_goes(&s);
+    send_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +646,8 @@ int main(void)
         cmocka_unit_test(a_lone_entry_leaves_at_once_and_a_flow_keeps_its_pace),
         cmocka_unit_test(what_becomes_much_waits_no_longer),
         cmocka_unit_test(a_paced_log_holds_up_no_other),
+        cmocka_unit_test(a_newer_head_goes_with_the_last_entry),
+        cmocka_unit_test(a_newer_head_waits_for_what_is_under_way),
         cmocka_unit_test(what_was_forwarded_is_not_sent_again),
         cmocka_unit_test(a_full_window_or_a_stopped_log_is_not_forwarded_to),
         cmocka_unit_test(what_was_forwarded_and_lost_here_is_no_gap),

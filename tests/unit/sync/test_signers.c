@@ -167,13 +167,19 @@ static void a_renewed_signer_s_chain_is_stored_with_its_heads(void **state)
     struct node *town = node_new(TOWNSHIP, "town-renewed");
     struct receiving *r = receiving_new(village, town, fed_trust);
     struct identity second;
+    struct store_head ours;
     submit(village, 0, 99);
     assert_ok(receive(r, 1, true, clock_wall_ms()));
     assert_ok(stored_pair(r));
     renew(village, &second);
     begin_stream(r);
-    /* All of it is held: nothing goes to the store. */
+    /* All of it is held, but the new head goes to the store. */
     assert_ok(receive(r, 81, true, clock_wall_ms()));
+    begin_stream(r);
+    assert_ok(store_head(village->store, &r->log, &ours));
+    assert_int_equal(r->head->newest.at_ms, ours.newest.at_ms);
+    assert_int_equal(r->head->frontier.size, 100);
+    assert_ok(stored_pair(r));
     submit(village, 500, 5);
     assert_ok(receive(r, 101, false, clock_wall_ms()));
     assert_int_equal(size_of(town, &r->log), 105);
