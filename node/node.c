@@ -764,14 +764,12 @@ static void down_lease(struct node *node)
 
 /* ---- store ---- */
 
-/* Any thread. A clean end; the supervisor's new start rebuilds the store. A
- * server's database is not rebuilt from here. */
+/* Any thread. A clean end; the supervisor's new start rebuilds the store. */
 static void store_is_damaged(void *ctx, const char *what)
 {
     struct node *node = ctx;
     (void)what;
-    if (node->conf->store.repair == CONF_REPAIR_AUTO &&
-        node->conf->store.backend == CONF_BACKEND_EMBEDDED) {
+    if (node->conf->store.repair == CONF_REPAIR_AUTO) {
         log_warn(&node->log, "STOPPING", "reason=\"the store is damaged\"");
         atomic_store(&node->damaged, true);
         loop_stop(node->loop);

@@ -433,8 +433,7 @@ const struct conf_row conf_rows[] = {
     {.path = "store.repair",
      AT_ENUM(store.repair, repairs),
      .def = "auto",
-     .help = "What a node does that finds its embedded store damaged: auto "
-             "ends it "
+     .help = "What a node does that finds its store damaged: auto ends it "
              "with status 5, so that its supervisor starts it anew; manual "
              "goes on with an alarm. Every start rebuilds a damaged store."},
 

@@ -289,6 +289,7 @@ static const struct {
     size_t n;
 } roles[] = {
     [ROLE_NODE] = {open_steps, ARRAY_LEN(open_steps)},
+    [ROLE_MENDED] = {open_steps, ARRAY_LEN(open_steps)},
     [ROLE_SOURCE] = {source_steps, ARRAY_LEN(source_steps)},
     [ROLE_BESIDE] = {beside_steps, ARRAY_LEN(beside_steps)},
     [ROLE_COPY] = {copy_steps, ARRAY_LEN(copy_steps)},
@@ -304,6 +305,7 @@ enum err store_open_as(struct store **out, enum store_role role,
     struct store *s = store_new(backend, conf, env);
     enum err err = ERR_OK;
     s->role = role;
+    s->env.damaged = NULL;
     for (size_t i = 0; err == ERR_OK && i < roles[role].n; i++) {
         err = roles[role].steps[i](s, why);
     }
@@ -311,15 +313,17 @@ enum err store_open_as(struct store **out, enum store_role role,
         store_free(s);
         return err;
     }
+    damage_tell(s, env);
     *out = s;
     return ERR_OK;
 }
 
-enum err store_open_plain(struct store **out, const struct backend *backend,
-                          const struct store_conf *conf,
-                          const struct store_env *env, struct errmsg *why)
+static enum err open_and_say(struct store **out, enum store_role role,
+                             const struct backend *backend,
+                             const struct store_conf *conf,
+                             const struct store_env *env, struct errmsg *why)
 {
-    enum err err = store_open_as(out, ROLE_NODE, backend, conf, env, why);
+    enum err err = store_open_as(out, role, backend, conf, env, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -330,38 +334,39 @@ enum err store_open_plain(struct store **out, const struct backend *backend,
     return ERR_OK;
 }
 
-/* Without room for a second store the damaged one goes on, if it can. */
+enum err store_open_plain(struct store **out, const struct backend *backend,
+                          const struct store_conf *conf,
+                          const struct store_env *env, struct errmsg *why)
+{
+    return open_and_say(out, ROLE_NODE, backend, conf, env, why);
+}
+
+/* The mark goes when all is done: a stop before that begins again. */
+static enum err open_mended(struct store **out, const struct backend *backend,
+                            const struct store_conf *conf,
+                            const struct store_env *env, struct errmsg *why)
+{
+    enum err err = open_and_say(out, ROLE_MENDED, backend, conf, env, why);
+    if (err == ERR_OK) {
+        err = damage_unmark(conf->path, why);
+    }
+    return err;
+}
+
+/* Without room for a second store the damaged one goes on, if it can; so does a
+ * database that cannot be mended. */
 static enum err open_in_place(struct store **out, const struct backend *backend,
                               const struct store_conf *conf,
                               const struct store_env *env, const char *what,
                               struct errmsg *why)
 {
+    struct store_env untold = *env; /* another start would not help */
+    untold.damaged = NULL;
     log_error(env->log, "STORE-REBUILD",
               "path=%s result=postponed cause=\"%s\"", conf->path, why->text);
-    enum err err = store_open_plain(out, backend, conf, env, why);
+    enum err err = store_open_plain(out, backend, conf, &untold, why);
     if (err == ERR_OK) {
         damage_known(*out, what);
-    }
-    return err;
-}
-
-/* Nothing is rebuilt here: what was found stays known. */
-static enum err open_marked(struct store **out, const struct backend *backend,
-                            const struct store_conf *conf,
-                            const struct store_env *env, struct errmsg *why)
-{
-    char what[DAMAGE_MAX];
-    bool marked;
-    enum err err = damage_marked(conf->path, &marked, what, why);
-    if (err == ERR_OK) {
-        err = store_open_plain(out, backend, conf, env, why);
-    }
-    if (err == ERR_OK && marked) {
-        damage_known(*out, what);
-        log_error(env->log, "STORE-DAMAGED",
-                  "path=%s cause=\"%s\" found=\"before this start\" "
-                  "todo=\"%s\"",
-                  conf->path, what, damage_advice(backend)->line);
     }
     return err;
 }
@@ -373,6 +378,7 @@ static enum err open_or_rebuild(struct store **out,
 {
     char what[DAMAGE_MAX];
     bool marked;
+    bool mends = backend->open_damaged == NULL;
     enum err err = damage_marked(conf->path, &marked, what, why);
     if (err != ERR_OK) {
         return err;
@@ -388,12 +394,17 @@ static enum err open_or_rebuild(struct store **out,
     if (err == ERR_OK) {
         log_warn(env->log, "STORE-REBUILD", "path=%s cause=\"%s\"", conf->path,
                  what);
-        err = rebuild_run(backend, conf, env, why);
+        err = mends ? mend_run(backend, conf, env, why)
+                    : rebuild_run(backend, conf, env, why);
     }
-    if (err == ERR_NO_SPACE) {
+    if (err == ERR_NO_SPACE || (mends && err == ERR_CORRUPT)) {
         return open_in_place(out, backend, conf, env, what, why);
     }
-    return err == ERR_OK ? store_open_plain(out, backend, conf, env, why) : err;
+    if (err != ERR_OK) {
+        return err;
+    }
+    return mends ? open_mended(out, backend, conf, env, why)
+                 : store_open_plain(out, backend, conf, env, why);
 }
 
 enum err store_open_on(struct store **out, const struct backend *backend,
@@ -401,10 +412,8 @@ enum err store_open_on(struct store **out, const struct backend *backend,
                        const struct store_env *env, struct errmsg *why)
 {
     *out = NULL;
-    if (backend->open_damaged == NULL) {
-        return open_marked(out, backend, conf, env, why);
-    }
-    enum err err = rebuild_finish(conf, why);
+    enum err err =
+        backend->open_damaged != NULL ? rebuild_finish(conf, why) : ERR_OK;
     if (err == ERR_OK) {
         err = open_or_rebuild(out, backend, conf, env, why);
     }

@@ -132,7 +132,7 @@ struct store_env {
                                       takes effect */
     const struct log_ctx *log;
     /* Told once that damage was found in what is stored; the next open
-     * rebuilds an embedded store. Any thread, must not block or call the store.
+     * rebuilds the store. Any thread, must not block or call the store.
      * May be NULL. */
     void (*damaged)(void *ctx, const char *what);
     /* Until when no other process can have written (monotonic, ms). NULL:
@@ -146,8 +146,8 @@ struct store_env {
 /* Opens or makes the store; checks every head against its tree; opens the
  * node's records log (entry 1 is ENTRY_OPEN) if there is none. A store that
  * is marked as damaged, or turns out to be, is rebuilt from what can be read
- * of it (docs/decisions/0006-damaged-store.md), but on a server, where the mark
- * stays (store_damage_end()). Blocks, then for long.
+ * of it (docs/decisions/0006-damaged-store.md), on a server in place. Blocks,
+ * then for long.
  * ERR_CONF (belongs to another node, suite or federation), ERR_CORRUPT,
  * ERR_NO_SPACE, ERR_BUSY (another process has it). */
 MUST_USE enum err store_open(struct store **out, const struct store_conf *conf,
@@ -551,9 +551,9 @@ typedef void store_fault_fn(void *ctx, const struct log_id *log,
                             uint64_t number, const char *what);
 MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,
                               store_progress_fn *progress, void *ctx);
-/* A store on a server is not rebuilt by a start: damage that was found in it
- * stays known over starts, until a scrub finds none. store_damages() before the
- * scrub, store_damage_end() with that number after it was ERR_OK: what was
+/* Damage that was found in a store on a server stays known until a start mends
+ * the database, or a scrub finds none: somebody may have put it right while the
+ * node ran. store_damages() before the scrub, store_damage_end() with that number after it was ERR_OK: what was
  * found meanwhile stays. `ended`: there was some, and it is over. Does nothing
  * to an embedded store. Blocks. */
 uint64_t store_damages(struct store *store);

@@ -39,7 +39,7 @@ enum err damage_mark(const char *path, const char *what, struct errmsg *why)
     return file_replace(mark, slice_str(what), 0600, why);
 }
 
-static enum err damage_unmark(const char *path, struct errmsg *why)
+enum err damage_unmark(const char *path, struct errmsg *why)
 {
     char mark[PATH_LEN];
     path_in(path, "DAMAGED", mark);
@@ -60,14 +60,16 @@ const struct damage_advice *damage_advice(const struct backend *backend)
         .state = "restart the node to rebuild its store",
         .copy = "start the node on it, which rebuilds it, and copy then",
     };
-    static const struct damage_advice restored = {
-        .line = "restore the database from a backup; the alarm ends when "
-                "creditnode scrub finds nothing",
-        .state = "restore the database from a backup, then creditnode scrub",
-        .copy = "restore its database from a backup, start the node on it, run "
-                "creditnode scrub, and copy when that finds nothing",
+    static const struct damage_advice mended = {
+        .line = "check the server's disk and restart: the node then cuts the "
+                "logs to what can be proven and gets the rest from its parent "
+                "and children; where it cannot, restore the database from a "
+                "backup",
+        .state = "restart the node to mend its database; where it cannot, "
+                 "restore a backup",
+        .copy = "start the node on it, which mends it, and copy then",
     };
-    return backend->open_damaged != NULL ? &rebuilt : &restored;
+    return backend->open_damaged != NULL ? &rebuilt : &mended;
 }
 
 /* state_lock held. */
@@ -90,6 +92,7 @@ void store_damaged(struct store *s, const char *what)
     bool marked = false;
     (void)pthread_mutex_lock(&s->state_lock);
     bool first = !atomic_load(&s->damaged);
+    bool tell = s->env.damaged != NULL;
     s->damages++;
     if (first) {
         note_damage(s, what);
@@ -104,8 +107,21 @@ void store_damaged(struct store *s, const char *what)
               "path=%s cause=\"%s\" marked=%s%s todo=\"%s\"", s->conf.path,
               what, marked ? "yes" : "no ", why.text,
               damage_advice(s->backend)->line);
-    if (s->env.damaged != NULL) {
+    if (tell) {
         s->env.damaged(s->env.ctx, what);
+    }
+}
+
+void damage_tell(struct store *s, const struct store_env *env)
+{
+    char what[DAMAGE_MAX];
+    (void)pthread_mutex_lock(&s->state_lock);
+    s->env.damaged = env->damaged;
+    bool tell = s->damages > 0 && env->damaged != NULL;
+    memcpy(what, s->damage, sizeof what);
+    (void)pthread_mutex_unlock(&s->state_lock);
+    if (tell) {
+        env->damaged(env->ctx, what);
     }
 }
 
@@ -201,17 +217,32 @@ void serial_write(struct store *s)
     }
 }
 
+enum err serial_compare(const struct backend *backend, const char *path,
+                        uint64_t serial, uint64_t beside, struct errmsg *why)
+{
+    if (beside <= serial) {
+        return ERR_OK;
+    }
+    unsigned long long gone = beside - serial;
+    return backend->open_damaged != NULL
+               ? err_set(why, ERR_CORRUPT,
+                         "store %s: its last %llu commits are gone: the "
+                         "write-ahead log is damaged",
+                         path, gone)
+               : err_set(why, ERR_CONF,
+                         "store %s: its last %llu commits are gone: name the "
+                         "server that has them, or, if the database was put "
+                         "back from a backup on purpose, delete SERIAL there",
+                         path, gone);
+}
+
 enum err serial_check(struct store *s, struct errmsg *why)
 {
     uint64_t beside;
     enum err err = serial_read(s->conf.path, &beside, why);
-    if (err != ERR_OK || beside <= s->serial) {
-        return err;
-    }
-    return err_set(why, ERR_CORRUPT,
-                   "store %s: its last %llu commits are gone: the write-ahead "
-                   "log is damaged",
-                   s->conf.path, (unsigned long long)(beside - s->serial));
+    return err == ERR_OK ? serial_compare(s->backend, s->conf.path, s->serial,
+                                          beside, why)
+                         : err;
 }
 
 /* ---- an own log in doubt ---- */

@@ -14,6 +14,7 @@
  *   store_damage.c  the mark of damage, the count of commits beside the log
  *   store_folder.c  the folders of a rebuild, and their change of places
  *   store_rebuild.c a new store from what can be read of a damaged one
+ *   store_mend.c    a damaged database on a server, mended where it is
  *   store_patrol.c  the scrub that runs by itself
  *   store_follow.c  a store that another process writes
  *   store_mark.c    stores that no node may open: copied from, or to
@@ -566,6 +567,10 @@ struct damage_advice {
 const struct damage_advice *damage_advice(const struct backend *backend);
 /* Marks the store as damaged, says so once. Any thread. */
 void store_damaged(struct store *s, const char *what);
+/* From now on damage is told to `env`, and what an opening met that went well
+ * all the same: one that fails is followed by a rebuild, not by another start.
+ */
+void damage_tell(struct store *s, const struct store_env *env);
 /* It was marked before: only remembers it. */
 void damage_known(struct store *s, const char *what);
 /* Is there any, and which? Any thread. */
@@ -583,8 +588,13 @@ MUST_USE enum err damage_mark(const char *path, const char *what,
 MUST_USE enum err serial_read(const char *path, uint64_t *out,
                               struct errmsg *why);
 void serial_write(struct store *s);
-/* ERR_CORRUPT: commits are gone. */
+/* ERR_CORRUPT: commits are gone; ERR_CONF of a server's database, which
+ * somebody has put back, or which is another one. */
 MUST_USE enum err serial_check(struct store *s, struct errmsg *why);
+/* The same of these two counts. */
+MUST_USE enum err serial_compare(const struct backend *backend,
+                                 const char *path, uint64_t serial,
+                                 uint64_t beside, struct errmsg *why);
 
 void folder_path(const char *path, const char *suffix,
                  char out[STORE_PATH_LEN]);
@@ -605,6 +615,13 @@ MUST_USE enum err rebuild_finish(const struct store_conf *conf,
 MUST_USE enum err rebuild_run(const struct backend *backend,
                               const struct store_conf *conf,
                               const struct store_env *env, struct errmsg *why);
+/* Cuts the logs of a damaged database to what can be proven of them; its index
+ * is to be made anew then (ROLE_MENDED). ERR_CORRUPT: it cannot be mended. */
+MUST_USE enum err mend_run(const struct backend *backend,
+                           const struct store_conf *conf,
+                           const struct store_env *env, struct errmsg *why);
+/* Takes the mark away. */
+MUST_USE enum err damage_unmark(const char *path, struct errmsg *why);
 /* Opens without looking for damage. */
 MUST_USE enum err store_open_plain(struct store **out,
                                    const struct backend *backend,
@@ -622,6 +639,7 @@ MUST_USE enum err recover_compare_identity(const struct store_conf *conf,
 /* Who opens a store. Only a node signs, and opens logs of its own. */
 enum store_role {
     ROLE_NODE,
+    ROLE_MENDED, /* the same, with an index to be made anew */
     ROLE_SOURCE, /* is copied from, and nobody else has it */
     ROLE_BESIDE, /* the same, read beside the node that has it */
     ROLE_COPY,   /* is being copied to: takes logs as they are */

@@ -8,7 +8,9 @@
  *   PATH
  *
  * Of each log the longest prefix is kept that provably leads to its signed
- * head; neighbours send the rest by the ordinary rules of replication. */
+ * head; neighbours send the rest by the ordinary rules of replication. A
+ * database on a server is mended where it is, by the same rules
+ * (store_mend.c). */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/rebuild_impl.h"
 
 enum {
     IDS_GAP_MAX = 16384, /* unused or unreadable numbers in a row */
@@ -31,43 +33,9 @@ enum {
 
 /* ---- a rebuild ---- */
 
-struct old_log {
-    uint32_t id;
-    bool by_note; /* its head is lost: what its signed note says */
-    struct head head;
-};
-
-struct rebuild {
-    const struct backend *b;
-    const struct store_conf *conf;
-    const struct store_env *env;
-    struct store_conf fresh; /* path is fresh_path */
-    char fresh_path[PATH_LEN];
-    void *from; /* NULL: nothing can be read */
-    void *to;
-    void *batch;
-    size_t batch_bytes;
-    size_t batch_entries;
-    struct block_codec *codec;
-    struct block_codec *packer;
-    struct old_log *logs;
-    size_t logs_n;
-    bool own_active; /* some log grows */
-    bool doubt;      /* commits may be gone: the own log too */
-    enum err unread; /* a read that failed though nothing may be lost */
-    struct errmsg unread_why;
-    struct hold hold;
-    bool held;            /* the log in doubt is there */
-    uint64_t salvage_seq; /* next free */
-    uint64_t kept;
-    uint64_t lost;
-    uint64_t aside;
-    int64_t said_at_ms;
-};
-
 /* What cannot be read is lost, unless the read says nothing about it: then all
  * ends with the next flush(), and the next start begins again. */
-static bool was_read(struct rebuild *r, enum err err, const struct errmsg *why)
+bool rebuild_was_read(struct rebuild *r, enum err err, const struct errmsg *why)
 {
     if (r->unread == ERR_OK && is_unread(err, why)) {
         r->unread = err;
@@ -78,6 +46,11 @@ static bool was_read(struct rebuild *r, enum err err, const struct errmsg *why)
 
 static enum err flush(struct rebuild *r, struct errmsg *why)
 {
+    uint8_t serial[8];
+    if (r->in_place) {
+        be_put64(serial, ++r->serial);
+        r->b->put_meta(r->batch, META_SERIAL, slice_of(serial, sizeof serial));
+    }
     enum err err =
         r->unread == ERR_OK
             ? r->b->commit(r->to, r->batch, why)
@@ -97,8 +70,8 @@ static enum err flush_if_full(struct rebuild *r, struct errmsg *why)
     return full ? flush(r, why) : ERR_OK;
 }
 
-static void slot_leaf(const struct rebuild *r, const struct slot *slot,
-                      struct hash *out)
+void rebuild_leaf(const struct rebuild *r, const struct slot *slot,
+                  struct hash *out)
 {
     *out = slot->leaf;
     if (slot->entry.data != NULL) {
@@ -107,19 +80,6 @@ static void slot_leaf(const struct rebuild *r, const struct slot *slot,
 }
 
 /* ---- reading what is left of a log ---- */
-
-typedef void old_entry_fn(void *ctx, uint64_t number, const struct slot *slot);
-
-/* Entries in order from `next` on; ends where the first is missing. */
-struct scan {
-    struct rebuild *r;
-    uint32_t id;
-    uint64_t next;
-    uint64_t last;
-    old_entry_fn *entry;
-    void *ctx;
-    bool stop; /* set by `entry` */
-};
 
 static bool on_scan(void *ctx, uint64_t first, struct slice block)
 {
@@ -139,13 +99,13 @@ static bool on_scan(void *ctx, uint64_t first, struct slice block)
     return c->next <= c->last && !c->stop;
 }
 
-static void scan(struct scan *c)
+void rebuild_scan(struct scan *c)
 {
     struct errmsg why;
     uint64_t before = 0;
     while (c->next <= c->last && c->next != before && !c->stop) {
         before = c->next;
-        (void)was_read(
+        (void)rebuild_was_read(
             c->r,
             c->r->b->blocks(c->r->from, c->id, c->next, true, on_scan, c, &why),
             &why);
@@ -162,7 +122,7 @@ static void on_leaf(void *ctx, uint64_t number, const struct slot *slot)
 {
     struct leaf_of *l = ctx;
     (void)number;
-    slot_leaf(l->r, slot, l->out);
+    rebuild_leaf(l->r, slot, l->out);
     l->found = true;
 }
 
@@ -186,11 +146,11 @@ static enum err old_node(void *ctx, unsigned level, uint64_t index,
                          .last = index + 1,
                          .entry = on_leaf,
                          .ctx = &leaf};
-        scan(&c);
+        rebuild_scan(&c);
         return leaf.found ? ERR_OK : ERR_CORRUPT;
     }
     enum err err = r->b->node(r->from, v->log->id, level, index, out, &why);
-    if (was_read(r, err, &why)) {
+    if (rebuild_was_read(r, err, &why)) {
         return ERR_OK;
     }
     struct frontier f = {0};
@@ -223,9 +183,13 @@ static void on_measured_node(void *ctx, unsigned level, uint64_t index,
     struct hash stored;
     struct errmsg why;
     enum err err = r->b->node(r->from, m->log->id, level, index, &stored, &why);
-    if (was_read(r, err, &why) && !hash_eq(&stored, hash) && !m->scan->stop) {
+    bool read = rebuild_was_read(r, err, &why);
+    if (read && !hash_eq(&stored, hash) && !m->scan->stop) {
         m->scan->stop = true;
         m->good = index << level;
+    } else if (!read && r->in_place) {
+        r->b->put_node(r->batch, m->log->id, level, index, hash);
+        r->batch_entries++;
     }
 }
 
@@ -233,17 +197,10 @@ static void on_measured(void *ctx, uint64_t number, const struct slot *slot)
 {
     struct measure *m = ctx;
     struct hash leaf;
-    slot_leaf(m->r, slot, &leaf);
+    rebuild_leaf(m->r, slot, &leaf);
     m->good = number;
     frontier_append(&m->at, m->r->env->suite, &leaf, on_measured_node, m);
 }
-
-/* What of a log is kept, and the way from there to its signed head. */
-struct plan {
-    uint64_t keep;
-    bool whole;
-    struct bridge bridge;
-};
 
 static bool is_whole(const struct rebuild *r, const struct old_log *log,
                      const struct measure *m)
@@ -254,17 +211,41 @@ static bool is_whole(const struct rebuild *r, const struct old_log *log,
            hash_eq(&root, &log->head.h.root);
 }
 
+/* The way from the last whole sixteen to the end, by the head's own edge: the
+ * entries there may be what is damaged, and no node stands for them. False: the
+ * head knows none. */
+static bool tail_bridge(const struct rebuild *r, const struct old_log *log,
+                        struct bridge *out)
+{
+    const struct frontier *edge = &log->head.h.frontier;
+    struct frontier tail = {.size = edge->size % GROUP16};
+    *out = (struct bridge){.size = edge->size, .n = 1};
+    if (log->by_note || log->head.h.bridge.n > 0 || tail.size == 0) {
+        return false;
+    }
+    unsigned peaks = (unsigned)__builtin_popcountll(edge->size);
+    unsigned ours = (unsigned)__builtin_popcountll(tail.size);
+    memcpy(tail.node, &edge->node[peaks - ours], ours * sizeof *tail.node);
+    frontier_root(&tail, r->env->suite, &out->node[0]);
+    return true;
+}
+
 /* Shorter and shorter prefixes, until one leads to the signed head. */
 static void plan_prefix(struct rebuild *r, const struct old_log *log,
                         uint64_t good, struct plan *plan)
 {
     const struct store_head *h = &log->head.h;
     struct old_view ctx = {r, log};
+    struct bridge tail;
     struct tree_view view = {.suite = r->env->suite,
                              .size = h->frontier.size,
                              .node = old_node,
                              .ctx = &ctx,
                              .bridge = h->bridge.n > 0 ? &h->bridge : NULL};
+    if (tail_bridge(r, log, &tail)) {
+        view.size -= view.size % GROUP16;
+        view.bridge = &tail;
+    }
     for (unsigned level = TREE_STRIDE; good >> level > 0;
          level += TREE_STRIDE) {
         plan->keep = good >> level << level;
@@ -291,7 +272,7 @@ static void plan_log(struct rebuild *r, const struct old_log *log,
     m->r = r;
     m->log = log;
     m->scan = &c;
-    scan(&c);
+    rebuild_scan(&c);
     plan->whole = is_whole(r, log, m);
     if (plan->whole) {
         plan->keep = m->good;
@@ -349,7 +330,7 @@ static void on_copied(void *ctx, uint64_t number, const struct slot *slot)
     struct hash leaf;
     size_t i = c->pending_n++;
     (void)number;
-    slot_leaf(c->r, slot, &leaf);
+    rebuild_leaf(c->r, slot, &leaf);
     frontier_append(&c->at, c->r->env->suite, &leaf, on_copied_node, c);
     c->pending[i] = *slot;
     if (slot->entry.data != NULL) {
@@ -360,6 +341,18 @@ static void on_copied(void *ctx, uint64_t number, const struct slot *slot)
     if (c->pending_n == BLOCK_ENTRIES_MAX) {
         pack_pending(c);
     }
+}
+
+bool rebuild_proven(const struct rebuild *r, const struct old_log *log,
+                    const struct plan *plan, const struct frontier *at)
+{
+    struct hash root;
+    if (at->size != plan->keep) {
+        return false;
+    }
+    return plan->bridge.size == 0 ||
+           (bridge_root(at, r->env->suite, &plan->bridge, &root) == ERR_OK &&
+            hash_eq(&root, &log->head.h.newest.root));
 }
 
 /* Copies `keep` entries and proves them; *at is the frontier there. */
@@ -374,21 +367,15 @@ static enum err copy_entries(struct rebuild *r, const struct old_log *log,
                      .last = plan->keep,
                      .entry = on_copied,
                      .ctx = c};
-    struct hash root;
     c->r = r;
     c->id = log->id;
     c->scan = &s;
     c->why = why;
-    scan(&s);
+    rebuild_scan(&s);
     pack_pending(c);
     enum err err = c->err;
     *at = c->at;
-    const struct checkpoint *newest = &log->head.h.newest;
-    bool bridged = plan->bridge.size > 0;
-    bool proven = !bridged || (bridge_root(at, r->env->suite, &plan->bridge,
-                                           &root) == ERR_OK &&
-                               hash_eq(&root, &newest->root));
-    if (err == ERR_OK && (at->size != plan->keep || !proven)) {
+    if (err == ERR_OK && !rebuild_proven(r, log, plan, at)) {
         err = ERR_BAD_PROOF;
     }
     for (size_t i = 0; i < BLOCK_ENTRIES_MAX; i++) {
@@ -404,7 +391,7 @@ static bool part_of(struct rebuild *r, uint32_t id, enum log_part part,
 {
     struct errmsg why;
     buf_clear(out);
-    return was_read(r, r->b->part(r->from, id, part, out, &why), &why);
+    return rebuild_was_read(r, r->b->part(r->from, id, part, out, &why), &why);
 }
 
 static void copy_part(struct rebuild *r, uint32_t id, enum log_part part)
@@ -471,7 +458,18 @@ static void on_behind(void *ctx, uint64_t number, const struct slot *slot)
     }
 }
 
-/* Numbers keep their distance, so that those which the parent gives back are
+static void put_hold(struct rebuild *r)
+{
+    struct buf value = BUF_INIT;
+    hold_put(&value, &r->hold);
+    r->b->put_meta(r->batch, META_HOLD, buf_slice(&value));
+    buf_fini(&value);
+}
+
+/* The hold comes before all that is set aside: what is interrupted begins again
+ * at the same place.
+ *
+ * Numbers keep their distance, so that those which the parent gives back are
  * told from those which only this node had. */
 static enum err set_aside(struct rebuild *r, const struct old_log *log,
                           uint64_t keep, struct errmsg *why)
@@ -484,6 +482,7 @@ static enum err set_aside(struct rebuild *r, const struct old_log *log,
     }
     r->hold = (struct hold){true, log->head.h.log, w.base};
     r->held = true;
+    put_hold(r);
     uint64_t end = w.base + size + 1;
     r->salvage_seq = end > r->salvage_seq ? end : r->salvage_seq;
     struct scan c = {.r = r,
@@ -495,7 +494,7 @@ static enum err set_aside(struct rebuild *r, const struct old_log *log,
     uint64_t failed = 0;
     while (err == ERR_OK && c.next <= size) {
         uint64_t from = c.next;
-        scan(&c);
+        rebuild_scan(&c);
         failed += c.next == from;
         c.next += failed < STEPS_FINE ? 1 : STEP_COARSE;
         err = flush_if_full(r, why);
@@ -571,48 +570,83 @@ static enum err drop_log(struct rebuild *r, const struct old_log *log,
     r->lost += log->head.h.frontier.size;
     say_log(r, log, 0, "its neighbours send it again");
     r->b->cut_log(r->batch, log->id, 1, 0);
+    if (r->in_place) {
+        mend_forget(r, log);
+    }
     return flush(r, why);
+}
+
+/* What is planned of it; if that proves to be wrong, nothing. */
+static enum err keep_entries(struct rebuild *r, const struct old_log *log,
+                             struct plan *plan, struct frontier *at,
+                             struct errmsg *why)
+{
+    enum err err = r->in_place ? mend_prove(r, log, plan, at)
+                               : copy_entries(r, log, plan, at, why);
+    if (err != ERR_BAD_PROOF) {
+        return err;
+    }
+    plan_prefix(r, log, 0, plan);
+    plan->whole = false;
+    *at = (struct frontier){0};
+    if (r->in_place) {
+        return ERR_OK; /* it is cut with its head */
+    }
+    r->b->cut_log(r->batch, log->id, 1, 0);
+    return flush(r, why);
+}
+
+/* The own log that grows. */
+static bool is_own_active(const struct old_log *log)
+{
+    const struct store_head *h = &log->head.h;
+    return h->own && h->state == LOG_ACTIVE && h->log.kind == LOG_RECORDS;
+}
+
+static bool is_in_doubt(const struct rebuild *r, const struct old_log *log,
+                        const struct plan *plan)
+{
+    return !plan->whole || r->doubt || log->by_note ||
+           (r->hold.active && log_id_eq(&r->hold.log, &log->head.h.log));
+}
+
+static void say_kept(struct rebuild *r, const struct old_log *log,
+                     const struct plan *plan)
+{
+    if (!plan->whole) {
+        say_log(r, log, plan->keep,
+                log->head.h.own ? "the parent is asked for it"
+                                : "the child sends it");
+    }
+    r->kept += plan->keep;
+    r->lost += log->head.h.frontier.size - plan->keep;
 }
 
 static enum err rebuild_log(struct rebuild *r, const struct old_log *log,
                             struct errmsg *why)
 {
-    const struct store_head *h = &log->head.h;
     struct plan plan;
     struct frontier at;
-    bool active =
-        h->own && h->state == LOG_ACTIVE && h->log.kind == LOG_RECORDS;
+    bool active = is_own_active(log);
     plan_log(r, log, &plan);
-    enum err err = copy_entries(r, log, &plan, &at, why);
-    if (err == ERR_BAD_PROOF) {
-        r->b->cut_log(r->batch, log->id, 1, 0);
-        plan_prefix(r, log, 0, &plan);
-        plan.whole = false;
-        at = (struct frontier){0};
-        err = flush(r, why);
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
-    if (plan.keep == 0 && h->frontier.size > 0 && !active) {
+    enum err err = keep_entries(r, log, &plan, &at, why);
+    if (err == ERR_OK && plan.keep == 0 && log->head.h.frontier.size > 0 &&
+        !active) {
         return drop_log(r, log, why);
     }
-    err = put_head(r, log, &plan, &at, why);
+    if (err == ERR_OK && active && is_in_doubt(r, log, &plan)) {
+        err = set_aside(r, log, plan.keep, why);
+    }
+    if (err == ERR_OK) {
+        err = put_head(r, log, &plan, &at, why);
+    }
     if (err == ERR_NOT_FOUND) {
         return drop_log(r, log, why);
     }
-    bool hold =
-        active && (!plan.whole || r->doubt || log->by_note ||
-                   (r->hold.active && log_id_eq(&r->hold.log, &h->log)));
-    if (err == ERR_OK && hold) {
-        err = set_aside(r, log, plan.keep, why);
+    if (err == ERR_OK && r->in_place && !plan.whole) {
+        err = mend_cut(r, log, plan.keep, why);
     }
-    if (!plan.whole) {
-        say_log(r, log, plan.keep,
-                h->own ? "the parent is asked for it" : "the child sends it");
-    }
-    r->kept += plan.keep;
-    r->lost += h->frontier.size - plan.keep;
+    say_kept(r, log, &plan);
     return err == ERR_OK ? flush(r, why) : err;
 }
 
@@ -647,7 +681,8 @@ static void list_logs(struct rebuild *r)
 {
     struct old_log *log = MEM_NEW(struct old_log);
     uint32_t gap = 0;
-    for (uint32_t id = 1; gap < IDS_GAP_MAX; id++) {
+    for (uint32_t id = 1; r->in_place ? id <= r->last_id : gap < IDS_GAP_MAX;
+         id++) {
         gap++;
         if (!read_head(r, id, log)) {
             continue;
@@ -696,8 +731,11 @@ static enum err rebuild_logs(struct rebuild *r, struct errmsg *why)
 static bool on_old_salvage(void *ctx, uint64_t seq, struct slice entry)
 {
     struct rebuild *r = ctx;
-    r->b->put_salvage(r->batch, seq, entry);
     r->salvage_seq = seq + 1;
+    if (r->in_place) {
+        return true;
+    }
+    r->b->put_salvage(r->batch, seq, entry);
     r->batch_bytes += entry.len;
     r->batch_entries++;
     return r->batch_bytes < BATCH_BYTES;
@@ -710,9 +748,9 @@ static enum err copy_salvage(struct rebuild *r, struct errmsg *why)
     uint64_t from = UINT64_MAX;
     while (err == ERR_OK && from != r->salvage_seq) {
         from = r->salvage_seq;
-        if (!was_read(r,
-                      r->b->salvage(r->from, from, on_old_salvage, r, &unread),
-                      &unread)) {
+        if (!rebuild_was_read(
+                r, r->b->salvage(r->from, from, on_old_salvage, r, &unread),
+                &unread)) {
             log_error(r->env->log, "STORE-REBUILD",
                       "cause=\"%s\" effect=\"entries that waited for a number "
                       "may be lost; enter them again\"",
@@ -724,27 +762,27 @@ static enum err copy_salvage(struct rebuild *r, struct errmsg *why)
 }
 
 /* `lost`: it may have been there. */
-static bool meta_of(struct rebuild *r, enum meta meta, struct buf *out,
-                    bool *lost)
+bool rebuild_meta_of(struct rebuild *r, enum meta meta, struct buf *out,
+                     bool *lost)
 {
     struct errmsg why;
     buf_clear(out);
     enum err err = r->b->meta(r->from, meta, out, &why);
     *lost = err != ERR_OK && err != ERR_NOT_FOUND;
-    return was_read(r, err, &why);
+    return rebuild_was_read(r, err, &why);
 }
 
 /* What forbids an own log to grow holds, too, if it cannot be read. */
-static void rebuild_brakes(struct rebuild *r)
+void rebuild_brakes(struct rebuild *r)
 {
     const uint8_t yes = 1;
     struct buf value = BUF_INIT;
     bool lost;
-    if (meta_of(r, META_HOLD, &value, &lost)) {
+    if (rebuild_meta_of(r, META_HOLD, &value, &lost)) {
         hold_get(buf_slice(&value), &r->hold);
     }
     r->doubt = r->doubt || lost;
-    if (meta_of(r, META_AWAIT, &value, &lost)) {
+    if (rebuild_meta_of(r, META_AWAIT, &value, &lost)) {
         r->b->put_meta(r->batch, META_AWAIT, buf_slice(&value));
     } else if (lost) {
         r->b->put_meta(r->batch, META_AWAIT, slice_of(&yes, 1));
@@ -760,13 +798,13 @@ static enum err rebuild_meta(struct rebuild *r, struct errmsg *why)
     bool lost;
     struct errmsg unread;
     enum err err = serial_read(r->conf->path, &beside, &unread);
-    bool unknown = !was_read(r, err, &unread);
+    bool unknown = !rebuild_was_read(r, err, &unread);
     err = ERR_OK;
-    if (meta_of(r, META_IDENTITY, &value, &lost)) {
+    if (rebuild_meta_of(r, META_IDENTITY, &value, &lost)) {
         err = recover_compare_identity(r->conf, r->env, buf_slice(&value), why);
         err = err == ERR_CONF ? err : ERR_OK;
     }
-    if (meta_of(r, META_SERIAL, &value, &lost) && value.len == 8) {
+    if (rebuild_meta_of(r, META_SERIAL, &value, &lost) && value.len == 8) {
         serial = be_get64(value.data);
     }
     /* Equal at a clean stop and after a kill; never ahead of the disk. */
@@ -782,22 +820,12 @@ static enum err rebuild_meta(struct rebuild *r, struct errmsg *why)
     return err;
 }
 
-static enum err put_hold(struct rebuild *r, struct errmsg *why)
-{
-    struct buf value = BUF_INIT;
-    r->hold.active = r->held;
-    hold_put(&value, &r->hold);
-    r->b->put_meta(r->batch, META_HOLD, buf_slice(&value));
-    buf_fini(&value);
-    return flush(r, why);
-}
-
-static enum err copy_all(struct rebuild *r, struct errmsg *why)
+enum err rebuild_all(struct rebuild *r, struct errmsg *why)
 {
     r->codec = block_codec_new();
     r->packer = block_codec_new();
     r->batch = r->b->batch_new(r->to);
-    enum err err = rebuild_meta(r, why);
+    enum err err = r->in_place ? mend_meta(r, why) : rebuild_meta(r, why);
     if (err == ERR_OK) {
         err = copy_salvage(r, why);
     }
@@ -805,7 +833,9 @@ static enum err copy_all(struct rebuild *r, struct errmsg *why)
         err = rebuild_logs(r, why);
     }
     if (err == ERR_OK) {
-        err = put_hold(r, why);
+        r->hold.active = r->held;
+        put_hold(r);
+        err = flush(r, why);
     }
     r->b->batch_free(r->batch);
     block_codec_free(&r->codec);
@@ -865,7 +895,7 @@ static enum err fill(struct rebuild *r, struct errmsg *why)
     }
     err = r->b->open_damaged(&r->from, r->conf, &unread);
     if (err == ERR_OK) {
-        err = copy_all(r, why);
+        err = rebuild_all(r, why);
         r->b->close(r->from);
     } else if (err != ERR_CORRUPT) {
         err = err_set(why, err, "store %s cannot be rebuilt now: %.200s",

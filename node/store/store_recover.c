@@ -556,7 +556,8 @@ static enum err do_reindex(struct store *s, void *ctx, struct errmsg *why)
 enum err recover_index(struct store *s, struct errmsg *why)
 {
     struct reindex r = {.progress = NULL};
-    return atomic_load(&s->generation) != 0 ? ERR_OK : do_reindex(s, &r, why);
+    bool there = atomic_load(&s->generation) != 0 && s->role != ROLE_MENDED;
+    return there ? ERR_OK : do_reindex(s, &r, why);
 }
 
 /* Not on the writer thread: whom it tells may be slow. */

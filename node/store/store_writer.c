@@ -374,8 +374,8 @@ static enum err run_salvage(struct store *s, struct errmsg *why)
 
 static bool may_drain(struct store *s)
 {
-    if (s->role != ROLE_NODE || s->salvaged == 0 || s->pulling > 0 ||
-        s->hold.active || atomic_load(&s->awaits_parent)) {
+    if ((s->role != ROLE_NODE && s->role != ROLE_MENDED) || s->salvaged == 0 ||
+        s->pulling > 0 || s->hold.active || atomic_load(&s->awaits_parent)) {
         return false;
     }
     return heads_at(&s->heads, atomic_load(&s->own_id))->state == LOG_ACTIVE;

@@ -116,6 +116,7 @@ static struct shown *add(struct views *v, const struct log_id *log)
     struct shown *s = MEM_NEW(struct shown);
     s->log = *log;
     s->frontier = (struct buf)BUF_INIT;
+    s->told_size = UINT64_MAX; /* what stands there is not known */
     v->shown[v->n++] = s;
     return s;
 }

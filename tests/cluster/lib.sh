@@ -143,10 +143,27 @@ start() { check "start of $1" tree_start "$1"; }
 stop() { check "stop of $1" tree_stop "$1"; }
 kill_node() { tree_kill "$1"; }
 
+# CODE FOLDER: what CODE, which is down, keeps, as of now; and put back.
+keep_data() {
+    rm -rf "$2"
+    cp -a "$TREE/$1/data" "$2"
+    ! on_server "$1" || check "dump of $1" mariadb-dump --no-defaults -uroot \
+        --socket="$SERVER/socket" --result-file="$2.sql" "cn_$1"
+}
+put_back_data() {
+    rm -rf "${TREE:?}/$1/data"
+    cp -a "$2" "$TREE/$1/data"
+    if on_server "$1"; then
+        new_database "$1"
+        check "dump of $1, read back" server_sql "USE cn_$1; SOURCE $2.sql"
+    fi
+}
+on_server() { grep -qs store.backend=mariadb "$TREE/$1/set"; } # CODE
+
 # The data folder of CODE is lost: keys and store.
 empty_node() {
     rm -rf "${TREE:?}/$1/data"
-    ! grep -qs store.backend=mariadb "$TREE/$1/set" || new_database "$1"
+    ! on_server "$1" || new_database "$1"
 }
 
 # ---- a database server ----

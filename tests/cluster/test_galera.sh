@@ -3,11 +3,11 @@
 # it writes to is killed under load, again and again. It goes on with another,
 # nothing acknowledged is missing, nothing is there twice, all three servers
 # hold the same.
-#   test_galera.sh [KILLS]
+#   test_galera.sh [KILLS], or KILLS in the environment
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/galera.sh"
 
-KILLS=${1:-6}
+KILLS=${1:-${KILLS:-6}}
 ROWS=40
 galera_county
 start_all

@@ -223,13 +223,12 @@ jq -e '.added == 0 and (.succeeded | not)' taken >/dev/null || fail "took otherw
 
 note "two histories"
 stop "$HUB"
-cp -a "$TREE/$HUB/data" back
+keep_data "$HUB" "$PWD/back"
 start "$HUB"
 decide "$F"
 check "one" directive "$HUB" export one --from 4019 >/dev/null
 stop "$HUB"
-rm -rf "${TREE:?}/$HUB/data"
-cp -a back "$TREE/$HUB/data"
+put_back_data "$HUB" "$PWD/back"
 start "$HUB"
 decide "$G"
 check "the other" directive "$HUB" export other --from 4019 >/dev/null

@@ -31,13 +31,8 @@ reason() { status "$1" '.health.reasons[].id' | grep -qx "$2"; }                
 no_reason() { ! reason "$1" "$2"; }
 log_state() { logs_of "$1" "select(.log | startswith(\"$COUNTY/directives/\")) | .state"; }
 is_state() { [ "$(log_state "$1")" = "$2" ]; }
-keep() { # CODE NAME: a copy of its data, while it is down
-    cp -a "$TREE/$1/data" "$WORK/$2"
-}
-put_back() { # CODE NAME
-    rm -rf "${TREE:?}/$1/data"
-    cp -a "$WORK/$2" "$TREE/$1/data"
-}
+keep() { keep_data "$1" "$WORK/$2"; }         # CODE NAME
+put_back() { put_back_data "$1" "$WORK/$2"; } # CODE NAME
 
 check "a first decision" decide "$COUNTY" "$A"
 within "$PATIENCE" "the village lists A" listed "$VILLAGE" "$A" 1

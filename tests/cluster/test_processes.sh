@@ -5,11 +5,12 @@
 # was frozen and wakes writes nothing; the one that stands by answers what the
 # one that writes answers, and says where that is.
 #   test_processes.sh [ROUNDS]
+# ROUNDS and EVENTS in the environment: how many, and which in turn.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/galera.sh"
 . "$(dirname "$0")/processes.sh"
 
-ROUNDS=${1:-6}
+ROUNDS=${1:-${ROUNDS:-6}}
 ROWS=40
 TREE_ISSUERS="000000000000:2:3 $PROVINCE:1:1"
 galera_county
@@ -89,8 +90,7 @@ kill_the_other() {
     within "$PATIENCE" "it stands by" stands_by "$other"
 }
 
-EVENTS=(freeze_a_server kill_the_writer freeze_the_writer kill_a_server
-    stop_the_writer kill_the_other)
+read -ra EVENTS <<<"${EVENTS:-freeze_a_server kill_the_writer freeze_the_writer kill_a_server stop_the_writer kill_the_other}"
 for ((i = 0; i < ROUNDS; i++)); do
     within "$PATIENCE" "load" more_batches "$VILLAGE" "$(batches "$VILLAGE")"
     within "$PATIENCE" "one writes, the other stands by" find_sides "$COUNTY"

@@ -38,14 +38,10 @@ states() { logs_of "$1" "select(.log | startswith(\"$COUNTY/directives/\")) | .s
 are_states() { [ "$(states "$1")" = "$2" ]; } # CODE STATES
 heads() { logs_of "$1" "select(.log | startswith(\"$COUNTY/directives/\")) | \"\(.log) \(.size) \(.root)\"" | sort; }
 same_heads() { [ "$(heads "$1")" = "$(heads "$COUNTY")" ]; } # CODE
-put_back() {
-    rm -rf "${TREE:?}/$COUNTY/data"
-    cp -a "$WORK/county" "$TREE/$COUNTY/data"
-}
+put_back() { put_back_data "$COUNTY" "$WORK/county"; }
 keep() {
     stop "$COUNTY"
-    rm -rf county
-    cp -a "$TREE/$COUNTY/data" county
+    keep_data "$COUNTY" "$WORK/county"
     start "$COUNTY"
 }
 export_from() { # CODE FILE
@@ -148,7 +144,7 @@ no_reason "$COUNTY" log-forked || fail "the alarm stays"
 
 note "nothing is left of it"
 stop "$COUNTY"
-rm -rf "${TREE:?}/$COUNTY/data"
+empty_node "$COUNTY"
 start "$COUNTY"
 logs_of "$VILLAGE" "select(.log | startswith(\"$COUNTY/directives/\")) | .log" >logs
 [ "$(wc -l <logs)" = 4 ] || fail "the village has other logs: $(cat logs)"

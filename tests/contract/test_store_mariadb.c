@@ -741,52 +741,88 @@ static enum err open_as(enum store_role role, struct store **out,
     return store_open_as(out, role, &store_mariadb, &conf, &env, why);
 }
 
+static void flip_a_block(void)
+{
+    mariadb_sql(&fed_server, "UPDATE village.cn_block SET "
+                             "v=INSERT(v,LENGTH(v)-3,1,CHAR(ASCII(SUBSTR(v,"
+                             "LENGTH(v)-3,1))^255)) WHERE first>2 "
+                             "ORDER BY first LIMIT 1");
+}
+
 static void damage_stays_known_until_a_scrub_finds_none(void **state)
 {
     (void)state;
     struct store_stats stats;
     struct store *other = NULL;
     struct errmsg why = {""};
-    for (uint32_t i = 1; i <= 20; i++) { /* the start reads the last entries */
+    for (uint32_t i = 1; i <= 20; i++) {
         assert_ok(submit_one(i));
     }
     assert_false(scrub_ends_the_alarm(ERR_OK)); /* there is none */
     mariadb_sql(&fed_server, "CREATE TABLE village.kept AS SELECT * FROM "
                              "village.cn_block");
-    mariadb_sql(&fed_server, "UPDATE village.cn_block SET "
-                             "v=INSERT(v,LENGTH(v)-3,1,CHAR(ASCII(SUBSTR(v,"
-                             "LENGTH(v)-3,1))^255)) WHERE first>2 "
-                             "ORDER BY first LIMIT 1");
+    flip_a_block();
     (void)scrub_ends_the_alarm(ERR_CORRUPT);
-    for (int i = 0; i < 2; i++) {
-        store_stats(village.store, &stats);
-        assert_true(stats.damaged);
-        assert_non_null(strstr(stats.damage, "number"));
-        assert_non_null(strstr(stats.damage_todo, "backup"));
-        assert_null(strstr(stats.damage_todo, "restart"));
-        node_restart(&village);
-    }
+    store_stats(village.store, &stats);
+    assert_true(stats.damaged);
+    assert_non_null(strstr(stats.damage, "number"));
+    assert_non_null(strstr(stats.damage_todo, "restart"));
     /* Who stands by reads on, and says it. */
     assert_ok(open_as(ROLE_FOLLOW, &other, &why));
     store_stats(other, &stats);
     assert_true(stats.damaged);
     store_close(&other);
-    node_stop(&village);
-    assert_int_equal(open_as(ROLE_SOURCE, &other, &why), ERR_CORRUPT);
-    assert_non_null(strstr(why.text, "scrub"));
-    assert_null(strstr(why.text, "rebuilds"));
+    /* Somebody puts it right. */
     mariadb_sql(&fed_server, "REPLACE INTO village.cn_block SELECT * FROM "
                              "village.kept");
     mariadb_sql(&fed_server, "DROP TABLE village.kept");
-    node_start(&village);
     assert_true(is_damaged()); /* nobody has looked yet */
     assert_true(scrub_ends_the_alarm(ERR_OK));
     assert_false(is_damaged());
+    assert_records(20);
+}
+
+static void a_damaged_store_is_copied_when_it_is_mended(void **state)
+{
+    (void)state;
+    struct store *other = NULL;
+    struct errmsg why = {""};
+    struct log_id own = store_own_log(village.store);
+    for (uint32_t i = 1; i <= 20; i++) {
+        assert_ok(submit_one(i));
+    }
+    flip_a_block();
+    (void)scrub_ends_the_alarm(ERR_CORRUPT);
+    node_stop(&village);
+    assert_int_equal(open_as(ROLE_SOURCE, &other, &why), ERR_CORRUPT);
+    assert_non_null(strstr(why.text, "mends"));
+    node_start(&village);
+    assert_false(is_damaged());
+    assert_true(store_in_doubt(village.store, &own));
+    assert_false(scrub_ends_the_alarm(ERR_OK)); /* there is none */
     node_stop(&village);
     assert_ok(open_as(ROLE_SOURCE, &other, &why));
     store_close(&other);
     node_start(&village);
-    assert_records(20);
+}
+
+/* Another server, or one that was put back: it is not damaged, and is not cut
+ * to what it still has. */
+static void a_database_that_lacks_commits_is_refused(void **state)
+{
+    (void)state;
+    struct errmsg why = {""};
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    mariadb_sql(&fed_server, "UPDATE village.cn_meta SET "
+                             "v=UNHEX('0000000000000001') WHERE k=2");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(node_try_open(&village, &why), ERR_CONF);
+        assert_non_null(strstr(why.text, "commits are gone"));
+        shell("echo test >%s/DAMAGED", village.path);
+    }
+    shell("rm %s/SERIAL", village.path);
+    node_start(&village);
     assert_false(is_damaged());
 }
 
@@ -799,7 +835,6 @@ static void what_is_found_while_a_scrub_runs_stays_known(void **state)
     store_damaged(village.store, "met by a read meanwhile");
     assert_ok(store_damage_end(village.store, damages, &ended, &why));
     assert_false(ended);
-    node_restart(&village);
     assert_true(is_damaged());
     assert_true(scrub_ends_the_alarm(ERR_OK));
     assert_false(is_damaged());
@@ -1032,6 +1067,8 @@ int main(void)
         T(the_next_server_of_the_list_is_used),
         T(the_blocks_of_an_answer_are_read_ahead),
         T(damage_stays_known_until_a_scrub_finds_none),
+        T(a_damaged_store_is_copied_when_it_is_mended),
+        T(a_database_that_lacks_commits_is_refused),
         T(what_is_found_while_a_scrub_runs_stays_known),
         T(a_scrub_reads_the_whole_index),
         T(the_server_must_prove_its_name),
