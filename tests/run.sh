@@ -17,6 +17,7 @@ usage: tests/run.sh [full|quick] [option of ctest...]
 On a fresh Debian 12 it installs the packages it needs (as root or by sudo).
 The last lines are ctest's summary; the status is 0 only if all passed.
 Options go to ctest: tests/run.sh full -R cluster.kill
+What a run leaves out for its time: tests/run.sh full -C nightly -R nightly
 EOT
 }
 

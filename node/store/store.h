@@ -553,9 +553,9 @@ MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,
                               store_progress_fn *progress, void *ctx);
 /* Damage that was found in a store on a server stays known until a start mends
  * the database, or a scrub finds none: somebody may have put it right while the
- * node ran. store_damages() before the scrub, store_damage_end() with that number after it was ERR_OK: what was
- * found meanwhile stays. `ended`: there was some, and it is over. Does nothing
- * to an embedded store. Blocks. */
+ * node ran. store_damages() before the scrub, store_damage_end() with that
+ * number after it was ERR_OK: what was found meanwhile stays. `ended`: there
+ * was some, and it is over. Does nothing to an embedded store. Blocks. */
 uint64_t store_damages(struct store *store);
 MUST_USE enum err store_damage_end(struct store *store, uint64_t damages,
                                    bool *ended, struct errmsg *why);

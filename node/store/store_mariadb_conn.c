@@ -329,10 +329,13 @@ static enum err fail_conn(struct mdb_conn *c, struct errmsg *why)
     return fail(c, mysql_errno(c->mysql), mysql_error(c->mysql), why);
 }
 
+/* What ends a result in the middle is said of the connection only. */
 static enum err fail_stmt(struct mdb_conn *c, MYSQL_STMT *stmt,
                           struct errmsg *why)
 {
-    return fail(c, mysql_stmt_errno(stmt), mysql_stmt_error(stmt), why);
+    unsigned number = mysql_stmt_errno(stmt);
+    return number != 0 ? fail(c, number, mysql_stmt_error(stmt), why)
+                       : fail_conn(c, why);
 }
 
 /* ---- connecting ---- */

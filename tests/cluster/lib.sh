@@ -155,7 +155,7 @@ put_back_data() {
     cp -a "$2" "$TREE/$1/data"
     if on_server "$1"; then
         new_database "$1"
-        check "dump of $1, read back" server_sql "USE cn_$1; SOURCE $2.sql"
+        check "dump of $1, read back" server_client "cn_$1" <"$2.sql"
     fi
 }
 on_server() { grep -qs store.backend=mariadb "$TREE/$1/set"; } # CODE
@@ -171,7 +171,8 @@ empty_node() {
 SERVER=$WORK/mariadb # its socket's path may have 107 bytes
 SERVER_PID=
 
-server_sql() { mariadb --no-defaults -uroot --socket="$SERVER/socket" -Ne "$1"; }
+server_client() { mariadb --no-defaults -uroot --socket="$SERVER/socket" -N "$@"; }
+server_sql() { server_client -e "$1"; }
 server_answers() { server_sql 'SELECT 1' >/dev/null 2>&1; }
 
 server_start() {

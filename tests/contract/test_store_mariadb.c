@@ -1,6 +1,7 @@
 /* What only a server can do to a store: go away, refuse, be cut off in the
  * middle of a commit. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 
@@ -826,6 +827,66 @@ static void a_database_that_lacks_commits_is_refused(void **state)
     assert_false(is_damaged());
 }
 
+/* One bit of a page of InnoDB in the middle of the blocks; the server is down.
+ * Leaves of an index: type 17855, level 0. */
+static void flip_a_page(void)
+{
+    enum {
+        PAGE = 16384,
+        TYPE = 24,
+        RECORDS = 54,
+        LEVEL = 64,
+        LEAVES_MAX = 256
+    };
+    char path[256];
+    uint8_t page[PAGE];
+    off_t leaves[LEAVES_MAX];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "%s/data/village/cn_block.ibd",
+                   fed_server.dir);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    for (off_t at = 0; pread(fd, page, PAGE, at) == PAGE; at += PAGE) {
+        if (be_get16(page + TYPE) == 17855 && be_get16(page + LEVEL) == 0 &&
+            be_get16(page + RECORDS) > 0 && n < LEAVES_MAX) {
+            leaves[n++] = at;
+        }
+    }
+    assert_true(n > 2);
+    off_t at = leaves[n / 2] + PAGE / 2;
+    assert_int_equal(pread(fd, page, 1, at), 1);
+    page[0] ^= 0x10;
+    assert_int_equal(pwrite(fd, page, 1, at), 1);
+    (void)close(fd);
+}
+
+/* Found, named, told once; the rest is answered, whoever starts it again. */
+static void a_page_that_the_server_cannot_read_is_damage(void **state)
+{
+    enum { PART = 300, PARTS = 4 };
+    (void)state;
+    struct store_stats stats;
+    struct log_id own = store_own_log(village.store);
+    struct buf entry = BUF_INIT;
+    for (uint32_t i = 0; i < PARTS; i++) {
+        submit_many(village.store, i * PART, PART);
+    }
+    node_stop(&village);
+    mariadb_end(&fed_server, SIGTERM);
+    flip_a_page();
+    mariadb_start(&fed_server);
+    node_start(&village);
+    (void)scrub_ends_the_alarm(ERR_CORRUPT);
+    for (int i = 0; i < 2; i++) {
+        store_stats(village.store, &stats);
+        assert_true(stats.damaged);
+        assert_non_null(strstr(stats.damage, "corrupt"));
+        assert_ok(store_entry(village.store, &own, 2, &entry));
+        node_restart(&village);
+    }
+    buf_fini(&entry);
+}
+
 static void what_is_found_while_a_scrub_runs_stays_known(void **state)
 {
     (void)state;
@@ -1068,6 +1129,7 @@ int main(void)
         T(the_blocks_of_an_answer_are_read_ahead),
         T(damage_stays_known_until_a_scrub_finds_none),
         T(a_damaged_store_is_copied_when_it_is_mended),
+        T(a_page_that_the_server_cannot_read_is_damage),
         T(a_database_that_lacks_commits_is_refused),
         T(what_is_found_while_a_scrub_runs_stays_known),
         T(a_scrub_reads_the_whole_index),
