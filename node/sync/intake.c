@@ -224,7 +224,7 @@ static enum err judge_segment(struct intake *intake, struct intake_log *log,
 {
     struct tree_view view;
     const struct tree_view *held = NULL;
-    uint64_t size;
+    uint64_t size = 0;
     enum err err = ERR_OK;
     if (head != NULL) {
         view = store_view(intake->env->store, head);
