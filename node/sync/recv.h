@@ -50,7 +50,6 @@ struct refusal {
  * ERR_TOO_LARGE; or the error of `held`, whose tree could not be read: a
  * passing one says nothing of the segment. */
 struct recv;
-struct recv;
 /* Takes logs of this kind only. */
 struct recv *recv_new(struct trust *trust, enum log_kind kind);
 /* From now on the seals count that hold at this node: a head that no

@@ -127,6 +127,7 @@ static enum err append(struct pull *p, struct segment **seg, uint64_t bytes)
         err = store_append(p->env->store, seg, on_appended, a);
     }
     if (err != ERR_OK) {
+        segment_free(seg);
         on_appended(a, err, err_text(err), NULL, 0, 0);
     }
     return err;

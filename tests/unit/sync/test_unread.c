@@ -128,8 +128,15 @@ static bool knows_above(void *ctx)
     return n > 0 && above[0].size == t->all;
 }
 
+static bool is_passed_on(void *ctx)
+{
+    const struct tiers *t = ctx;
+    return size_of(t->county, &t->p.log) == t->all;
+}
+
 /* The town passed on what it could not commit, and the village has lost its
- * store since. */
+ * store since. (Who knows already that nothing can be written passes nothing
+ * on: commits fail only then.) */
 static struct tiers tiers_new(const char *village, const char *town,
                               const char *county)
 {
@@ -140,8 +147,11 @@ static struct tiers tiers_new(const char *village, const char *town,
     node_listen(t.county);
     node_connect(p->town, t.county);
     await_acked(p->town, t.county, &p->log);
-    atomic_store(&script.refusing, true);
+    atomic_store(&script.held, true);
     node_connect(p->village, p->town);
+    assert_true(comes_true(is_passed_on, &t, WAIT_MS));
+    atomic_store(&script.refusing, true);
+    atomic_store(&script.held, false);
     assert_true(comes_true(knows_above, &t, WAIT_MS));
     lose(p->village);
     assert_true(size_of(p->town, &p->log) < t.all);
