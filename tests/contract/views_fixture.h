@@ -31,17 +31,22 @@ static inline const char *ask_text(const char *user, const char *database,
 {
     static char answer[ANSWER_MAX];
     const char *out = NULL;
+    MYSQL_RES *result = NULL;
     MYSQL *m = mysql_init(NULL);
     if (mysql_real_connect(m, NULL, user, "", database, 0, fed_server.socket,
                            0) != NULL &&
         mysql_set_character_set(m, "utf8mb4") == 0 &&
         mysql_query(m, sql) == 0) {
-        MYSQL_RES *result = mysql_store_result(m);
+        result = mysql_store_result(m); /* NULL: it failed on the way */
+    }
+    if (result != NULL) {
         MYSQL_ROW row = mysql_fetch_row(result);
         (void)snprintf(answer, sizeof answer, "%s",
                        row != NULL && row[0] != NULL ? row[0] : "");
         mysql_free_result(result);
         out = answer;
+    } else {
+        print_message("%s: %s\n", sql, mysql_error(m));
     }
     mysql_close(m);
     return out;
