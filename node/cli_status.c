@@ -429,12 +429,19 @@ static const struct seen *find_log(const struct watched *n, const char *log)
     return NULL;
 }
 
+/* Records rise; directives go down. */
+static bool rises(const char *name)
+{
+    struct log_id log;
+    return log_id_parse(name, &log) && log.kind == LOG_RECORDS;
+}
+
 /* What `to` lacks of the logs that `from` owns. */
 static void compare(const struct watched *from, struct watched *to)
 {
     for (size_t i = 0; i < from->logs_count; i++) {
         const struct seen *own = &from->logs[i];
-        if (!own->own) {
+        if (!own->own || !rises(own->log)) {
             continue;
         }
         const struct seen *copy = find_log(to, own->log);

@@ -218,6 +218,7 @@ note "what does not belong here"
 check "the city decides" directive "$CITY" import city.csv --key "$TREE/fed/deciders/$CITY-1.key" --publish >/dev/null
 check "export" directive "$CITY" export of-city --log "$(logs_of "$CITY" "select(.own and (.log | contains(\"/directives/\"))) | .log")" >/dev/null
 refused "$PROVINCE" of-city 'no authority above this node'
+check "its lists are not awaited above" equal "$PROVINCE" "$CITY"
 check "its own log, which it has" directive "$HUB" import all --json >taken
 jq -e '.added == 0 and (.succeeded | not)' taken >/dev/null || fail "took otherwise: $(cat taken)"
 
