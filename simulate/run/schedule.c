@@ -76,9 +76,11 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
     [FAULT_WRONG] = {"wrong", "another's certificate at", PROCESS, .weight = 1,
                      LASTS(500, 3000), .has_parent = true,
                      .says = "CERT-REFUSED "},
+    /* A reload, for a child is revoked, refuses what is not valid yet then. */
     [FAULT_CLOCK] = {"clock", "the clock jumps at", PROCESS, .weight = 3,
                      LASTS(1000, 10000), .amounts = jumps,
-                     .amounts_n = ARRAY_LEN(jumps), .unit = "s"},
+                     .amounts_n = ARRAY_LEN(jumps), .unit = "s",
+                     .says = "CERT-REFUSED "},
     [FAULT_LIE] = {"lie", "a lie to the parent of",
                    .spoils = SPOILS_PROCESS | SPOILS_LINE, .weight = 1,
                    .has_parent = true, LASTS(1000, 3000), .amounts = lies,
