@@ -55,7 +55,7 @@ static const char *what(uint8_t type, bool english)
 
 static void log_of(const struct registry_decision *d, char out[LOG_ID_TEXT_MAX])
 {
-    const struct log_id log = {d->code, d->incarnation, LOG_RECORDS};
+    const struct log_id log = registry_log(d);
     log_id_format(&log, out);
 }
 

@@ -231,7 +231,7 @@ static bool keep(void *ctx, const struct store_node *d)
 /* Which log of the node, and where it ends. */
 static void set_seal(const struct registry_decision *d, json_t *row)
 {
-    const struct log_id log = {d->code, d->incarnation, LOG_RECORDS};
+    const struct log_id log = registry_log(d);
     char text[LOG_ID_TEXT_MAX];
     char root[2 * HASH_LEN + 1];
     log_id_format(&log, text);

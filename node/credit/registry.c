@@ -47,6 +47,11 @@ bool registry_is_of_log(enum registry_what what)
     return what == REGISTRY_SEALED || what == REGISTRY_UNSEALED;
 }
 
+struct log_id registry_log(const struct registry_decision *d)
+{
+    return (struct log_id){d->code, d->incarnation, LOG_RECORDS};
+}
+
 /* It stands in refusals and log lines, and goes to every node below. */
 static const char *reason_fault(struct slice reason)
 {

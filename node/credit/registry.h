@@ -17,6 +17,7 @@
 
 #include "ident/suite.h"
 #include "mlog/entry.h"
+#include "mlog/log_id.h"
 
 enum registry_what {
     REGISTRY_REVOKED = 1,  /* no node talks to it any more */
@@ -36,10 +37,9 @@ struct registry_decision {
     uint32_t decided;
     int64_t at_ms; /* when it was prepared, by the issuer's clock */
     struct slice reason;
-    uint64_t
-        incarnation;  /* of the records log, where that is what it is about */
-    uint64_t size;    /* REGISTRY_SEALED: entries of that log … */
-    struct hash root; /* … and their root */
+    uint64_t incarnation; /* of its records log that it is about, if it is */
+    uint64_t size;        /* REGISTRY_SEALED: entries of that log … */
+    struct hash root;     /* … and their root */
 };
 
 /* "revoked", "restored", "parent", "sealed", "unsealed". */
@@ -48,6 +48,8 @@ const char *registry_what_name(enum registry_what what);
 enum registry_what registry_what_of(const char *name);
 /* Is it about a log of the node, not about the node as such? */
 bool registry_is_of_log(enum registry_what what);
+/* Of such a decision: which log. */
+struct log_id registry_log(const struct registry_decision *d);
 
 /* NULL, or the rule that a decision of `issuer` breaks. */
 const char *registry_fault(const struct registry_decision *d, uint64_t issuer);

@@ -122,8 +122,8 @@ struct backend {
     void (*close)(void *db);
     /* Opens what can still be read of a damaged database, for reads only; may
      * mend its catalogue of files. ERR_CORRUPT: nothing can; other errors: not
-     * now, for a reason that passes. NULL: this backend is
-     * mended where it is (store_mend.c). */
+     * now, for a reason that passes. NULL: this backend is mended where it is
+     * (store_mend.c). */
     enum err (*open_damaged)(void **db, const struct store_conf *conf,
                              struct errmsg *why);
     /* Reads some pages, those of blocks excepted, from where `cursor` says

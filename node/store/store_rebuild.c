@@ -761,7 +761,6 @@ static enum err copy_salvage(struct rebuild *r, struct errmsg *why)
     return err;
 }
 
-/* `lost`: it may have been there. */
 bool rebuild_meta_of(struct rebuild *r, enum meta meta, struct buf *out,
                      bool *lost)
 {
@@ -772,7 +771,6 @@ bool rebuild_meta_of(struct rebuild *r, enum meta meta, struct buf *out,
     return rebuild_was_read(r, err, &why);
 }
 
-/* What forbids an own log to grow holds, too, if it cannot be read. */
 void rebuild_brakes(struct rebuild *r)
 {
     const uint8_t yes = 1;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "credit/division.h"
+#include "credit/registry.h"
 #include "store/views_impl.h"
 
 enum {
@@ -626,16 +627,17 @@ static struct place *place_of(struct places *p, uint64_t code)
 
 static bool on_node(void *ctx, const struct store_node *n)
 {
-    if (n->what > 3) {
+    enum registry_what what = (enum registry_what)n->what;
+    if (registry_is_of_log(what)) {
         return true; /* about a log of the node, which stays what it was */
     }
     struct place *p = place_of(ctx, n->code);
     p->decided = n->decided;
-    if (n->what == 3) {
+    if (what == REGISTRY_PARENT) {
         p->parent = n->parent;
         p->moved = true;
     } else {
-        p->revoked = n->what == 1;
+        p->revoked = what == REGISTRY_REVOKED;
     }
     return true;
 }

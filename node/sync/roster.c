@@ -260,23 +260,28 @@ static bool gather(void *ctx, const struct store_node *node)
     return true;
 }
 
+/* As its entry has it, which `bytes` keeps. */
+static enum err read_whole(struct store *store, const struct store_node *d,
+                           struct buf *bytes, struct registry_decision *out)
+{
+    struct entry e;
+    enum err err = store_entry(store, &d->log, d->number, bytes);
+    if (err == ERR_OK) {
+        err = entry_decode(buf_slice(bytes), &e);
+    }
+    return err == ERR_OK ? registry_take(&e, d->log.origin, out) : err;
+}
+
 /* Size and root stand in the entry alone. */
 static enum err read_seal(struct store *store, const struct store_node *d,
                           struct roster_seal *out)
 {
     struct buf bytes = BUF_INIT;
-    struct entry e;
     struct registry_decision full;
-    enum err err = store_entry(store, &d->log, d->number, &bytes);
-    if (err == ERR_OK) {
-        err = entry_decode(buf_slice(&bytes), &e);
-    }
-    if (err == ERR_OK) {
-        err = registry_take(&e, d->log.origin, &full);
-    }
+    enum err err = read_whole(store, d, &bytes, &full);
     if (err == ERR_OK) {
         *out = (struct roster_seal){.decision = *d,
-                                    .log = {d->code, d->parent, LOG_RECORDS},
+                                    .log = registry_log(&full),
                                     .size = full.size,
                                     .root = full.root};
     }
@@ -345,12 +350,9 @@ static bool is_same(const struct roster *r, const struct known *now)
 static char *reason_of(struct store *store, const struct store_node *d)
 {
     struct buf bytes = BUF_INIT;
-    struct entry e;
     struct registry_decision full;
     struct slice text = {NULL, 0};
-    if (store_entry(store, &d->log, d->number, &bytes) == ERR_OK &&
-        entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
-        registry_take(&e, d->log.origin, &full) == ERR_OK) {
+    if (read_whole(store, d, &bytes, &full) == ERR_OK) {
         text = full.reason;
     }
     if (text.len > REASON_SHOWN) {
