@@ -146,7 +146,8 @@ node_cmd "$VILLAGE" import --stdin < <(printf 'XK_XDR_MC,XK_WSH,XK_NR\n'; yes 'x
 rows 1 5000 >"$WORK/long.csv"
 is_read() {
     local pid fd
-    pid=$(pgrep -nf "^$CREDITNODE import .*$WORK/long.csv") || return 1
+    kill -0 "$import" || return 0 # It ended: its status says why.
+    pid=$(pgrep -nf "import -c .*$WORK/long.csv$") || return 1
     for fd in "/proc/$pid/fd/"*; do
         [ ! "$fd" -ef "$WORK/long.csv" ] ||
             [ "$(awk '/^pos:/ {print $2}' "/proc/$pid/fdinfo/${fd##*/}")" = 0 ] || return 0
@@ -168,7 +169,8 @@ import_long() {
 }
 export -f import_long tree_conf
 export CREDITNODE TREE VILLAGE WORK
-takes_long script -qec "bash -c import_long" "$WORK/tty" >/dev/null ||
+# Which shell reads the command is told: dash knows no exported functions.
+takes_long env SHELL="$BASH" script -qec import_long "$WORK/tty" >/dev/null ||
     fail "import on a terminal: $(cat "$WORK/tty")"
 grep -qE 'long.csv: [0-9]+ \([0-9]+ %\), [0-9]+/s, [0-9]+ s left' "$WORK/tty" ||
     fail "no progress: $(cat -v "$WORK/tty")"
