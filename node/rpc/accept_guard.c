@@ -1,14 +1,23 @@
-/* accept_guard.c - accept4() that never fails for good. Private.
+/* accept_guard.c - accept4() that never fails for good, nor takes all
+ * descriptors. Private.
  *
  * gRPC 1.51 gives its listener up for ever on any error of accept4() other
  * than EAGAIN (CVE-2023-4785), and anybody can bring about EMFILE by opening
  * connections, before any certificate is asked for. libgrpc calls accept4
  * through the PLT, so this definition in the program is used instead of the
  * one in libc. When descriptors run out a spare one is given up to take the
- * connection off the queue and close it. */
+ * connection off the queue and close it.
+ *
+ * Whoever reaches the port may open connections as fast as others time out. So
+ * that the store and the lines upward still open files and sockets, a
+ * connection whose descriptor lies past SHARE of the limit is dropped: the
+ * lowest free number is given, so its number tells how many are in use. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,7 +27,13 @@
 #include "base/mem.h"
 #include "rpc/rpc_private.h"
 
-enum { WARN_EVERY_MS = 10000 };
+enum {
+    WARN_EVERY_MS = 10000,
+    SHARE = 3, /* of four descriptors */
+    /* Bytes that wait in this machine for a slow line: what comes behind them,
+     * pings among it, waits as long. */
+    UNSENT_BYTES = 16 << 10,
+};
 
 static atomic_int spare_fd = -1;
 static atomic_ulong dropped;
@@ -81,12 +96,42 @@ static bool was_lost(int error)
     return false;
 }
 
+static bool is_past_share(int fd)
+{
+    struct rlimit files;
+    return getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+           files.rlim_cur != RLIM_INFINITY &&
+           (rlim_t)fd >= files.rlim_cur / 4 * SHARE;
+}
+
+/* The connection, or -1: it was dropped. */
+static int admit(int conn)
+{
+    static const int unsent = UNSENT_BYTES;
+    if (is_past_share(conn)) {
+        (void)close(conn);
+        atomic_fetch_add(&dropped, 1);
+        warn();
+        return -1;
+    }
+    (void)setsockopt(conn, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+                     sizeof unsent);
+    return conn;
+}
+
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     for (;;) {
         int conn = (int)syscall(SYS_accept4, fd, addr, len, flags);
-        if (conn >= 0 || errno == EAGAIN || errno == EINTR) {
-            return conn;
+        if (conn >= 0) {
+            conn = admit(conn);
+            if (conn >= 0) {
+                return conn;
+            }
+            continue;
+        }
+        if (errno == EAGAIN || errno == EINTR) {
+            return -1;
         }
         if (was_lost(errno) ||
             ((errno == EMFILE || errno == ENFILE) && drop_one(fd))) {
