@@ -53,7 +53,7 @@ struct rpc_conf {
      * does not take for so long end the connection, too. */
     uint32_t keepalive_timeout_ms;
     uint32_t handshake_timeout_ms;
-    uint32_t idle_ms; /* a server's connection without a call is closed */
+    uint32_t idle_ms;   /* a server's connection without a call is closed */
     uint32_t unread_ms; /* who does not read an answer or what a stream ends
                          * with for so long is cut off */
     unsigned connections_max; /* to a server, with calls under way, of one
