@@ -81,6 +81,16 @@ static bool drop_one(int fd)
     return conn >= 0;
 }
 
+static bool is_among(int error, const int *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == error) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Troubles of the one connection, handed over by accept(2); the next may be
  * sound. */
 static bool was_lost(int error)
@@ -88,11 +98,21 @@ static bool was_lost(int error)
     static const int lost[] = {
         ECONNABORTED, EPROTO, ENETDOWN,   ENETUNREACH, EHOSTDOWN, EHOSTUNREACH,
         ENOPROTOOPT,  ENONET, EOPNOTSUPP, EPERM,       ETIMEDOUT};
-    for (size_t i = 0; i < ARRAY_LEN(lost); i++) {
-        if (lost[i] == error) {
-            return true;
-        }
+    return is_among(error, lost, ARRAY_LEN(lost));
+}
+
+/* None was to be had. True: try again at once; else errno is what the library
+ * may be told. */
+static bool may_go_on(int fd)
+{
+    static const int told[] = {EAGAIN, EINTR, EBADF, EINVAL, ENOTSOCK};
+    int error = errno;
+    if (was_lost(error) ||
+        ((error == EMFILE || error == ENFILE) && drop_one(fd))) {
+        return true;
     }
+    /* No memory and the like pass. */
+    errno = is_among(error, told, ARRAY_LEN(told)) ? error : EAGAIN;
     return false;
 }
 
@@ -104,43 +124,28 @@ static bool is_past_share(int fd)
            (rlim_t)fd >= files.rlim_cur / 4 * SHARE;
 }
 
-/* The connection, or -1: it was dropped. */
-static int admit(int conn)
+/* False: it was dropped. */
+static bool admit(int conn)
 {
     static const int unsent = UNSENT_BYTES;
     if (is_past_share(conn)) {
         (void)close(conn);
         atomic_fetch_add(&dropped, 1);
         warn();
-        return -1;
+        return false;
     }
     (void)setsockopt(conn, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
                      sizeof unsent);
-    return conn;
+    return true;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     for (;;) {
         int conn = (int)syscall(SYS_accept4, fd, addr, len, flags);
-        if (conn >= 0) {
-            conn = admit(conn);
-            if (conn >= 0) {
-                return conn;
-            }
-            continue;
+        if (conn >= 0 ? admit(conn) : !may_go_on(fd)) {
+            return conn;
         }
-        if (errno == EAGAIN || errno == EINTR) {
-            return -1;
-        }
-        if (was_lost(errno) ||
-            ((errno == EMFILE || errno == ENFILE) && drop_one(fd))) {
-            continue;
-        }
-        if (errno != EBADF && errno != EINVAL && errno != ENOTSOCK) {
-            errno = EAGAIN; /* no memory and the like */
-        }
-        return -1;
     }
 }
 
