@@ -892,6 +892,7 @@ static enum err up_rpc(struct node *node, struct errmsg *why)
     conf.keepalive_ms = c->keepalive_ms;
     conf.keepalive_timeout_ms = c->keepalive_timeout_ms;
     conf.handshake_timeout_ms = c->handshake_timeout_ms;
+    conf.idle_ms = c->idle_ms;
     return rpc_open(&node->rpc, &conf, why);
 }
 

@@ -154,6 +154,7 @@ struct conf_rpc {
     uint32_t keepalive_ms;
     uint32_t keepalive_timeout_ms;
     uint32_t handshake_timeout_ms;
+    uint32_t idle_ms;
 };
 
 struct conf_admin {

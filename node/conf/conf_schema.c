@@ -612,20 +612,32 @@ const struct conf_row conf_rows[] = {
      AT_DURATION(rpc.keepalive_ms),
      .min = SECOND,
      .max = HOUR,
-     .def = "30 s",
+     .def = "15 s",
      .help = "A connection is pinged when it was quiet for this time."},
     {.path = "rpc.keepalive_timeout",
      AT_DURATION(rpc.keepalive_timeout_ms),
-     .min = 100,
+     .min = 5 * SECOND,
      .max = 10 * MINUTE,
-     .def = "10 s",
-     .help = "How long the answer to a ping may take."},
+     .def = "45 s",
+     .help =
+         "How long the answer to a ping may take, and the other machine to "
+         "take bytes; then the line is dead. A ping waits behind what is "
+         "under way, on a slow line some seconds, and at least 32 KiB, each "
+         "way: 10 s suit lines of 64 kbit/s, 45 s those of 16 kbit/s."},
     {.path = "rpc.handshake_timeout",
      AT_DURATION(rpc.handshake_timeout_ms),
-     .min = 100,
+     .min = SECOND,
      .max = 2 * MINUTE,
      .def = "10 s",
      .help = "How long a peer may take to prove who it is."},
+    {.path = "rpc.idle",
+     AT_DURATION(rpc.idle_ms),
+     .min = SECOND,
+     .max = HOUR,
+     .def = "5 min",
+     .help = "A connection to this node on which no call is under way for this "
+             "time is closed; the next call of a healthy client makes a new "
+             "one."},
 
     {.path = "admin.socket",
      AT_PATH(admin.socket),

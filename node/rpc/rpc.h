@@ -48,8 +48,12 @@ struct rpc_conf {
                             * wait for a worker; and four times as much of all
                             * requests and answers under way */
     uint32_t keepalive_ms; /* ping when idle this long */
+    /* A ping waits behind what was handed to the transport before it, and its
+     * answer behind what the other side sends. Bytes that the other machine
+     * does not take for so long end the connection, too. */
     uint32_t keepalive_timeout_ms;
     uint32_t handshake_timeout_ms;
+    uint32_t idle_ms;   /* a server's connection without a call is closed */
     uint32_t unread_ms; /* who does not read an answer or what a stream ends
                          * with for so long is cut off */
     unsigned connections_max; /* to a server, with calls under way, of one

@@ -33,9 +33,10 @@ struct rpc_conf rpc_conf_default(void)
         .workers = 2,
         .calls_max = 1024,
         .quota_bytes = 32 << 20,
-        .keepalive_ms = 30000,
-        .keepalive_timeout_ms = 10000,
+        .keepalive_ms = 15000,
+        .keepalive_timeout_ms = 45000,
         .handshake_timeout_ms = 10000,
+        .idle_ms = 300000,
         .unread_ms = 60000,
         .connections_max = 64,
     };

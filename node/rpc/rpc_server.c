@@ -17,7 +17,8 @@ enum {
     STREAMS_A_CONNECTION = 256,
     LAST_WORDS_MS = 500,
     OPEN_FOR_EACH = 4,         /* calls under way for each that may wait */
-    PING_MIN_MS = 5000,        /* a client that pings more often is cut off */
+    PING_MIN_MS = 500,         /* a client that pings more often is cut off;
+                                * rpc.keepalive has twice as long at least */
     HEALTH_REQUEST_MAX = 1024, /* bytes; unpacked on the poller */
 };
 
@@ -434,9 +435,10 @@ static grpc_server *core_new(struct rpc *rpc)
     rpc_args_add(&args, GRPC_ARG_ALLOW_REUSEPORT, 0);
     rpc_args_add(&args, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                  (int)rpc->conf.handshake_timeout_ms);
-    uint32_t half = rpc->conf.keepalive_ms / 2;
+    rpc_args_add(&args, GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                 (int)rpc->conf.idle_ms);
     rpc_args_add(&args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                 (int)(half < PING_MIN_MS ? half : PING_MIN_MS));
+                 PING_MIN_MS);
     rpc_args_add(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_A_CONNECTION);
     grpc_channel_args list = {args.count, args.list};
     grpc_server *core = grpc_server_create(&list, NULL);

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/ticker.h"
+#include "sync/flow.h"
 #include "sync/hello.h"
 #include "sync/logmap.h"
 #include "sync/recv.h"
@@ -30,6 +31,7 @@ struct in_log {
     /* inflow.lock */
     unsigned pending;   /* segments under way to the store */
     uint64_t durable;   /* 0: not known here */
+    uint32_t held_ms;   /* the last of it waited for the store; 0: none */
     bool due;           /* in the list of what to acknowledge */
     bool relay_due;     /* news from above wait for the timer */
     int64_t relayed_ms; /* when such news were sent last */
@@ -60,6 +62,7 @@ struct inflow {
     uint64_t clock;         /* counts segments */
     struct store_head head; /* of the segment's log */
     struct in_rest rest;
+    struct flow_taken taken;
     bool waits; /* downlink.lock: for older streams, with its pages */
     /* pages_lock */
     pthread_mutex_t pages_lock;

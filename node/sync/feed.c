@@ -12,6 +12,7 @@
 #include "base/ticker.h"
 #include "credit/listing.h"
 #include "store/stamp.h"
+#include "sync/flow.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/receipts.h"
@@ -46,6 +47,7 @@ struct reader_conn {
     pthread_mutex_t lock;      /* all below */
     bool told_all;             /* the last page of its Have came */
     uint64_t in_flight;
+    struct flow flow;
     struct told *logs;
 };
 
@@ -64,6 +66,7 @@ struct feed {
     struct buf message;
     struct log_id message_log;
     uint64_t message_from;
+    size_t message_most; /* as large as it may be */
     uint64_t message_end;
     int64_t message_head_ms;
     uint64_t message_heads; /* how many heads had come when it was made */
@@ -200,15 +203,22 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
 }
 
 /* Lock held. A child may hold more than it was sent: it came by file. */
-static void take_ack(struct reader_conn *conn, struct told *t, uint64_t size)
+static void take_ack(struct reader_conn *conn, struct told *t,
+                     const struct wire_log_ack *ack)
 {
-    bool past = size > t->sent;
+    bool past = ack->size > t->sent;
     uint64_t share =
-        past ? t->bytes : t->bytes * (size - t->acked) / (t->sent - t->acked);
+        past ? t->bytes
+             : t->bytes * (ack->size - t->acked) / (t->sent - t->acked);
     conn->in_flight -= share;
     t->bytes -= share;
-    t->acked = size;
-    t->sent = past ? size : t->sent;
+    t->acked = ack->size;
+    if (past) {
+        t->sent = ack->size;
+        flow_dropped(&conn->flow, share);
+    } else {
+        flow_acked(&conn->flow, share, ack->held_ms, clock_mono_ms());
+    }
 }
 
 static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
@@ -221,7 +231,7 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
         wire_log_ack_get(bytes, &item);
         struct told *t = find_told(conn, &item.log);
         if (t != NULL && item.size > t->acked) {
-            take_ack(conn, t, item.size);
+            take_ack(conn, t, &item);
         }
     }
     (void)pthread_mutex_unlock(&conn->lock);
@@ -242,6 +252,7 @@ static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
     struct told *t = find_told(conn, &stop->log);
     if (t != NULL) {
         conn->in_flight -= t->bytes;
+        flow_dropped(&conn->flow, t->bytes);
         t->bytes = 0;
         t->stopped = true;
     }
@@ -441,12 +452,14 @@ static void take_newest(const struct feed *feed, struct source *src)
     buf_fini(&chain);
 }
 
-/* Strand. Makes feed->message for entries from `from` on. */
+/* Strand. Makes feed->message for entries from `from` on, of about `most`
+ * bytes; one that was made for a slower line will do. */
 static enum err make_message(struct feed *feed, const struct store_head *head,
-                             uint64_t from)
+                             uint64_t from, size_t most)
 {
     struct source *src = &feed->source;
     if (feed->message.len > 0 && feed->message_from == from &&
+        (feed->message_most <= most || feed->message.len <= most) &&
         log_id_eq(&feed->message_log, &head->log) &&
         feed->message_head_ms == head->newest.at_ms &&
         feed->message_heads == atomic_load(&feed->heads)) {
@@ -454,8 +467,8 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     }
     buf_clear(&feed->message);
     feed->message_heads = atomic_load(&feed->heads);
-    enum err err = source_read(src, feed->env->store, &head->log, from,
-                               UINT64_MAX, SEGMENT_BYTES);
+    enum err err =
+        source_read(src, feed->env->store, &head->log, from, UINT64_MAX, most);
     if (err == ERR_OK) {
         err = source_read_note(src, feed->env->store);
     }
@@ -467,6 +480,7 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     wire_put_segment(&feed->message, &out);
     feed->message_log = head->log;
     feed->message_from = from;
+    feed->message_most = most;
     feed->message_end = src->end;
     feed->message_head_ms = src->head.newest.at_ms;
     return ERR_OK;
@@ -478,14 +492,16 @@ static bool send_entries(struct reader_conn *conn, struct told *t,
 {
     struct feed *feed = conn->feed;
     if (t->sent >= head->frontier.size ||
-        conn->in_flight >= feed->window_bytes ||
-        make_message(feed, head, t->sent + 1) != ERR_OK ||
+        !flow_room(&conn->flow, conn->in_flight) ||
+        make_message(feed, head, t->sent + 1,
+                     flow_segment(&conn->flow, SEGMENT_BYTES)) != ERR_OK ||
         !send_bytes(conn, buf_slice(&feed->message))) {
         return false;
     }
     t->sent = feed->message_end;
     t->bytes += feed->message.len;
     conn->in_flight += feed->message.len;
+    flow_sent(&conn->flow, feed->message.len, clock_mono_ms());
     t->head_ms =
         feed->message_head_ms > t->head_ms ? feed->message_head_ms : t->head_ms;
     return true;
@@ -718,6 +734,7 @@ static void on_open(struct rpc_stream *s, void *user)
     conn->peer = *peer;
     conn->stream = s;
     conn->refs = 1;
+    flow_begin(&conn->flow, feed->window_bytes);
     (void)pthread_mutex_init(&conn->lock, NULL);
     (void)pthread_mutex_lock(&feed->lock);
     conn->next = feed->conns;

@@ -11,6 +11,7 @@
 #include "base/ticker.h"
 #include "credit/listing.h"
 #include "sync/again.h"
+#include "sync/flow.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 #include "sync/intake.h"
@@ -27,6 +28,7 @@ struct line {
     struct follow *follow;
     bool greeted;              /* callbacks only */
     struct intake *intake;     /* callbacks only */
+    struct flow_taken taken;   /* callbacks only */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
     unsigned pending;          /* follow.lock: appends under way */
@@ -213,12 +215,15 @@ struct appending {
     struct line *line;
     uint64_t count;
     struct checkpoint newest;
+    int64_t since_ms; /* it waits for the store */
 };
 
-static void say_held(struct line *line, const struct log_id *log, uint64_t size)
+static void say_held(struct line *line, const struct log_id *log, uint64_t size,
+                     int64_t held_ms)
 {
     struct buf message = BUF_INIT;
-    const struct wire_log_ack ack = {.log = *log, .size = size};
+    const struct wire_log_ack ack = {
+        .log = *log, .size = size, .held_ms = (uint32_t)held_ms};
     wire_put_ack(&message, &ack, 1);
     send_or_drop(line, &message);
 }
@@ -242,7 +247,7 @@ static void on_appended(void *ctx, enum err err, const char *why,
     (void)added;
     if (err == ERR_OK) {
         note_fresh(f, &a->newest, size);
-        say_held(line, log, size);
+        say_held(line, log, size, clock_mono_ms() - a->since_ms);
     } else {
         give_up(line, err, why);
     }
@@ -259,7 +264,8 @@ static void append(struct line *line, struct segment *seg)
     struct follow *f = line->follow;
     struct appending *a = MEM_NEW(struct appending);
     struct log_id log = seg->log;
-    *a = (struct appending){line, seg->count, seg->newest};
+    *a = (struct appending){line, seg->count, seg->newest,
+                            flow_take(&line->taken, clock_mono_ms())};
     (void)pthread_mutex_lock(&f->lock);
     line->pending++;
     (void)pthread_mutex_unlock(&f->lock);
@@ -274,6 +280,7 @@ static void append(struct line *line, struct segment *seg)
         segment_free(&seg);
         on_appended(a, err, err_text(err), &log, 0, 0);
     }
+    flow_through(&line->taken, clock_mono_ms());
 }
 
 static void on_segment(struct line *line, const struct wire_segment *m)
@@ -291,7 +298,7 @@ static void on_segment(struct line *line, const struct wire_segment *m)
     } else if (seg != NULL) {
         append(line, seg);
     } else {
-        say_held(line, &l->log, held);
+        say_held(line, &l->log, held, 0);
     }
 }
 

@@ -239,6 +239,7 @@ struct appending {
     uint64_t bytes;
     uint64_t first;
     size_t count;
+    int64_t since_ms; /* it waits for the store */
 };
 
 static void flush_job(void *ctx)
@@ -299,6 +300,7 @@ static void on_appended(void *ctx, enum err err, const char *why,
     il->pending--;
     if (err == ERR_OK) {
         il->durable = size > il->durable ? size : il->durable;
+        il->held_ms = (uint32_t)(clock_mono_ms() - a->since_ms);
         make_due(in, il);
     } else {
         commit_failed(in, il, err, why);
@@ -370,7 +372,7 @@ static void forward(struct inflow *in, const struct segment *seg, bool there)
 
 static struct appending *appending_new(struct inflow *in, struct in_log *il,
                                        const struct segment *seg,
-                                       uint64_t bytes)
+                                       uint64_t bytes, int64_t since_ms)
 {
     downlink_received(in, seg->count);
     struct appending *a = MEM_NEW(struct appending);
@@ -378,7 +380,8 @@ static struct appending *appending_new(struct inflow *in, struct in_log *il,
                             .il = il,
                             .bytes = bytes,
                             .first = seg->first,
-                            .count = seg->count};
+                            .count = seg->count,
+                            .since_ms = since_ms};
     return a;
 }
 
@@ -392,17 +395,19 @@ static void appending_failed(struct appending *a, struct segment *seg,
 static void append(struct inflow *in, struct in_log *il, struct segment *seg,
                    uint64_t bytes)
 {
+    int64_t since_ms = flow_take(&in->taken, clock_mono_ms());
     enum err err = book(in, il, bytes);
     if (err != ERR_OK) {
         segment_free(&seg);
         rpc_stream_finish(in->stream, err, "this node's store is stalled");
         return;
     }
-    struct appending *a = appending_new(in, il, seg, bytes);
+    struct appending *a = appending_new(in, il, seg, bytes, since_ms);
     err = try_append(in, &seg, a);
     if (err != ERR_OK) {
         appending_failed(a, seg, err);
     }
+    flow_through(&in->taken, clock_mono_ms());
 }
 
 static void held_already(struct inflow *in, struct in_log *il)
@@ -551,7 +556,7 @@ static void append_now(struct inflow *in, struct in_log *il,
     (void)pthread_mutex_lock(&in->lock);
     count_pending(in, il, bytes);
     (void)pthread_mutex_unlock(&in->lock);
-    struct appending *a = appending_new(in, il, seg, bytes);
+    struct appending *a = appending_new(in, il, seg, bytes, clock_mono_ms());
     enum err err = store_append_now(in->down->env->store, &seg, on_appended, a);
     if (err != ERR_OK) {
         appending_failed(a, seg, err);
@@ -637,7 +642,9 @@ static size_t take_due(struct inflow *in, struct wire_log_ack *acks)
         il->due = false;
         il->relay_due = false;
         il->relayed_ms = now_ms;
-        acks[n++] = (struct wire_log_ack){.log = il->log, .size = il->durable};
+        acks[n++] = (struct wire_log_ack){
+            .log = il->log, .size = il->durable, .held_ms = il->held_ms};
+        il->held_ms = 0;
     }
     if (in->due_first == NULL) {
         in->due_last = &in->due_first;

@@ -154,6 +154,21 @@ static void release(struct send *send, struct send_log *l, uint64_t bytes)
     send->in_flight -= bytes;
 }
 
+/* What is under way of the log will not be acknowledged on this connection, or
+ * does not matter any more. */
+static void give_up(struct send *send, struct send_log *l)
+{
+    flow_dropped(&send->flow, l->in_flight);
+    release(send, l, l->in_flight);
+}
+
+static void handed_over(struct send *send, struct send_log *l, uint64_t bytes)
+{
+    l->in_flight += bytes;
+    send->in_flight += bytes;
+    flow_sent(&send->flow, bytes, send->now_ms);
+}
+
 /* ---- events ---- */
 
 void send_reset(struct send *send, uint64_t window)
@@ -174,7 +189,7 @@ void send_reset(struct send *send, uint64_t window)
     }
     memset(send->queue, 0, sizeof send->queue);
     send->in_flight = 0;
-    send->window = window;
+    flow_begin(&send->flow, window);
 }
 
 void send_grew(struct send *send, const struct log_id *log, uint64_t size,
@@ -278,7 +293,7 @@ enum catch_up send_have(struct send *send, const struct log_id *log,
     }
     enum catch_up kind = CATCH_NONE;
     l->era++;
-    release(send, l, l->in_flight);
+    give_up(send, l);
     switch (l->barred ? SEND_REFUSED : verdict) {
     case SEND_NOTHING:
         kind = begin(l, 0);
@@ -300,7 +315,8 @@ enum catch_up send_have(struct send *send, const struct log_id *log,
     return kind;
 }
 
-bool send_acked(struct send *send, const struct log_id *log, uint64_t size)
+bool send_acked(struct send *send, const struct log_id *log, uint64_t size,
+                uint32_t held_ms)
 {
     struct send_log *l = send_find(send, log);
     if (l == NULL) {
@@ -325,6 +341,7 @@ bool send_acked(struct send *send, const struct log_id *log, uint64_t size)
                                      : l->in_flight * (size - l->acked) /
                                            (l->sent - l->acked);
     release(send, l, share);
+    flow_acked(&send->flow, share, held_ms, send->now_ms);
     l->acked = size;
     l->stuck_at_ms = 0;
     if (size >= l->full_goal) {
@@ -340,7 +357,7 @@ void send_stop(struct send *send, const struct log_id *log)
     if (l == NULL) {
         return;
     }
-    release(send, l, l->in_flight);
+    give_up(send, l);
     halt(send, l);
     settle(send, l);
 }
@@ -358,7 +375,7 @@ void send_restored(struct send *send, const struct log_id *log, uint64_t size,
         return;
     }
     l->era++;
-    release(send, l, l->in_flight);
+    give_up(send, l);
     l->held = size;
     l->full_goal = at_most(l->full_goal, size);
     if (l->state != SEND_AHEAD) {
@@ -401,14 +418,14 @@ bool send_next(struct send *send, struct send_job *job)
     struct send_log *bulk = send->queue[QUEUE_BULK].first;
     bool yield = bulk != NULL && send->tail_turns >= TAIL_TURNS;
     struct send_log *l = tail != NULL && !yield ? tail : bulk;
-    if (l == NULL || send->in_flight >= send->window) {
+    if (l == NULL || !flow_room(&send->flow, send->in_flight)) {
         return false;
     }
     bool again = l->want_first != 0;
     job->log = l->log;
     job->from = again ? l->want_first : l->sent + 1;
     job->last = again ? l->want_last : l->held;
-    job->max_bytes = send->segment_bytes;
+    job->max_bytes = flow_segment(&send->flow, send->segment_bytes);
     job->era = l->era;
     return true;
 }
@@ -437,8 +454,7 @@ void send_sent(struct send *send, const struct send_job *job, uint64_t last,
     } else if (last > l->sent) {
         l->sent = last;
         l->held = last > l->held ? last : l->held;
-        l->in_flight += bytes;
-        send->in_flight += bytes;
+        handed_over(send, l, bytes);
     }
     l->sent_at_ms = send->now_ms;
     if (l->queue != QUEUE_NONE) {
@@ -448,18 +464,25 @@ void send_sent(struct send *send, const struct send_job *job, uint64_t last,
     settle(send, l);
 }
 
+/* A message of a quick line below may be much for the one above: it goes in
+ * smaller ones. */
+static bool forwards(struct send *send, size_t bytes)
+{
+    return flow_room(&send->flow, send->in_flight) &&
+           bytes <= flow_whole(&send->flow);
+}
+
 bool send_forward(struct send *send, const struct log_id *log, uint64_t first,
                   uint64_t last, size_t bytes)
 {
     struct send_log *l = send_find(send, log);
     if (l == NULL || l->state != SEND_LIVE || l->want_first != 0 ||
-        l->sent + 1 != first || send->in_flight >= send->window) {
+        l->sent + 1 != first || !forwards(send, bytes)) {
         return false;
     }
     l->sent = last;
     l->sent_at_ms = send->now_ms;
-    l->in_flight += bytes;
-    send->in_flight += bytes;
+    handed_over(send, l, bytes);
     settle(send, l);
     return true;
 }

@@ -3,7 +3,8 @@
  * Per log: what is held here, what the parent has (unknown until its page
  * came), what was sent and what it acknowledged. Logs with little left go
  * before logs with much, each kind in turn; a turn is one segment. The bytes
- * in flight are bounded by the window the parent announced.
+ * in flight are bounded by the window the parent announced, and by what the
+ * line carries (flow.h).
  *
  * A lone entry leaves at once; while a log flows, its small segments keep a
  * pace, because each message costs a proof, a signature and a commit at every
@@ -14,6 +15,7 @@
 #ifndef SYNC_SEND_H
 #define SYNC_SEND_H
 
+#include "sync/flow.h"
 #include "sync/logmap.h"
 #include "sync/sync.h"
 
@@ -69,9 +71,9 @@ struct send_queue_ends {
 struct send {
     struct logmap logs;
     struct send_queue_ends queue[QUEUES];
-    uint64_t window;
+    struct flow flow;
     uint64_t in_flight;
-    uint32_t segment_bytes;
+    uint32_t segment_bytes; /* at most; less on a slow line */
     uint32_t pace_ms;
     int64_t now_ms;
     unsigned tail_turns; /* in a row while bulk waits */
@@ -111,9 +113,10 @@ bool send_named(struct send *send, const struct log_id *log, uint64_t size);
 /* True once, when such a log has come to be here. */
 bool send_arrived(struct send *send, const struct log_id *log);
 /* `size` may be past what this connection sent: an older one's entries were
- * under way. False if the log is unknown or never had so many entries. */
+ * under way. `held_ms`: of that time the last entries waited at the parent.
+ * False if the log is unknown or never had so many entries. */
 MUST_USE bool send_acked(struct send *send, const struct log_id *log,
-                         uint64_t size);
+                         uint64_t size, uint32_t held_ms);
 void send_stop(struct send *send, const struct log_id *log);
 /* An own log was restored and holds `size` entries now, perhaps fewer than
  * before. `again`: it is sent on if it had stopped. */
@@ -144,8 +147,8 @@ MUST_USE bool send_unreadable(struct send *send, const struct send_job *job);
 
 /* Entries `first` to `last`, verified and on their way into the store here,
  * are about to go out in `bytes`. False, and nothing booked: the parent does
- * not expect just these, or the window is full; they are sent when they are
- * committed. */
+ * not expect just these, or the line has no room for them; they are sent when
+ * they are committed. */
 MUST_USE bool send_forward(struct send *send, const struct log_id *log,
                            uint64_t first, uint64_t last, size_t bytes);
 

@@ -8,7 +8,9 @@
 #include "sync/source.h"
 
 enum {
-    FETCH_SEGMENT_BYTES = 256 << 10,
+    /* Nothing is acknowledged, so it is not known what the line carries: a
+     * ping waits behind one message. */
+    FETCH_SEGMENT_BYTES = 64 << 10,
     FETCHES_A_CHILD = 2, /* one under way, one of before a cut */
 };
 

@@ -583,8 +583,9 @@ static bool on_log_ack(struct conn *conn, const struct wire_log_ack *ack)
 {
     struct uplink *up = conn->up;
     (void)pthread_mutex_lock(&up->lock);
+    send_at(&up->send, clock_mono_ms());
     bool fits = up->conn != conn || send_find(&up->send, &ack->log) == NULL ||
-                send_acked(&up->send, &ack->log, ack->size);
+                send_acked(&up->send, &ack->log, ack->size, ack->held_ms);
     enum tier tier = up->parent_tier;
     (void)pthread_mutex_unlock(&up->lock);
     if (!fits) {

@@ -84,6 +84,7 @@ static const struct rule log_ack_rules[] = {
     PLAIN(1, FORM_LOG, struct wire_log_ack, log),
     PLAIN(2, FORM_U64, struct wire_log_ack, size),
     PLAIN(3, FORM_ABOVE, struct wire_log_ack, above),
+    PLAIN(4, FORM_U32, struct wire_log_ack, held_ms),
 };
 static const struct shape log_ack_shape =
     SHAPE("LogAck", log_ack_rules, struct wire_log_ack);
@@ -658,6 +659,7 @@ void wire_put_ack(struct buf *out, const struct wire_log_ack *logs, size_t n)
         for (size_t a = 0; a < logs[i].above_count; a++) {
             put_above(out, &logs[i].above[a]);
         }
+        pb_put_u64(out, 4, logs[i].held_ms);
         pb_end(out, item);
     }
     pb_end(out, mark);

@@ -101,6 +101,7 @@ struct wire_log_ack {
     uint64_t size;
     struct store_above above[ABOVE_MAX];
     size_t above_count;
+    uint32_t held_ms; /* the last of it waited for the store; 0: not told */
 };
 enum { WIRE_REASON_SHOWN = 256 }; /* bytes of it that a log line shows */
 struct wire_stop {

@@ -315,7 +315,7 @@ static void on_ack(struct host *h, const struct wire_ack *ack)
         wire_log_ack_get(bytes, &item);
         truth_promised(parent_of(h), &item.log, item.size);
         if (send_find(&h->send, &item.log) != NULL &&
-            !send_acked(&h->send, &item.log, item.size)) {
+            !send_acked(&h->send, &item.log, item.size, item.held_ms)) {
             say(h, "is told of more than its log has");
             up_feed(h, LINK_DEADLINE);
             return;
@@ -433,7 +433,7 @@ static void spoil(struct host *h, const struct log_id *log, struct run *run)
         run->blocks.len -= run->refs[run->refs_count].len;
     }
     if (planted(h->w, PLANT_ACKED_UNSEEN) &&
-        !send_acked(&h->send, log, run->end)) {
+        !send_acked(&h->send, log, run->end, 0)) {
         say(h, "cannot believe it");
     }
 }

@@ -168,6 +168,7 @@ static void node_args(const struct run_node *n, struct args *a)
     }
     set(a, "replication.backoff_max", "2 s");
     set(a, "rpc.keepalive", "5 s");
+    set(a, "rpc.keepalive_timeout", "10 s");
     add(a, "--set");
     add(a, "replication.renew=%u ms", n->run->renew_ms);
     if (n->is_twin) {

@@ -29,6 +29,9 @@ holder=$!
 PROCESSES+=("$holder")
 within "$PATIENCE" "connections" test -e "$WORK/holding"
 within "$PATIENCE" "the node says that descriptors are out" says "$TOWN" RPC-FDS-OUT "$from"
+used() { find "/proc/$(tree_pid "$TOWN")/fd" | wc -l; }
+note "$(used) descriptors are in use"
+check "some are left for files" [ "$(used)" -lt 90 ]
 check "the village is not disturbed" enter "$VILLAGE" 101 50
 check "the township lives" tree_alive "$TOWN"
 : >"$WORK/let_go"
@@ -36,4 +39,4 @@ wait "$holder"
 check "more rows" enter "$TOWN" 501 50
 check "equal when they are gone" equal
 check "everything acknowledged" acked "$COUNTY"
-check "the node used few descriptors" [ "$(find "/proc/$(tree_pid "$TOWN")/fd" | wc -l)" -lt 96 ]
+check "the node used few descriptors" [ "$(used)" -lt 96 ]

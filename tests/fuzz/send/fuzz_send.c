@@ -80,7 +80,7 @@ static void happen(struct send *s, struct script *in)
         (void)send_have(s, &log, (enum send_verdict)(some % 4), size);
         break;
     case 3:
-        known = send_acked(s, &log, size);
+        known = send_acked(s, &log, size, 0);
         FUZZ_CHECK(!known || send_find(s, &log) != NULL);
         break;
     case 4:

@@ -335,7 +335,7 @@ static void deliver_down(struct world *w)
     w->down_n--;
     memmove(&w->down[0], &w->down[1], w->down_n * sizeof w->down[0]);
     if (stream == w->stream && w->connected) {
-        assert_true(send_acked(&w->send, &w->origin[i].log, size));
+        assert_true(send_acked(&w->send, &w->origin[i].log, size, 0));
     }
 }
 

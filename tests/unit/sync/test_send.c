@@ -36,7 +36,7 @@ static enum catch_up have(struct send *s, uint64_t n, enum send_verdict v,
 static bool acked(struct send *s, uint64_t n, uint64_t size)
 {
     struct log_id log = id(n);
-    return send_acked(s, &log, size);
+    return send_acked(s, &log, size, 0);
 }
 
 /* The next segment is of log `n` from `from`; `last` and `bytes` go out. */
