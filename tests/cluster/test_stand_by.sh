@@ -134,3 +134,17 @@ within "$PATIENCE" "fresh where it writes now" is_at "$other" freshness fresh
 start "$writer"
 within "$PATIENCE" "it stands by" stands_by "$writer"
 within "$PATIENCE" "and is fresh beside it" is_at "$writer" freshness fresh
+
+note "somebody takes the database from the one that has the lease: it takes it back"
+allow STORE-FULL STORE-CORRUPT SYNC-REFUSED
+lines=$(log_end "$other")
+term=$(process_says "$other" term)
+check "take it" server_sql "UPDATE cn_$COUNTY.cn_owner SET instance=7;
+    UPDATE cn_$COUNTY.cn_meta SET claim=7 WHERE k=2"
+check "the village enters" enter "$VILLAGE" 41 40
+replaced() { says "$other" STORE-REPLACED "$lines"; }
+within "$PATIENCE" "it finds out" replaced
+check "equal" equal "$PROVINCE" "$CITY" "$other" "$TOWN" "$VILLAGE"
+check "it writes again" writes "$other"
+check "by the same lease" [ "$(process_says "$other" term)" = "$term" ]
+check "the other stands by" stands_by "$writer"
