@@ -187,11 +187,26 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 
 /* ---- for a copy ---- */
 
+/* Who stands by reads no server that knows fewer commits than the folder, which
+ * is the writer's, too. */
+static enum err know_folder(struct store *s, struct errmsg *why)
+{
+    uint64_t beside = 0;
+    enum err err = s->role == ROLE_FOLLOW
+                       ? serial_read(s->conf.path, &beside, why)
+                       : ERR_OK;
+    atomic_store(&s->known, beside);
+    return err;
+}
+
 static enum err open_source(struct store *s, struct errmsg *why)
 {
     char what[DAMAGE_MAX];
     bool marked;
     enum err err = damage_marked(s->conf.path, &marked, what, why);
+    if (err == ERR_OK) {
+        err = know_folder(s, why);
+    }
     if (err != ERR_OK) {
         return err;
     }

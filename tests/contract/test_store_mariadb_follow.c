@@ -280,9 +280,11 @@ static void an_index_that_is_dropped_answers_nothing(void **state)
     (void)state;
     struct store *a = process(false);
     struct store *b = process(true);
+    struct log_id own = store_own_log(a);
     struct errmsg why = {""};
     size_t n;
     assert_ok(submit_one(a, 1));
+    wait_size(b, &own, 2); /* rows are seen before the number is */
     wait_rows(b, 1);
     mariadb_sql(&fed_server, "REPLACE INTO county.cn_meta(k,v) VALUES(3,"
                              "CHAR(2))");
@@ -353,6 +355,11 @@ static void beside_a_database_put_back_nothing_is_answered(void **state)
         assert_true(clock_mono_ms() < until_ms);
         clock_sleep(5);
     }
+    /* Nor by one that begins to stand by: the folder knows more. */
+    struct store *late = NULL;
+    struct errmsg why = {""};
+    assert_int_equal(open_process(&late, true, &why), ERR_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "lacks the last"));
     mariadb_sql(&fed_server, "UPDATE county.cn_meta SET v=(SELECT v FROM "
                              "county.kept) WHERE k=2");
     wait_rows(b, 1);
