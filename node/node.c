@@ -52,8 +52,10 @@ struct retired {
 
 struct node {
     _Atomic bool damaged; /* the store: to be rebuilt by the next start */
-    struct conf *conf;    /* of the start */
-    struct conf *latest;  /* read by the last reload; else `conf` */
+    /* Another process had the database: the store is to be opened anew. */
+    _Atomic bool replaced;
+    struct conf *conf;   /* of the start */
+    struct conf *latest; /* read by the last reload; else `conf` */
     struct retired *retired;
     const char *conf_path;
     const char *const *overrides;
@@ -72,7 +74,7 @@ struct node {
     struct ticker *again; /* a side is tried again */
     bool writes;          /* else it stands by; for as long as parts are up */
     struct rootchain *roots;
-    struct ticker *look; /* for versions that the writer took; beside it */
+    struct ticker *look; /* at what another process left; with a lease */
     _Atomic bool blind;  /* it could not, and that was logged */
     struct trust *trust;
     struct identity signer; /* of the start */
@@ -493,17 +495,25 @@ static void look_for_roots(void *ctx)
     atomic_store(&node->blind, blind);
 }
 
+/* Any thread. One that stands by may have found damage. */
+static void look_for_damage(void *ctx)
+{
+    const struct node *node = ctx;
+    store_damage_look(node->store);
+}
+
 static void on_look(void *ctx)
 {
     struct node *node = ctx;
+    pool_fn *look = node->writes ? look_for_damage : look_for_roots;
     /* Before that, and with a full pool, the next time. */
-    bool asked = node->ready &&
-                 pool_run(rpc_pool(node->rpc), look_for_roots, node) == ERR_OK;
+    bool asked =
+        node->ready && pool_run(rpc_pool(node->rpc), look, node) == ERR_OK;
     (void)asked;
     ticker_at(node->look, clock_mono_ms() + LOOK_MS);
 }
 
-/* Of a process that stands by. */
+/* Of several processes: at what another one leaves in their folder. */
 static void look_again_and_again(struct node *node)
 {
     node->look = ticker_new(node->loop, on_look, node);
@@ -776,6 +786,16 @@ static void store_is_damaged(void *ctx, const char *what)
     }
 }
 
+/* On the writer's thread. Who has the lease takes the database back, by the way
+ * of every change of sides; who lost it stands by. */
+static void store_is_replaced(void *ctx)
+{
+    struct node *node = ctx;
+    if (!atomic_exchange(&node->replaced, true)) {
+        loop_stop(node->loop); /* node_run() sees why */
+    }
+}
+
 /* Strings are the node's and its configuration's; `path` has PATH_LEN bytes. */
 static enum err store_conf_of(const struct node *node, char *path,
                               struct store_conf *out, struct errmsg *why)
@@ -835,7 +855,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
         return err;
     }
     node->owed = ticker_new(node->loop, settle_owed, node);
-    if (beside(node)) {
+    if (node->lease != NULL) {
         look_again_and_again(node);
     }
     /* What passes through on the way to the store is of that size. */
@@ -843,6 +863,7 @@ static enum err up_store(struct node *node, struct errmsg *why)
     struct store_env env = store_env_of(node);
     env.damaged = store_is_damaged;
     env.alone_until_ms = node->lease != NULL ? alone_until_ms : NULL;
+    env.replaced = node->lease != NULL ? store_is_replaced : NULL;
     env.who_writes = who_writes;
     env.ctx = node;
     return node->writes ? store_open(&node->store, &conf, &env, why)
@@ -1302,13 +1323,32 @@ static enum err take_side(struct node *node, struct errmsg *why)
     return err;
 }
 
+/* What one who was frozen knows of the lease may be old: to open the store
+ * would take it from who has the lease by now. */
+static bool is_sure(const struct node *node)
+{
+    return !lease_held(node->lease) ||
+           clock_mono_ms() < lease_until_ms(node->lease);
+}
+
 static enum err change_sides(struct node *node)
 {
     struct errmsg why;
-    if (node->ready && node->writes == lease_held(node->lease)) {
+    bool replaced = atomic_load(&node->replaced);
+    if (node->ready && node->writes == lease_held(node->lease) && !replaced) {
         return ERR_OK; /* it was lost, and won again */
     }
+    if (!is_sure(node)) {
+        ticker_at(node->again, clock_mono_ms() + AGAIN_MS);
+        return ERR_OK;
+    }
+    if (replaced) {
+        log_warn(&node->log, "STORE-REPLACED",
+                 "cause=\"another process took the database\" next=\"%s\"",
+                 lease_held(node->lease) ? "opened again" : "stands by");
+    }
     take_down(node, SIDES_FROM);
+    atomic_store(&node->replaced, false);
     enum err err = take_side(node, &why);
     if (err != ERR_OK) {
         log_error(&node->log, "SIDE-FAILED", "side=%s cause=\"%s\"",

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store_impl.h"
@@ -31,6 +32,7 @@ static struct store *store_new(const struct backend *backend,
     s->conf.path = s->path;
     suite_random(&s->conf.instance, sizeof s->conf.instance);
     s->conf.reopened = false;
+    s->conf.known = &s->known;
     s->env = *env;
     s->federation = mem_strdup(env->federation);
     s->env.federation = s->federation;
@@ -74,11 +76,28 @@ static void store_free(struct store *s)
     mem_free(s);
 }
 
+/* Mending may have taken longer than the lease: who has it by now must not be
+ * disturbed. */
+static enum err check_alone(struct store *s, struct errmsg *why)
+{
+    return s->env.alone_until_ms == NULL ||
+                   clock_mono_ms() < s->env.alone_until_ms(s->env.ctx)
+               ? ERR_OK
+               : err_set(why, ERR_UNAVAILABLE,
+                         "store %s: whether another process writes by now is "
+                         "not known",
+                         s->conf.path);
+}
+
 /* A full disk does not keep a node from answering questions. */
 static enum err open_database(struct store *s, struct errmsg *why)
 {
     struct errmsg second;
-    enum err err = s->backend->open(&s->db, &s->conf, false, why);
+    enum err err = check_alone(s, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = s->backend->open(&s->db, &s->conf, false, why);
     s->conf.reopened = err == ERR_OK;
     if (err == ERR_NO_SPACE &&
         s->backend->open(&s->db, &s->conf, true, &second) == ERR_OK) {
@@ -168,11 +187,26 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 
 /* ---- for a copy ---- */
 
+/* Who stands by reads no server that knows fewer commits than the folder, which
+ * is the writer's, too. */
+static enum err know_folder(struct store *s, struct errmsg *why)
+{
+    uint64_t beside = 0;
+    enum err err = s->role == ROLE_FOLLOW
+                       ? serial_read(s->conf.path, &beside, why)
+                       : ERR_OK;
+    atomic_store(&s->known, beside);
+    return err;
+}
+
 static enum err open_source(struct store *s, struct errmsg *why)
 {
     char what[DAMAGE_MAX];
     bool marked;
     enum err err = damage_marked(s->conf.path, &marked, what, why);
+    if (err == ERR_OK) {
+        err = know_folder(s, why);
+    }
     if (err != ERR_OK) {
         return err;
     }

@@ -119,6 +119,9 @@ struct store_conf {
      * is, and whether it had the database before. */
     uint64_t instance;
     bool reopened;
+    /* The same: how many commits it has seen. A server that knows fewer was put
+     * back, or is another one, and is not asked. NULL or 0: any will do. */
+    const _Atomic uint64_t *known;
 };
 
 struct store_env {
@@ -138,6 +141,10 @@ struct store_env {
     /* Until when no other process can have written (monotonic, ms). NULL:
      * never can one. Any thread; asked with each answer from memory. */
     int64_t (*alone_until_ms)(void *ctx);
+    /* Another process has taken the database: this store writes no more. Who
+     * writes by right opens it anew. Writer thread, must not block or call the
+     * store; told again as long as it is so. May be NULL. */
+    void (*replaced)(void *ctx);
     /* Of a store opened beside: who writes, for people. Any thread. */
     void (*who_writes)(void *ctx, char *out, size_t cap);
     void *ctx;
@@ -557,6 +564,10 @@ MUST_USE enum err store_scrub(struct store *store, store_fault_fn *bad,
  * number after it was ERR_OK: what was found meanwhile stays. `ended`: there
  * was some, and it is over. Does nothing to an embedded store. Blocks. */
 uint64_t store_damages(struct store *store);
+/* Takes a mark of damage that another process of the node left for damage found
+ * here: one that stands by cannot mend. Does nothing to an embedded store. Any
+ * thread; reads a file. */
+void store_damage_look(struct store *store);
 MUST_USE enum err store_damage_end(struct store *store, uint64_t damages,
                                    bool *ended, struct errmsg *why);
 

@@ -86,13 +86,31 @@ void damage_known(struct store *s, const char *what)
     (void)pthread_mutex_unlock(&s->state_lock);
 }
 
+/* state_lock held. A mark may be another process's of this node; beside the one
+ * that writes only the mark counts, since that one ends the damage. */
+static bool has_damage(struct store *s, char what[DAMAGE_MAX])
+{
+    struct errmsg unused;
+    bool marked = false;
+    if (atomic_load(&s->damaged) && s->role != ROLE_FOLLOW) {
+        memcpy(what, s->damage, DAMAGE_MAX);
+        return true;
+    }
+    return s->backend->open_damaged == NULL &&
+           damage_marked(s->conf.path, &marked, what, &unused) == ERR_OK &&
+           marked;
+}
+
 void store_damaged(struct store *s, const char *what)
 {
     struct errmsg why = {""};
+    char before[DAMAGE_MAX];
     bool marked = false;
+    bool beside = s->role == ROLE_FOLLOW;
     (void)pthread_mutex_lock(&s->state_lock);
-    bool first = !atomic_load(&s->damaged);
-    bool tell = s->env.damaged != NULL;
+    bool first = beside ? !has_damage(s, before) : !atomic_load(&s->damaged);
+    /* To start one that stands by anew mends nothing. */
+    bool tell = s->env.damaged != NULL && !beside;
     s->damages++;
     if (first) {
         note_damage(s, what);
@@ -117,11 +135,24 @@ void damage_tell(struct store *s, const struct store_env *env)
     char what[DAMAGE_MAX];
     (void)pthread_mutex_lock(&s->state_lock);
     s->env.damaged = env->damaged;
-    bool tell = s->damages > 0 && env->damaged != NULL;
+    bool tell =
+        s->damages > 0 && env->damaged != NULL && s->role != ROLE_FOLLOW;
     memcpy(what, s->damage, sizeof what);
     (void)pthread_mutex_unlock(&s->state_lock);
     if (tell) {
         env->damaged(env->ctx, what);
+    }
+}
+
+void store_damage_look(struct store *store)
+{
+    char what[DAMAGE_MAX];
+    struct errmsg unused;
+    bool marked = false;
+    if (store->backend->open_damaged == NULL && !atomic_load(&store->damaged) &&
+        damage_marked(store->conf.path, &marked, what, &unused) == ERR_OK &&
+        marked) {
+        store_damaged(store, what);
     }
 }
 
@@ -131,20 +162,6 @@ uint64_t store_damages(struct store *store)
     uint64_t n = store->damages;
     (void)pthread_mutex_unlock(&store->state_lock);
     return n;
-}
-
-/* state_lock held. A mark may be another process's of this node. */
-static bool has_damage(struct store *s, char what[DAMAGE_MAX])
-{
-    struct errmsg unused;
-    bool marked = false;
-    if (atomic_load(&s->damaged)) {
-        memcpy(what, s->damage, DAMAGE_MAX);
-        return true;
-    }
-    return s->backend->open_damaged == NULL &&
-           damage_marked(s->conf.path, &marked, what, &unused) == ERR_OK &&
-           marked;
 }
 
 bool damage_stats(struct store *s, char what[DAMAGE_MAX])
@@ -234,6 +251,35 @@ enum err serial_compare(const struct backend *backend, const char *path,
                          "server that has them, or, if the database was put "
                          "back from a backup on purpose, delete SERIAL there",
                          path, gone);
+}
+
+void serial_is(struct store *s, uint64_t serial)
+{
+    s->serial = serial;
+    atomic_store(&s->known, serial);
+}
+
+enum err serial_lasts(struct store *s, uint64_t found, struct errmsg *why)
+{
+    bool back = found < s->serial;
+    atomic_store(&s->put_back, back);
+    return back ? err_set(why, ERR_UNAVAILABLE,
+                          "store %s: its last %llu commits are gone: name the "
+                          "server that has them, or, if the database was put "
+                          "back from a backup on purpose, stop the node, "
+                          "delete SERIAL there and start it again",
+                          s->conf.path, (unsigned long long)(s->serial - found))
+                : ERR_OK;
+}
+
+enum err serial_fits(struct store *s, uint64_t found, struct errmsg *why)
+{
+    enum err err = serial_lasts(s, found, why);
+    return err == ERR_OK && found > s->serial
+               ? err_set(why, ERR_CONFLICT,
+                         "another process wrote to this database: stop it, and "
+                         "start this node again")
+               : err;
 }
 
 enum err serial_check(struct store *s, struct errmsg *why)

@@ -96,7 +96,10 @@ static void tell(struct store *s, const struct changes *c)
 static enum err take_in(struct store *s, uint64_t serial, struct errmsg *why)
 {
     struct changes c = {.n = 0};
-    enum err err = s->backend->changes(s->db, s->serial, on_change, &c, why);
+    enum err err = recover_generation(s, why);
+    if (err == ERR_OK) {
+        err = s->backend->changes(s->db, s->serial, on_change, &c, why);
+    }
     if (err == ERR_OK) {
         err = take_heads(s, &c, why);
     }
@@ -104,10 +107,7 @@ static enum err take_in(struct store *s, uint64_t serial, struct errmsg *why)
         err = take_lists(s, &c, why);
     }
     if (err == ERR_OK) {
-        err = recover_generation(s, why);
-    }
-    if (err == ERR_OK) {
-        s->serial = serial;
+        serial_is(s, serial);
         (void)own_logs_find(s);
         tell(s, &c);
     }
@@ -120,6 +120,9 @@ static enum err look(struct store *s, struct errmsg *why)
     int64_t asked_ms = clock_mono_ms();
     uint64_t serial = 0;
     enum err err = recover_serial(s, &serial, why);
+    if (err == ERR_OK) {
+        err = serial_lasts(s, serial, why);
+    }
     if (err == ERR_OK && serial != s->serial) {
         (void)stamps_begin_all(&s->stamps); /* or goes on, after a failure */
         err = take_in(s, serial, why);
@@ -137,9 +140,9 @@ static void say(struct store *s, enum err err, const struct errmsg *why)
 {
     if (err != ERR_OK && !s->follow.complained) {
         log_warn(&s->log, "STORE-FOLLOW",
-                 "cause=\"%s\" effect=\"nothing is answered from memory\" "
+                 "cause=\"%s\" effect=\"nothing is answered from %s\" "
                  "next=\"tried again\"",
-                 why->text);
+                 why->text, atomic_load(&s->put_back) ? "it" : "memory");
     } else if (err == ERR_OK && s->follow.complained) {
         log_info(&s->log, "STORE-FOLLOW", "result=ok");
     }

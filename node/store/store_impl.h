@@ -530,8 +530,24 @@ MUST_USE enum err recover_meta(struct store *s, struct errmsg *why);
 /* Number of the last commit; 0: none. */
 MUST_USE enum err recover_serial(struct store *s, uint64_t *out,
                                  struct errmsg *why);
+/* This many commits are known to be done. Writer or follower, or before they
+ * run. */
+void serial_is(struct store *s, uint64_t serial);
+/* Is the database, which knows `found` commits, the one that this store knows?
+ * ERR_UNAVAILABLE: it was put back; ERR_CONFLICT: somebody else wrote. Writer.
+ */
+MUST_USE enum err serial_fits(struct store *s, uint64_t found,
+                              struct errmsg *why);
+/* The first half of it: what a follower asks. */
+MUST_USE enum err serial_lasts(struct store *s, uint64_t found,
+                               struct errmsg *why);
 /* Which index is read. */
 MUST_USE enum err recover_generation(struct store *s, struct errmsg *why);
+/* Is that still the one in use? Else ERR_UNAVAILABLE: what was read of it may
+ * have been half gone. Only beside a writer, who drops it and does not wait.
+ * Within db_enter(). */
+MUST_USE enum err recover_generation_lasts(struct store *s, uint8_t generation,
+                                           struct errmsg *why);
 /* Finds the own logs that grow. False: there is none for records yet. Writer,
  * or before it runs. */
 bool own_logs_find(struct store *s);
@@ -776,6 +792,10 @@ struct store {
     bool rules_owed;        /* writer: a fold failed; the next commit folds */
     uint64_t salvage_from;  /* writer: none is below */
     uint64_t serial;        /* writer: of the last commit */
+    _Atomic uint64_t known; /* the same, for who connects */
+    /* The database knows fewer commits: what is read there is not what was
+     * stored. */
+    _Atomic bool put_back;
     bool background_failed; /* writer: until the next start */
     int64_t background_ms;  /* writer: tried again then; 0: nothing failed */
     struct hold hold;       /* heads.lock; the writer reads without it */

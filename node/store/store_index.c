@@ -623,8 +623,12 @@ static enum err read_subject(struct store *store,
     if (err != ERR_OK) {
         return err;
     }
-    err = store->backend->rows_of(store->db, atomic_load(&store->generation),
-                                  subject, now, on_subject_row, &r, &why);
+    uint8_t generation = atomic_load(&store->generation);
+    err = store->backend->rows_of(store->db, generation, subject, now,
+                                  on_subject_row, &r, &why);
+    if (err == ERR_OK) {
+        err = recover_generation_lasts(store, generation, &why);
+    }
     db_leave(store);
     err = err == ERR_OK && r.too_many ? ERR_BUSY : err;
     return read_failed(store, err, &why);
@@ -657,8 +661,11 @@ enum err store_row(struct store *store, const struct subject_key *subject,
     if (err != ERR_OK) {
         return err;
     }
-    err = store->backend->rows(store->db, atomic_load(&store->generation), keys,
-                               1, rows, &why);
+    uint8_t generation = atomic_load(&store->generation);
+    err = store->backend->rows(store->db, generation, keys, 1, rows, &why);
+    if (err == ERR_OK) {
+        err = recover_generation_lasts(store, generation, &why);
+    }
     db_leave(store);
     if (err != ERR_OK) {
         return read_failed(store, err, &why);
@@ -696,8 +703,12 @@ static enum err read_issues(struct store *s, uint32_t log, uint64_t number,
     if (err != ERR_OK) {
         return err;
     }
-    err = s->backend->issues(s->db, atomic_load(&s->generation), log, number,
-                             on_issue, out, &why);
+    uint8_t generation = atomic_load(&s->generation);
+    err =
+        s->backend->issues(s->db, generation, log, number, on_issue, out, &why);
+    if (err == ERR_OK) {
+        err = recover_generation_lasts(s, generation, &why);
+    }
     db_leave(s);
     return read_failed(s, err, &why);
 }

@@ -231,8 +231,12 @@ static enum err read_rows(struct store *store, bool now,
     if (err != ERR_OK) {
         return err;
     }
-    err = store->backend->list_rows(store->db, atomic_load(&store->generation),
-                                    subjects, n, now, fn, ctx, &why);
+    uint8_t generation = atomic_load(&store->generation);
+    err = store->backend->list_rows(store->db, generation, subjects, n, now, fn,
+                                    ctx, &why);
+    if (err == ERR_OK) {
+        err = recover_generation_lasts(store, generation, &why);
+    }
     db_leave(store);
     return read_failed(store, err, &why);
 }

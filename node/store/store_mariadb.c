@@ -23,9 +23,10 @@ enum {
 
 struct mdb {
     struct store_mariadb_conf conf;
-    struct mdb_owner owner;     /* fd -1: opened for reading */
-    struct mdb_conn *writer;    /* the writer's thread; NULL: for reading */
-    _Atomic unsigned writes_at; /* place of the writer's server */
+    const _Atomic uint64_t *known; /* store_conf.known */
+    struct mdb_owner owner;        /* fd -1: opened for reading */
+    struct mdb_conn *writer;       /* the writer's thread; NULL: for reading */
+    _Atomic unsigned writes_at;    /* place of the writer's server */
     struct mdb_pool *pool;
     bool local;        /* the server's disk can be asked here */
     char datadir[256]; /* of it */
@@ -276,6 +277,13 @@ static void mdb_put_source(void *batch, const uint8_t name[SOURCE_LEN],
 
 /* ---- committing ---- */
 
+static enum err fail_fenced(struct errmsg *why)
+{
+    return err_set(why, ERR_CONFLICT,
+                   "another process wrote to this database: stop it, and start "
+                   "this node again");
+}
+
 /* First of all: whoever else moved the number holds its row until he is done,
  * and from then on it is another. */
 static enum err move_serial(struct mdb_conn *c, uint64_t claim,
@@ -291,11 +299,18 @@ static enum err move_serial(struct mdb_conn *c, uint64_t claim,
     enum err err = b->moves
                        ? mdb_write(c, SQL_MOVE_SERIAL, cells, 1, &moved, why)
                        : ERR_OK;
-    return err == ERR_OK && b->moves && moved != 1
-               ? err_set(why, ERR_CONFLICT,
-                         "another process wrote to this database: stop it, and "
-                         "start this node again")
-               : err;
+    return err == ERR_OK && b->moves && moved != 1 ? fail_fenced(why) : err;
+}
+
+/* What a transaction begins with that moves no number: it, too, is before
+ * another one's claim, or comes to nothing. */
+static enum err move_claim(struct mdb_conn *c, uint64_t from, uint64_t to,
+                           struct errmsg *why)
+{
+    uint64_t moved = 0;
+    const struct mdb_cell cells[] = {num(to), num(META_SERIAL), num(from)};
+    enum err err = mdb_write(c, SQL_MOVE_CLAIM, cells, 1, &moved, why);
+    return err == ERR_OK && moved != 1 ? fail_fenced(why) : err;
 }
 
 /* Rows of `run` from `at` on that fit one statement. */
@@ -364,29 +379,46 @@ static void stamp_parts(struct mdb_batch *b)
     }
 }
 
-/* In small transactions: one large one would keep the server busy for minutes,
- * twice if it is rolled back. */
-static enum err drop_all(struct mdb_conn *c, enum mdb_sql sql,
-                         uint8_t generation, struct errmsg *why)
+/* Under a claim that nobody else can have: who was frozen here and wakes may
+ * find another one's index in this generation. A COMMIT without an answer
+ * leaves it open which claim stands there. */
+static enum err drop_some(struct mdb *m, enum mdb_sql sql, uint8_t generation,
+                          uint64_t *gone, struct errmsg *why)
 {
     const struct mdb_cell cell = num(generation);
+    uint64_t next = m->owner.claim + 1 != 0 ? m->owner.claim + 1 : 1;
+    enum err err = move_claim(m->writer, m->owner.claim, next, why);
+    if (err == ERR_OK) {
+        err = mdb_write(m->writer, sql, &cell, 1, gone, why);
+    }
+    if (err == ERR_OK) {
+        err = mdb_run(m->writer, "COMMIT", why);
+        m->owner.claim = err == ERR_OK ? next : 0;
+    }
+    return err;
+}
+
+/* In small transactions: one large one would keep the server busy for minutes,
+ * twice if it is rolled back. */
+static enum err drop_all(struct mdb *m, enum mdb_sql sql, uint8_t generation,
+                         struct errmsg *why)
+{
     enum err err = ERR_OK;
     for (uint64_t gone = 1; err == ERR_OK && gone > 0;) {
-        err = mdb_write(c, sql, &cell, 1, &gone, why);
-        err = err == ERR_OK ? mdb_run(c, "COMMIT", why) : err;
+        err = drop_some(m, sql, generation, &gone, why);
     }
     return err;
 }
 
 /* Indexes that nobody reads. */
-static enum err drop_indexes(struct mdb_conn *c, const struct mdb_batch *b,
+static enum err drop_indexes(struct mdb *m, const struct mdb_batch *b,
                              struct errmsg *why)
 {
     static const enum mdb_sql drops[] = {SQL_DROP_ROWS, SQL_DROP_LISTS,
                                          SQL_DROP_ISSUES};
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < b->drop_n * ARRAY_LEN(drops); i++) {
-        err = drop_all(c, drops[i % ARRAY_LEN(drops)],
+        err = drop_all(m, drops[i % ARRAY_LEN(drops)],
                        b->drop[i / ARRAY_LEN(drops)], why);
     }
     return err;
@@ -396,7 +428,7 @@ static enum err drop_indexes(struct mdb_conn *c, const struct mdb_batch *b,
 static enum err fill(struct mdb *m, const struct mdb_batch *b,
                      struct errmsg *why)
 {
-    enum err err = drop_indexes(m->writer, b, why);
+    enum err err = drop_indexes(m, b, why);
     if (err == ERR_OK) {
         err = move_serial(m->writer, m->owner.claim, b, why);
     }
@@ -413,6 +445,9 @@ static enum err open_writer(struct mdb *m, struct errmsg *why)
                       "database %s: the server is read-only: SET GLOBAL "
                       "read_only=0, or name the server that takes writes",
                       m->conf.database);
+    }
+    if (err == ERR_OK) { /* before anything is changed there */
+        err = mdb_check_known(m->writer, m->known, why);
     }
     if (err == ERR_OK) {
         err = mdb_claim(m->writer, &m->owner, &m->conf, why);
@@ -435,15 +470,32 @@ static void try_next(struct mdb *m)
     atomic_store(&m->writes_at, next % mdb_servers(&m->conf));
 }
 
+static bool has_writer(struct mdb *m, struct errmsg *why)
+{
+    if (m->owner.claim == 0) {
+        mdb_shut(&m->writer); /* its claim is not known */
+    }
+    return m->writer != NULL || open_writer(m, why) == ERR_OK;
+}
+
+/* Who it was that took the database is asked when it is opened anew. */
+static void roll_back(struct mdb *m, enum err err)
+{
+    struct errmsg unused;
+    if (mdb_run(m->writer, "ROLLBACK", &unused) != ERR_OK ||
+        err == ERR_CONFLICT) {
+        mdb_shut(&m->writer);
+    }
+}
+
 /* `again`: certainly not written, and worth another attempt. */
 static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
                         struct errmsg *why)
 {
     *again = false;
-    if (m->writer == NULL && open_writer(m, why) != ERR_OK) {
+    if (!has_writer(m, why)) {
         return ERR_UNCERTAIN; /* the store opens anew until it can read back */
     }
-    struct errmsg unused;
     enum err err = fill(m, b, why);
     bool filled = err == ERR_OK;
     if (filled) {
@@ -463,9 +515,7 @@ static enum err attempt(struct mdb *m, const struct mdb_batch *b, bool *again,
         *again = !filled;
         return ERR_UNCERTAIN;
     }
-    if (mdb_run(m->writer, "ROLLBACK", &unused) != ERR_OK) {
-        mdb_shut(&m->writer);
-    }
+    roll_back(m, err);
     *again = (fault == FAULT_AGAIN || err == ERR_TIMEOUT) && undone;
     bool refused =
         fault == FAULT_FULL || fault == FAULT_READONLY || err == ERR_CONFLICT;
@@ -533,7 +583,8 @@ static enum err mdb_backend_open(void **db, const struct store_conf *conf,
     struct mdb *m = MEM_NEW(struct mdb);
     m->conf = conf->mariadb;
     m->owner.fd = -1;
-    m->pool = mdb_pool_new(&m->conf, &m->writes_at);
+    m->known = conf->known;
+    m->pool = mdb_pool_new(&m->conf, &m->writes_at, m->known);
     enum err err = readonly ? open_reading(m, &cause)
                             : mdb_owner_take(&m->owner, conf->path,
                                              conf->mariadb.shared, &cause);
@@ -944,47 +995,19 @@ static enum err mdb_changes(void *db, uint64_t since, backend_change_fn *fn,
     return mdb_read(m->pool, SQL_CHANGES, cells, on_change, &r, why);
 }
 
-struct issue_read {
-    backend_issue_fn *fn;
-    void *ctx;
-};
-
-static bool on_issue(void *ctx, const struct mdb_cell *columns)
-{
-    const struct issue_read *r = ctx;
-    return r->fn(r->ctx, (uint32_t)columns[0].n, columns[1].n,
-                 (uint8_t)columns[2].n);
-}
-
 static enum err mdb_issues(void *db, uint8_t generation, uint32_t log,
                            uint64_t number, backend_issue_fn *fn, void *ctx,
                            struct errmsg *why)
 {
     struct mdb *m = db;
-    struct issue_read r = {fn, ctx};
-    const struct mdb_cell cells[] = {num(generation), num(log), num(log),
-                                     num(number)};
-    return mdb_read(m->pool, SQL_ISSUES, cells, on_issue, &r, why);
-}
-
-struct salvage_read {
-    backend_salvage_fn *fn;
-    void *ctx;
-};
-
-static bool on_salvaged(void *ctx, const struct mdb_cell *columns)
-{
-    const struct salvage_read *r = ctx;
-    return r->fn(r->ctx, columns[0].n, columns[1].b);
+    return mdb_issues_from(m->pool, generation, log, number, fn, ctx, why);
 }
 
 static enum err mdb_salvage(void *db, uint64_t from, backend_salvage_fn *fn,
                             void *ctx, struct errmsg *why)
 {
     struct mdb *m = db;
-    struct salvage_read r = {fn, ctx};
-    const struct mdb_cell cells[] = {num(from)};
-    return mdb_read(m->pool, SQL_SALVAGE, cells, on_salvaged, &r, why);
+    return mdb_salvage_from(m->pool, from, fn, ctx, why);
 }
 
 static enum err mdb_source(void *db, const uint8_t name[SOURCE_LEN],
@@ -994,26 +1017,11 @@ static enum err mdb_source(void *db, const uint8_t name[SOURCE_LEN],
     return read_value(db, SQL_SOURCE, cells, out, why);
 }
 
-struct sources_read {
-    backend_source_fn *fn;
-    void *ctx;
-    bool bad;
-};
-
-static bool on_source(void *ctx, const struct mdb_cell *columns)
-{
-    struct sources_read *r = ctx;
-    r->bad = columns[0].b.len != SOURCE_LEN;
-    return !r->bad && r->fn(r->ctx, columns[0].b.data, columns[1].b);
-}
-
 static enum err mdb_sources(void *db, backend_source_fn *fn, void *ctx,
                             struct errmsg *why)
 {
     struct mdb *m = db;
-    struct sources_read r = {fn, ctx, false};
-    enum err err = mdb_read(m->pool, SQL_SOURCES, NULL, on_source, &r, why);
-    return err == ERR_OK && r.bad ? malformed(why, "cn_source") : err;
+    return mdb_sources_all(m->pool, fn, ctx, why);
 }
 
 static enum err mdb_check(void *db, struct buf *cursor, struct errmsg *why)

@@ -5,6 +5,7 @@
  *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
  *   store_mariadb_check.c   reading what no log's walk reads
+ *   store_mariadb_pages.c   reading tables that may be very long
  *   store_mariadb.c         the backend
  *
  * Threads: the pool is for all; connections as mdb.h says. */
@@ -18,6 +19,7 @@
 extern const struct mdb_sql_set mdb_store_sql;
 enum mdb_sql {
     SQL_MOVE_SERIAL,
+    SQL_MOVE_CLAIM,
     SQL_PUT_META,
     SQL_PUT_PART,
     SQL_PUT_BLOCK,
@@ -80,9 +82,11 @@ bool mdb_is_silent(const char *address);
 /* ---- the pool ---- */
 
 struct mdb_pool;
-/* `writes_at`: place of the server that is written to; outlives the pool. */
+/* `writes_at`: place of the server that is written to; `known` as in
+ * store_conf. Both outlive the pool. */
 struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
-                              const _Atomic unsigned *writes_at);
+                              const _Atomic unsigned *writes_at,
+                              const _Atomic uint64_t *known);
 /* Nobody reads any more. */
 void mdb_pool_free(struct mdb_pool **pool);
 /* mdb_select() on a connection of the pool; once more on a new one if an old
@@ -98,6 +102,19 @@ MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
 /* backend.check: some rows of the index. */
 MUST_USE enum err mdb_check_index(struct mdb_pool *pool, struct buf *cursor,
                                   struct errmsg *why);
+
+/* ---- tables that may be very long ---- */
+
+/* backend.issues, .salvage and .sources: many statements, not one snapshot. */
+MUST_USE enum err mdb_issues_from(struct mdb_pool *pool, uint8_t generation,
+                                  uint32_t log, uint64_t number,
+                                  backend_issue_fn *fn, void *ctx,
+                                  struct errmsg *why);
+MUST_USE enum err mdb_salvage_from(struct mdb_pool *pool, uint64_t from,
+                                   backend_salvage_fn *fn, void *ctx,
+                                   struct errmsg *why);
+MUST_USE enum err mdb_sources_all(struct mdb_pool *pool, backend_source_fn *fn,
+                                  void *ctx, struct errmsg *why);
 
 /* ---- schema and owner ---- */
 
@@ -123,6 +140,10 @@ void mdb_owner_drop(struct mdb_owner *owner);
 MUST_USE enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why);
+/* ERR_UNAVAILABLE: it has fewer commits than are known. */
+MUST_USE enum err mdb_check_known(struct mdb_conn *c,
+                                  const _Atomic uint64_t *known,
+                                  struct errmsg *why);
 /* ERR_NOT_FOUND: no tables yet, or of an older version; ERR_CONF: of a newer
  * one. */
 MUST_USE enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why);

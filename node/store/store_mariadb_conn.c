@@ -50,6 +50,8 @@ enum {
 static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_MOVE_SERIAL] = {"UPDATE cn_meta SET v=? WHERE k=? AND v=? AND claim=?",
                          "bnbn", ""},
+    [SQL_MOVE_CLAIM] = {"UPDATE cn_meta SET claim=? WHERE k=? AND claim=?",
+                        "nnn", ""},
     [SQL_PUT_META] = {"INSERT INTO cn_meta(k,v) VALUES(?,?) "
                       "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                       "nb", ""},
@@ -155,12 +157,15 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_META] = {"SELECT v FROM cn_meta WHERE k=?", "n", "v"},
     [SQL_ISSUES] = {"SELECT log,number,reason FROM cn_issue WHERE "
                     "generation=? AND (log>? OR (log=? AND number>=?)) "
-                    "ORDER BY log,number",
-                    "nnnn", "nnn"},
-    [SQL_SALVAGE] = {"SELECT seq,v FROM cn_salvage WHERE seq>=? ORDER BY seq",
-                     "n", "nv"},
+                    "ORDER BY log,number LIMIT ?",
+                    "nnnnn", "nnn"},
+    [SQL_SALVAGE] = {"SELECT seq,v FROM cn_salvage WHERE seq>=? ORDER BY seq "
+                     "LIMIT ?",
+                     "nn", "nv"},
     [SQL_SOURCE] = {"SELECT v FROM cn_source WHERE name=?", "b", "v"},
-    [SQL_SOURCES] = {"SELECT name,v FROM cn_source ORDER BY name", "", "bv"},
+    [SQL_SOURCES] = {"SELECT name,v FROM cn_source WHERE name>? ORDER BY name "
+                     "LIMIT ?",
+                     "bn", "bv"},
     [SQL_DISK_BYTES] = {"SELECT CAST(COALESCE(SUM(data_length+index_length),0)"
                         " AS UNSIGNED) FROM information_schema.tables WHERE "
                         "table_schema=DATABASE() AND table_name LIKE 'cn\\_%'",

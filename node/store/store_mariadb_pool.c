@@ -9,6 +9,7 @@
 struct mdb_pool {
     const struct store_mariadb_conf *conf;
     const _Atomic unsigned *writes_at;
+    const _Atomic uint64_t *known;
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct mdb_conn **idle; /* lock */
@@ -17,11 +18,13 @@ struct mdb_pool {
 };
 
 struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
-                              const _Atomic unsigned *writes_at)
+                              const _Atomic unsigned *writes_at,
+                              const _Atomic uint64_t *known)
 {
     struct mdb_pool *p = MEM_NEW(struct mdb_pool);
     p->conf = conf;
     p->writes_at = writes_at;
+    p->known = known;
     p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
     (void)pthread_mutex_init(&p->lock, NULL);
     clock_cond_init(&p->freed);
@@ -53,11 +56,12 @@ static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
     while (rc == 0 && p->idle_n == 0 && p->open_n == p->conf->connections) {
         rc = pthread_cond_timedwait(&p->freed, &p->lock, &until);
     }
-    return rc == 0 ? ERR_OK
-                   : err_set(why, ERR_UNAVAILABLE,
-                             "all %u connections of mariadb.connections are in "
-                             "use",
-                             p->conf->connections);
+    bool free = p->idle_n > 0 || p->open_n < p->conf->connections;
+    return free ? ERR_OK
+                : err_set(why, ERR_UNAVAILABLE,
+                          "all %u connections of mariadb.connections are in "
+                          "use",
+                          p->conf->connections);
 }
 
 /* Locked: one that idles; those at a server that is not written to any more
@@ -77,13 +81,17 @@ static struct mdb_conn *idle_locked(struct mdb_pool *p)
 }
 
 /* To the server that is written to, which has everything, or to one of its
- * cluster that waits until it has. */
+ * cluster that waits until it has. One that lacks what was committed, such as
+ * a replica or what was put back from a backup, would answer wrongly. */
 static enum err open_reader(struct mdb_pool *p, struct mdb_conn **out,
                             struct errmsg *why)
 {
     unsigned writes_at = atomic_load(p->writes_at);
     unsigned place = writes_at;
     enum err err = mdb_open_at(out, p->conf, &mdb_store_sql, &place, why);
+    if (err == ERR_OK) {
+        err = mdb_check_known(*out, p->known, why);
+    }
     if (err == ERR_OK && mdb_server(*out)->cluster && place != writes_at) {
         err = mdb_run(*out, "SET SESSION wsrep_sync_wait=1", why);
     }

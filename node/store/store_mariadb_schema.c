@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mysqld_error.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,46 @@ enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why)
                          "the tables in the database are of version %lu, not "
                          "%d: start the node once with the right to write",
                          version, (int)SCHEMA);
+}
+
+/* A server of a cluster has it when it has played what was committed elsewhere:
+ * that is waited for. */
+static enum err ask_serial(struct mdb_conn *c, uint64_t *out,
+                           struct errmsg *why)
+{
+    char sql[SQL_MAX];
+    char text[NUMBER_MAX] = "";
+    bool cluster = mdb_server(c)->cluster;
+    enum err err =
+        cluster ? mdb_run(c, "SET SESSION wsrep_sync_wait=1", why) : ERR_OK;
+    if (err == ERR_OK) {
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT CONV(HEX(v),16,10) FROM cn_meta WHERE k=%d",
+                       (int)META_SERIAL);
+        err = mdb_ask(c, sql, text, sizeof text, why);
+        err = err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_TABLE ? ERR_OK : err;
+    }
+    if (err == ERR_OK && cluster) {
+        err = mdb_run(c, "SET SESSION wsrep_sync_wait=DEFAULT", why);
+    }
+    *out = strtoull(text, NULL, 10);
+    return err;
+}
+
+enum err mdb_check_known(struct mdb_conn *c, const _Atomic uint64_t *known,
+                         struct errmsg *why)
+{
+    uint64_t want = known != NULL ? atomic_load(known) : 0;
+    uint64_t found = 0;
+    enum err err = want > 0 ? ask_serial(c, &found, why) : ERR_OK;
+    return err == ERR_OK && found < want
+               ? err_set(why, ERR_UNAVAILABLE,
+                         "this server lacks the last %llu commits: name the "
+                         "one that has them, or, if the database was put back "
+                         "from a backup on purpose, stop the node, delete "
+                         "SERIAL in its store and start it again",
+                         (unsigned long long)(want - found))
+               : err;
 }
 
 static enum err write_version(struct mdb_conn *c, unsigned long version,

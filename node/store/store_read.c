@@ -32,7 +32,7 @@ static _Thread_local const struct store *inside;
 
 static bool entered(struct store *s)
 {
-    if (s->db == NULL) {
+    if (s->db == NULL || atomic_load(&s->put_back)) {
         (void)pthread_rwlock_unlock(&s->db_lock);
         return false;
     }

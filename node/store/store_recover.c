@@ -131,22 +131,46 @@ enum err recover_serial(struct store *s, uint64_t *out, struct errmsg *why)
     return err;
 }
 
-enum err recover_generation(struct store *s, struct errmsg *why)
+static enum err read_generation(struct store *s, uint8_t *out,
+                                struct errmsg *why)
 {
     struct buf value = BUF_INIT;
     enum err err = s->backend->meta(s->db, META_GENERATION, &value, why);
-    if (err == ERR_OK || err == ERR_NOT_FOUND) {
-        atomic_store(&s->generation, value.len == 1 ? value.data[0] : 1);
-        err = ERR_OK;
-    }
+    *out = value.len == 1 ? value.data[0] : 1;
     buf_fini(&value);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err recover_generation(struct store *s, struct errmsg *why)
+{
+    uint8_t generation;
+    enum err err = read_generation(s, &generation, why);
+    if (err == ERR_OK) {
+        atomic_store(&s->generation, generation);
+    }
     return err;
+}
+
+enum err recover_generation_lasts(struct store *s, uint8_t generation,
+                                  struct errmsg *why)
+{
+    uint8_t now = generation;
+    enum err err =
+        s->role == ROLE_FOLLOW ? read_generation(s, &now, why) : ERR_OK;
+    return err == ERR_OK && now != generation
+               ? err_set(why, ERR_UNAVAILABLE,
+                         "store %s: its index was made anew meanwhile: ask "
+                         "again",
+                         s->conf.path)
+               : err;
 }
 
 enum err recover_meta(struct store *s, struct errmsg *why)
 {
     /* First the number: what is read after it is as new, or newer. */
-    enum err err = recover_serial(s, &s->serial, why);
+    uint64_t serial = 0;
+    enum err err = recover_serial(s, &serial, why);
+    serial_is(s, serial);
     return err == ERR_OK ? recover_generation(s, why) : err;
 }
 

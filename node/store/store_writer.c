@@ -129,6 +129,13 @@ static enum err check_space(struct store *s, struct errmsg *why)
 
 /* ---- doubtful commits ---- */
 
+static void tell_replaced(struct store *s, enum err err)
+{
+    if (err == ERR_CONFLICT && s->env.replaced != NULL) {
+        s->env.replaced(s->env.ctx);
+    }
+}
+
 /* Closes, and opens for writing if that can be, else for reading. */
 static enum err reopen(struct store *s, struct errmsg *why)
 {
@@ -146,6 +153,7 @@ static enum err reopen(struct store *s, struct errmsg *why)
         s->db = NULL;
     }
     (void)pthread_rwlock_unlock(&s->db_lock);
+    tell_replaced(s, err);
     return err;
 }
 
@@ -209,7 +217,7 @@ enum err writer_commit(struct store *s, void *batch, struct errmsg *why)
         err = settle(s, s->serial + 1, why);
     }
     if (err == ERR_OK) {
-        s->serial++;
+        serial_is(s, s->serial + 1);
         serial_write(s);
         (void)atomic_fetch_add(&s->commits, 1);
         if (!s->db_readonly) {
@@ -231,8 +239,12 @@ static void try_again(struct store *s)
         err = reopen(s, &why);
     }
     uint64_t serial;
-    if (err == ERR_OK) { /* does it answer? */
+    if (err == ERR_OK) { /* does it answer, and as the one that it was? */
         err = recover_serial(s, &serial, &why);
+    }
+    if (err == ERR_OK) {
+        err = serial_fits(s, serial, &why);
+        tell_replaced(s, err);
     }
     if (err == ERR_OK) {
         set_writable(s);

@@ -134,3 +134,39 @@ within "$PATIENCE" "fresh where it writes now" is_at "$other" freshness fresh
 start "$writer"
 within "$PATIENCE" "it stands by" stands_by "$writer"
 within "$PATIENCE" "and is fresh beside it" is_at "$writer" freshness fresh
+
+note "somebody takes the database from the one that has the lease: it takes it back"
+allow STORE-FULL STORE-CORRUPT SYNC-REFUSED
+lines=$(log_end "$other")
+term=$(process_says "$other" term)
+check "take it" server_sql "UPDATE cn_$COUNTY.cn_owner SET instance=7;
+    UPDATE cn_$COUNTY.cn_meta SET claim=7 WHERE k=2"
+check "the village enters" enter "$VILLAGE" 41 40
+replaced() { says "$other" STORE-REPLACED "$lines"; }
+within "$PATIENCE" "it finds out" replaced
+check "equal" equal "$PROVINCE" "$CITY" "$other" "$TOWN" "$VILLAGE"
+check "it writes again" writes "$other"
+check "by the same lease" [ "$(process_says "$other" term)" = "$term" ]
+check "the other stands by" stands_by "$writer"
+
+note "damage that the stand-by meets: the one that writes ends, and the other mends"
+allow STORE-DAMAGED SYNC-UNREADABLE STORE-REBUILD STORE-BACKGROUND
+from=$(log_end "$writer")
+check "flip" server_sql "UPDATE cn_$COUNTY.cn_block SET
+    v=INSERT(v,LENGTH(v) DIV 2,1,CHAR(ASCII(SUBSTR(v,LENGTH(v) DIV 2,1))^16))
+    WHERE first BETWEEN 30 AND 70"
+! node_cmd "$writer" query --log "$(own_log "$VILLAGE")" --number 60 >/dev/null 2>&1 ||
+    fail "answered from a damaged block"
+check "damage is named there" says "$writer" 'STORE-DAMAGED .*number' "$from"
+ended() { ! tree_alive "$other"; }
+within "$PATIENCE" "the one that writes ends by itself" ended
+rc=0
+wait "$(tree_pid "$other")" || rc=$?
+rm -f "$TREE/$other/pid"
+check "exit status 5" [ "$rc" = 5 ]
+mended() { says "$writer" 'STORE-REBUILD .*result=ok' "$from"; }
+within "$PATIENCE" "the other mends" mended
+within "$PATIENCE" "and writes" writes "$writer"
+start "$other"
+within "$PATIENCE" "it stands by" stands_by "$other"
+check "equal" equal "$PROVINCE" "$CITY" "$writer" "$TOWN" "$VILLAGE"

@@ -3,7 +3,7 @@
 #include "contract/store_fixture.h"
 
 #include "base/clock.h"
-#include "store/stamp.h"
+#include "store/store_impl.h"
 
 #define FIRM "91341821MA2T00001X"
 
@@ -17,6 +17,22 @@ static int64_t alone(void *ctx)
 {
     (void)ctx;
     return alone_until_ms;
+}
+
+static _Atomic int replaced;
+static _Atomic int damaged;
+
+static void on_damaged(void *ctx, const char *what)
+{
+    (void)ctx;
+    (void)what;
+    damaged++;
+}
+
+static void on_replaced(void *ctx)
+{
+    (void)ctx;
+    replaced++;
 }
 
 static void who_writes(void *ctx, char *out, size_t cap)
@@ -41,6 +57,8 @@ static enum err open_process(struct store **out, bool beside,
                                   .signer = &county.sign,
                                   .keyring = county.keyring,
                                   .alone_until_ms = alone,
+                                  .damaged = on_damaged,
+                                  .replaced = on_replaced,
                                   .who_writes = who_writes};
     conf.mariadb.shared = true;
     return beside ? store_open_beside(out, &conf, &env, why)
@@ -178,6 +196,7 @@ static void who_was_replaced_writes_nothing_and_disturbs_nobody(void **state)
     }
     assert_int_equal(size_of(b, &own), 7);
     assert_int_equal(size_of(a, &own), 2);
+    assert_true(replaced > 0); /* whoever has the lease hears of it */
     store_closing(a);
     store_close(&a);
     store_close(&b);
@@ -187,6 +206,28 @@ static void who_was_replaced_writes_nothing_and_disturbs_nobody(void **state)
     rows_of(b, FIRM, &rows);
     assert_int_equal(rows.n, 6);
     store_close(&b);
+}
+
+/* Its connection was left alone, as in a cluster: only the number tells. */
+static void commits_of_another_are_told(void **state)
+{
+    (void)state;
+    struct store *a = process(false);
+    int64_t until_ms = clock_mono_ms() + SEEN_MS;
+    assert_ok(submit_one(a, 1));
+    replaced = 0;
+    mariadb_sql(&fed_server, "UPDATE county.cn_meta SET "
+                             "v=UNHEX('00000000000003E8') WHERE k=2");
+    while (replaced == 0) {
+        assert_int_not_equal(submit_one(a, 2), ERR_OK);
+        assert_true(clock_mono_ms() < until_ms);
+        clock_sleep(5);
+    }
+    store_closing(a);
+    store_close(&a);
+    a = process(false); /* as the node does it */
+    assert_ok(submit_one(a, 2));
+    store_close(&a);
 }
 
 static void without_the_lease_nothing_is_answered_again(void **state)
@@ -202,6 +243,128 @@ static void without_the_lease_nothing_is_answered_again(void **state)
     assert_false(store_stamp_holds(a, &stamp));
     assert_false(store_stamp_take(a, &key, &stamp));
     assert_ok(submit_one(a, 1)); /* what is written is another matter */
+    store_close(&a);
+}
+
+static bool on_any(void *ctx, const struct store_row *row)
+{
+    size_t *n = ctx;
+    (void)row;
+    ++*n;
+    return true;
+}
+
+static enum err read_firm(struct store *s, size_t *n)
+{
+    struct subject_key key;
+    *n = 0;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(FIRM));
+    return store_subject(s, &key, on_any, n);
+}
+
+static void wait_rows(struct store *s, size_t want)
+{
+    size_t n = 0;
+    int64_t until_ms = clock_mono_ms() + SEEN_MS;
+    while (read_firm(s, &n) != ERR_OK || n != want) {
+        assert_true(clock_mono_ms() < until_ms);
+        clock_sleep(5);
+    }
+}
+
+/* The one that writes has made the index anew and drops the old one; who stands
+ * by has not seen it yet, since the number of commits says nothing here. What
+ * is half gone is no answer. */
+static void an_index_that_is_dropped_answers_nothing(void **state)
+{
+    (void)state;
+    struct store *a = process(false);
+    struct store *b = process(true);
+    struct log_id own = store_own_log(a);
+    struct errmsg why = {""};
+    size_t n;
+    assert_ok(submit_one(a, 1));
+    wait_size(b, &own, 2); /* rows are seen before the number is */
+    wait_rows(b, 1);
+    mariadb_sql(&fed_server, "REPLACE INTO county.cn_meta(k,v) VALUES(3,"
+                             "CHAR(2))");
+    mariadb_sql(&fed_server, "UPDATE county.cn_row SET generation=2");
+    assert_int_equal(read_firm(b, &n), ERR_UNAVAILABLE);
+    mariadb_sql(&fed_server, "UPDATE county.cn_row SET generation=1");
+    mariadb_sql(&fed_server, "DELETE FROM county.cn_meta WHERE k=3");
+    wait_rows(b, 1);
+    /* The true one, which is followed. */
+    assert_ok(store_reindex(a, NULL, NULL, &why));
+    wait_rows(b, 1);
+    store_close(&b);
+    store_close(&a);
+}
+
+static bool is_damaged(struct store *s)
+{
+    struct store_stats stats;
+    store_stats(s, &stats);
+    return stats.damaged;
+}
+
+/* Its own start would mend nothing, and would find the same again: the one that
+ * writes finds the mark. */
+static void damage_found_beside_is_for_the_writer(void **state)
+{
+    (void)state;
+    struct store *a = process(false);
+    struct store *b = process(true);
+    damaged = 0;
+    store_damage_look(a);
+    store_damaged(b, "says a test");
+    store_damaged(b, "and again");
+    assert_int_equal(damaged, 0);
+    assert_true(is_damaged(b));
+    store_close(&b);
+    b = process(true);
+    store_damaged(b, "after a start, too");
+    assert_int_equal(damaged, 0);
+    store_damage_look(a);
+    store_damage_look(a);
+    assert_int_equal(damaged, 1);
+    store_close(&a);
+    a = process(false); /* mends */
+    store_damage_look(a);
+    assert_int_equal(damaged, 1);
+    assert_false(is_damaged(a));
+    assert_false(is_damaged(b));
+    store_close(&b);
+    store_close(&a);
+}
+
+/* Put back below all of them: who only reads must not go back either. */
+static void beside_a_database_put_back_nothing_is_answered(void **state)
+{
+    (void)state;
+    struct store *a = process(false);
+    struct store *b = process(true);
+    size_t n;
+    assert_ok(submit_one(a, 1));
+    wait_rows(b, 1);
+    mariadb_sql(&fed_server, "CREATE TABLE county.kept AS SELECT v FROM "
+                             "county.cn_meta WHERE k=2");
+    mariadb_sql(&fed_server, "UPDATE county.cn_meta SET "
+                             "v=UNHEX('0000000000000001') WHERE k=2");
+    int64_t until_ms = clock_mono_ms() + SEEN_MS;
+    while (read_firm(b, &n) != ERR_UNAVAILABLE) {
+        assert_true(clock_mono_ms() < until_ms);
+        clock_sleep(5);
+    }
+    /* Nor by one that begins to stand by: the folder knows more. */
+    struct store *late = NULL;
+    struct errmsg why = {""};
+    assert_int_equal(open_process(&late, true, &why), ERR_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "lacks the last"));
+    mariadb_sql(&fed_server, "UPDATE county.cn_meta SET v=(SELECT v FROM "
+                             "county.kept) WHERE k=2");
+    wait_rows(b, 1);
+    mariadb_sql(&fed_server, "DROP TABLE county.kept");
+    store_close(&b);
     store_close(&a);
 }
 
@@ -228,8 +391,16 @@ int main(void)
             beside_a_database_that_is_new_there_is_nothing_yet, start, stop),
         cmocka_unit_test_setup_teardown(
             who_was_replaced_writes_nothing_and_disturbs_nobody, start, stop),
+        cmocka_unit_test_setup_teardown(commits_of_another_are_told, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(
             without_the_lease_nothing_is_answered_again, start, stop),
+        cmocka_unit_test_setup_teardown(
+            an_index_that_is_dropped_answers_nothing, start, stop),
+        cmocka_unit_test_setup_teardown(damage_found_beside_is_for_the_writer,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(
+            beside_a_database_put_back_nothing_is_answered, start, stop),
         cmocka_unit_test_setup_teardown(
             a_process_that_shares_nothing_is_kept_away, start, stop),
     };
