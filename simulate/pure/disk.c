@@ -307,6 +307,32 @@ void disk_end_pull(struct host *h, const struct log_id *log)
     }
 }
 
+bool disk_has_successor(const struct disk *disk, const struct log_id *log)
+{
+    struct entry e;
+    struct entry_open open;
+    for (size_t i = 0; i < disk->logs.count; i++) {
+        const struct disk_log *l = disk->logs.item[i];
+        if (l->own && l->frontier.size > 0 &&
+            entry_decode(l->entry[0], &e) == ERR_OK &&
+            entry_open_decode(&e, &open) == ERR_OK &&
+            open.prev_incarnation == log->incarnation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void disk_resume(struct host *h, struct disk_log *l, uint64_t size,
+                 const struct hash *root)
+{
+    say(h, "takes its log up again at %llu of %llu entries",
+        (unsigned long long)l->frontier.size, (unsigned long long)size);
+    l->state = LOG_PULLING;
+    l->limit = size;
+    l->limit_root = *root;
+}
+
 /* ---- other nodes' logs: store_group.c without a database ---- */
 
 void disk_fork(struct host *h, struct disk_log *l, struct slice other_note,
