@@ -186,6 +186,12 @@ static void more_above(void *ctx, const struct log_id *log)
     }
 }
 
+static bool told_above(void *ctx)
+{
+    const struct node *node = ctx;
+    return node->uplink == NULL || uplink_told(node->uplink);
+}
+
 static uint64_t own_parent(const struct node *node)
 {
     const struct conf *conf = node->conf;
@@ -946,6 +952,7 @@ static void fill_sync_env(struct node *node)
                           .above_changed = above_changed,
                           .verified = verified,
                           .more_above = more_above,
+                          .told_above = told_above,
                           .roster_changed = recheck,
                           .ctx = node};
 }

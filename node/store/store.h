@@ -539,6 +539,15 @@ MUST_USE enum err store_parent_told(struct store *store, struct errmsg *why);
  * writer thread. */
 MUST_USE enum err store_end_pull(struct store *store, const struct log_id *log,
                                  bool known_above, struct errmsg *why);
+/* The parent holds more of the CLOSED log `log` of this node than came back:
+ * entries that were still on their way, or of a twin of this node that wrote
+ * on. It is PULLING again, up to `size` entries with `root`, of which the
+ * caller knows that what is here is a beginning. ERR_EXISTS: a log that follows
+ * it names its end. Blocks; not on the writer thread. */
+MUST_USE enum err store_resume_pull(struct store *store,
+                                    const struct log_id *log, uint64_t size,
+                                    const struct hash *root,
+                                    struct errmsg *why);
 
 /* How many entries of `total` are done. False: the work is ended there, with
  * ERR_CANCELLED. Called on the thread of who waits for it, again and again

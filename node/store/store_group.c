@@ -361,43 +361,69 @@ static void put_blocks(struct group *g, const struct touched *t,
     }
 }
 
-/* The newest opening of an origin says where its predecessor ends. */
+/* What the entry says of a log of the same origin that ends before it. */
+static bool names_end(const struct segment *seg, struct entry_open *out)
+{
+    struct entry e;
+    return entry_decode(seg->slots[0].entry, &e) == ERR_OK &&
+           e.type == ENTRY_OPEN && entry_open_decode(&e, out) == ERR_OK &&
+           out->prev_incarnation != 0 &&
+           out->prev_incarnation != seg->log.incarnation;
+}
+
+/* Of two processes of one node each opens a successor of its own, and they may
+ * name two ends: past the earlier one the log does not go. */
+static bool ends_earlier(const struct head *head, const struct entry_open *open)
+{
+    return head->limit == 0 || open->prev_size < head->limit;
+}
+
+/* Is what is held of the log neither that end nor a beginning of it? */
+static bool is_past_end(const struct group *g, const struct head *head,
+                        const struct entry_open *open)
+{
+    struct hash root;
+    uint64_t size = head->h.frontier.size;
+    frontier_root(&head->h.frontier, g->s->env.suite, &root);
+    return size > open->prev_size ||
+           (size == open->prev_size &&
+            memcmp(root.b, open->prev_root, HASH_LEN) != 0);
+}
+
+/* The opening of a log says where its predecessor ends. */
 static void limit_predecessor(struct group *g, struct touched *t,
                               const struct segment *seg)
 {
-    struct entry e;
     struct entry_open open;
-    if (entry_decode(seg->slots[0].entry, &e) != ERR_OK ||
-        e.type != ENTRY_OPEN || entry_open_decode(&e, &open) != ERR_OK ||
-        open.prev_incarnation == 0 ||
-        open.prev_incarnation == t->slot->log.incarnation) {
+    if (!names_end(seg, &open)) {
         return;
     }
     struct log_id id = t->slot->log;
     id.incarnation = open.prev_incarnation;
     struct touched *prev;
     struct errmsg why;
-    if (group_touch(g, heads_add(g->s, &id), &prev, &why) != ERR_OK ||
-        prev->head.limit != 0) {
+    if (group_touch(g, heads_add(g->s, &id), &prev, &why) != ERR_OK) {
         return;
     }
-    if (prev->head.h.own && prev->head.h.state != LOG_ABSENT) {
+    struct head *head = &prev->head;
+    if (head->h.own && head->h.state != LOG_ABSENT) {
         return; /* put back too: it gets its end when it is succeeded */
     }
-    struct hash root = {{0}};
-    prev->head.limit = open.prev_size;
-    memcpy(prev->head.limit_root.b, open.prev_root, HASH_LEN);
-    prev->dirty = true;
-    uint64_t size = prev->head.h.frontier.size;
-    frontier_root(&prev->head.h.frontier, g->s->env.suite, &root);
-    if (size > open.prev_size ||
-        (size == open.prev_size && !hash_eq(&root, &prev->head.limit_root))) {
+    bool first = head->limit == 0;
+    bool past = is_past_end(g, head, &open);
+    if (ends_earlier(head, &open)) {
+        head->limit = open.prev_size;
+        memcpy(head->limit_root.b, open.prev_root, HASH_LEN);
+        prev->dirty = true;
+    }
+    if (head->h.state != LOG_FORKED && past) {
         group_fork(g, prev, buf_slice(&seg->note),
                    "its successor names another end");
-    } else if (id.kind == LOG_DIRECTIVES && prev->head.h.state == LOG_FORKED) {
+    } else if (head->h.state == LOG_FORKED && !past && first &&
+               id.kind == LOG_DIRECTIVES) {
         /* Of the two histories its issuer says which one was real: this one,
          * or its beginning. What is to come must lead to that end. */
-        prev->head.h.state = LOG_ACTIVE;
+        head->h.state = LOG_ACTIVE;
     }
 }
 

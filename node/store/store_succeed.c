@@ -413,6 +413,100 @@ enum err store_end_pull(struct store *store, const struct log_id *log,
     return writer_job(store, do_end_pull, &c, why);
 }
 
+/* ---- more of what came back ---- */
+
+struct resume {
+    const struct log_id *log;
+    uint64_t size;
+    const struct hash *root;
+};
+
+/* Does this log follow the one with that incarnation? */
+static enum err follows(struct log_slot *slot, uint64_t incarnation,
+                        bool *follows, struct errmsg *why)
+{
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    struct entry_open open;
+    enum err err = slot_entry(slot, 1, &bytes);
+    if (err != ERR_OK) {
+        (void)err_set(why, err, "the first entry of an own log cannot be read");
+    }
+    *follows = err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+               entry_open_decode(&e, &open) == ERR_OK &&
+               open.prev_incarnation == incarnation;
+    buf_fini(&bytes);
+    return err;
+}
+
+/* Has an own log its end from one that follows it? Then it stays as it is. */
+static enum err check_open_ended(struct store *s, const struct log_id *log,
+                                 struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    bool ends = false;
+    for (uint32_t id = 1; err == ERR_OK && !ends && id < heads_ids(&s->heads);
+         id++) {
+        struct log_slot *slot = heads_at(&s->heads, id);
+        if (slot != NULL && slot->own && slot->size > 0 &&
+            slot->log.kind == log->kind) {
+            err = follows(slot, log->incarnation, &ends, why);
+        }
+    }
+    return ends
+               ? err_set(why, ERR_EXISTS, "a log that follows it names its end")
+               : err;
+}
+
+static enum err check_resume(struct store *s, const struct resume *c,
+                             const struct log_slot *slot, struct errmsg *why)
+{
+    if (slot == NULL || !slot->own || slot->log.kind != LOG_RECORDS) {
+        return err_set(why, ERR_NOT_FOUND, "not a log of this node");
+    }
+    if (slot->state != LOG_CLOSED || c->size <= slot->size) {
+        return err_set(why, ERR_INVALID, "it is not closed below that size");
+    }
+    return check_open_ended(s, c->log, why);
+}
+
+static enum err do_resume(struct store *s, void *ctx, struct errmsg *why)
+{
+    const struct resume *c = ctx;
+    struct log_slot *slot = heads_find(&s->heads, c->log);
+    enum err err = check_resume(s, c, slot, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct group g;
+    struct touched *t;
+    group_init(&g, s);
+    err = group_touch(&g, slot, &t, why);
+    if (err == ERR_OK) {
+        /* If it had been given up here, that is no gap any more. */
+        s->backend->del_issue(g.batch, g.rows.generation, slot->id,
+                              slot->size + 1);
+        t->head.h.state = LOG_PULLING;
+        t->head.limit = c->size;
+        t->head.limit_root = *c->root;
+        t->dirty = true;
+        err = group_commit(&g, why);
+    }
+    group_fini(&g);
+    if (err == ERR_OK) {
+        recover_recount_issues(s);
+    }
+    return err;
+}
+
+enum err store_resume_pull(struct store *store, const struct log_id *log,
+                           uint64_t size, const struct hash *root,
+                           struct errmsg *why)
+{
+    struct resume c = {log, size, root};
+    return writer_job(store, do_resume, &c, why);
+}
+
 /* ---- appending what was set aside ---- */
 
 struct gather {

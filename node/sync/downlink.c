@@ -13,7 +13,9 @@ enum {
     RECHECK_MS = 10000, /* how long a call may outlive its certificate */
     ASK_WITHIN_MS = 10000,
     PUT_OFF_MS = 600000,
-    HOUR_MS = 3600000,
+    HEAR_MS = 5000,
+    MORE_MS = 60000,
+    HOLD_STREAM_MS = 5000,
 };
 
 /* ---- one stream's life ---- */
@@ -31,6 +33,14 @@ static void pages_job(void *ctx)
     inflow_unref(in);
 }
 
+static void queue_pages(struct inflow *in)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    in->refs++;
+    (void)pthread_mutex_unlock(&in->lock);
+    strand_run(in->strand, pages_job, in);
+}
+
 /* Downlink's lock held. A stream of the child is gone, with all that it left
  * in the store's queue: if it was the last before the one that waits, that one
  * goes on. */
@@ -39,10 +49,7 @@ static void wake_newest(struct child *c)
     struct inflow *in = c->inflow;
     if (in != NULL && in->waits && c->inflows == 1) {
         in->waits = false;
-        (void)pthread_mutex_lock(&in->lock);
-        in->refs++;
-        (void)pthread_mutex_unlock(&in->lock);
-        strand_run(in->strand, pages_job, in);
+        queue_pages(in);
     }
 }
 
@@ -70,9 +77,8 @@ void inflow_unref(struct inflow *in)
     (void)pthread_mutex_unlock(&down->lock);
 }
 
-/* Lock held. */
-static struct child *child_of(struct downlink *down,
-                              const struct principal *peer)
+struct child *downlink_child(struct downlink *down,
+                             const struct principal *peer)
 {
     struct child *c = down->children;
     while (c != NULL && c->status.peer.code != peer->code) {
@@ -88,25 +94,12 @@ static struct child *child_of(struct downlink *down,
     return c;
 }
 
-bool downlink_put_off(struct downlink *down, const struct principal *peer)
-{
-    int64_t now_ms = clock_mono_ms();
-    (void)pthread_mutex_lock(&down->lock);
-    struct child *c = child_of(down, peer);
-    if (c->put_off_ms == 0 || now_ms - c->put_off_ms > HOUR_MS) {
-        c->put_off_ms = now_ms;
-    }
-    bool may = now_ms - c->put_off_ms < down->put_off_for_ms;
-    (void)pthread_mutex_unlock(&down->lock);
-    return may;
-}
-
 /* A newer stream takes the place of the older one: after a cut the child is
  * often back before this side has noticed. */
 static void take_place(struct downlink *down, struct inflow *in)
 {
     (void)pthread_mutex_lock(&down->lock);
-    struct child *c = child_of(down, &in->peer);
+    struct child *c = downlink_child(down, &in->peer);
     if (c->inflow != NULL) {
         rpc_stream_cut(c->inflow->stream, ERR_CANCELLED,
                        "a newer stream of this node took its place");
@@ -306,6 +299,9 @@ static void send_pages(struct inflow *in)
 
 static void begin_pages(struct inflow *in)
 {
+    if (inflow_must_wait(in)) {
+        return;
+    }
     note_held(in);
     (void)pthread_mutex_lock(&in->pages_lock);
     in->paging = true;
@@ -622,6 +618,19 @@ static void on_tick(void *ctx)
     each_inflow(ctx, relay, NULL);
 }
 
+static void look_again(struct inflow *in, void *ctx)
+{
+    (void)ctx;
+    if (inflow_waited(in)) {
+        queue_pages(in);
+    }
+}
+
+static void on_hold(void *ctx)
+{
+    each_inflow(ctx, look_again, NULL);
+}
+
 static void greet_again(struct inflow *in, void *ctx)
 {
     (void)ctx;
@@ -702,11 +711,15 @@ enum err downlink_new(struct downlink **out, const struct sync_env *env,
     down->conf = *conf;
     down->ask_within_ms = ASK_WITHIN_MS;
     down->put_off_for_ms = PUT_OFF_MS;
+    down->hold_for_ms[WAIT_HEAR] = HEAR_MS;
+    down->hold_for_ms[WAIT_MORE] = MORE_MS;
+    down->hold_stream_ms = HOLD_STREAM_MS;
     down->since_ms = clock_mono_ms();
     (void)pthread_mutex_init(&down->lock, NULL);
     (void)pthread_cond_init(&down->gone, NULL);
     down->ticker = ticker_new(env->loop, on_tick, down);
     down->recheck = ticker_new(env->loop, on_recheck, down);
+    down->hold = ticker_new(env->loop, on_hold, down);
     ticker_at(down->recheck, clock_mono_ms() + RECHECK_MS);
     const struct rpc_method methods[] = {
         {.path = SYNC_REPLICATE, .stream = &replicate_ops, .ctx = down},
@@ -740,6 +753,7 @@ void downlink_free(struct downlink **downlink)
     (void)pthread_mutex_unlock(&down->lock);
     ticker_free(&down->ticker);
     ticker_free(&down->recheck);
+    ticker_free(&down->hold);
     struct child *next;
     for (struct child *c = down->children; c != NULL; c = next) {
         next = c->next;

@@ -1,6 +1,7 @@
 /* downlink_impl.h - what the parts of the downlink share (private to sync).
  *
  *   downlink.c        children, their streams, Hello and Have
+ *   downlink_hold.c   what is above is heard before a child is told
  *   inflow.c          segments of one stream: verify, append, acknowledge
  *   serve.c           the methods Root and Fetch
  *
@@ -63,7 +64,12 @@ struct inflow {
     struct store_head head; /* of the segment's log */
     struct in_rest rest;
     struct flow_taken taken;
-    bool waits; /* downlink.lock: for older streams, with its pages */
+    /* While its pages are not begun, whoever is to begin them. */
+    int64_t held_ms;  /* monotonic: since when they wait for tiers above */
+    int64_t asked_ms; /* when these were asked last */
+    /* downlink.lock */
+    bool waits; /* with its pages for older streams */
+    bool holds; /* with its pages for tiers above: to be looked at again */
     /* pages_lock */
     pthread_mutex_t pages_lock;
     bool paging;            /* Have pages are still to be sent */
@@ -90,6 +96,20 @@ struct inflow {
 
 struct fetch; /* serve.c */
 
+/* What a child is put off for. */
+enum wait_kind {
+    WAIT_HEAR, /* this node's parent says what it has */
+    WAIT_MORE, /* entries that a tier above is known to hold come back */
+    WAIT_KINDS,
+};
+
+/* How long it was, of the last hour; monotonic. */
+struct waited {
+    int64_t since_ms; /* the hour began; 0: never */
+    int64_t last_ms;
+    int64_t spent_ms;
+};
+
 /* A child as it was seen since start. */
 struct child {
     struct child *next;
@@ -100,7 +120,7 @@ struct child {
     bool greeted;               /* by it, and taken */
     int64_t heard_ms;           /* monotonic; first: it came to this node */
     int64_t ahead_ms;           /* hello_ahead_ms(); 0: not greeted yet */
-    int64_t put_off_ms;         /* monotonic; see downlink_put_off() */
+    struct waited waited[WAIT_KINDS];
 };
 
 struct downlink {
@@ -109,6 +129,7 @@ struct downlink {
     struct rpc_method methods[3];
     struct ticker *ticker;
     struct ticker *recheck; /* are all who call still welcome? */
+    struct ticker *hold;    /* may those who wait be told now? */
     int64_t since_ms;       /* monotonic: it can be connected to */
     pthread_mutex_t lock;
     pthread_cond_t gone;
@@ -116,7 +137,11 @@ struct downlink {
     unsigned inflows;       /* lock */
     struct fetch *fetches;  /* lock; the open Fetch calls */
     int64_t ask_within_ms;  /* a Fetch that asks for nothing ends */
-    int64_t put_off_for_ms; /* at most, of an hour */
+    /* At most, of an hour: who asks what there is of a log, who connects. */
+    int64_t put_off_for_ms;
+    int64_t hold_for_ms[WAIT_KINDS];
+    int64_t hold_stream_ms; /* then the child comes again: it does not wait for
+                             * its first page much longer */
 };
 
 /* downlink.c */
@@ -124,10 +149,25 @@ void downlink_refused(struct inflow *in, const char *text);
 void downlink_received(struct inflow *in, uint64_t entries);
 bool downlink_serves(struct downlink *down, const struct principal *peer,
                      const struct log_id *log);
-/* May a question of this child be put off until more has come from above? Some
- * minutes of an hour: whoever above says it holds more may never give it. */
-bool downlink_put_off(struct downlink *down, const struct principal *peer);
+/* Lock held. */
+struct child *downlink_child(struct downlink *down,
+                             const struct principal *peer);
 void inflow_unref(struct inflow *in);
+
+/* downlink_hold.c */
+/* May this child be put off once more? So long of an hour: whoever above says
+ * it holds more may never give it, or be away. */
+bool downlink_put_off(struct downlink *down, const struct principal *peer,
+                      enum wait_kind kind, int64_t at_most_ms);
+/* The code of a tier above that is known to hold more of the log than this
+ * node, which may still take it; 0: none. */
+uint64_t downlink_more_above(struct store *store,
+                             const struct store_head *head);
+/* Is the child to be told later what there is, since tiers above hold, or may
+ * hold, more? Then down->hold comes, or the stream ends. */
+bool inflow_must_wait(struct inflow *in);
+/* True: it was waiting, and is to be looked at again. */
+bool inflow_waited(struct inflow *in);
 
 /* inflow.c */
 void inflow_segment(struct inflow *in, const struct wire_segment *segment,

@@ -447,6 +447,41 @@ static uint64_t wanted(const struct store_head *head, bool there, uint64_t held)
     return there && head->end != 0 && head->end < held ? head->end : held;
 }
 
+/* An active log was put back, or was asked for too early. */
+static enum err recover_active(struct restore *r, const struct store_head *head,
+                               const struct wire_root_reply *reply,
+                               const struct checkpoint *note,
+                               struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    if (!store_in_doubt(r->env->store, &head->log)) {
+        err = check_rollback(r, head, note, why);
+    }
+    return err == ERR_OK ? succeed(r, head, reply, why) : err;
+}
+
+/* A log that had come back got longer above: what was on its way there came
+ * through, or a twin of this node wrote on in a log of its own. */
+static enum err recover_closed(struct restore *r, const struct store_head *head,
+                               const struct wire_root_reply *reply,
+                               struct errmsg *why)
+{
+    uint64_t size = head->frontier.size;
+    uint64_t common = 0;
+    struct tree_view view = store_view(r->env->store, head);
+    if (reply->held <= size) {
+        return ERR_OK;
+    }
+    enum err err = remote_common(r->channel, r->env, &head->log, &view, size,
+                                 &common, why);
+    if (err != ERR_OK || common < size) {
+        return err; /* another tree is for the parent to mark */
+    }
+    err = store_resume_pull(r->env->store, &head->log, reply->held,
+                            &reply->root, why);
+    return err == ERR_EXISTS ? ERR_OK : err;
+}
+
 static enum err recover_own(struct restore *r, const struct log_id *log,
                             const struct wire_root_reply *reply,
                             const struct checkpoint *note, struct errmsg *why)
@@ -456,15 +491,12 @@ static enum err recover_own(struct restore *r, const struct log_id *log,
     bool there = err == ERR_OK;
     err = err == ERR_NOT_FOUND ? ERR_OK : err;
     if (there && head.state == LOG_ACTIVE) {
-        if (!store_in_doubt(r->env->store, log)) {
-            err = check_rollback(r, &head, note, why);
-        }
-        if (err == ERR_OK) {
-            err = succeed(r, &head, reply, why);
-        }
-        if (err == ERR_OK) {
-            err = store_head(r->env->store, log, &head);
-        }
+        err = recover_active(r, &head, reply, note, why);
+    } else if (there && head.state == LOG_CLOSED) {
+        err = recover_closed(r, &head, reply, why);
+    }
+    if (there && err == ERR_OK) {
+        err = store_head(r->env->store, log, &head);
     }
     if (err != ERR_OK || (there && head.state != LOG_PULLING)) {
         return err;

@@ -90,25 +90,6 @@ static enum err answer_root(struct downlink *down,
     return err == ERR_OK ? ERR_OK : err_set(why, err, "%s", err_text(err));
 }
 
-/* The code of a tier above that is known to hold more of the log than this
- * node, which may still take it; 0: none. */
-static uint64_t holds_more(struct store *store, const struct log_id *log)
-{
-    struct store_above above[ABOVE_MAX];
-    struct store_head head;
-    size_t n = store_above(store, log, above);
-    if (store_head(store, log, &head) != ERR_OK || head.state != LOG_ACTIVE ||
-        (head.end != 0 && head.frontier.size >= head.end)) {
-        return 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (above[i].size > head.frontier.size) {
-            return above[i].code;
-        }
-    }
-    return 0;
-}
-
 /* This node may have passed on what it then could not commit (no space, or it
  * was killed). A child that asks how much there is of a log, for it lost its
  * own copy, would close it below what a tier above holds: it is to ask again
@@ -123,8 +104,12 @@ static enum err check_none_above(struct downlink *down,
         env->more_above == NULL || !env->is_child(env->ctx, peer)) {
         return ERR_OK;
     }
-    uint64_t who = holds_more(env->store, &request->log);
-    if (who == 0 || !downlink_put_off(down, peer)) {
+    struct store_head head;
+    uint64_t who = store_head(env->store, &request->log, &head) == ERR_OK
+                       ? downlink_more_above(env->store, &head)
+                       : 0;
+    if (who == 0 ||
+        !downlink_put_off(down, peer, WAIT_MORE, down->put_off_for_ms)) {
         return ERR_OK;
     }
     env->more_above(env->ctx, &request->log);

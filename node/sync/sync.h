@@ -55,6 +55,10 @@ struct sync_env {
      * more than this node; may be NULL. Hands it to uplink_fetch(). Any thread,
      * must not block. */
     void (*more_above)(void *ctx, const struct log_id *log);
+    /* Has this node's parent said all that it has, on the connection that
+     * stands? True if there is no parent; may be NULL. Asks uplink_told(). Any
+     * thread, must not block. */
+    bool (*told_above)(void *ctx);
     void *ctx;
 };
 
@@ -158,6 +162,9 @@ void uplink_forward(struct uplink *uplink, const struct segment *segment);
  * Any thread, does not block; if it cannot be got now, it is asked for again
  * with the next connection. */
 void uplink_fetch(struct uplink *uplink, const struct log_id *log);
+/* Has the parent said all that it has, on the connection that stands? Any
+ * thread. */
+bool uplink_told(struct uplink *uplink);
 
 /* ---- from children ---- */
 

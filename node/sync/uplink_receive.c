@@ -366,6 +366,14 @@ void uplink_fetch(struct uplink *up, const struct log_id *log)
     restore_log(up->restore, log);
 }
 
+bool uplink_told(struct uplink *up)
+{
+    (void)pthread_mutex_lock(&up->lock);
+    bool told = up->conn != NULL && up->conn->all_told;
+    (void)pthread_mutex_unlock(&up->lock);
+    return told;
+}
+
 static enum send_verdict judge(struct conn *conn, const struct store_head *head,
                                const struct wire_log_have *have)
 {
@@ -490,7 +498,9 @@ static void on_log_have(struct conn *conn, const struct wire_log_have *have)
         return;
     }
     enum send_verdict verdict = judge(conn, &head, have);
-    if (verdict == SEND_PREFIX) {
+    /* More of an own log is another tail, or one that this node lost. */
+    if (verdict == SEND_PREFIX ||
+        (verdict == SEND_MORE && !is_own(up, &have->log))) {
         note_above(up, &have->log, have->size);
     }
     (void)pthread_mutex_lock(&up->lock);

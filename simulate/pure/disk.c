@@ -307,6 +307,32 @@ void disk_end_pull(struct host *h, const struct log_id *log)
     }
 }
 
+bool disk_has_successor(const struct disk *disk, const struct log_id *log)
+{
+    struct entry e;
+    struct entry_open open;
+    for (size_t i = 0; i < disk->logs.count; i++) {
+        const struct disk_log *l = disk->logs.item[i];
+        if (l->own && l->frontier.size > 0 &&
+            entry_decode(l->entry[0], &e) == ERR_OK &&
+            entry_open_decode(&e, &open) == ERR_OK &&
+            open.prev_incarnation == log->incarnation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void disk_resume(struct host *h, struct disk_log *l, uint64_t size,
+                 const struct hash *root)
+{
+    say(h, "takes its log up again at %llu of %llu entries",
+        (unsigned long long)l->frontier.size, (unsigned long long)size);
+    l->state = LOG_PULLING;
+    l->limit = size;
+    l->limit_root = *root;
+}
+
 /* ---- other nodes' logs: store_group.c without a database ---- */
 
 void disk_fork(struct host *h, struct disk_log *l, struct slice other_note,
@@ -363,7 +389,16 @@ static enum err take_known(struct host *h, struct disk_log *l,
     return ERR_OK;
 }
 
-/* The newest opening of an origin says where its predecessor ends. */
+/* Is what is held neither that end nor a beginning of it? */
+static bool is_past_end(const struct disk_log *l, const struct entry_open *open)
+{
+    return l->frontier.size > open->prev_size ||
+           (l->frontier.size == open->prev_size &&
+            memcmp(l->root.b, open->prev_root, HASH_LEN) != 0);
+}
+
+/* The opening of a log says where its predecessor ends; of two that name two
+ * ends the earlier one counts. */
 static void limit_predecessor(struct host *h, const struct segment *seg)
 {
     struct entry e;
@@ -376,14 +411,14 @@ static void limit_predecessor(struct host *h, const struct segment *seg)
     struct log_id id = seg->log;
     id.incarnation = open.prev_incarnation;
     struct disk_log *prev = touch(&h->disk, &id);
-    if (prev->limit != 0 || (prev->own && prev->state != LOG_ABSENT)) {
+    if (prev->own && prev->state != LOG_ABSENT) {
         return;
     }
-    prev->limit = open.prev_size;
-    memcpy(prev->limit_root.b, open.prev_root, HASH_LEN);
-    if (prev->frontier.size > prev->limit ||
-        (prev->frontier.size == prev->limit &&
-         !hash_eq(&prev->root, &prev->limit_root))) {
+    if (prev->limit == 0 || open.prev_size < prev->limit) {
+        prev->limit = open.prev_size;
+        memcpy(prev->limit_root.b, open.prev_root, HASH_LEN);
+    }
+    if (prev->state != LOG_FORKED && is_past_end(prev, &open)) {
         disk_fork(h, prev, buf_slice(&seg->note),
                   "its successor names another end");
     }

@@ -315,6 +315,11 @@ void disk_succeed(struct host *h, const struct log_id *log, uint64_t common,
                   uint64_t peer_size, const struct hash *peer_root,
                   struct slice note);
 void disk_end_pull(struct host *h, const struct log_id *log);
+/* Does an own log name the end of this one? */
+bool disk_has_successor(const struct disk *disk, const struct log_id *log);
+/* Of a closed own log more is above. */
+void disk_resume(struct host *h, struct disk_log *l, uint64_t size,
+                 const struct hash *root);
 /* Queues; the disk syncs what waits together. */
 void disk_queue(struct host *h, struct item *item);
 void disk_synced(struct host *h);

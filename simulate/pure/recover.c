@@ -276,6 +276,10 @@ static void own_answer(struct host *h, const struct checkpoint *note)
     struct disk_log *l = disk_find(&h->disk, &r->waiting[0]);
     if (l == NULL || l->state == LOG_PULLING) {
         pull(h);
+    } else if (l->state == LOG_CLOSED && r->held > l->frontier.size &&
+               !disk_has_successor(&h->disk, &l->log)) {
+        r->parting = true; /* is more of it above, or another tree? */
+        ask(h, false, l->frontier.size, 0);
     } else if (l->state != LOG_ACTIVE) {
         finish(h, ERR_OK);
     } else if (lies(l, note)) {
@@ -307,13 +311,19 @@ static void parted(struct host *h, const struct wire_root_reply *reply)
     struct disk_log *l = disk_find(&h->disk, &r->waiting[0]);
     struct tree_view view = disk_view(l);
     struct hash ours;
-    if (tree_root(&view, reply->size, &ours) == ERR_OK &&
-        hash_eq(&ours, &reply->root)) {
-        pull(h);
-        return;
+    bool same = tree_root(&view, reply->size, &ours) == ERR_OK &&
+                hash_eq(&ours, &reply->root);
+    if (same && l->own) {
+        disk_resume(h, l, r->held, &r->root);
     }
-    disk_fork(h, l, reply->note, "above it is another tree");
-    finish(h, ERR_CONFLICT);
+    if (same) {
+        pull(h);
+    } else if (l->own) {
+        finish(h, ERR_OK);
+    } else {
+        disk_fork(h, l, reply->note, "above it is another tree");
+        finish(h, ERR_CONFLICT);
+    }
 }
 
 void recover_answer(struct host *h, uint64_t call, struct slice bytes)

@@ -62,9 +62,10 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
                        .weight = 2, LASTS(1000, 8000), .has_parent = true,
                        .says = ERRORS_FORK "RECLAIM-SET-ASIDE ",
                        .neighbours_say = ERRORS_FORK},
+    /* Of what its twin signed and had not sent, the rest is gone with it. */
     [FAULT_CLONE] = {"clone", "runs twice", PROCESS, .weight = 1,
                      LASTS(2000, 8000), .has_parent = true,
-                     .says = ERRORS_FORK "SYNC-SUCCEED-OFTEN ",
+                     .says = ERRORS_FORK "SYNC-SUCCEED-OFTEN STORE-GAP ",
                      .neighbours_say = ERRORS_FORK},
     [FAULT_EXPIRED] = {"expired", "the certificate ends of",
                        .spoils = SPOILS_PROCESS | SPOILS_LINE, .weight = 1,

@@ -448,6 +448,110 @@ static void a_named_predecessor_may_not_grow_past_its_end(void **state)
     buf_fini(&entry);
 }
 
+/* A log of three entries, of which the first `held` are stored; ends[n] names
+ * its first n as what a successor follows. */
+struct ended {
+    struct forge log;
+    struct buf entry[3];
+    struct entry_open ends[4];
+};
+
+static void ended_new(struct ended *e, size_t held)
+{
+    struct draft d = {.subject = FIRM, .text = "a", .version = 1};
+    struct hash root;
+    *e = (struct ended){.log = {.signer = NULL}};
+    assert_ok(forge_open(&e->log, township.store, &village, 1, NULL));
+    struct frontier f = e->log.frontier;
+    for (uint32_t n = 1; n < 4; n++) {
+        if (n > 1) {
+            struct hash leaf;
+            d.record = n;
+            draft_put(&e->entry[n - 1], &d);
+            suite_hash_leaf(SUITE_INTL, buf_slice(&e->entry[n - 1]), &leaf);
+            frontier_append(&f, SUITE_INTL, &leaf, NULL, NULL);
+        }
+        frontier_root(&f, SUITE_INTL, &root);
+        e->ends[n] = (struct entry_open){.prev_incarnation = 1, .prev_size = n};
+        memcpy(e->ends[n].prev_root, root.b, HASH_LEN);
+        if (n > 1 && n <= held) {
+            assert_ok(forge_bytes(&e->log, township.store,
+                                  buf_slice(&e->entry[n - 1])));
+        }
+    }
+}
+
+static void succeed_at(const struct ended *e, uint64_t incarnation, size_t end)
+{
+    struct forge next;
+    assert_ok(forge_open(&next, township.store, &village, incarnation,
+                         &e->ends[end]));
+}
+
+static void assert_old_log(const struct ended *e, enum log_state state,
+                           uint64_t size)
+{
+    struct store_head head;
+    assert_ok(store_head(township.store, &e->log.log, &head));
+    assert_int_equal(head.state, state);
+    assert_int_equal(head.frontier.size, size);
+}
+
+static void ended_fini(struct ended *e)
+{
+    for (size_t i = 0; i < ARRAY_LEN(e->entry); i++) {
+        buf_fini(&e->entry[i]);
+    }
+}
+
+/* Two processes of one node end its log, each where it knew it to end, and go
+ * on elsewhere: what the later end covers and the earlier does not is signed
+ * and denied by one key. */
+static void of_two_ends_the_earlier_one_counts(void **state)
+{
+    (void)state;
+    struct ended e;
+    ended_new(&e, 3);
+    succeed_at(&e, 2, 3);
+    succeed_at(&e, 3, 3); /* what both say is no fork */
+    assert_old_log(&e, LOG_ACTIVE, 3);
+    succeed_at(&e, 4, 2);
+    assert_old_log(&e, LOG_FORKED, 3);
+    ended_fini(&e);
+}
+
+static void a_later_end_than_the_one_that_is_held_is_no_fork_yet(void **state)
+{
+    (void)state;
+    struct ended e;
+    ended_new(&e, 2);
+    succeed_at(&e, 2, 2);
+    succeed_at(&e, 3, 3);
+    assert_old_log(&e, LOG_ACTIVE, 2);
+    assert_int_equal(
+        forge_bytes(&e.log, township.store, buf_slice(&e.entry[2])),
+        ERR_FORKED);
+    assert_old_log(&e, LOG_FORKED, 2);
+    ended_fini(&e);
+}
+
+static void an_earlier_end_holds_for_what_is_still_to_come(void **state)
+{
+    (void)state;
+    struct ended e;
+    ended_new(&e, 1);
+    succeed_at(&e, 2, 3);
+    succeed_at(&e, 3, 2);
+    node_restart(&township);
+    assert_ok(forge_bytes(&e.log, township.store, buf_slice(&e.entry[1])));
+    assert_old_log(&e, LOG_ACTIVE, 2);
+    assert_int_equal(
+        forge_bytes(&e.log, township.store, buf_slice(&e.entry[2])),
+        ERR_FORKED);
+    assert_old_log(&e, LOG_FORKED, 2);
+    ended_fini(&e);
+}
+
 static void a_predecessor_that_is_too_long_is_forked(void **state)
 {
     (void)state;
@@ -495,6 +599,9 @@ int main(void)
         T(a_draft_that_cannot_be_opened_here_is_refused),
         T(a_rebuilt_index_is_the_same),
         T(a_named_predecessor_may_not_grow_past_its_end),
+        T(of_two_ends_the_earlier_one_counts),
+        T(a_later_end_than_the_one_that_is_held_is_no_fork_yet),
+        T(an_earlier_end_holds_for_what_is_still_to_come),
         T(a_predecessor_that_is_too_long_is_forked),
         T(an_end_is_remembered_until_its_log_comes),
     };

@@ -270,6 +270,102 @@ static void a_log_lost_with_its_disk_comes_back_read_only(void **state)
     assert_same_log(village.store, township.store, &old);
 }
 
+static struct node other;
+
+/* 61 entries, of which the township has 41, and another holder all. */
+static struct log_id lose_more_than_the_township_has(void)
+{
+    struct log_id log = store_own_log(village.store);
+    node_init(&other, backend, TOWNSHIP, "other");
+    submit_many(village.store, 0, 40);
+    copy_log(village.store, township.store, &log);
+    submit_many(village.store, 40, 20);
+    copy_log(village.store, other.store, &log);
+    return log;
+}
+
+static enum err resume(const struct log_id *log, const struct node *from)
+{
+    struct store_head peer;
+    struct errmsg why;
+    assert_ok(store_head(from->store, log, &peer));
+    return store_resume_pull(village.store, log, peer.frontier.size, &peer.root,
+                             &why);
+}
+
+static void a_log_that_came_back_is_taken_up_where_it_ended(void **state)
+{
+    (void)state;
+    struct log_id old = lose_more_than_the_township_has();
+    struct draft_result r;
+    struct issue_list issues;
+    node_stop(&village);
+    node_wipe(&village);
+    node_start(&village);
+    struct log_id new = store_own_log(village.store);
+    copy_log(township.store, village.store, &old);
+    assert_state(&old, LOG_CLOSED, 41, 0);
+    assert_int_equal(resume(&old, &township), ERR_INVALID);
+    assert_ok(resume(&old, &other));
+    assert_state(&old, LOG_PULLING, 41, 61);
+    submit_text(500, "meanwhile", &r);
+    assert_int_equal(r.outcome, DRAFT_PENDING);
+    node_restart(&village);
+    assert_state(&old, LOG_PULLING, 41, 61);
+    copy_log(other.store, village.store, &old);
+    assert_state(&old, LOG_CLOSED, 61, 0);
+    assert_same_log(village.store, other.store, &old);
+    wait_size(&new, 2);
+    issues_of(village.store, &issues);
+    assert_int_equal(issues.n, 0);
+    node_fini(&other);
+}
+
+static void what_was_given_up_may_come_after_all(void **state)
+{
+    (void)state;
+    struct log_id old = lose_more_than_the_township_has();
+    struct issue_list issues;
+    struct errmsg why;
+    node_stop(&village);
+    node_wipe(&village);
+    node_start(&village);
+    assert_ok(
+        append(village.store, segment_of(other.store, &old, 1, 41), NULL));
+    assert_ok(store_end_pull(village.store, &old, true, &why));
+    assert_state(&old, LOG_CLOSED, 41, 0);
+    issues_of(village.store, &issues);
+    assert_int_equal(issues.n, 1);
+    assert_ok(resume(&old, &other));
+    copy_log(other.store, village.store, &old);
+    assert_state(&old, LOG_CLOSED, 61, 0);
+    issues_of(village.store, &issues);
+    assert_int_equal(issues.n, 0);
+    node_fini(&other);
+}
+
+static void a_log_whose_end_was_named_is_not_taken_up(void **state)
+{
+    (void)state;
+    struct log_id old = lose_more_than_the_township_has();
+    node_stop(&village);
+    node_wipe(&village);
+    node_start(&village);
+    struct forge next;
+    struct store_head peer;
+    assert_ok(store_head(township.store, &old, &peer));
+    struct entry_open open = {.prev_incarnation = old.incarnation,
+                              .prev_size = peer.frontier.size};
+    memcpy(open.prev_root, peer.root.b, HASH_LEN);
+    assert_ok(forge_open(&next, township.store, &village, 7, &open));
+    copy_log(township.store, village.store, &next.log);
+    copy_log(township.store, village.store, &old);
+    assert_state(&old, LOG_CLOSED, 41, 0);
+    assert_int_equal(resume(&old, &other), ERR_EXISTS);
+    assert_state(&old, LOG_CLOSED, 41, 0);
+    node_fini(&other);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -280,6 +376,9 @@ int main(void)
         T(an_own_log_does_not_grow_from_outside),
         T(a_wrong_claim_is_refused),
         T(a_log_lost_with_its_disk_comes_back_read_only),
+        T(a_log_that_came_back_is_taken_up_where_it_ended),
+        T(what_was_given_up_may_come_after_all),
+        T(a_log_whose_end_was_named_is_not_taken_up),
     };
     backend = fixture_backend();
     return cmocka_run_group_tests_name(backend->name, tests, fed_setup,

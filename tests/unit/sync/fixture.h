@@ -245,6 +245,15 @@ static inline void node_more_above(void *ctx, const struct log_id *log)
     (void)pthread_mutex_unlock(&n->up_lock);
 }
 
+static inline bool node_told_above(void *ctx)
+{
+    struct node *n = ctx;
+    (void)pthread_mutex_lock(&n->up_lock);
+    bool told = n->up == NULL || uplink_told(n->up);
+    (void)pthread_mutex_unlock(&n->up_lock);
+    return told;
+}
+
 static inline void node_root(void *ctx, const struct rootdoc *doc)
 {
     struct node *n = ctx;
@@ -353,6 +362,7 @@ static inline void node_start(struct node *n)
                                .above_changed = node_above,
                                .verified = node_verified,
                                .more_above = node_more_above,
+                               .told_above = node_told_above,
                                .ctx = n};
     assert_ok(downlink_new(&n->down, &n->env, &n->down_conf));
 }

@@ -285,6 +285,49 @@ static void a_log_comes_back_to_its_end_whatever_a_twin_wrote(void **state)
     node_free(town);
 }
 
+/* The twin opened a log of its own, of which the node took what was above; then
+ * the twin wrote on in it. It is one tree, so it is to be equal everywhere. */
+static void what_a_twin_writes_on_in_its_own_log_comes_back_too(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v4o");
+    struct node *town = node_new(TOWNSHIP, "t4o");
+    struct log_id old = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, 100);
+    node_copy_to(village, "v4own");
+    node_connect(village, town);
+    submit(village, 100, 10);
+    await_acked(village, town, &old);
+    node_disconnect(village);
+    struct node *twin = node_new(VILLAGE, "v4own");
+    node_connect(twin, town);
+    await_state(twin, &old, LOG_CLOSED);
+    struct log_id own = store_own_log(twin->store);
+    submit(twin, 8000, 4);
+    await_acked(twin, town, &own);
+    node_disconnect(twin);
+
+    node_connect(village, town);
+    await_state(village, &own, LOG_CLOSED);
+    await_equal(village, town, &own);
+    node_disconnect(village);
+    node_connect(twin, town);
+    submit(twin, 8100, 5);
+    await_acked(twin, town, &own);
+    node_disconnect(twin);
+
+    node_connect(village, town);
+    await_equal(village, town, &own);
+    await_state(village, &own, LOG_CLOSED);
+    assert_true(has_subject(village, 8104));
+    assert_int_equal(state_of(town, &own), LOG_ACTIVE);
+    assert_int_equal(count_lines("SYNC-RECOVERY", "v4o"), 0);
+    node_free(village);
+    node_free(twin);
+    node_free(town);
+}
+
 struct log_of_size {
     struct node *node;
     struct log_id log;
@@ -742,6 +785,7 @@ int main(void)
         cmocka_unit_test(a_node_that_lost_its_store_gets_its_old_log_back),
         cmocka_unit_test(a_clone_is_seen_and_its_log_stops),
         cmocka_unit_test(a_log_comes_back_to_its_end_whatever_a_twin_wrote),
+        cmocka_unit_test(what_a_twin_writes_on_in_its_own_log_comes_back_too),
         cmocka_unit_test(a_relay_that_was_put_back_is_no_fault),
         cmocka_unit_test(a_relay_that_sees_a_fork_tells_its_parent),
         cmocka_unit_test(a_node_that_lost_an_upload_half_way_goes_on),

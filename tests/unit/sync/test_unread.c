@@ -85,6 +85,17 @@ static bool is_back(void *ctx)
     return count_lines("SYNC-CHILD ", "slow-parent") >= 3;
 }
 
+struct lines {
+    const char *id;
+    const char *node;
+    unsigned n;
+};
+static bool has_lines(void *ctx)
+{
+    const struct lines *l = ctx;
+    return count_lines(l->id, l->node) >= l->n;
+}
+
 static bool is_closed(void *ctx)
 {
     const struct parted *p = ctx;
@@ -112,6 +123,20 @@ static void what_is_on_its_way_is_told_to_a_child_that_lost_it(void **state)
     assert_int_equal(count_lines("STORE-GAP", "village-lost"), 0);
     assert_int_equal(count_lines("SYNC-PROTOCOL", "village-lost"), 0);
     parted_free(&p);
+}
+
+static void back_up(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s.bak && cp -r %s %s.bak", n->path, n->path, n->path);
+    node_start(n);
+}
+
+static void put_back(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s && cp -r %s.bak %s", n->path, n->path, n->path);
+    node_start(n);
 }
 
 struct tiers {
@@ -145,6 +170,9 @@ static void pass_on(struct tiers *t)
         atomic_store(&script.held, false);
         await_acked(p->village, p->town, &p->log);
         await_acked(p->town, t->county, &p->log);
+        back_up(p->village);
+        node_connect(p->village, p->town);
+        await_acked(p->village, p->town, &p->log);
         atomic_store(&script.held, true);
         submit(p->village, from, 40);
         t->all = size_of(p->village, &p->log);
@@ -153,10 +181,15 @@ static void pass_on(struct tiers *t)
     assert_true(passed);
 }
 
-/* The town passed on what it could not commit, and the village has lost its
- * store since. */
+static bool is_writable(void *ctx)
+{
+    return submit_once(ctx, 50000, 1) == ERR_OK;
+}
+
+/* The town passed on what it could not commit, and the village lost its store
+ * since, or was put back to the state of before. */
 static struct tiers tiers_new(const char *village, const char *town,
-                              const char *county)
+                              const char *county, void (*spoil)(struct node *))
 {
     struct tiers t = {.p = parted_new(village, town, true),
                       .county = node_new(COUNTY, county)};
@@ -168,17 +201,28 @@ static struct tiers tiers_new(const char *village, const char *town,
     atomic_store(&script.refusing, true);
     atomic_store(&script.held, false);
     assert_true(comes_true(knows_above, &t, WAIT_MS));
-    lose(p->village);
+    spoil(p->village);
     assert_true(size_of(p->town, &p->log) < t.all);
     atomic_store(&script.refusing, false);
+    assert_true(comes_true(is_writable, p->town, WAIT_MS));
+    for (int kind = 0; kind < WAIT_KINDS; kind++) {
+        p->town->down->hold_for_ms[kind] = WAIT_MS;
+    }
     return t;
+}
+
+static void tiers_free(struct tiers *t)
+{
+    parted_free(&t->p);
+    node_free(t->county);
 }
 
 /* Its parent first gets from above what it has not. */
 static void what_only_a_higher_tier_holds_is_not_given_up(void **state)
 {
     (void)state;
-    struct tiers t = tiers_new("village-far", "town-between", "county-above");
+    struct tiers t =
+        tiers_new("village-far", "town-between", "county-above", lose);
     struct parted *p = &t.p;
     node_connect(p->village, p->town);
     assert_true(comes_true(is_closed, p, WAIT_MS));
@@ -188,22 +232,115 @@ static void what_only_a_higher_tier_holds_is_not_given_up(void **state)
     await_equal(p->village, t.county, &own);
     await_equal(p->village, p->town, &p->log);
     assert_int_equal(state_of(t.county, &p->log), LOG_ACTIVE);
-    parted_free(p);
-    node_free(t.county);
+    tiers_free(&t);
 }
 
 static void a_child_is_put_off_for_a_time_only(void **state)
 {
     (void)state;
-    struct tiers t = tiers_new("village-off", "town-off", "county-off");
+    struct tiers t = tiers_new("village-off", "town-off", "county-off", lose);
     struct parted *p = &t.p;
     node_disconnect(p->town);
     p->town->down->put_off_for_ms = 0;
+    p->town->down->hold_for_ms[WAIT_MORE] = 0;
     node_connect(p->village, p->town);
     assert_true(comes_true(is_closed, p, WAIT_MS));
     assert_int_equal(size_of(p->village, &p->log), size_of(p->town, &p->log));
-    parted_free(p);
-    node_free(t.county);
+    tiers_free(&t);
+}
+
+/* The village, which wrote on, gave its old log up for all that is above. */
+static void assert_whole(struct tiers *t)
+{
+    struct parted *p = &t->p;
+    assert_true(comes_true(is_closed, p, WAIT_MS));
+    assert_int_equal(size_of(p->village, &p->log), t->all);
+    struct log_id own = store_own_log(p->village->store);
+    await_equal(p->village, t->county, &own);
+    await_equal(p->village, p->town, &p->log);
+    assert_int_equal(state_of(p->town, &p->log), LOG_ACTIVE);
+    assert_int_equal(state_of(t->county, &p->log), LOG_ACTIVE);
+}
+
+/* It has as much as the town, and would not ask. */
+static void a_child_that_misses_nothing_here_is_told_what_is_above(void **state)
+{
+    (void)state;
+    struct tiers t =
+        tiers_new("village-same", "town-same", "county-same", put_back);
+    struct parted *p = &t.p;
+    assert_int_equal(size_of(p->village, &p->log), size_of(p->town, &p->log));
+    submit(p->village, 9000, 5);
+    node_connect(p->village, p->town);
+    assert_whole(&t);
+    assert_true(count_lines("SYNC-HELD", "town-same") >= 1);
+    tiers_free(&t);
+}
+
+/* What the town knew of the county is gone with its process. */
+static void forget_above(struct tiers *t)
+{
+    struct parted *p = &t->p;
+    node_disconnect(p->town);
+    node_deafen(t->county);
+    store_set_above(p->town->store, &p->log, NULL, 0);
+}
+
+static void a_child_waits_until_its_parent_has_heard_its_own(void **state)
+{
+    (void)state;
+    struct tiers t =
+        tiers_new("village-hear", "town-hear", "county-hear", put_back);
+    struct parted *p = &t.p;
+    forget_above(&t);
+    node_connect(p->town, t.county);
+    submit(p->village, 9000, 5);
+    unsigned before = count_lines("SYNC-CHILD ", "town-hear");
+    struct lines came = {"SYNC-CHILD ", "town-hear", before + 1};
+    node_connect(p->village, p->town);
+    assert_true(comes_true(has_lines, &came, WAIT_MS));
+    (void)usleep(300000); /* for a word that comes too early to be heard */
+    node_listen(t.county);
+    assert_whole(&t);
+    tiers_free(&t);
+}
+
+static void a_child_that_waits_long_is_sent_away_and_comes_again(void **state)
+{
+    (void)state;
+    struct tiers t =
+        tiers_new("village-away", "town-away", "county-away", put_back);
+    struct parted *p = &t.p;
+    struct lines away = {"holds more of a log", "village-away", 2};
+    node_disconnect(p->town); /* it knows, and cannot ask */
+    p->town->down->hold_stream_ms = 0;
+    submit(p->village, 9000, 5);
+    node_connect(p->village, p->town);
+    assert_true(comes_true(has_lines, &away, WAIT_MS));
+    node_connect(p->town, t.county);
+    assert_whole(&t);
+    tiers_free(&t);
+}
+
+/* With nobody above to be heard it is served all the same. */
+static void a_child_does_not_wait_for_ever(void **state)
+{
+    (void)state;
+    struct tiers t =
+        tiers_new("village-ever", "town-ever", "county-ever", put_back);
+    struct parted *p = &t.p;
+    node_disconnect(p->town);
+    node_deafen(t.county);
+    p->town->down->hold_for_ms[WAIT_MORE] = 200;
+    p->town->down->hold_for_ms[WAIT_HEAR] = 200;
+    node_connect(p->village, p->town); /* the county holds more */
+    await_acked(p->village, p->town, &p->log);
+    node_disconnect(p->village);
+    node_connect(p->town, t.county); /* and it is away */
+    node_connect(p->village, p->town);
+    submit(p->village, 9000, 5);
+    await_acked(p->village, p->town, &p->log);
+    tiers_free(&t);
 }
 
 static void a_parent_that_cannot_read_its_log_refuses_nothing(void **state)
@@ -484,6 +621,11 @@ int main(void)
         cmocka_unit_test(what_is_on_its_way_is_told_to_a_child_that_lost_it),
         cmocka_unit_test(what_only_a_higher_tier_holds_is_not_given_up),
         cmocka_unit_test(a_child_is_put_off_for_a_time_only),
+        cmocka_unit_test(
+            a_child_that_misses_nothing_here_is_told_what_is_above),
+        cmocka_unit_test(a_child_waits_until_its_parent_has_heard_its_own),
+        cmocka_unit_test(a_child_that_waits_long_is_sent_away_and_comes_again),
+        cmocka_unit_test(a_child_does_not_wait_for_ever),
         cmocka_unit_test(a_parent_that_cannot_read_its_log_refuses_nothing),
         cmocka_unit_test(an_overlap_that_cannot_be_read_breaks_no_rule),
         cmocka_unit_test(what_cannot_be_read_is_not_called_another_tree),
