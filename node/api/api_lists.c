@@ -29,7 +29,7 @@ static void put_positions(struct buf *out, uint32_t field,
         const struct lists_log *l = &view->logs[i];
         char log[LOG_ID_TEXT_MAX];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &l->log, l->ended, &f);
+        lists_fresh(env, l, &f);
         log_id_format(&l->log, log);
         size_t mark = pb_begin(out, field);
         pb_put_str(out, 1, log);

@@ -47,6 +47,14 @@ MUST_USE enum err prepare_package(const struct api_env *env, int64_t now_ms,
 
 /* Of each directives log that counts here: how far, how old. Owned. */
 json_t *lists_json(const struct api_env *env, const struct lists_view *view);
+/* Does the text of the listing that counts now name this document? An error of
+ * reading it. */
+MUST_USE enum err listed_by(const struct api_env *env,
+                            const struct store_listing *l,
+                            struct slice document, bool *same);
+/* How fresh one of them is: fresh_judge(), but of a log that stopped. */
+void lists_fresh(const struct api_env *env, const struct lists_log *log,
+                 struct freshness *out);
 /* The listings of one subject in force today, with their values. ERR_INVALID:
  * no organisation's code. */
 MUST_USE enum err listed_json(const struct api_env *env,

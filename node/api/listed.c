@@ -22,13 +22,25 @@ static void set_log(json_t *object, const struct log_id *log)
     (void)json_object_set_new(object, "issuer", code_json(log->origin));
 }
 
+/* Of a log that stopped the rest is unknown: at an issuer that was put back, as
+ * elsewhere. A successor that is here tells how new things are instead. */
+void lists_fresh(const struct api_env *env, const struct lists_log *log,
+                 struct freshness *out)
+{
+    bool stopped = log->state == LOG_FORKED || log->state == LOG_PULLING;
+    fresh_judge(env->sync->fresh, &log->log, log->ended, out);
+    if (stopped && !log->ended) {
+        out->state = FRESH_STALE;
+    }
+}
+
 json_t *lists_json(const struct api_env *env, const struct lists_view *view)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < view->n; i++) {
         const struct lists_log *log = &view->logs[i];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &log->log, log->ended, &f);
+        lists_fresh(env, log, &f);
         json_t *object =
             json_pack("{s:I, s:I, s:s, s:s, s:I, s:I}", "position",
                       (json_int_t)log->visible, "size", (json_int_t)log->size,
