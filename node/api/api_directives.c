@@ -391,10 +391,21 @@ static struct slice next_line(struct slice *text)
     return line;
 }
 
+/* Spreadsheets put one before the first line, which would be no code then. */
+static struct slice without_mark(struct slice text)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+    bool has =
+        text.len >= sizeof mark && memcmp(text.data, mark, sizeof mark) == 0;
+    return has ? slice_of(text.data + sizeof mark, text.len - sizeof mark)
+               : text;
+}
+
 /* One subject a line; blank lines are passed over. */
-static enum err check_lines(struct checking *c, struct slice text,
+static enum err check_lines(struct checking *c, struct slice file,
                             struct errmsg *why)
 {
+    struct slice text = without_mark(file);
     enum err err = ERR_OK;
     while (err == ERR_OK && text.len > 0 && !admin_cancelled(c->call)) {
         struct slice line = next_line(&text);
