@@ -169,7 +169,7 @@ const struct cli_command cli_commands[] = {
      "Exit status 0: none is listed, and the lists are fresh; 3: some are "
      "listed;\n"
      "4: none is, but that is not sure: a line is no credit code, or an\n"
-     "authority's lists are not fresh; 1: no answer.\n",
+     "authority's lists are not fresh, or never came; 1: no answer.\n",
      cmd_check},
     {"feedback", "tell what was done about a listing",
      "usage: creditnode feedback LOG#NUMBER --outcome applied --measure ID...\n"

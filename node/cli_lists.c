@@ -47,7 +47,7 @@ static const char *log_state(const char *state, bool english)
     return state;
 }
 
-void cli_lists_print(json_t *lists, bool english)
+static void print_positions(json_t *lists, bool english)
 {
     static const char *const en[] = {"issuer",    "log", "position",
                                      "freshness", "age", ""};
@@ -80,6 +80,26 @@ void cli_lists_print(json_t *lists, bool english)
     cli_table_free(&t);
 }
 
+static void print_unheard(json_t *unheard, bool english)
+{
+    size_t i;
+    json_t *code;
+    json_array_foreach(unheard, i, code)
+    {
+        cli_line(stdout,
+                 english ? "%s: no list of it ever came; it decided nothing "
+                           "yet, or that is missing here"
+                         : "%s：从未收到其名单；可能尚未作出决定，也可能缺失",
+                 json_string_value(code));
+    }
+}
+
+void cli_lists_print(json_t *answer, bool english)
+{
+    print_positions(json_object_get(answer, "lists"), english);
+    print_unheard(json_object_get(answer, "unheard"), english);
+}
+
 int cli_lists(const struct cli_options *o)
 {
     json_t *result =
@@ -91,7 +111,7 @@ int cli_lists(const struct cli_options *o)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
-    cli_lists_print(json_object_get(result, "lists"), o->english);
+    cli_lists_print(result, o->english);
     json_decref(result);
     return EXIT_OK;
 }
@@ -192,12 +212,12 @@ static bool keep_hit(void *ctx, json_t *row)
     return true;
 }
 
-static bool all_fresh(json_t *lists)
+static bool all_fresh(json_t *answer)
 {
     size_t i;
     json_t *row;
-    bool fresh = true;
-    json_array_foreach(lists, i, row)
+    bool fresh = json_array_size(json_object_get(answer, "unheard")) == 0;
+    json_array_foreach(json_object_get(answer, "lists"), i, row)
     {
         fresh = fresh && strcmp(cli_text(row, "freshness"), "fresh") == 0;
     }
@@ -218,7 +238,7 @@ static int print_check(const struct cli_options *o, json_t *result,
 {
     json_int_t listed = json_integer_value(json_object_get(result, "listed"));
     json_int_t invalid = json_integer_value(json_object_get(result, "invalid"));
-    bool fresh = all_fresh(json_object_get(result, "lists"));
+    bool fresh = all_fresh(result);
     if (o->json) {
         (void)json_object_del(result, "type");
         (void)json_object_set_new(result, "hits", hits);
@@ -228,7 +248,7 @@ static int print_check(const struct cli_options *o, json_t *result,
             o->english ? "%lld lines: %lld listed, %lld no credit code\n"
                        : "%lld 行：%lld 个在名单上，%lld 行不是信用代码\n",
             cli_int(result, "lines"), (long long)listed, (long long)invalid);
-        cli_lists_print(json_object_get(result, "lists"), o->english);
+        cli_lists_print(result, o->english);
         json_decref(result);
         json_decref(hits);
     }

@@ -5,9 +5,9 @@
 
 #include "cli.h"
 
-/* How far each authority's lists are here, and how fresh: the member `lists` of
- * an answer. */
-void cli_lists_print(json_t *lists, bool english);
+/* How far each authority's lists are here, and how fresh: the members `lists`
+ * and `unheard` of an answer. */
+void cli_lists_print(json_t *answer, bool english);
 /* red, black or watch, as people of the language say it. */
 const char *cli_colour(const char *name, bool english);
 

@@ -126,7 +126,7 @@ static void print_listed(json_t *result, bool english)
         print_listing(l, english);
     }
     (void)putchar('\n');
-    cli_lists_print(json_object_get(result, "lists"), english);
+    cli_lists_print(result, english);
 }
 
 static int print_subject(json_t *result, const char *subject, bool english)

@@ -317,8 +317,9 @@ enum err directive_lists(void *ctx, struct admin_call *call, json_t *args,
     (void)why;
     lists_view_take(env->store, &view);
     feed_children(env->feed, add_child, children);
-    *result = json_pack("{s:o, s:o, s:o}", "lists", lists_json(env, &view),
-                        "children", children, "follow", follow_json(env));
+    *result = json_pack("{s:o, s:o, s:o, s:o}", "lists", lists_json(env, &view),
+                        "unheard", lists_unheard_json(env, &view), "children",
+                        children, "follow", follow_json(env));
     lists_view_fini(&view);
     return ERR_OK;
 }
@@ -435,9 +436,10 @@ enum err directive_check(void *ctx, struct admin_call *call, json_t *args,
         err = check_lines(&c, buf_slice(&file), why);
         if (err == ERR_OK) {
             *result = json_pack(
-                "{s:I, s:I, s:I, s:o}", "lines", (json_int_t)c.line, "listed",
-                (json_int_t)c.listed, "invalid", (json_int_t)c.invalid, "lists",
-                lists_json(c.env, &c.view));
+                "{s:I, s:I, s:I, s:o, s:o}", "lines", (json_int_t)c.line,
+                "listed", (json_int_t)c.listed, "invalid",
+                (json_int_t)c.invalid, "lists", lists_json(c.env, &c.view),
+                "unheard", lists_unheard_json(c.env, &c.view));
         }
         lists_view_fini(&c.view);
     }

@@ -43,6 +43,19 @@ static void put_positions(struct buf *out, uint32_t field,
     }
 }
 
+static void put_unheard(struct buf *out, uint32_t field,
+                        const struct api_env *env,
+                        const struct lists_view *view)
+{
+    uint64_t codes[LISTS_UNHEARD_MAX];
+    size_t n = lists_unheard(env, view, codes);
+    for (size_t i = 0; i < n; i++) {
+        char code[CODE_LEN + 1];
+        code_format(codes[i], code);
+        pb_put_str(out, field, code);
+    }
+}
+
 static void put_value(struct buf *out, uint32_t field, const struct record *r,
                       uint16_t id)
 {
@@ -153,6 +166,7 @@ enum err lists_put_subject(const struct api_env *env, const char *subject,
     if (err == ERR_OK) {
         put_positions(out, 5, env, &view);
         pb_put_u64(out, 6, p.more);
+        put_unheard(out, 7, env, &view);
     }
     lists_view_fini(&view);
     return err;
@@ -366,6 +380,7 @@ void lists_check(struct api_env *env, const char *app, struct rpc_call *call)
     if (err == ERR_OK) {
         put_positions(&c->out, 2, env, &c->view);
         pb_put_u64(&c->out, 3, env->self.code);
+        put_unheard(&c->out, 6, env, &c->view);
     }
     lists_view_fini(&c->view);
     if (err == ERR_OK) {

@@ -52,6 +52,15 @@ json_t *lists_json(const struct api_env *env, const struct lists_view *view);
 MUST_USE enum err listed_by(const struct api_env *env,
                             const struct store_listing *l,
                             struct slice document, bool *same);
+/* The authorities above whose decisions count here and of whom not one log ever
+ * came: they may have decided nothing yet, or a line, a parent or a file
+ * withholds it. Returns how many. */
+enum { LISTS_UNHEARD_MAX = 5 }; /* tiers above a village */
+size_t lists_unheard(const struct api_env *env, const struct lists_view *view,
+                     uint64_t out[LISTS_UNHEARD_MAX]);
+/* Their codes. Owned. */
+json_t *lists_unheard_json(const struct api_env *env,
+                           const struct lists_view *view);
 /* How fresh one of them is: fresh_judge(), but of a log that stopped. */
 void lists_fresh(const struct api_env *env, const struct lists_log *log,
                  struct freshness *out);

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "credit/date.h"
+#include "credit/division.h"
 #include "credit/uscc.h"
+#include "ident/rootchain.h"
 
 static json_t *code_json(uint64_t code)
 {
@@ -32,6 +34,51 @@ void lists_fresh(const struct api_env *env, const struct lists_log *log,
     if (stopped && !log->ended) {
         out->state = FRESH_STALE;
     }
+}
+
+static bool is_heard(const struct lists_view *view, uint64_t issuer)
+{
+    for (size_t i = 0; i < view->n; i++) {
+        if (view->logs[i].log.origin == issuer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By the digits of the code, as in listing_counts_at(): a root document may
+ * name hundreds of issuers, and each answer asks. */
+size_t lists_unheard(const struct api_env *env, const struct lists_view *view,
+                     uint64_t out[LISTS_UNHEARD_MAX])
+{
+    static const enum tier tiers[] = {TIER_NATIONAL, TIER_PROVINCE, TIER_CITY,
+                                      TIER_COUNTY, TIER_TOWNSHIP};
+    const struct rootdoc *doc =
+        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
+    uint64_t self = env->self.code;
+    uint64_t before = self;
+    size_t n = 0;
+    for (size_t i = 0; doc != NULL && i < ARRAY_LEN(tiers); i++) {
+        uint64_t code = division_at(self, tiers[i]);
+        if (code != self && code != before && !is_heard(view, code) &&
+            rootdoc_find_issuer(doc, code) != NULL) {
+            out[n++] = code;
+        }
+        before = code;
+    }
+    return n;
+}
+
+json_t *lists_unheard_json(const struct api_env *env,
+                           const struct lists_view *view)
+{
+    uint64_t codes[LISTS_UNHEARD_MAX];
+    size_t n = lists_unheard(env, view, codes);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        (void)json_array_append_new(list, code_json(codes[i]));
+    }
+    return list;
 }
 
 json_t *lists_json(const struct api_env *env, const struct lists_view *view)

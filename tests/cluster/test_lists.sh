@@ -6,7 +6,7 @@
 #   test_lists.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
-TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
+TREE_ISSUERS="$COUNTY:2:3 $TOWN:1:1"
 make_small "${1:-intl}"
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$code" replication.renew="400 ms"
@@ -163,7 +163,12 @@ status_of() { # SUBJECT...: of a check of them while all is fresh; the reason wh
     echo $?
 }
 ends_with() { [ "$(status_of "${@:2}")" = "$1" ]; } # STATUS SUBJECT...
-within "$PATIENCE" "nobody listed, and sure" ends_with 0 91340000100000032W
+# The township may list, too, and nothing was ever heard of it.
+within "$PATIENCE" "all that came is fresh" is_fresh "$VILLAGE" fresh
+ends_with 4 91340000100000032W || fail "nothing came of the township, and that is sure: $(cat "$WORK/checked")"
+[ "$(jq -c .unheard "$WORK/checked")" = "[\"$TOWN\"]" ] || fail "not named: $(cat "$WORK/checked")"
+node_cmd "$VILLAGE" check "$WORK/few" >"$WORK/out"
+grep -q "$TOWN: no list of it ever came" "$WORK/out" || fail "not told: $(cat "$WORK/out")"
 ends_with 4 91340000100000032W 913400001000000 || fail "a line without a code, and nobody listed: $(cat "$WORK/checked")"
 ends_with 3 $'\xef\xbb\xbf'"$A" || fail "the first line of a spreadsheet: $(cat "$WORK/checked")"
 
@@ -207,6 +212,8 @@ sed -i 's/认〔2026〕7号/认〔2026〕9号/' "$WORK/town.csv"
 check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --yes --publish >"$WORK/out"
 within "$PATIENCE" "the village lists it twice" listed "$VILLAGE" "$A" 2
 check "the county does not" listed "$COUNTY" "$A" 0
+within "$PATIENCE" "nobody of these listed, and that is sure" ends_with 0 91340000100000032W
+[ "$(jq -c .unheard "$WORK/checked")" = "[]" ] || fail "of whom was nothing heard: $(cat "$WORK/checked")"
 
 note "silence is stale, and answers go on"
 within "$PATIENCE" "fresh at the village" is_fresh "$VILLAGE" fresh
@@ -236,3 +243,24 @@ within "$PATIENCE" "roots are equal" same_roots
 within "$PATIENCE" "positions are equal" same_position "$VILLAGE" "$COUNTY"
 within "$PATIENCE" "fresh again" is_fresh "$VILLAGE" fresh
 check "verified with the parent" node_cmd "$VILLAGE" verify >"$WORK/out"
+
+note "a decider's key is replaced, and what it signed before stays"
+read -r log size root < <(logs_of "$COUNTY" 'select(.own and (.log | contains("/directives/"))) | "\(.log) \(.size) \(.root)"')
+node_cmd "$COUNTY" root show --text >"$WORK/root-1" || fail "root show"
+other=$(tr 0-9a-f 1-9a-f0 <<<"$root")
+for name in other root; do
+    check "propose" node_cmd "$COUNTY" root propose -o "$WORK/with-$name" --remove-decider "$COUNTY:$COUNTY-3" \
+        --last "$COUNTY:${log##*/}:$size:${!name}" >/dev/null
+    for decider in 1 2; do
+        check "signed by $decider" "$CREDITNODE" root sign "$WORK/with-$name" --previous "$WORK/root-1" \
+            --key "$keys/$COUNTY-$decider.key" >/dev/null
+    done
+done
+refused "first $size entries of log $log have another root here" node_cmd "$COUNTY" root publish "$WORK/with-other"
+check "publish the root document" node_cmd "$COUNTY" root publish "$WORK/with-root" >/dev/null
+has_root() { [ "$(node_cmd "$VILLAGE" root show --json 2>/dev/null | jq .version)" = 2 ]; }
+within "$PATIENCE" "the village has it" has_root
+check "judged again" node_cmd "$VILLAGE" reindex >/dev/null
+listed "$VILLAGE" "$B" 1 || fail "what 1 and 3 signed before counts no more"
+sign "$WORK/many" 3 # 1, 2 and 3: whose key counts no more
+refused 'does not decide' directive "$COUNTY" publish "$WORK/many"
