@@ -118,6 +118,17 @@ for code in "$TOWN" "$VILLAGE"; do
     done
 done
 
+# What the issuer signed of the history that it gave up is told nobody any more,
+# neither with a new line.
+stop "$TOWN"
+start "$TOWN"
+check "a decision after that" decide 913400001000000835
+within "$PATIENCE" "the village lists it" listed "$VILLAGE" 913400001000000835 1
+sleep 1.5 # heads are told several times
+for code in "$TOWN" "$VILLAGE"; do
+    no_reason "$code" log-forked || fail "$code is told the history that was given up"
+done
+
 note "killed on the way"
 keep
 third=$(newest_log)
