@@ -37,6 +37,7 @@ enum option_id {
     OPT_ROOT,
     OPT_YES,
     OPT_OUTPUT,
+    OPT_LISTING,
     OPTIONS
 };
 
@@ -68,6 +69,7 @@ static const struct option longs[] = {
     {"last", required_argument, NULL, OPT_LAST},
     {"size", required_argument, NULL, OPT_SIZE},
     {"root", required_argument, NULL, OPT_ROOT},
+    {"listing", required_argument, NULL, OPT_LISTING},
     {NULL, 0, NULL, 0},
 };
 
@@ -83,6 +85,7 @@ struct directive {
     const char *last;
     const char *size;
     const char *root;
+    const char *listing;
     FILE *receipt;
     bool dry_run;
     bool correct;
@@ -362,11 +365,13 @@ static int prepare_from(struct directive *d, json_t *request, struct slice rows)
 /* `expect`: listing or removal; "": what the columns say. */
 static int prepare(struct directive *d, struct slice csv, const char *expect)
 {
-    return prepare_from(d,
-                        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare",
-                                  "correct", d->correct ? 1 : 0, "expect",
-                                  expect),
-                        csv);
+    json_t *request =
+        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare", "correct",
+                  d->correct ? 1 : 0, "expect", expect);
+    if (d->listing != NULL) {
+        (void)json_object_set_new(request, "listing", json_string(d->listing));
+    }
+    return prepare_from(d, request, csv);
 }
 
 static void put_cell(struct buf *out, const char *text, size_t len, char end)
@@ -724,6 +729,9 @@ static bool take_option(struct directive *d, int opt)
     case OPT_ROOT:
         d->root = optarg;
         return true;
+    case OPT_LISTING:
+        d->listing = optarg;
+        return true;
     case OPT_YES:
         d->yes = true;
         return true;
@@ -754,7 +762,7 @@ int cmd_directive(int argc, char **argv)
     } actions[] = {
         {"list-add", list_add, FOR_ROWS},
         {"list-correct", list_correct, FOR_ROWS},
-        {"list-remove", list_remove, FOR_ROWS},
+        {"list-remove", list_remove, FOR_ROWS | HAS(OPT_LISTING)},
         {"import", import, FOR_ROWS | HAS(OPT_RECEIPT)},
         {"show", show, 0},
         {"sign", sign, HAS(OPT_KEY)},

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/citizen.h"
+#include "credit/execution.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 
@@ -91,6 +92,24 @@ static enum prepare_what what_of(json_t *args)
     return PREPARE_ANY;
 }
 
+/* The listing that the one removal names by its place; none is given mostly. */
+static enum err take_about(struct prepare *p, json_t *args, struct errmsg *why)
+{
+    const char *text = json_string_value(json_object_get(args, "listing"));
+    struct listing_place place;
+    if (text == NULL) {
+        return ERR_OK;
+    }
+    if (what_of(args) != PREPARE_REMOVALS ||
+        !execution_parse_subject(text, &place)) {
+        return err_set(why, ERR_INVALID,
+                       "'%.60s' is no listing that a removal could be of: "
+                       "LOG#NUMBER, as creditnode query shows it",
+                       text);
+    }
+    return prepare_about(p, &place, why);
+}
+
 enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -104,6 +123,9 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
     uint64_t refused = 0;
     prepare_begin(&p, env, what_of(args), &sink);
     enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &csv, why);
+    if (err == ERR_OK) {
+        err = take_about(p, args, why);
+    }
     if (err == ERR_OK) {
         err = prepare_feed(p, buf_slice(&csv), why);
     }

@@ -29,6 +29,13 @@ enum prepare_what {
 /* Faults go to `sink`, whose `record` is not used. */
 void prepare_begin(struct prepare **out, const struct api_env *env,
                    enum prepare_what what, const struct rows_sink *sink);
+/* The one removal is of this listing, of a node below this one whose log may
+ * not be here: nobody but who reads the package can tell whether it is meant.
+ * An own one is looked up all the same. Before anything is fed. ERR_DENIED:
+ * this node may not end it. */
+MUST_USE enum err prepare_about(struct prepare *p,
+                                const struct listing_place *place,
+                                struct errmsg *why);
 MUST_USE enum err prepare_feed(struct prepare *p, struct slice bytes,
                                struct errmsg *why);
 /* Appends the package's file, not signed. ERR_INVALID: no row was good;

@@ -19,6 +19,7 @@ struct prepare {
     struct rows *rows;
     struct lists_view view;
     enum prepare_what what;
+    struct listing_place about; /* number 0: what the row names */
     int64_t now_ms;
     struct buf bytes; /* entries, one behind the other */
     size_t *lens;
@@ -61,6 +62,12 @@ enum err listed_by(const struct api_env *env, const struct store_listing *l,
     return err;
 }
 
+/* Is it of another node's log? Those of nodes below are not here. */
+static bool is_elsewhere(const struct prepare *p)
+{
+    return p->about.number != 0 && p->about.log.origin != p->env->self.code;
+}
+
 static bool on_listing(void *ctx, const struct store_listing *l)
 {
     struct search *s = ctx;
@@ -68,6 +75,10 @@ static bool on_listing(void *ctx, const struct store_listing *l)
     uint64_t self = s->p->env->self.code;
     bool same = s->own_only ? l->log.origin == self
                             : listing_may_end(self, l->log.origin);
+    if (s->p->about.number != 0) {
+        same = same && l->number == s->p->about.number &&
+               log_id_eq(&l->log, &s->p->about.log);
+    }
     if (l->list == s->list && same) {
         s->err = listed_by(s->p->env, l, s->document, &same);
     }
@@ -91,6 +102,11 @@ static enum err find_listings(const struct prepare *p, const struct record *r,
                        .own_only = type != ENTRY_REMOVAL,
                        .found = out};
     subject_key_org(&key, SUBJECT_USCC, slice_str(r->subject));
+    if (is_elsewhere(p)) {
+        out->at = mem_dup(&p->about, sizeof p->about);
+        out->n = 1;
+        return ERR_OK;
+    }
     const struct listing_query q = {
         .view = &p->view, .subject = &key, .all = true};
     enum err err = store_listings(p->env->store, &q, on_listing, &s, NULL);
@@ -260,6 +276,18 @@ void prepare_begin(struct prepare **out, const struct api_env *env,
                                    .ctx = p};
     rows_begin(&p->rows, &options, &rows);
     *out = p;
+}
+
+enum err prepare_about(struct prepare *p, const struct listing_place *place,
+                       struct errmsg *why)
+{
+    if (place->number == 0 || place->log.kind != LOG_DIRECTIVES ||
+        !listing_may_end(p->env->self.code, place->log.origin)) {
+        return err_set(why, ERR_DENIED,
+                       "the listing must be of this node or of one below it");
+    }
+    p->about = *place;
+    return ERR_OK;
 }
 
 /* Of the errors of on_record: rows say their own. */

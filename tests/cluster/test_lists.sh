@@ -244,6 +244,22 @@ within "$PATIENCE" "positions are equal" same_position "$VILLAGE" "$COUNTY"
 within "$PATIENCE" "fresh again" is_fresh "$VILLAGE" fresh
 check "verified with the parent" node_cmd "$VILLAGE" verify >"$WORK/out"
 
+note "an authority above annuls"
+place=$(node_cmd "$VILLAGE" query "$A" --json | jq -r ".listings[] | select(.issuer == \"$TOWN\" and (.fields[] |
+    select(.code == \"MD_WSH\").value == \"示例认〔2026〕9号\")) | \"\(.log)#\(.number)\"")
+annul=("${removal[@]/YC_YWSH=*/YC_YWSH=示例认〔2026〕9号}")
+refused 'not-listed' directive "$COUNTY" list-remove "${annul[@]}" --dry-run
+refused 'of this node or of one below' directive "$TOWN" list-remove "${annul[@]}" --dry-run \
+    --listing "$COUNTY/directives/0123456789abcdef#3"
+refused 'import has no --listing' directive "$COUNTY" import "$WORK/again.csv" --listing "$place" --dry-run
+check "annul" directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" -o "$WORK/p4" >/dev/null
+sign "$WORK/p4" 1
+grep -qF "$place" "$WORK/out" || fail "what is annulled is not shown: $(cat "$WORK/out")"
+sign "$WORK/p4" 2
+check "publish it" directive "$COUNTY" publish "$WORK/p4" >/dev/null
+within "$PATIENCE" "gone in the village" listed "$VILLAGE" "$A" 2
+within "$PATIENCE" "and at its own authority" listed "$TOWN" "$A" 2
+
 note "a decider's key is replaced, and what it signed before stays"
 read -r log size root < <(logs_of "$COUNTY" 'select(.own and (.log | contains("/directives/"))) | "\(.log) \(.size) \(.root)"')
 node_cmd "$COUNTY" root show --text >"$WORK/root-1" || fail "root show"
