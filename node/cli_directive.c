@@ -34,13 +34,30 @@ enum option_id {
     OPT_FROM,
     OPT_LAST,
     OPT_SIZE,
-    OPT_ROOT
+    OPT_ROOT,
+    OPT_YES,
+    OPT_OUTPUT,
+    OPT_LISTING,
+    OPTIONS
+};
+
+/* Which options an action has; others are refused: who says `publish
+ * --dry-run` must not publish. */
+#define HAS(option) (1U << (option))
+enum {
+    FOR_PACKAGE = HAS(OPT_KEY) | HAS(OPT_DRY_RUN) | HAS(OPT_PUBLISH) |
+                  HAS(OPT_YES) | HAS(OPT_OUTPUT),
+    /* refused by sentences of their own */
+    FOR_ROWS = FOR_PACKAGE | HAS(OPT_CORRECT),
+    FOR_NODE = FOR_PACKAGE | HAS(OPT_REASON),
+    FOR_LOG = FOR_NODE | HAS(OPT_SIZE) | HAS(OPT_ROOT),
 };
 
 static const struct option longs[] = {
     CLI_LONG,
     {"key", required_argument, NULL, OPT_KEY},
-    {"output", required_argument, NULL, 'o'},
+    {"output", required_argument, NULL, OPT_OUTPUT},
+    {"yes", no_argument, NULL, OPT_YES},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"receipt", required_argument, NULL, OPT_RECEIPT},
     {"correct", no_argument, NULL, OPT_CORRECT},
@@ -52,6 +69,7 @@ static const struct option longs[] = {
     {"last", required_argument, NULL, OPT_LAST},
     {"size", required_argument, NULL, OPT_SIZE},
     {"root", required_argument, NULL, OPT_ROOT},
+    {"listing", required_argument, NULL, OPT_LISTING},
     {NULL, 0, NULL, 0},
 };
 
@@ -67,11 +85,14 @@ struct directive {
     const char *last;
     const char *size;
     const char *root;
+    const char *listing;
     FILE *receipt;
     bool dry_run;
     bool correct;
     bool publish;
-    char **args; /* behind the action */
+    bool yes;
+    unsigned given; /* HAS() of the options that were */
+    char **args;    /* behind the action */
     int args_n;
     uint64_t refused;
 };
@@ -222,26 +243,74 @@ static int publish_package(struct directive *d, const struct package *p)
     if (result == NULL) {
         return EXIT_FAILED;
     }
+    /* Whoever looks at the status alone must not take all for in force. */
+    rc = json_array_size(json_object_get(result, "void")) > 0 ||
+                 json_is_true(json_object_get(result, "void_unknown"))
+             ? EXIT_ROWS_REFUSED
+             : EXIT_OK;
     if (d->o.json) {
         (void)json_object_del(result, "type");
-        return cli_print_json(result);
+        (void)cli_print_json(result);
+        return rc;
     }
     cli_tame(result);
     print_published(result, d->o.english);
     json_decref(result);
-    return EXIT_OK;
+    return rc;
+}
+
+/* A signature is for what was read. */
+static bool is_shown(const struct directive *d, const struct package *p)
+{
+    return cli_package_show(&d->o, p) == EXIT_OK && fflush(stdout) == 0 &&
+           ferror(stdout) == 0;
+}
+
+static bool says_yes(void)
+{
+    char line[16] = "";
+    bool got = fgets(line, sizeof line, stdin) != NULL;
+    line[strcspn(line, "\r\n")] = 0;
+    return got && (strcmp(line, "yes") == 0 || strcmp(line, "是") == 0);
+}
+
+/* What the node has made is not yet what was asked for: whoever signs it sees
+ * all of it first, and says so. --yes is for programs, and says it was seen. */
+static int ask_signature(const struct directive *d, const struct package *p)
+{
+    if (d->yes) {
+        return EXIT_OK;
+    }
+    if (!is_shown(d, p)) {
+        return cli_fail("the package cannot be shown; nothing was signed");
+    }
+    (void)fprintf(stderr,
+                  d->o.english ? "Sign this with %s%s? Write yes: "
+                               : "用 %s 签名%s？请输入 yes 或“是”：",
+                  d->key,
+                  !d->publish    ? ""
+                  : d->o.english ? " and publish it"
+                                 : "并发布");
+    (void)fflush(stderr);
+    return says_yes() ? EXIT_OK
+                      : cli_fail("nothing was signed, and nothing published: "
+                                 "write yes when asked, or, in a program that "
+                                 "knows what it decides, say --yes");
 }
 
 /* What is done with a package that the node has just made. */
 static int deliver(struct directive *d, struct package *p)
 {
     bool added;
-    int rc = d->key != NULL ? sign_with(d->key, p, &added) : EXIT_OK;
-    if (rc != EXIT_OK) {
-        return rc;
-    }
     if (d->dry_run) {
         return cli_package_show(&d->o, p);
+    }
+    int rc = d->key != NULL ? ask_signature(d, p) : EXIT_OK;
+    if (rc == EXIT_OK && d->key != NULL) {
+        rc = sign_with(d->key, p, &added);
+    }
+    if (rc != EXIT_OK) {
+        return rc;
     }
     if (d->publish) {
         return publish_package(d, p);
@@ -264,6 +333,11 @@ static int check_target(const struct directive *d)
     if (!d->dry_run && !d->publish && d->output == NULL) {
         return cli_usage("directive", "say where to: -o FILE, --dry-run, or "
                                       "--key KEY --publish");
+    }
+    if (d->key != NULL && d->o.json && !d->yes && !d->dry_run) {
+        return cli_usage("directive",
+                         "--key with --json is for programs, which nobody can "
+                         "ask: say --yes, or sign with directive sign");
     }
     if (d->output != NULL && exists(d->output)) {
         return cli_fail("%s: is there already; name another file", d->output);
@@ -291,11 +365,13 @@ static int prepare_from(struct directive *d, json_t *request, struct slice rows)
 /* `expect`: listing or removal; "": what the columns say. */
 static int prepare(struct directive *d, struct slice csv, const char *expect)
 {
-    return prepare_from(d,
-                        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare",
-                                  "correct", d->correct ? 1 : 0, "expect",
-                                  expect),
-                        csv);
+    json_t *request =
+        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare", "correct",
+                  d->correct ? 1 : 0, "expect", expect);
+    if (d->listing != NULL) {
+        (void)json_object_set_new(request, "listing", json_string(d->listing));
+    }
+    return prepare_from(d, request, csv);
 }
 
 static void put_cell(struct buf *out, const char *text, size_t len, char end)
@@ -373,6 +449,12 @@ static int import(struct directive *d)
     if (d->args_n != 1) {
         return cli_usage("directive", "name one file: directive import FILE");
     }
+    if (cli_listfile_is(d->args[0]) && d->given != 0) {
+        return cli_usage("directive",
+                         "%s was written by directive export: it is taken as "
+                         "it is signed, without these options",
+                         d->args[0]);
+    }
     if (cli_listfile_is(d->args[0])) {
         return cli_listfile_take(&d->o, d->args[0]);
     }
@@ -424,8 +506,7 @@ static void print_signed(const struct directive *d, bool added)
 static int sign_package(const struct directive *d, struct package *p)
 {
     bool added = false;
-    if (cli_package_show(&d->o, p) != EXIT_OK || fflush(stdout) != 0 ||
-        ferror(stdout) != 0) {
+    if (!is_shown(d, p)) {
         return cli_fail("%s: cannot be shown, and nobody signs what was not "
                         "shown; nothing was signed",
                         d->args[0]);
@@ -648,7 +729,13 @@ static bool take_option(struct directive *d, int opt)
     case OPT_ROOT:
         d->root = optarg;
         return true;
-    case 'o':
+    case OPT_LISTING:
+        d->listing = optarg;
+        return true;
+    case OPT_YES:
+        d->yes = true;
+        return true;
+    case OPT_OUTPUT:
         d->output = optarg;
         return true;
     default:
@@ -656,44 +743,63 @@ static bool take_option(struct directive *d, int opt)
     }
 }
 
+static const char *name_of(unsigned options)
+{
+    for (size_t i = 0; longs[i].name != NULL; i++) {
+        if (longs[i].val < OPTIONS && (HAS(longs[i].val) & options) != 0) {
+            return longs[i].name;
+        }
+    }
+    return "";
+}
+
 int cmd_directive(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(struct directive *d);
-    } actions[] = {{"list-add", list_add},
-                   {"list-correct", list_correct},
-                   {"list-remove", list_remove},
-                   {"import", import},
-                   {"show", show},
-                   {"sign", sign},
-                   {"publish", publish},
-                   {"lists", lists},
-                   {"status", status},
-                   {"export", export},
-                   {"effects", effects},
-                   {"node-revoke", node_revoke},
-                   {"node-restore", node_restore},
-                   {"node-move", node_move},
-                   {"log-seal", log_seal},
-                   {"log-unseal", log_unseal},
-                   {"nodes", nodes},
-                   {"catalogue", catalogue},
-                   {"measure", measure}};
+        unsigned has;
+    } actions[] = {
+        {"list-add", list_add, FOR_ROWS},
+        {"list-correct", list_correct, FOR_ROWS},
+        {"list-remove", list_remove, FOR_ROWS | HAS(OPT_LISTING)},
+        {"import", import, FOR_ROWS | HAS(OPT_RECEIPT)},
+        {"show", show, 0},
+        {"sign", sign, HAS(OPT_KEY)},
+        {"publish", publish, 0},
+        {"lists", lists, 0},
+        {"status", status, HAS(OPT_LOG)},
+        {"export", export, HAS(OPT_LOG) | HAS(OPT_FROM)},
+        {"effects", effects, HAS(OPT_LOG) | HAS(OPT_LAST)},
+        {"node-revoke", node_revoke, FOR_NODE},
+        {"node-restore", node_restore, FOR_NODE},
+        {"node-move", node_move, FOR_NODE | HAS(OPT_TO)},
+        {"log-seal", log_seal, FOR_LOG},
+        {"log-unseal", log_unseal, FOR_LOG},
+        {"nodes", nodes, 0},
+        {"catalogue", catalogue, FOR_PACKAGE},
+        {"measure", measure, FOR_PACKAGE},
+    };
     struct directive d = {.o = {.english = cli_english()}};
     int opt;
     while ((opt = getopt_long(argc, argv, CLI_SHORT "o:", longs, NULL)) != -1) {
+        opt = opt == 'o' ? OPT_OUTPUT : opt;
         if (!take_option(&d, opt)) {
             return cli_usage("directive", "wrong option or value");
         }
+        d.given |= opt < OPTIONS ? HAS(opt) : 0;
     }
     const char *name = optind < argc ? argv[optind] : "";
     d.args = argv + optind + 1;
     d.args_n = optind + 1 < argc ? argc - optind - 1 : 0;
     for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-        if (strcmp(actions[i].name, name) == 0) {
-            return actions[i].run(&d);
+        if (strcmp(actions[i].name, name) != 0) {
+            continue;
         }
+        unsigned more = d.given & ~actions[i].has;
+        return more == 0 ? actions[i].run(&d)
+                         : cli_usage("directive", "%s has no --%s", name,
+                                     name_of(more));
     }
     return cli_usage("directive", "say what: list-add, list-correct, "
                                   "list-remove, import, export, node-revoke, "

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { EXIT_LISTED = 3, SUBJECTS_MAX = 4 << 20 };
+enum { EXIT_LISTED = 3, EXIT_UNCERTAIN = 4, SUBJECTS_MAX = 4 << 20 };
 
 /* ---- lists ---- */
 
@@ -31,12 +31,28 @@ static const char *freshness(const char *state, bool english)
     return state;
 }
 
-static void print_lists(json_t *lists, bool english)
+/* One that grows as it should needs no word. */
+static const char *log_state(const char *state, bool english)
 {
-    static const char *const en[] = {"issuer", "log", "position", "freshness",
-                                     "age"};
-    static const char *const zh[] = {"发布节点", "日志", "位置", "时效",
-                                     "距今"};
+    static const char *const words[][3] = {
+        {"active", "", ""},
+        {"closed", "已有后继", "succeeded"},
+        {"pulling", "正在找回", "coming back"},
+        {"forked", "分叉，已停止", "forked, stopped"}};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(words[i][0], state) == 0) {
+            return words[i][english ? 2 : 1];
+        }
+    }
+    return state;
+}
+
+static void print_positions(json_t *lists, bool english)
+{
+    static const char *const en[] = {"issuer",    "log", "position",
+                                     "freshness", "age", ""};
+    static const char *const zh[] = {"发布节点", "日志", "位置",
+                                     "时效",     "距今", ""};
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
     size_t i;
     json_t *row;
@@ -52,13 +68,36 @@ static void print_lists(json_t *lists, bool english)
                 (double)json_integer_value(json_object_get(row, "age_ms")) /
                     1000.0);
         }
-        const char *cells[] = {
-            cli_text(row, "issuer"), cli_text(row, "log"), position,
-            freshness(cli_text(row, "freshness"), english), age};
+        const char *cells[] = {cli_text(row, "issuer"),
+                               cli_text(row, "log"),
+                               position,
+                               freshness(cli_text(row, "freshness"), english),
+                               age,
+                               log_state(cli_text(row, "state"), english)};
         cli_table_row(t, cells);
     }
     cli_table_print(t);
     cli_table_free(&t);
+}
+
+static void print_unheard(json_t *unheard, bool english)
+{
+    size_t i;
+    json_t *code;
+    json_array_foreach(unheard, i, code)
+    {
+        cli_line(stdout,
+                 english ? "%s: no list of it ever came; it decided nothing "
+                           "yet, or that is missing here"
+                         : "%s：从未收到其名单；可能尚未作出决定，也可能缺失",
+                 json_string_value(code));
+    }
+}
+
+void cli_lists_print(json_t *answer, bool english)
+{
+    print_positions(json_object_get(answer, "lists"), english);
+    print_unheard(json_object_get(answer, "unheard"), english);
 }
 
 int cli_lists(const struct cli_options *o)
@@ -72,7 +111,7 @@ int cli_lists(const struct cli_options *o)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
-    print_lists(json_object_get(result, "lists"), o->english);
+    cli_lists_print(result, o->english);
     json_decref(result);
     return EXIT_OK;
 }
@@ -133,6 +172,18 @@ int cli_nodes(const struct cli_options *o)
 
 /* ---- check ---- */
 
+const char *cli_colour(const char *name, bool english)
+{
+    static const char *const zh[][2] = {
+        {"red", "红名单"}, {"black", "黑名单"}, {"watch", "关注名单"}};
+    for (size_t i = 0; !english && i < ARRAY_LEN(zh); i++) {
+        if (strcmp(zh[i][0], name) == 0) {
+            return zh[i][1];
+        }
+    }
+    return name;
+}
+
 static bool print_hit(void *ctx, json_t *row)
 {
     const struct cli_options *o = ctx;
@@ -148,7 +199,7 @@ static bool print_hit(void *ctx, json_t *row)
     json_array_foreach(json_object_get(row, "listings"), i, l)
     {
         cli_line(stdout, "%s  %s  %s  %s#%lld", cli_text(row, "subject"),
-                 cli_text(l, "colour"),
+                 cli_colour(cli_text(l, "colour"), o->english),
                  cli_text(l, o->english ? "label_en" : "label"),
                  cli_text(l, "log"), cli_int(l, "number"));
     }
@@ -161,11 +212,33 @@ static bool keep_hit(void *ctx, json_t *row)
     return true;
 }
 
+static bool all_fresh(json_t *answer)
+{
+    size_t i;
+    json_t *row;
+    bool fresh = json_array_size(json_object_get(answer, "unheard")) == 0;
+    json_array_foreach(json_object_get(answer, "lists"), i, row)
+    {
+        fresh = fresh && strcmp(cli_text(row, "freshness"), "fresh") == 0;
+    }
+    return fresh;
+}
+
+/* 0 says that nobody is listed, and that this is sure: a program may take it
+ * for that. */
+static int check_status(json_int_t listed, json_int_t invalid, bool fresh)
+{
+    return listed > 0              ? EXIT_LISTED
+           : invalid > 0 || !fresh ? EXIT_UNCERTAIN
+                                   : EXIT_OK;
+}
+
 static int print_check(const struct cli_options *o, json_t *result,
                        json_t *hits)
 {
     json_int_t listed = json_integer_value(json_object_get(result, "listed"));
     json_int_t invalid = json_integer_value(json_object_get(result, "invalid"));
+    bool fresh = all_fresh(result);
     if (o->json) {
         (void)json_object_del(result, "type");
         (void)json_object_set_new(result, "hits", hits);
@@ -175,11 +248,11 @@ static int print_check(const struct cli_options *o, json_t *result,
             o->english ? "%lld lines: %lld listed, %lld no credit code\n"
                        : "%lld 行：%lld 个在名单上，%lld 行不是信用代码\n",
             cli_int(result, "lines"), (long long)listed, (long long)invalid);
-        print_lists(json_object_get(result, "lists"), o->english);
+        cli_lists_print(result, o->english);
         json_decref(result);
         json_decref(hits);
     }
-    return listed > 0 ? EXIT_LISTED : EXIT_OK;
+    return check_status(listed, invalid, fresh);
 }
 
 static int check_file(struct cli_options *o, struct slice subjects)

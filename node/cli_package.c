@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli_lists.h"
 #include "credit/catalogue_change.h"
 #include "credit/date.h"
 #include "credit/listing.h"
@@ -408,6 +409,106 @@ static void print_lists(const struct package *p, size_t from, size_t to,
     cli_table_free(&t);
 }
 
+/* The listing that a correction or removal is about; "" of a listing. */
+static void about_of(const struct listing_facts *f, char *out, size_t size)
+{
+    char log[LOG_ID_TEXT_MAX];
+    out[0] = 0;
+    if (f->type != ENTRY_LISTING) {
+        log_id_format(&f->target.log, log);
+        (void)snprintf(out, size, "%s#%llu", log,
+                       (unsigned long long)f->target.number);
+    }
+}
+
+static const char *colour_word(const struct catalogue_list *list, bool english)
+{
+    return cli_colour(list != NULL ? colour_name(list->colour) : "", english);
+}
+
+/* The days it counts; of a removal the day it was decided. */
+static void days_of(const struct listing_facts *f, bool english, char *out,
+                    size_t size)
+{
+    char from[11];
+    char until[11];
+    if (f->type == ENTRY_REMOVAL) {
+        date_format(f->decided, from);
+        (void)snprintf(out, size, "%s", from);
+        return;
+    }
+    date_format(f->from, from);
+    date_format(f->until, until);
+    (void)snprintf(out, size, "%s – %s", from,
+                   f->until != 0 ? until
+                   : english     ? "open"
+                                 : "长期");
+}
+
+/* Subject and list stand in the line above. */
+static void print_values(const struct record *r, bool english)
+{
+    for (size_t i = 0; i < r->item->count; i++) {
+        const struct catalogue_field *f = &r->item->fields[i];
+        struct buf value = BUF_INIT;
+        if (r->values[i].len > 0 && f->id != FIELD_USCC &&
+            f->id != FIELD_LIST &&
+            record_show(r, i, 0, RECORD_MASKED, NULL, &value) == ERR_OK) {
+            cli_line(stdout, english ? "      %s: %.*s" : "      %s：%.*s",
+                     english ? f->label_en : f->label_zh, (int)value.len,
+                     (const char *)value.data);
+        }
+        buf_fini(&value);
+    }
+}
+
+/* Holders go by the envelope, people read the values. */
+static void warn_contradiction(const struct entry *e, bool english)
+{
+    if (!listing_is_consistent(e)) {
+        cli_line(stdout,
+                 english ? "      ! subject, list or dates above are not "
+                           "those of the values: do not sign this"
+                         : "      ! 上面的主体、名单或日期与各项内容不一致："
+                           "请勿签名");
+    }
+}
+
+static void print_whole_entry(const struct package *p, size_t i, bool english)
+{
+    struct entry e;
+    struct record r;
+    struct listing_facts f;
+    char days[40];
+    char about[LOG_ID_TEXT_MAX + 24];
+    if (entry_decode(p->entries[i], &e) != ERR_OK ||
+        listing_facts(&e, p->head.issuer, &f) != ERR_OK ||
+        listing_values(&e, &r) != ERR_OK) {
+        cli_line(stdout, "%zu  ?", i + 1);
+        return;
+    }
+    const struct catalogue_list *list = catalogue_list(f.list);
+    days_of(&f, english, days, sizeof days);
+    about_of(&f, about, sizeof about);
+    cli_line(stdout, "%zu  %s  %s (%s)  %s  %s  %s", i + 1,
+             what(e.type, english),
+             list == NULL ? "?"
+             : english    ? list->label_en
+                          : list->label_zh,
+             colour_word(list, english), r.subject, days, about);
+    print_values(&r, english);
+    warn_contradiction(&e, english);
+}
+
+/* All that is said of each, for who is to sign it. */
+static void print_whole_lists(const struct package *p, size_t from, size_t to,
+                              bool english)
+{
+    for (size_t i = from; i < to; i++) {
+        print_whole_entry(p, i, english);
+    }
+}
+
 static void print_decisions(const struct package *p, size_t from, size_t to,
                             const char *const labels[5], bool english)
 {
@@ -457,14 +558,16 @@ static print_fn *printer_of(struct slice bytes)
 }
 
 /* In order; each sort has columns of its own. */
-static void print_entries(const struct package *p, size_t n, bool english)
+static void print_entries(const struct package *p, size_t n, bool all,
+                          bool english)
 {
     for (size_t i = 0, end; i < n; i = end) {
         print_fn *print = printer_of(p->entries[i]);
         for (end = i + 1; end < n && printer_of(p->entries[end]) == print;) {
             end++;
         }
-        print(p, i, end, english);
+        (print == print_lists && all ? print_whole_lists : print)(p, i, end,
+                                                                  english);
     }
 }
 
@@ -481,7 +584,7 @@ void cli_package_print(const struct package *p, bool all, bool english)
                   "前发布\n",
         id, (unsigned long long)p->head.issuer, (unsigned)p->head.entries,
         p->signed_by, (unsigned)p->head.expires);
-    print_entries(p, shown, english);
+    print_entries(p, shown, all, english);
     if (p->head.entries > shown) {
         (void)printf(english ? "… and %u more\n" : "…… 另有 %u 条\n",
                      (unsigned)(p->head.entries - shown));
@@ -520,6 +623,26 @@ static json_t *node_entry_json(const struct entry *e)
     return row;
 }
 
+/* Beside the values what holders go by. Takes `values`. */
+static json_t *listing_json(const struct entry *e,
+                            const struct listing_facts *f, json_t *values)
+{
+    char about[LOG_ID_TEXT_MAX + 24];
+    const struct catalogue_list *list = catalogue_list(f->list);
+    json_t *row = json_pack(
+        "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:b, s:o}", "what",
+        what(e->type, true), "list", list != NULL ? list->name : "", "colour",
+        list != NULL ? colour_name(list->colour) : "", "subject",
+        text_json(e->subject), "decided", (json_int_t)f->decided, "from",
+        (json_int_t)f->from, "until", (json_int_t)f->until, "consistent",
+        listing_is_consistent(e) ? 1 : 0, "values", values);
+    about_of(f, about, sizeof about);
+    if (about[0] != 0) {
+        (void)json_object_set_new(row, "about", json_string(about));
+    }
+    return row;
+}
+
 static json_t *entry_json(uint64_t issuer, struct slice bytes)
 {
     struct entry e;
@@ -544,10 +667,7 @@ static json_t *entry_json(uint64_t issuer, struct slice bytes)
                                       text_json(r.values[i]));
         }
     }
-    const struct catalogue_list *list = catalogue_list(f.list);
-    return json_pack("{s:s, s:s, s:o, s:o}", "what", what(e.type, true), "list",
-                     list != NULL ? list->name : "", "subject",
-                     text_json(e.subject), "values", values);
+    return listing_json(&e, &f, values);
 }
 
 static json_t *package_json(const struct package *p)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_lists.h"
 
 static const struct option longs[] = {
     CLI_LONG,
@@ -93,6 +94,41 @@ static void print_record(json_t *r, bool english)
     print_fields(r, english);
 }
 
+static void print_listing(json_t *l, bool english)
+{
+    char from[64];
+    char until[64];
+    (void)printf("%s (%s)  %s %s  %s %s\n    %s %s  %s#%lld\n",
+                 text_of(l, english ? "label_en" : "label"),
+                 cli_colour(text_of(l, "colour"), english),
+                 english ? "from" : "自", date_text(int_of(l, "from"), from),
+                 english ? "until" : "至", date_text(int_of(l, "until"), until),
+                 english ? "decided at" : "决定节点", text_of(l, "issuer"),
+                 text_of(l, "log"), int_of(l, "number"));
+    print_fields(l, english);
+}
+
+/* Of an organisation: the lists it is on, and how new what is known of lists
+ * is. */
+static void print_listed(json_t *result, bool english)
+{
+    size_t i;
+    json_t *l;
+    json_t *listings = json_object_get(result, "listings");
+    if (listings == NULL) {
+        return;
+    }
+    (void)printf(english ? "\non %zu lists\n" : "\n在 %zu 个名单上\n",
+                 json_array_size(listings));
+    json_array_foreach(listings, i, l)
+    {
+        (void)putchar('\n');
+        print_listing(l, english);
+    }
+    (void)putchar('\n');
+    cli_lists_print(result, english);
+}
+
 static int print_subject(json_t *result, const char *subject, bool english)
 {
     size_t i;
@@ -108,6 +144,7 @@ static int print_subject(json_t *result, const char *subject, bool english)
         (void)putchar('\n');
         print_record(record, english);
     }
+    print_listed(result, english);
     const char *next = text_of(result, "next");
     if (next[0] != 0) {
         (void)printf("\n%s --after %s\n", english ? "more:" : "更多：", next);

@@ -293,7 +293,9 @@ static unsigned print_gone(const struct rootdoc *from, const struct rootdoc *to)
     for (size_t i = 0; i < rootdoc_issuer_count(from); i++) {
         uint64_t code = rootdoc_issuer(from, i)->code;
         if (rootdoc_find_issuer(to, code) == NULL) {
-            (void)printf("  - %012llu may issue no more directives\n",
+            (void)printf("  - %012llu may issue no more directives, and none "
+                         "of its former "
+                         "ones counts\n",
                          (unsigned long long)code);
             n++;
         }

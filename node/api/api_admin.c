@@ -42,6 +42,51 @@ static enum err do_root_show(void *ctx, struct admin_call *call, json_t *args,
     return ERR_OK;
 }
 
+/* Of a log that is not here, or not as far, nothing can be said. */
+static enum err check_end(const struct api_env *env, uint64_t code,
+                          const struct rootdoc_last *last, struct errmsg *why)
+{
+    const struct log_id log = {.origin = code,
+                               .incarnation = last->incarnation,
+                               .kind = LOG_DIRECTIVES};
+    struct store_head head;
+    struct hash root;
+    char name[LOG_ID_TEXT_MAX];
+    if (store_head(env->store, &log, &head) != ERR_OK ||
+        head.frontier.size < last->size) {
+        return ERR_OK;
+    }
+    struct tree_view view = store_view(env->store, &head);
+    enum err err = tree_root(&view, last->size, &root);
+    log_id_format(&log, name);
+    if (err != ERR_OK) {
+        return err_set(why, err, "log %s cannot be read now: %s", name,
+                       err_text(err));
+    }
+    return hash_eq(&root, &last->root)
+               ? ERR_OK
+               : err_set(why, ERR_DENIED,
+                         "replaces: the first %llu entries of log %s have "
+                         "another root here: propose it anew with --last as "
+                         "`creditnode logs --json` shows it",
+                         (unsigned long long)last->size, name);
+}
+
+/* What its `replaces` say of logs that are held here must be so: with another
+ * root nothing that the former deciders signed would count any more. */
+static enum err check_ends(const struct api_env *env, const struct rootdoc *doc,
+                           struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < rootdoc_issuer_count(doc); i++) {
+        const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, i);
+        for (unsigned k = 0; err == ERR_OK && k < issuer->lasts_count; k++) {
+            err = check_end(env, issuer->code, &issuer->lasts[k], why);
+        }
+    }
+    return err;
+}
+
 static enum err do_root_publish(void *ctx, struct admin_call *call,
                                 json_t *args, json_t **result,
                                 struct errmsg *why)
@@ -54,9 +99,18 @@ static enum err do_root_publish(void *ctx, struct admin_call *call,
     if (!json_is_string(text)) {
         return err_set(why, ERR_INVALID, "no document given");
     }
-    enum err err = rootchain_add(
-        env->roots, slice_of(json_string_value(text), json_string_length(text)),
-        "root document", &added, &version, why);
+    struct slice bytes =
+        slice_of(json_string_value(text), json_string_length(text));
+    struct rootdoc *doc = NULL;
+    enum err err = rootdoc_parse(&doc, bytes, "root document", why);
+    if (err == ERR_OK) {
+        err = check_ends(env, doc, why);
+    }
+    rootdoc_free(&doc);
+    if (err == ERR_OK) {
+        err = rootchain_add(env->roots, bytes, "root document", &added,
+                            &version, why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -230,6 +284,8 @@ static enum err add_listings(const struct api_env *env, const char *subject,
     if (err == ERR_OK) {
         (void)json_object_set_new(result, "listings", listings);
         (void)json_object_set_new(result, "lists", lists_json(env, &view));
+        (void)json_object_set_new(result, "unheard",
+                                  lists_unheard_json(env, &view));
     }
     lists_view_fini(&view);
     return err == ERR_INVALID ? ERR_OK : err;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/citizen.h"
+#include "credit/execution.h"
 #include "credit/package.h"
 #include "credit/registry.h"
 
@@ -91,6 +92,24 @@ static enum prepare_what what_of(json_t *args)
     return PREPARE_ANY;
 }
 
+/* The listing that the one removal names by its place; none is given mostly. */
+static enum err take_about(struct prepare *p, json_t *args, struct errmsg *why)
+{
+    const char *text = json_string_value(json_object_get(args, "listing"));
+    struct listing_place place;
+    if (text == NULL) {
+        return ERR_OK;
+    }
+    if (what_of(args) != PREPARE_REMOVALS ||
+        !execution_parse_subject(text, &place)) {
+        return err_set(why, ERR_INVALID,
+                       "'%.60s' is no listing that a removal could be of: "
+                       "LOG#NUMBER, as creditnode query shows it",
+                       text);
+    }
+    return prepare_about(p, &place, why);
+}
+
 enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
@@ -104,6 +123,9 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
     uint64_t refused = 0;
     prepare_begin(&p, env, what_of(args), &sink);
     enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &csv, why);
+    if (err == ERR_OK) {
+        err = take_about(p, args, why);
+    }
     if (err == ERR_OK) {
         err = prepare_feed(p, buf_slice(&csv), why);
     }
@@ -317,8 +339,9 @@ enum err directive_lists(void *ctx, struct admin_call *call, json_t *args,
     (void)why;
     lists_view_take(env->store, &view);
     feed_children(env->feed, add_child, children);
-    *result = json_pack("{s:o, s:o, s:o}", "lists", lists_json(env, &view),
-                        "children", children, "follow", follow_json(env));
+    *result = json_pack("{s:o, s:o, s:o, s:o}", "lists", lists_json(env, &view),
+                        "unheard", lists_unheard_json(env, &view), "children",
+                        children, "follow", follow_json(env));
     lists_view_fini(&view);
     return ERR_OK;
 }
@@ -391,10 +414,21 @@ static struct slice next_line(struct slice *text)
     return line;
 }
 
+/* Spreadsheets put one before the first line, which would be no code then. */
+static struct slice without_mark(struct slice text)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+    bool has =
+        text.len >= sizeof mark && memcmp(text.data, mark, sizeof mark) == 0;
+    return has ? slice_of(text.data + sizeof mark, text.len - sizeof mark)
+               : text;
+}
+
 /* One subject a line; blank lines are passed over. */
-static enum err check_lines(struct checking *c, struct slice text,
+static enum err check_lines(struct checking *c, struct slice file,
                             struct errmsg *why)
 {
+    struct slice text = without_mark(file);
     enum err err = ERR_OK;
     while (err == ERR_OK && text.len > 0 && !admin_cancelled(c->call)) {
         struct slice line = next_line(&text);
@@ -424,9 +458,10 @@ enum err directive_check(void *ctx, struct admin_call *call, json_t *args,
         err = check_lines(&c, buf_slice(&file), why);
         if (err == ERR_OK) {
             *result = json_pack(
-                "{s:I, s:I, s:I, s:o}", "lines", (json_int_t)c.line, "listed",
-                (json_int_t)c.listed, "invalid", (json_int_t)c.invalid, "lists",
-                lists_json(c.env, &c.view));
+                "{s:I, s:I, s:I, s:o, s:o}", "lines", (json_int_t)c.line,
+                "listed", (json_int_t)c.listed, "invalid",
+                (json_int_t)c.invalid, "lists", lists_json(c.env, &c.view),
+                "unheard", lists_unheard_json(c.env, &c.view));
         }
         lists_view_fini(&c.view);
     }

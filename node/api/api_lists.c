@@ -29,7 +29,7 @@ static void put_positions(struct buf *out, uint32_t field,
         const struct lists_log *l = &view->logs[i];
         char log[LOG_ID_TEXT_MAX];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &l->log, l->ended, &f);
+        lists_fresh(env, l, &f);
         log_id_format(&l->log, log);
         size_t mark = pb_begin(out, field);
         pb_put_str(out, 1, log);
@@ -40,6 +40,19 @@ static void put_positions(struct buf *out, uint32_t field,
         pb_put_u64(out, 6, (uint64_t)f.age_ms);
         pb_put_str(out, 7, log_state_name(l->state));
         pb_end(out, mark);
+    }
+}
+
+static void put_unheard(struct buf *out, uint32_t field,
+                        const struct api_env *env,
+                        const struct lists_view *view)
+{
+    uint64_t codes[LISTS_UNHEARD_MAX];
+    size_t n = lists_unheard(env, view, codes);
+    for (size_t i = 0; i < n; i++) {
+        char code[CODE_LEN + 1];
+        code_format(codes[i], code);
+        pb_put_str(out, field, code);
     }
 }
 
@@ -153,6 +166,7 @@ enum err lists_put_subject(const struct api_env *env, const char *subject,
     if (err == ERR_OK) {
         put_positions(out, 5, env, &view);
         pb_put_u64(out, 6, p.more);
+        put_unheard(out, 7, env, &view);
     }
     lists_view_fini(&view);
     return err;
@@ -366,6 +380,7 @@ void lists_check(struct api_env *env, const char *app, struct rpc_call *call)
     if (err == ERR_OK) {
         put_positions(&c->out, 2, env, &c->view);
         pb_put_u64(&c->out, 3, env->self.code);
+        put_unheard(&c->out, 6, env, &c->view);
     }
     lists_view_fini(&c->view);
     if (err == ERR_OK) {

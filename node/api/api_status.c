@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/directives.h"
 #include "api/json.h"
 #include "base/clock.h"
 #include "ident/rootchain.h"
@@ -71,8 +72,7 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
     lists_view_take(env->store, &view);
     for (size_t i = 0; i < view.n; i++) {
         struct freshness f;
-        fresh_judge(env->sync->fresh, &view.logs[i].log, view.logs[i].ended,
-                    &f);
+        lists_fresh(env, &view.logs[i], &f);
         out->stale_lists += f.state == FRESH_STALE;
         out->unproven_lists += f.state == FRESH_CLOCK;
     }
@@ -281,7 +281,7 @@ static json_t *store_json(const struct store_stats *s,
         json_text(s->damage));
 }
 
-static json_t *lists_json(const struct health_facts *f)
+static json_t *list_counts_json(const struct health_facts *f)
 {
     return json_pack("{s:I, s:I, s:I, s:b}", "stale",
                      (json_int_t)f->stale_lists, "unproven",
@@ -349,7 +349,7 @@ enum err status_cmd(void *ctx, struct admin_call *call, json_t *args,
         json_node(env), "process", process_json(env), "health",
         health_json(&report), "root", json_root(rootchain_newest(env->roots)),
         "store", store_json(&facts.store, &logs), "views", views_json(env),
-        "exchange", exchange_json(env), "lists", lists_json(&facts),
+        "exchange", exchange_json(env), "lists", list_counts_json(&facts),
         "certificates", certificates_json(&facts), "uplink",
         facts.has_parent ? uplink_json(&uplink, stuck_log) : json_null(),
         "children", children, "silent_children", silent);

@@ -29,6 +29,13 @@ enum prepare_what {
 /* Faults go to `sink`, whose `record` is not used. */
 void prepare_begin(struct prepare **out, const struct api_env *env,
                    enum prepare_what what, const struct rows_sink *sink);
+/* The one removal is of this listing, of a node below this one whose log may
+ * not be here: nobody but who reads the package can tell whether it is meant.
+ * An own one is looked up all the same. Before anything is fed. ERR_DENIED:
+ * this node may not end it. */
+MUST_USE enum err prepare_about(struct prepare *p,
+                                const struct listing_place *place,
+                                struct errmsg *why);
 MUST_USE enum err prepare_feed(struct prepare *p, struct slice bytes,
                                struct errmsg *why);
 /* Appends the package's file, not signed. ERR_INVALID: no row was good;
@@ -47,6 +54,23 @@ MUST_USE enum err prepare_package(const struct api_env *env, int64_t now_ms,
 
 /* Of each directives log that counts here: how far, how old. Owned. */
 json_t *lists_json(const struct api_env *env, const struct lists_view *view);
+/* Does the text of the listing that counts now name this document? An error of
+ * reading it. */
+MUST_USE enum err listed_by(const struct api_env *env,
+                            const struct store_listing *l,
+                            struct slice document, bool *same);
+/* The authorities above whose decisions count here and of whom not one log ever
+ * came: they may have decided nothing yet, or a line, a parent or a file
+ * withholds it. Returns how many. */
+enum { LISTS_UNHEARD_MAX = 5 }; /* tiers above a village */
+size_t lists_unheard(const struct api_env *env, const struct lists_view *view,
+                     uint64_t out[LISTS_UNHEARD_MAX]);
+/* Their codes. Owned. */
+json_t *lists_unheard_json(const struct api_env *env,
+                           const struct lists_view *view);
+/* How fresh one of them is: fresh_judge(), but of a log that stopped. */
+void lists_fresh(const struct api_env *env, const struct lists_log *log,
+                 struct freshness *out);
 /* The listings of one subject in force today, with their values. ERR_INVALID:
  * no organisation's code. */
 MUST_USE enum err listed_json(const struct api_env *env,

@@ -7,6 +7,7 @@
 #include "credit/catalogue_change.h"
 #include "credit/clean.h"
 #include "credit/date.h"
+#include "credit/listing.h"
 #include "credit/measure.h"
 #include "credit/package.h"
 #include "credit/registry.h"
@@ -101,11 +102,82 @@ static enum err check_listing(const struct api_env *env, const struct entry *e,
                    text[0] != 0 ? text : catalogue_change_text(rule), rule);
 }
 
+/* The listing that a correction or removal is about, by its place. */
+struct target {
+    const struct api_env *env;
+    struct listing_place place;
+    struct slice document;
+    bool there;
+    bool same;
+    enum err err;
+};
+
+static bool on_target(void *ctx, const struct store_listing *l)
+{
+    struct target *t = ctx;
+    if (l->number != t->place.number || !log_id_eq(&l->log, &t->place.log)) {
+        return true;
+    }
+    t->there = true;
+    t->err = listed_by(t->env, l, t->document, &t->same);
+    return false;
+}
+
+/* People sign what they read: subject, list and document number. What counts is
+ * the place beside it. Of another node's log, which may not be here, only that
+ * node can tell. */
+static enum err find_target(const struct api_env *env, const struct entry *e,
+                            const struct listing_facts *f, bool *fits)
+{
+    struct lists_view view;
+    struct subject_key key;
+    struct record r;
+    struct target t = {.env = env, .place = f->target};
+    *fits = listing_values(e, &r) == ERR_OK;
+    if (!*fits) {
+        return ERR_OK;
+    }
+    /* A correction may give the listing another document number. */
+    t.document = e->type == ENTRY_REMOVAL ? record_get(&r, FIELD_LISTED_NO)
+                                          : slice_of(NULL, 0);
+    subject_key_org(&key, SUBJECT_USCC, e->subject);
+    lists_view_take(env->store, &view);
+    const struct listing_query q = {
+        .view = &view, .subject = &key, .all = true, .removed = true};
+    enum err err = store_listings(env->store, &q, on_target, &t, NULL);
+    lists_view_fini(&view);
+    *fits = t.there && (t.same || e->type == ENTRY_CORRECTION);
+    return err == ERR_OK ? t.err : err;
+}
+
+static enum err check_target(const struct api_env *env, const struct entry *e,
+                             size_t number, struct errmsg *why)
+{
+    struct listing_facts f;
+    bool fits;
+    if (e->type == ENTRY_LISTING ||
+        listing_facts(e, env->self.code, &f) != ERR_OK ||
+        f.target.log.origin != env->self.code) {
+        return ERR_OK;
+    }
+    enum err err = find_target(env, e, &f, &fits);
+    if (err != ERR_OK) {
+        return err_set(why, err, "what is in force cannot be read now: %s",
+                       err_text(err));
+    }
+    return fits ? ERR_OK
+                : err_set(why, ERR_DENIED,
+                          "entry %zu of the package: is about another listing "
+                          "than its values say, or about none [not-listed]",
+                          number);
+}
+
 static enum err check_entry(const struct api_env *env, const struct entry *e,
                             size_t number, struct errmsg *why)
 {
     if (listing_is_type(e->type)) {
-        return check_listing(env, e, number, why);
+        enum err err = check_listing(env, e, number, why);
+        return err == ERR_OK ? check_target(env, e, number, why) : err;
     }
     const char *rule = directive_rule_fault(env, e);
     if (rule != NULL) {

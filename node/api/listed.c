@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "credit/date.h"
+#include "credit/division.h"
 #include "credit/uscc.h"
+#include "ident/rootchain.h"
 
 static json_t *code_json(uint64_t code)
 {
@@ -22,13 +24,70 @@ static void set_log(json_t *object, const struct log_id *log)
     (void)json_object_set_new(object, "issuer", code_json(log->origin));
 }
 
+/* Of a log that stopped the rest is unknown: at an issuer that was put back, as
+ * elsewhere. A successor that is here tells how new things are instead. */
+void lists_fresh(const struct api_env *env, const struct lists_log *log,
+                 struct freshness *out)
+{
+    bool stopped = log->state == LOG_FORKED || log->state == LOG_PULLING;
+    fresh_judge(env->sync->fresh, &log->log, log->ended, out);
+    if (stopped && !log->ended) {
+        out->state = FRESH_STALE;
+    }
+}
+
+static bool is_heard(const struct lists_view *view, uint64_t issuer)
+{
+    for (size_t i = 0; i < view->n; i++) {
+        if (view->logs[i].log.origin == issuer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By the digits of the code, as in listing_counts_at(): a root document may
+ * name hundreds of issuers, and each answer asks. */
+size_t lists_unheard(const struct api_env *env, const struct lists_view *view,
+                     uint64_t out[LISTS_UNHEARD_MAX])
+{
+    static const enum tier tiers[] = {TIER_NATIONAL, TIER_PROVINCE, TIER_CITY,
+                                      TIER_COUNTY, TIER_TOWNSHIP};
+    const struct rootdoc *doc =
+        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
+    uint64_t self = env->self.code;
+    uint64_t before = self;
+    size_t n = 0;
+    for (size_t i = 0; doc != NULL && i < ARRAY_LEN(tiers); i++) {
+        uint64_t code = division_at(self, tiers[i]);
+        if (code != self && code != before && !is_heard(view, code) &&
+            rootdoc_find_issuer(doc, code) != NULL) {
+            out[n++] = code;
+        }
+        before = code;
+    }
+    return n;
+}
+
+json_t *lists_unheard_json(const struct api_env *env,
+                           const struct lists_view *view)
+{
+    uint64_t codes[LISTS_UNHEARD_MAX];
+    size_t n = lists_unheard(env, view, codes);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        (void)json_array_append_new(list, code_json(codes[i]));
+    }
+    return list;
+}
+
 json_t *lists_json(const struct api_env *env, const struct lists_view *view)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < view->n; i++) {
         const struct lists_log *log = &view->logs[i];
         struct freshness f;
-        fresh_judge(env->sync->fresh, &log->log, log->ended, &f);
+        lists_fresh(env, log, &f);
         json_t *object =
             json_pack("{s:I, s:I, s:s, s:s, s:I, s:I}", "position",
                       (json_int_t)log->visible, "size", (json_int_t)log->size,

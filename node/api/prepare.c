@@ -19,6 +19,7 @@ struct prepare {
     struct rows *rows;
     struct lists_view view;
     enum prepare_what what;
+    struct listing_place about; /* number 0: what the row names */
     int64_t now_ms;
     struct buf bytes; /* entries, one behind the other */
     size_t *lens;
@@ -30,56 +31,88 @@ struct prepare {
 
 /* ---- what a row is about ---- */
 
-/* The listing in force of this subject, on this list, by this document. */
+/* The listings in force of this subject, on this list, by this document, that
+ * this node may end. Of two packages prepared side by side each may have listed
+ * it: a removal that ended one of them only would keep the subject listed. */
 struct search {
     const struct prepare *p;
     uint16_t list;
     struct slice document;
-    bool found;
+    bool own_only;
     enum err err; /* of reading a text */
-    struct listing_place place;
+    struct places *found;
 };
 
-static bool has_document(struct search *s, const struct store_listing *l)
+struct places {
+    struct listing_place *at; /* owned */
+    size_t n;
+};
+
+enum err listed_by(const struct api_env *env, const struct store_listing *l,
+                   struct slice document, bool *same)
 {
     struct buf bytes = BUF_INIT;
     struct entry e;
     struct record r;
-    s->err = store_entry(s->p->env->store, &l->text_log, l->text, &bytes);
-    bool same = s->err == ERR_OK &&
-                entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
-                listing_values(&e, &r) == ERR_OK &&
-                slice_eq(record_get(&r, FIELD_DOCUMENT_NO), s->document);
+    enum err err = store_entry(env->store, &l->text_log, l->text, &bytes);
+    *same = err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+            listing_values(&e, &r) == ERR_OK &&
+            slice_eq(record_get(&r, FIELD_DOCUMENT_NO), document);
     buf_fini(&bytes);
-    return same;
+    return err;
+}
+
+/* Is it of another node's log? Those of nodes below are not here. */
+static bool is_elsewhere(const struct prepare *p)
+{
+    return p->about.number != 0 && p->about.log.origin != p->env->self.code;
 }
 
 static bool on_listing(void *ctx, const struct store_listing *l)
 {
     struct search *s = ctx;
+    struct places *found = s->found;
     uint64_t self = s->p->env->self.code;
-    s->found = l->list == s->list && listing_may_end(self, l->log.origin) &&
-               has_document(s, l);
-    s->place = (struct listing_place){l->log, l->number};
-    return !s->found && s->err == ERR_OK;
+    bool same = s->own_only ? l->log.origin == self
+                            : listing_may_end(self, l->log.origin);
+    if (s->p->about.number != 0) {
+        same = same && l->number == s->p->about.number &&
+               log_id_eq(&l->log, &s->p->about.log);
+    }
+    if (l->list == s->list && same) {
+        s->err = listed_by(s->p->env, l, s->document, &same);
+    }
+    if (l->list == s->list && same) {
+        found->at = mem_realloc(found->at, (found->n + 1) * sizeof *found->at);
+        found->at[found->n++] = (struct listing_place){l->log, l->number};
+    }
+    return s->err == ERR_OK;
 }
 
-/* `found` false only where everything could be read. */
-static enum err find_listing(const struct prepare *p, const struct record *r,
-                             uint16_t document_field, bool *found,
-                             struct listing_place *out)
+/* A listing is new, and a correction possible, by what this node decided; a
+ * removal ends what is below, too. `out` is empty after an error. */
+static enum err find_listings(const struct prepare *p, const struct record *r,
+                              uint8_t type, uint16_t document_field,
+                              struct places *out)
 {
     struct subject_key key;
     struct search s = {.p = p,
                        .list = listing_list_of(r),
-                       .document = record_get(r, document_field)};
+                       .document = record_get(r, document_field),
+                       .own_only = type != ENTRY_REMOVAL,
+                       .found = out};
     subject_key_org(&key, SUBJECT_USCC, slice_str(r->subject));
+    if (is_elsewhere(p)) {
+        out->at = mem_dup(&p->about, sizeof p->about);
+        out->n = 1;
+        return ERR_OK;
+    }
     const struct listing_query q = {
         .view = &p->view, .subject = &key, .all = true};
     enum err err = store_listings(p->env->store, &q, on_listing, &s, NULL);
-    *out = s.place;
-    *found = s.found;
-    return err == ERR_OK ? s.err : err;
+    err = err == ERR_OK ? s.err : err;
+    out->n = err == ERR_OK ? out->n : 0;
+    return err;
 }
 
 /* ---- one row ---- */
@@ -123,24 +156,22 @@ static const char *judge_columns(const struct prepare *p, uint8_t type)
 /* `rule` NULL, or the one that is broken; `field` is where. An error: what is
  * in force could not be read, so nothing is said of the row. */
 static enum err judge(const struct prepare *p, const struct record *r,
-                      struct listing_place *target, uint16_t *field,
+                      struct places *targets, uint16_t *field,
                       const char **rule)
 {
     uint8_t type = type_of(p, r);
     bool removal = type == ENTRY_REMOVAL;
-    bool found;
     *field = removal ? FIELD_LISTED_NO : FIELD_DOCUMENT_NO;
     *rule = judge_columns(p, type);
     if (*rule != NULL) {
         return ERR_OK;
     }
-    enum err err = find_listing(p, r, *field, &found, target);
-    bool own = found && target->log.origin == p->env->self.code;
+    enum err err = find_listings(p, r, type, *field, targets);
     if (err != ERR_OK) {
         *rule = NULL;
-    } else if (type == ENTRY_LISTING && own) {
+    } else if (type == ENTRY_LISTING && targets->n > 0) {
         *rule = "listed-already";
-    } else if (type != ENTRY_LISTING && (!found || !(own || removal))) {
+    } else if (type != ENTRY_LISTING && targets->n == 0) {
         *rule = "not-listed";
     } else {
         *rule = removal ? NULL : judge_authority(p, r, field);
@@ -167,34 +198,46 @@ static void add_entry(struct prepare *p, const struct entry *e)
     p->lens[p->n++] = p->bytes.len - before;
 }
 
+/* One entry, or one for each listing that it is about. ERR_TOO_LARGE: no more
+ * fit into a package. */
+static enum err add_decisions(struct prepare *p, const struct record *r,
+                              uint8_t type, const struct places *targets,
+                              const char **rule)
+{
+    size_t n = type == ENTRY_LISTING ? 1 : targets->n;
+    if (n > PACKAGE_ENTRIES_MAX - p->n) {
+        return ERR_TOO_LARGE;
+    }
+    for (size_t i = 0; *rule == NULL && i < n; i++) {
+        struct buf room = BUF_INIT;
+        struct entry e;
+        if (listing_to_entry(r, type,
+                             type == ENTRY_LISTING ? NULL : &targets->at[i],
+                             p->now_ms, &room, &e) == ERR_OK) {
+            add_entry(p, &e);
+        } else {
+            *rule = "row-too-large"; /* for each alike: none was added */
+        }
+        buf_fini(&room);
+    }
+    return ERR_OK;
+}
+
 static enum err on_record(void *ctx, uint64_t line, const struct record *r)
 {
     struct prepare *p = ctx;
-    struct listing_place target;
-    struct buf room = BUF_INIT;
-    struct entry e;
-    uint8_t type = type_of(p, r);
+    struct places targets = {NULL, 0};
     uint16_t field;
     const char *rule;
     p->rows_met++;
-    enum err err = judge(p, r, &target, &field, &rule);
-    if (err != ERR_OK) {
-        p->unread = err;
-        return err;
+    enum err err = judge(p, r, &targets, &field, &rule);
+    p->unread = err;
+    if (err == ERR_OK && rule == NULL) {
+        err = add_decisions(p, r, type_of(p, r), &targets, &rule);
     }
-    if (rule == NULL && p->n == PACKAGE_ENTRIES_MAX) {
-        return ERR_TOO_LARGE;
-    }
-    if (rule == NULL &&
-        listing_to_entry(r, type, type == ENTRY_LISTING ? NULL : &target,
-                         p->now_ms, &room, &e) != ERR_OK) {
-        rule = "row-too-large";
-    }
-    if (rule == NULL) {
-        add_entry(p, &e);
-    }
-    buf_fini(&room);
-    return rule == NULL ? ERR_OK : refuse(p, line, r, field, rule);
+    mem_free(targets.at);
+    return err != ERR_OK || rule == NULL ? err
+                                         : refuse(p, line, r, field, rule);
 }
 
 static enum err on_refused(void *ctx, uint64_t line,
@@ -233,6 +276,18 @@ void prepare_begin(struct prepare **out, const struct api_env *env,
                                    .ctx = p};
     rows_begin(&p->rows, &options, &rows);
     *out = p;
+}
+
+enum err prepare_about(struct prepare *p, const struct listing_place *place,
+                       struct errmsg *why)
+{
+    if (place->number == 0 || place->log.kind != LOG_DIRECTIVES ||
+        !listing_may_end(p->env->self.code, place->log.origin)) {
+        return err_set(why, ERR_DENIED,
+                       "the listing must be of this node or of one below it");
+    }
+    p->about = *place;
+    return ERR_OK;
 }
 
 /* Of the errors of on_record: rows say their own. */

@@ -129,6 +129,13 @@ static bool envelope_fits(const struct entry *e, const struct record *r)
            said.until == e->until && listing_list_of(r) == e->item;
 }
 
+bool listing_is_consistent(const struct entry *e)
+{
+    struct record r;
+    return listing_is_type(e->type) && listing_values(e, &r) == ERR_OK &&
+           envelope_fits(e, &r);
+}
+
 static bool in_area(const struct record *r, uint64_t issuer)
 {
     uint64_t code;

@@ -44,6 +44,10 @@ MUST_USE enum err listing_facts(const struct entry *e, uint64_t origin,
 /* The values, borrowed. ERR_INVALID. */
 MUST_USE enum err listing_values(const struct entry *e, struct record *out);
 
+/* Do the values, which people read, say what the envelope says, by which
+ * holders go? False of what is no list decision, too. */
+bool listing_is_consistent(const struct entry *e);
+
 /* What makes the entry lawful, judged once more before it is published: it may
  * be by another program than this one. NULL, or the id of the first rule of
  * rules.h that it breaks, or "malformed"; *column (static; "" if none) is

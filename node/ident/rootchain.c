@@ -14,10 +14,18 @@ struct fork {
     char text[256]; /* "": free */
 };
 
+/* Of a line `replaces`. */
+struct end {
+    uint64_t code;
+    struct rootdoc_last last;
+};
+
 struct rootchain {
     pthread_mutex_t lock;
     struct rootdoc *docs[ROOTCHAIN_VERSIONS_MAX]; /* of version i + 1 */
     size_t count;
+    struct end *ends; /* of all of them: each entry that comes is asked about */
+    size_t ends_n;
     rootchain_watch_fn *watch;
     void *watch_ctx;
     struct fork forks[ROOTCHAIN_FORKS_MAX];
@@ -30,6 +38,21 @@ static bool version_path(const struct rootchain *chain, uint64_t version,
     int n = snprintf(out, PATH_LEN, "%s/%08llu", chain->folder,
                      (unsigned long long)version);
     return n < PATH_LEN;
+}
+
+/* Lock held, or before there are other threads. */
+static void keep(struct rootchain *chain, struct rootdoc *doc)
+{
+    chain->docs[chain->count++] = doc;
+    for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
+        const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, i);
+        for (unsigned k = 0; k < issuer->lasts_count; k++) {
+            chain->ends = mem_realloc(chain->ends, (chain->ends_n + 1) *
+                                                       sizeof *chain->ends);
+            chain->ends[chain->ends_n++] =
+                (struct end){issuer->code, issuer->lasts[k]};
+        }
+    }
 }
 
 /* ---- opening ---- */
@@ -52,7 +75,7 @@ static enum err load_first(struct rootchain *chain, const char *path,
         rootdoc_free(&doc);
         return err;
     }
-    chain->docs[chain->count++] = doc;
+    keep(chain, doc);
     return ERR_OK;
 }
 
@@ -97,7 +120,7 @@ enum err rootchain_open(struct rootchain **out, const char *first_path,
         struct rootdoc *next;
         err = load_after(chain, chain->docs[chain->count - 1], &next, why);
         if (err == ERR_OK) {
-            chain->docs[chain->count++] = next;
+            keep(chain, next);
         }
     }
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
@@ -119,6 +142,7 @@ void rootchain_free(struct rootchain **chain)
     for (size_t i = 0; i < c->count; i++) {
         rootdoc_free(&c->docs[i]);
     }
+    mem_free(c->ends);
     (void)pthread_mutex_destroy(&c->lock);
     mem_free(c);
 }
@@ -205,10 +229,25 @@ void rootchain_watch(struct rootchain *chain, rootchain_watch_fn *fn, void *ctx)
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
-const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
-                                                  uint64_t code,
-                                                  uint64_t incarnation,
-                                                  uint64_t number)
+bool rootchain_next_last(struct rootchain *chain, uint64_t code,
+                         uint64_t incarnation, size_t *at,
+                         struct rootdoc_last *out)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&chain->lock);
+    while (!found && *at < chain->ends_n) {
+        const struct end *e = &chain->ends[(*at)++];
+        found = e->code == code && e->last.incarnation == incarnation;
+        *out = e->last;
+    }
+    (void)pthread_mutex_unlock(&chain->lock);
+    return found;
+}
+
+const struct rootdoc_issuer *
+rootchain_issuer_for(struct rootchain *chain, uint64_t code,
+                     uint64_t incarnation, uint64_t number,
+                     rootchain_is_of_fn *is_of, void *ctx)
 {
     const struct rootdoc *doc = rootchain_newest(chain);
     const struct rootdoc_issuer *issuer = rootdoc_find_issuer(doc, code);
@@ -217,7 +256,8 @@ const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
             rootdoc_find_issuer(rootchain_at(chain, v - 1), code);
         const struct rootdoc_last *last =
             issuer != NULL ? rootdoc_find_last(issuer, incarnation) : NULL;
-        bool covered = last != NULL && number <= last->size;
+        bool covered = last != NULL && number <= last->size &&
+                       (is_of == NULL || is_of(ctx, last));
         if (!rootdoc_same_deciders(issuer, before) && !covered) {
             break;
         }
@@ -279,7 +319,7 @@ static enum err put(struct rootchain *chain, struct rootdoc **doc,
         err = file_replace(path, rootdoc_bytes(*doc), FILE_MODE, why);
     }
     if (err == ERR_OK) {
-        chain->docs[chain->count++] = *doc;
+        keep(chain, *doc);
         *doc = NULL;
     }
     return err;
@@ -322,7 +362,7 @@ static bool take_in(struct rootchain *chain, struct rootdoc *doc)
     (void)pthread_mutex_lock(&chain->lock);
     bool next = rootdoc_version(doc) == chain->count + 1;
     if (next) {
-        chain->docs[chain->count++] = doc;
+        keep(chain, doc);
     }
     rootchain_watch_fn *watch = next ? chain->watch : NULL;
     void *ctx = chain->watch_ctx;

@@ -38,11 +38,20 @@ const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version);
 
 /* Whose deciders judge what ends at entry `number` of the directives log
  * `incarnation` of `code`: those in force, or those before them where the
- * versions since say so. NULL: nobody may issue there. */
-const struct rootdoc_issuer *rootchain_issuer_for(struct rootchain *chain,
-                                                  uint64_t code,
-                                                  uint64_t incarnation,
-                                                  uint64_t number);
+ * versions since say so, of a log whose first entries are those that they name.
+ * That `is_of` tells, as far as it is known; NULL: of any log. NULL: nobody may
+ * issue there. */
+typedef bool rootchain_is_of_fn(void *ctx, const struct rootdoc_last *last);
+const struct rootdoc_issuer *
+rootchain_issuer_for(struct rootchain *chain, uint64_t code,
+                     uint64_t incarnation, uint64_t number,
+                     rootchain_is_of_fn *is_of, void *ctx);
+
+/* The lines `replaces` about that log, of all versions, one after the other:
+ * *at is 0 for the first. False: there is no other. */
+bool rootchain_next_last(struct rootchain *chain, uint64_t code,
+                         uint64_t incarnation, size_t *at,
+                         struct rootdoc_last *out);
 
 /* Takes the next version, durably, and puts it in force; `from` (peer or path)
  * stands in messages. `*added` is false if it was known already; `*version` is

@@ -322,6 +322,7 @@ struct group {
     bool nodes_move; /* decisions about nodes may be among what changes */
     bool rules_move; /* catalogue versions or measures may be */
     bool judge_only; /* rows are there: only what counts is found anew */
+    struct lists_ends *ends; /* of the log that is judged so; borrowed */
     /* What a judgement rests on could not be read: nothing is committed. */
     enum err unread;
     struct errmsg unread_why;
@@ -405,6 +406,28 @@ MUST_USE enum err lists_judge(struct store *s, struct log_slot *slot,
                               uint8_t generation, struct errmsg *why);
 /* Works a publication into the batch. */
 void lists_publication(struct group *g, struct item *item);
+/* Judges the logs anew that were judged by another root document, or by none.
+ */
+MUST_USE enum err lists_judge_old(struct store *s, struct errmsg *why);
+
+/* ---- where a root document says that a log stood (store_lists_end.c) ---- */
+
+/* What root documents say of one log, as a group judges it. */
+struct lists_ends {
+    struct rootdoc_last *misfits; /* owned: another root is here */
+    size_t n;
+};
+/* Looks at the first `size` entries of a committed log; not within a walk. */
+MUST_USE enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,
+                                     struct lists_ends *out,
+                                     struct errmsg *why);
+/* rootchain_is_of_fn of a struct lists_ends. */
+bool lists_is_of(void *ctx, const struct rootdoc_last *last);
+/* Entry `number` was taken: with one that a document names it is known whether
+ * the log is the one meant. */
+void lists_at_end(struct group *g, struct touched *t, uint64_t number);
+/* Judges anew what is due by that. Writer, between two groups. */
+void lists_settle(struct store *s);
 
 /* ---- catalogue versions and measures ---- */
 
@@ -790,6 +813,7 @@ struct store {
     uint64_t salvaged;      /* writer: drafts set aside */
     uint64_t salvage_seq;   /* writer: next free */
     bool rules_owed;        /* writer: a fold failed; the next commit folds */
+    bool judging_due;       /* writer: lists_settle() has work */
     uint64_t salvage_from;  /* writer: none is below */
     uint64_t serial;        /* writer: of the last commit */
     _Atomic uint64_t known; /* the same, for who connects */

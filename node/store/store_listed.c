@@ -152,6 +152,18 @@ static const struct list_row *removal_of(const struct gathered *g,
     return first;
 }
 
+/* Numbers of a successor begin anew, and it may have come before the log that
+ * it follows. */
+static bool is_later(const struct gathered_row *r,
+                     const struct gathered_row *than)
+{
+    if (r->log == than->log) {
+        return r->row.number > than->row.number;
+    }
+    return r->log->ended != than->log->ended ? than->log->ended
+                                             : r->log->id > than->log->id;
+}
+
 /* The newest correction counts. */
 static const struct gathered_row *text_of(const struct gathered *g,
                                           const struct gathered_row *listing)
@@ -162,7 +174,7 @@ static const struct gathered_row *text_of(const struct gathered *g,
         if (r->row.type == ENTRY_CORRECTION &&
             is_about(&r->row, listing->log, listing->row.number) &&
             r->log->log.origin == listing->log->log.origin &&
-            (r->log != text->log || r->row.number > text->row.number)) {
+            (text == listing || is_later(r, text))) {
             text = r;
         }
     }

@@ -322,13 +322,26 @@ struct closing {
 };
 
 static enum reason judge_signed(struct group *g, const struct log_id *log,
+                                const struct touched *t,
                                 const struct closing *c, struct errmsg *why)
 {
+    struct lists_ends ends = {NULL, 0};
+    struct lists_ends *known = g->judge_only ? g->ends : &ends;
+    enum err err = g->judge_only || t == NULL
+                       ? ERR_OK
+                       : lists_look_at_ends(t->slot, t->slot->size, known, why);
     const struct rootdoc_issuer *issuer =
-        g->s->env.roots != NULL
+        g->s->env.roots != NULL && err == ERR_OK
             ? rootchain_issuer_for(g->s->env.roots, log->origin,
-                                   log->incarnation, c->number)
+                                   log->incarnation, c->number, lists_is_of,
+                                   known)
             : NULL;
+    mem_free(ends.misfits);
+    if (err != ERR_OK) {
+        g->unread = err;
+        g->unread_why = *why;
+        return REASON_UNSIGNED;
+    }
     if (issuer == NULL) {
         (void)err_set(why, ERR_DENIED,
                       "the root document names no deciders for %012llu",
@@ -362,7 +375,7 @@ static enum reason judge_closing(struct group *g, const struct log_id *log,
         (void)err_set(why, ERR_EXISTS, "the package was published already");
         return REASON_REPLAYED;
     }
-    return judge_signed(g, log, c, why);
+    return judge_signed(g, log, t, c, why);
 }
 
 /* The open package ends with `e`. */
@@ -529,6 +542,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
     } else {
         on_content(g, t, number, judge_content(g->s, t->slot, &e, err), leaf);
     }
+    lists_at_end(g, t, number);
 }
 
 void lists_put(struct group *g, const struct touched *t)
@@ -597,17 +611,22 @@ static enum err judge_prefix(struct group *g, struct touched *t, uint64_t size,
                      .size = size,
                      .entry = on_judged_entry,
                      .ctx = &j};
-    enum err err = ERR_OK;
     bool before = g->judge_only;
+    struct lists_ends ends;
+    struct lists_ends *ends_before = g->ends;
+    enum err err = lists_look_at_ends(t->slot, size, &ends, why);
     lists_free(&t->lists);
     t->lists = lists_new(g->s);
     g->judge_only = true;
+    g->ends = &ends;
     w.codec = codec_take(&g->s->cache);
     while (err == ERR_OK && w.next <= w.size) {
         err = walk_run(&w, why);
     }
     codec_give(&g->s->cache, w.codec);
     g->judge_only = before;
+    g->ends = ends_before;
+    mem_free(ends.misfits);
     return err;
 }
 
@@ -660,7 +679,7 @@ static bool is_old(const struct store *s, const struct log_slot *slot)
 }
 
 /* The logs that were judged by another version of the root document. */
-static enum err judge_old(struct store *s, struct errmsg *why)
+enum err lists_judge_old(struct store *s, struct errmsg *why)
 {
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
@@ -710,7 +729,7 @@ enum err lists_load(struct store *s, struct errmsg *why)
 {
     enum err err = lists_read(s, why);
     if (err == ERR_OK) {
-        err = judge_old(s, why);
+        err = lists_judge_old(s, why);
     }
     /* With a full disk what was judged before serves until there is room. */
     return err == ERR_NO_SPACE ? ERR_OK : err;
@@ -719,7 +738,7 @@ enum err lists_load(struct store *s, struct errmsg *why)
 static enum err do_judge_again(struct store *s, void *ctx, struct errmsg *why)
 {
     (void)ctx;
-    enum err err = judge_old(s, why);
+    enum err err = lists_judge_old(s, why);
     if (err == ERR_OK) {
         recover_recount_issues(s);
     }

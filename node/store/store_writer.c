@@ -361,6 +361,7 @@ static enum err run_group(struct store *s, struct item *items)
         writer_tell(s, &g);
     }
     group_fini(&g);
+    lists_settle(s);
     return first;
 }
 

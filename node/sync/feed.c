@@ -361,6 +361,16 @@ static bool send_bytes(struct reader_conn *conn, struct slice bytes)
     return err == ERR_OK;
 }
 
+/* An issuer that was put back signed heads of a tree that it has given up
+ * since: they are news of nothing. */
+static bool is_of_held(const struct checkpoint *head,
+                       const struct store_head *held)
+{
+    return head->size < held->frontier.size ||
+           (head->size == held->frontier.size &&
+            hash_eq(&head->root, &held->root));
+}
+
 /* The newest head there is: the one that came or was signed last, or that of
  * the last commit. Its bytes are appended. */
 static bool newest_head(const struct feed *feed, const struct log_id *log,
@@ -371,8 +381,11 @@ static bool newest_head(const struct feed *feed, const struct log_id *log,
     bool there =
         fresh_newer(feed->env->fresh, log, after_ms, head, note, chain) &&
         note->len > 0; /* else it came with entries */
-    if (store_head(feed->env->store, log, &held) != ERR_OK ||
-        held.newest.at_ms <= after_ms ||
+    if (store_head(feed->env->store, log, &held) != ERR_OK) {
+        return there;
+    }
+    there = there && is_of_held(head, &held);
+    if (held.newest.at_ms <= after_ms ||
         (there && (held.newest.size < head->size ||
                    (held.newest.size == head->size &&
                     held.newest.at_ms <= head->at_ms)))) {

@@ -245,8 +245,8 @@ enum err parent_decide(struct parent *p, unsigned n, struct errmsg *why)
     (void)snprintf(key, sizeof key, "%s/fed/deciders/%012llu-1.key", p->folder,
                    (unsigned long long)city);
     const char *const args[] = {
-        p->creditnode, "directive", "import", "--json", "-s", socket,
-        listings,      "--publish", "--key",  key,      NULL};
+        p->creditnode, "directive", "import", "--json", "-s",    socket,
+        listings,      "--publish", "--key",  key,      "--yes", NULL};
     pid_t pid = write_listings(p, n, listings)
                     ? spawn(p->creditnode, args, STDOUT_FILENO, answer)
                     : -1;

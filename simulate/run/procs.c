@@ -486,6 +486,7 @@ static void decide_args(const struct run_node *n, struct args *a)
     add(a, "%s", n->socket);
     if (last_step(n) == 0) {
         add(a, "--publish");
+        add(a, "--yes");
         add_key(n, a, n->decider);
     } else if (!made) {
         add(a, "-o");

@@ -57,7 +57,7 @@ decide_list() {
             "$LISTED" "$LISTS" "${PROVINCE:0:6}"
     } >"$WORK/list.csv"
     check "decide" node_cmd "$PROVINCE" directive import "$WORK/list.csv" \
-        --key "$TREE/fed/deciders/$PROVINCE-1.key" "$@" >/dev/null
+        --key "$TREE/fed/deciders/$PROVINCE-1.key" --yes "$@" >/dev/null
 }
 # CODE FIELD: of the province's list there.
 listed_at() {

@@ -46,7 +46,7 @@ field() { # APP CODE COLUMN: how many records show it
 
 note "only the highest authority"
 kind public >"$WORK/v1.json"
-directive "$TOWN" catalogue "$WORK/v1.json" --key "$town_key" --publish >"$WORK/out" 2>&1 && fail "a township published a catalogue"
+directive "$TOWN" catalogue "$WORK/v1.json" --key "$town_key" --yes --publish >"$WORK/out" 2>&1 && fail "a township published a catalogue"
 grep -q 'not-highest' "$WORK/out" || fail "not refused by rule: $(cat "$WORK/out")"
 rows 1 3 | node_cmd "$VILLAGE" import --stdin --quiet >"$WORK/out" 2>&1 && fail "a kind unknown here was taken"
 
@@ -84,7 +84,7 @@ grep -q 'kind 1024, field 256: disclosure="shared"' "$WORK/out" || fail "not sho
 directive "$COUNTY" catalogue "$WORK/v2.json" --dry-run --json |
     jq -e '.entries[0].kinds == [{"id": 1024, "fields": [{"id": 256, "disclosure": "shared"}]}]' >/dev/null ||
     fail "not as it was given: $(directive "$COUNTY" catalogue "$WORK/v2.json" --dry-run --json)"
-check "narrow" directive "$COUNTY" catalogue "$WORK/v2.json" --key "$key" --publish >/dev/null
+check "narrow" directive "$COUNTY" catalogue "$WORK/v2.json" --key "$key" --yes --publish >/dev/null
 [ "$(field hall "$COUNTY" RY_DJ)" = 0 ] || fail "the county still shows it"
 [ "$(field hall "$COUNTY" RY_NR)" = 3 ] || fail "others went with it"
 [ "$(field bureau "$COUNTY" RY_DJ)" = 3 ] || fail "a bureau does not see it"
@@ -101,7 +101,7 @@ check "equal again" equal
 
 note "a whole kind"
 printf '%s' '{"basis": "示例", "kinds": [{"id": 1024, "disclosure": "shared"}]}' >"$WORK/v3.json"
-check "narrow the kind" directive "$COUNTY" catalogue "$WORK/v3.json" --key "$key" --publish >/dev/null
+check "narrow the kind" directive "$COUNTY" catalogue "$WORK/v3.json" --key "$key" --yes --publish >/dev/null
 [ "$(field hall "$COUNTY" RY_NR)" = 0 ] || fail "the kind is still shown"
 [ "$(field bureau "$COUNTY" RY_NR)" = 3 ] || fail "the kind is not shown to a bureau"
 
@@ -113,7 +113,7 @@ list_row() { # MEASURES
 list_row "C01、X99" >"$WORK/list.csv"
 check "any id while there is no list of measures" directive "$COUNTY" import "$WORK/list.csv" --dry-run >/dev/null
 printf '%s' '{"measures": [{"id": "C01", "name": "限制参加政府采购", "name_en": "no public procurement", "basis": "政府采购法第二十二条", "from": "2020-01-01"}]}' >"$WORK/m.json"
-check "publish" directive "$COUNTY" measure "$WORK/m.json" --key "$key" --publish >/dev/null
+check "publish" directive "$COUNTY" measure "$WORK/m.json" --key "$key" --yes --publish >/dev/null
 directive "$COUNTY" import "$WORK/list.csv" --dry-run >"$WORK/out" 2>&1 && fail "an unknown measure was taken"
 grep -q 'measure-unknown' "$WORK/out" || fail "not refused by rule: $(cat "$WORK/out")"
 list_row C01 >"$WORK/list.csv"

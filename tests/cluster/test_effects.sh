@@ -25,7 +25,7 @@ header="主体名称,主体统一社会信用代码,认定文书号,列入事由
     printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
         "$A" "${COUNTY:0:6}"
 } >"$WORK/one.csv"
-check "decide" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --publish >/dev/null
+check "decide" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --yes --publish >/dev/null
 checked() { ask "$1" "$VILLAGE" Check <<<"subjects: \"$A\" subjects: \"$B\""; } # APP
 has_list() { checked tender >"$WORK/list" && grep -q "number: 3" "$WORK/list"; }
 # FILTER: of the listing at the county.

@@ -215,7 +215,7 @@ done
 
 note "what does not belong here"
 { echo "$header"; sed 's/,000000,/,341800,/; s/,[0-9A-Z]*,示例认/,'"$B"',示例认/' one.csv | tail -n 1; } >city.csv
-check "the city decides" directive "$CITY" import city.csv --key "$TREE/fed/deciders/$CITY-1.key" --publish >/dev/null
+check "the city decides" directive "$CITY" import city.csv --key "$TREE/fed/deciders/$CITY-1.key" --yes --publish >/dev/null
 check "export" directive "$CITY" export of-city --log "$(logs_of "$CITY" "select(.own and (.log | contains(\"/directives/\"))) | .log")" >/dev/null
 refused "$PROVINCE" of-city 'no authority above this node'
 check "its lists are not awaited above" equal "$PROVINCE" "$CITY"

@@ -6,7 +6,7 @@
 #   test_lists.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
-TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
+TREE_ISSUERS="$COUNTY:2:3 $TOWN:1:1"
 make_small "${1:-intl}"
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$code" replication.renew="400 ms"
@@ -79,6 +79,13 @@ note "who signs is shown all of it"
 check "many" directive "$COUNTY" import "$WORK/many.csv" -o "$WORK/many" >/dev/null
 sign "$WORK/many" 1
 [ "$(grep -c "$A" "$WORK/out")" = 60 ] || fail "signed what was not shown: $(cat "$WORK/out")"
+# What is decided, and on what ground, not only of whom.
+for said in 'subject name: 示例商贸有限公司' 'legal basis: 示例条例第十条' 'prior notice: 示例告〔2026〕7号' 'measures: C01' \
+    'authority: 示例县法院' 'removal condition: 履行完毕' 'judgment defaulters (black)'; do
+    grep -qF "$said" "$WORK/out" || fail "who signs is not shown '$said': $(head -n 20 "$WORK/out")"
+done
+"$CREDITNODE" directive show "$WORK/many" --lang zh >"$WORK/zh"
+grep -qF '列入依据：示例条例第十条' "$WORK/zh" || fail "not in Chinese: $(head -n 20 "$WORK/zh")"
 signed_by() { "$CREDITNODE" directive show "$WORK/many" --json | jq .signatures; }
 by_program() { "$CREDITNODE" directive sign "$WORK/many" --key "$keys/$COUNTY-2.key" --json; }
 by_full() { by_program >/dev/full; }
@@ -116,7 +123,8 @@ refused '1 of the 2 signatures' directive "$COUNTY" publish "$WORK/p1"
 refused "of issuer $COUNTY" directive "$TOWN" publish "$WORK/p1" "$WORK/p1-copy"
 sed 's/^entry AR/entry AS/' "$WORK/p1" >"$WORK/altered"
 refused 'the file was changed|base64' "$CREDITNODE" directive show "$WORK/altered" --lang en
-listed "$VILLAGE" "$A" 0 || fail "in force before it was signed"
+refused 'publish has no --dry-run' directive "$COUNTY" publish "$WORK/p1" "$WORK/p1-copy" --dry-run
+listed "$COUNTY" "$A" 0 && listed "$VILLAGE" "$A" 0 || fail "in force before it was signed"
 check "publish" directive "$COUNTY" publish "$WORK/p1" "$WORK/p1-copy" >"$WORK/out"
 everywhere "$A" 1
 everywhere "$B" 1
@@ -125,6 +133,14 @@ within "$PATIENCE" "roots are equal" same_roots
 node_cmd "$VILLAGE" query "$A" --json | jq -e '.listings[0] | .colour == "black" and .domain == "legal-duty" and
     .issuer == "'"$COUNTY"'" and (.fields | map(.code) | contains(["MD_YJ", "MD_JG", "MD_GZWSH"]))' >/dev/null ||
     fail "the answer lacks basis or authority: $(node_cmd "$VILLAGE" query "$A" --json)"
+
+# Whoever asks without --json learns it as well.
+node_cmd "$VILLAGE" query "$A" >"$WORK/out" || fail "query"
+for said in 'on 1 lists' 'judgment defaulters (black)' '示例条例第十条' "issuer  *log  *position  *freshness"; do
+    grep -q "$said" "$WORK/out" || fail "the answer for people lacks '$said': $(cat "$WORK/out")"
+done
+node_cmd "$VILLAGE" query "$A" --lang zh >"$WORK/zh"
+grep -q '失信被执行人 (黑名单)' "$WORK/zh" || fail "not in Chinese: $(cat "$WORK/zh")"
 
 note "many at once"
 long=$(printf '宣%.0s' {1..40})
@@ -141,6 +157,21 @@ within "$PATIENCE" "checked while fresh" checked_while_fresh
 [ "$(jq -c '[.hits[] | select(.error) | [.line, .subject[:2]]]' "$WORK/checked")" = '[[4,"??"],[5,"宣宣"],[6,"**"]]' ] ||
     fail "lines that are no codes: $(cat "$WORK/checked")"
 
+status_of() { # SUBJECT...: of a check of them while all is fresh; the reason why not
+    printf '%s\n' "$@" >"$WORK/few"
+    node_cmd "$VILLAGE" check "$WORK/few" --json >"$WORK/checked"
+    echo $?
+}
+ends_with() { [ "$(status_of "${@:2}")" = "$1" ]; } # STATUS SUBJECT...
+# The township may list, too, and nothing was ever heard of it.
+within "$PATIENCE" "all that came is fresh" is_fresh "$VILLAGE" fresh
+ends_with 4 91340000100000032W || fail "nothing came of the township, and that is sure: $(cat "$WORK/checked")"
+[ "$(jq -c .unheard "$WORK/checked")" = "[\"$TOWN\"]" ] || fail "not named: $(cat "$WORK/checked")"
+node_cmd "$VILLAGE" check "$WORK/few" >"$WORK/out"
+grep -q "$TOWN: no list of it ever came" "$WORK/out" || fail "not told: $(cat "$WORK/out")"
+ends_with 4 91340000100000032W 913400001000000 || fail "a line without a code, and nobody listed: $(cat "$WORK/checked")"
+ends_with 3 $'\xef\xbb\xbf'"$A" || fail "the first line of a spreadsheet: $(cat "$WORK/checked")"
+
 note "a removal is gone from every answer"
 refused 'not-listed' directive "$COUNTY" list-remove YC_ZT_SHXYM="$A" YC_WSH=示例移〔2026〕1号 YC_SY=履行完毕 \
     YC_RQ=2026-04-01 YC_JG=示例县法院 YC_JGDM=11340000200000013H YC_MDLX=失信被执行人 YC_YWSH=示例认〔2026〕8号 --dry-run
@@ -156,6 +187,8 @@ refused 'list-correct corrects' directive "$COUNTY" list-add --correct "${listin
 check "list-add with the columns of a listing" directive "$COUNTY" list-add "${listing[@]}" --dry-run >/dev/null
 check "prepare the removal" directive "$COUNTY" list-remove "${removal[@]}" -o "$WORK/p2" >"$WORK/out"
 sign "$WORK/p2" 2
+grep -qE "comes off .*$A .* $COUNTY/directives/[0-9a-f]+#[0-9]+" "$WORK/out" ||
+    fail "which listing it ends is not shown: $(cat "$WORK/out")"
 sign "$WORK/p2" 3
 check "publish the removal" directive "$COUNTY" publish "$WORK/p2" >/dev/null
 everywhere "$A" 0
@@ -164,15 +197,30 @@ note "a township decides for itself alone"
 refused 'authority-area' directive "$TOWN" import "$WORK/decisions.csv" --dry-run
 row "$A" 失信被执行人 "" 长期 | sed "s/,${COUNTY:0:6},/,$TOWN,/" >"$WORK/town"
 { echo "$header"; cat "$WORK/town"; } >"$WORK/town.csv"
-check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --publish >"$WORK/out"
+publish_town() { directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --publish "$@"; }
+unasked() { publish_town </dev/null; }
+refused 'nothing was signed' unasked
+grep -q '示例条例第十条' "$WORK/out" || fail "what is to be signed is not shown: $(cat "$WORK/out")"
+listed "$TOWN" "$A" 0 || fail "published without a yes"
+refused 'say --yes' publish_town --json
+said_no() { publish_town <<<no; }
+refused 'nothing was signed' said_no
+said_yes() { publish_town --dry-run && publish_town <<<yes; }
+check "decide, look, and publish" said_yes >"$WORK/out"
 within "$PATIENCE" "the village lists it" listed "$VILLAGE" "$A" 1
+sed -i 's/认〔2026〕7号/认〔2026〕9号/' "$WORK/town.csv"
+check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --yes --publish >"$WORK/out"
+within "$PATIENCE" "the village lists it twice" listed "$VILLAGE" "$A" 2
 check "the county does not" listed "$COUNTY" "$A" 0
+within "$PATIENCE" "nobody of these listed, and that is sure" ends_with 0 91340000100000032W
+[ "$(jq -c .unheard "$WORK/checked")" = "[]" ] || fail "of whom was nothing heard: $(cat "$WORK/checked")"
 
 note "silence is stale, and answers go on"
 within "$PATIENCE" "fresh at the village" is_fresh "$VILLAGE" fresh
 kill -STOP "$(cat "$TREE/$COUNTY/pid")"
 within "$PATIENCE" "stale at the village" is_fresh "$VILLAGE" stale
 listed "$VILLAGE" "$B" 1 || fail "no answer from a stale list"
+ends_with 4 91340000100000032W || fail "nobody is listed by a stale list, and that is sure: $(cat "$WORK/checked")"
 kill -CONT "$(cat "$TREE/$COUNTY/pid")"
 within "$PATIENCE" "fresh again" is_fresh "$VILLAGE" fresh
 
@@ -190,8 +238,45 @@ is_fresh "$VILLAGE" stale || fail "fresh before anybody was heard: $(freshness "
 start "$COUNTY"
 start "$TOWN"
 everywhere "$B" 1
-within "$PATIENCE" "the village has what it missed" listed "$VILLAGE" "$A" 2
+within "$PATIENCE" "the village has what it missed" listed "$VILLAGE" "$A" 3
 within "$PATIENCE" "roots are equal" same_roots
 within "$PATIENCE" "positions are equal" same_position "$VILLAGE" "$COUNTY"
 within "$PATIENCE" "fresh again" is_fresh "$VILLAGE" fresh
 check "verified with the parent" node_cmd "$VILLAGE" verify >"$WORK/out"
+
+note "an authority above annuls"
+place=$(node_cmd "$VILLAGE" query "$A" --json | jq -r ".listings[] | select(.issuer == \"$TOWN\" and (.fields[] |
+    select(.code == \"MD_WSH\").value == \"示例认〔2026〕9号\")) | \"\(.log)#\(.number)\"")
+annul=("${removal[@]/YC_YWSH=*/YC_YWSH=示例认〔2026〕9号}")
+refused 'not-listed' directive "$COUNTY" list-remove "${annul[@]}" --dry-run
+refused 'of this node or of one below' directive "$TOWN" list-remove "${annul[@]}" --dry-run \
+    --listing "$COUNTY/directives/0123456789abcdef#3"
+refused 'import has no --listing' directive "$COUNTY" import "$WORK/again.csv" --listing "$place" --dry-run
+check "annul" directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" -o "$WORK/p4" >/dev/null
+sign "$WORK/p4" 1
+grep -qF "$place" "$WORK/out" || fail "what is annulled is not shown: $(cat "$WORK/out")"
+sign "$WORK/p4" 2
+check "publish it" directive "$COUNTY" publish "$WORK/p4" >/dev/null
+within "$PATIENCE" "gone in the village" listed "$VILLAGE" "$A" 2
+within "$PATIENCE" "and at its own authority" listed "$TOWN" "$A" 2
+
+note "a decider's key is replaced, and what it signed before stays"
+read -r log size root < <(logs_of "$COUNTY" 'select(.own and (.log | contains("/directives/"))) | "\(.log) \(.size) \(.root)"')
+node_cmd "$COUNTY" root show --text >"$WORK/root-1" || fail "root show"
+other=$(tr 0-9a-f 1-9a-f0 <<<"$root")
+for name in other root; do
+    check "propose" node_cmd "$COUNTY" root propose -o "$WORK/with-$name" --remove-decider "$COUNTY:$COUNTY-3" \
+        --last "$COUNTY:${log##*/}:$size:${!name}" >/dev/null
+    for decider in 1 2; do
+        check "signed by $decider" "$CREDITNODE" root sign "$WORK/with-$name" --previous "$WORK/root-1" \
+            --key "$keys/$COUNTY-$decider.key" >/dev/null
+    done
+done
+refused "first $size entries of log $log have another root here" node_cmd "$COUNTY" root publish "$WORK/with-other"
+check "publish the root document" node_cmd "$COUNTY" root publish "$WORK/with-root" >/dev/null
+has_root() { [ "$(node_cmd "$VILLAGE" root show --json 2>/dev/null | jq .version)" = 2 ]; }
+within "$PATIENCE" "the village has it" has_root
+check "judged again" node_cmd "$VILLAGE" reindex >/dev/null
+listed "$VILLAGE" "$B" 1 || fail "what 1 and 3 signed before counts no more"
+sign "$WORK/many" 3 # 1, 2 and 3: whose key counts no more
+refused 'does not decide' directive "$COUNTY" publish "$WORK/many"

@@ -24,7 +24,7 @@ decide() { # CODE SUBJECT
         printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
             "$2" "${COUNTY:0:6}"
     } >"$WORK/one.csv"
-    directive "$1" import "$WORK/one.csv" --key "$key" --publish >"$WORK/out" 2>&1
+    directive "$1" import "$WORK/one.csv" --key "$key" --yes --publish >"$WORK/out" 2>&1
 }
 listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length')" = "$3" ]; } # CODE SUBJECT COUNT
 reason() { status "$1" '.health.reasons[].id' | grep -qx "$2"; }                                        # CODE ID
@@ -91,5 +91,5 @@ stop "$VILLAGE"
 directive "$TOWN" import "$WORK/one.csv" --dry-run >"$WORK/out" 2>&1
 grep -q 'authority-area' "$WORK/out" || fail "a county's decision at a township: $(cat "$WORK/out")"
 sed "s/,${COUNTY:0:6},失信/,$TOWN,失信/" "$WORK/one.csv" >"$WORK/town.csv"
-directive "$TOWN" import "$WORK/town.csv" --key "$key" --publish >"$WORK/out" 2>&1 && fail "published"
+directive "$TOWN" import "$WORK/town.csv" --key "$key" --yes --publish >"$WORK/out" 2>&1 && fail "published"
 grep -q "names no deciders for $TOWN" "$WORK/out" || fail "no reason: $(cat "$WORK/out")"

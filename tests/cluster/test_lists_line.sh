@@ -37,13 +37,13 @@ all_there() { [ "$(position_of "$1")" = "$(position_of "$COUNTY")" ]; }
 has_log() { [ "$(at_town position)" = 4 ]; }
 
 listings 4000 4000 >"$WORK/one.csv"
-check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --publish >/dev/null
+check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --yes --publish >/dev/null
 within "$PATIENCE" "the township has it" has_log
 listings 1 3999 >"$WORK/many.csv"
 
 note "slow, and cut in the middle"
 line "$TOWN" rate 60000
-check "a large package" directive "$COUNTY" import "$WORK/many.csv" --key "$key" --publish >/dev/null
+check "a large package" directive "$COUNTY" import "$WORK/many.csv" --key "$key" --yes --publish >/dev/null
 within "$PATIENCE" "a part of it is there" half_there
 note "$(at_town size) entries of it are held"
 listed "$TOWN" "$first" 0 || fail "half a package counts"
@@ -91,7 +91,7 @@ within "$PATIENCE" "it is denied by name" says "$TOWN" "FEED-DENIED.*the certifi
 within "$PATIENCE" "its open upload ends, too" says "$TOWN" "SYNC-DENIED.*child=$VILLAGE.*has expired"
 E=91340000100000059L
 listings 4000 4000 | sed "s/$last/$E/" >"$WORK/expired.csv"
-check "a decision meanwhile" directive "$COUNTY" import "$WORK/expired.csv" --key "$key" --publish >/dev/null
+check "a decision meanwhile" directive "$COUNTY" import "$WORK/expired.csv" --key "$key" --yes --publish >/dev/null
 within "$PATIENCE" "the township lists it" listed "$TOWN" "$E" 1
 from=$(($(log_end "$TOWN") + 1))
 stop "$TOWN"
@@ -111,7 +111,7 @@ kill -HUP "$(tree_pid "$COUNTY")"
 within "$PATIENCE" "the feed is denied, too" says "$COUNTY" "FEED-DENIED.*the certificate of $TOWN was revoked" "$from"
 check "the township's stream was ended" says "$TOWN" "FOLLOW-LOST.*the certificate of $TOWN was revoked"
 listings 4000 4000 | sed "s/$last/91340000100000032W/" >"$WORK/late.csv"
-check "a later decision" directive "$COUNTY" import "$WORK/late.csv" --key "$key" --publish >/dev/null
+check "a later decision" directive "$COUNTY" import "$WORK/late.csv" --key "$key" --yes --publish >/dev/null
 is_stale() { [ "$(at_town freshness)" = stale ]; }
 within "$PATIENCE" "without news the lists are stale" is_stale
 listed "$TOWN" 91340000100000032W 0 || fail "it was given to a revoked one"

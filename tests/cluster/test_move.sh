@@ -26,7 +26,7 @@ start_all
 directive() { node_cmd "$1" directive "${@:2}"; }
 move() { # TO
     check "decide and publish" directive "$CITY" node-move "$TOWN" --to "$1" --reason "示例：区划调整" \
-        --key "$TREE/fed/deciders/$CITY-1.key" --publish >"$WORK/out"
+        --key "$TREE/fed/deciders/$CITY-1.key" --yes --publish >"$WORK/out"
 }
 parent_at() { directive "$1" nodes --json | jq -r ".nodes[] | select(.code == \"$TOWN\") | .parent"; }
 knows() { [ "$(parent_at "$1")" = "$2" ]; }

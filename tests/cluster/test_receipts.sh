@@ -21,7 +21,7 @@ decide() { # SUBJECT: prints the number of the last entry
         printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
             "$1" "${COUNTY:0:6}"
     } >"$WORK/one.csv"
-    directive "$COUNTY" import "$WORK/one.csv" --key "$key" --publish --json | jq .last
+    directive "$COUNTY" import "$WORK/one.csv" --key "$key" --yes --publish --json | jq .last
 }
 # CODE [NUMBER]: how many nodes hold it of how many
 reached() { directive "$@" --json 2>/dev/null | jq -r '"\(.reached)/\(.nodes)"'; }

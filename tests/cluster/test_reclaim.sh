@@ -26,7 +26,7 @@ row() { # SUBJECT NUMBER
     printf '示例商贸有限公司,%s,示例认〔2026〕%d号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
         "$1" "$2" "${COUNTY:0:6}"
 }
-publish() { directive "$COUNTY" import "$1" --key "$key" --publish >out 2>&1; } # CSV
+publish() { directive "$COUNTY" import "$1" --key "$key" --yes --publish >out 2>&1; } # CSV
 decide() {                                                                       # SUBJECT
     { echo "$header" && row "$1" 7; } >one.csv
     publish one.csv
@@ -65,6 +65,8 @@ put_back
 start "$COUNTY"
 within "$PATIENCE" "the issuer sees it" are_states "$COUNTY" forked
 ! decide "$C" || fail "it signed on"
+freshness() { directive "$1" lists --json | jq -r '.lists[] | select(.state != "closed") | .freshness'; } # CODE
+[ "$(freshness "$COUNTY")" = stale ] || fail "an issuer that lacks its own decisions calls its lists $(freshness "$COUNTY")"
 export_from "$VILLAGE" copy "$first"
 rm -f tail
 check "export of its end" directive "$VILLAGE" export tail --log "$first" --from 5 >/dev/null
@@ -114,6 +116,17 @@ for code in "$TOWN" "$VILLAGE"; do
     for subject in "$A" "$B" "$C" "$D" "$E"; do
         listed "$code" "$subject" 1 || fail "$code lost $subject"
     done
+done
+
+# What the issuer signed of the history that it gave up is told nobody any more,
+# neither with a new line.
+stop "$TOWN"
+start "$TOWN"
+check "a decision after that" decide 913400001000000835
+within "$PATIENCE" "the village lists it" listed "$VILLAGE" 913400001000000835 1
+sleep 1.5 # heads are told several times
+for code in "$TOWN" "$VILLAGE"; do
+    no_reason "$code" log-forked || fail "$code is told the history that was given up"
 done
 
 note "killed on the way"

@@ -63,7 +63,7 @@ check "and which" says_state "$COUNTY" "^silent +$TOWN"
 within "$PATIENCE" "as numbers" has_metrics "$COUNTY" 'creditnode_children_silent 1' \
     'creditnode_health_reason{reason="child-silent"} 1'
 check "decide and publish" node_cmd "$CITY" directive node-revoke "$TOWN" --reason "示例：撤销" \
-    --key "$TREE/fed/deciders/$CITY-1.key" --publish >"$WORK/out"
+    --key "$TREE/fed/deciders/$CITY-1.key" --yes --publish >"$WORK/out"
 within "$PATIENCE" "one that was shut out is not waited for" has_none "$COUNTY" child-silent
 
 note "numbers of the top, and of a node that does not answer"

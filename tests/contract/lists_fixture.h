@@ -161,11 +161,24 @@ static inline void forge_entries(struct forge *f, struct node *to,
 
 /* ---- another root document ---- */
 
+/* Of the first `size` entries that the node holds. */
+static inline struct hash root_at(struct node *n, const struct log_id *log,
+                                  uint64_t size)
+{
+    struct store_head head;
+    struct hash root;
+    assert_ok(store_head(n->store, log, &head));
+    struct tree_view view = store_view(n->store, &head);
+    assert_ok(tree_root(&view, size, &root));
+    return root;
+}
+
 /* Decider 3 of the township makes room for the village's; what was signed
- * counts up to entry `size`, or nothing if that is 0. Own chain, so that other
- * tests keep theirs. */
+ * counts up to entry `size` of the log that has this root there, or nothing if
+ * that is 0. Own chain, so that other tests keep theirs. */
 static inline void replace_third(struct rootchain *chain,
-                                 const struct log_id *log, uint64_t size)
+                                 const struct log_id *log, uint64_t size,
+                                 const struct hash *root)
 {
     struct rootdraft *draft = rootdraft_new(rootchain_newest(chain));
     struct key *key = NULL;
@@ -175,8 +188,8 @@ static inline void replace_third(struct rootchain *chain,
     struct rootdoc *doc = NULL;
     bool added;
     uint64_t version;
-    const struct rootdoc_last last = {.incarnation = log->incarnation,
-                                      .size = size};
+    const struct rootdoc_last last = {
+        .incarnation = log->incarnation, .size = size, .root = *root};
     assert_ok(key_load(&key, key_path(VILLAGE, 1), &why));
     suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
     key_free(&key);

@@ -296,6 +296,75 @@ static void the_newest_correction_counts(void **state)
     node_fini(&t);
 }
 
+/* A package of one decision, as what stands in the log. */
+struct kept_package {
+    struct package *package;
+    struct slice entries[3];
+    struct buf room;
+};
+
+static void keep_package(struct kept_package *k, const struct decision *d)
+{
+    k->package = signed_package(TOWNSHIP, 2, d, 1);
+    k->room = (struct buf)BUF_INIT;
+    package_log_entries(k->package, clock_wall_ms(), &k->room, k->entries);
+}
+
+static void forge_kept(struct forge *f, struct node *to,
+                       const struct kept_package *k, size_t n)
+{
+    for (size_t i = 0; i < 3 * n; i++) {
+        assert_ok(forge_bytes(f, to->store, k[i / 3].entries[i % 3]));
+    }
+}
+
+/* A successor may come before the log that it follows, as by two files. */
+static void the_newest_correction_is_the_successors(void **state)
+{
+    struct node t;
+    struct node scratch;
+    struct node v;
+    struct forge old;
+    struct forge next;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&scratch, VILLAGE, "scratch");
+    start(&v, VILLAGE, "b");
+    const struct listing_place listing = {{TOWNSHIP, 77, LOG_DIRECTIVES}, 3};
+    struct decision d = {
+        .subject = SUBJECT_A, .from = 20260301, .until = 20260301};
+    struct kept_package before[2];
+    struct kept_package after;
+    keep_package(&before[0], &d);
+    d.type = ENTRY_CORRECTION;
+    d.target = listing;
+    d.until = 20301231;
+    keep_package(&before[1], &d);
+    d.until = 20260401; /* it ended long ago */
+    keep_package(&after, &d);
+    assert_ok(
+        forge_open_kind(&old, scratch.store, &t, LOG_DIRECTIVES, 77, NULL));
+    forge_kept(&old, &scratch, before, 2);
+    assert_int_equal(look(&scratch, SUBJECT_A, NULL), 1);
+    struct entry_open open = {.prev_incarnation = 77, .prev_size = 7};
+    struct hash root = root_at(&scratch, &old.log, 7);
+    memcpy(open.prev_root, root.b, HASH_LEN);
+    assert_ok(forge_open_kind(&next, v.store, &t, LOG_DIRECTIVES, 78, &open));
+    forge_kept(&next, &v, &after, 1);
+    assert_ok(forge_open_kind(&old, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    forge_kept(&old, &v, before, 2);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        package_free(&before[i].package);
+        buf_fini(&before[i].room);
+    }
+    package_free(&after.package);
+    buf_fini(&after.room);
+    node_fini(&v);
+    node_fini(&scratch);
+    node_fini(&t);
+}
+
 static void days_are_counted_to_the_last(void **state)
 {
     struct node t;
@@ -639,7 +708,8 @@ what_a_replaced_key_signed_counts_as_far_as_the_keepers_say(void **state)
     const struct decision b = {.subject = SUBJECT_B, .from = 20260301};
     struct errmsg why;
     (void)state;
-    for (int named = 0; named < 2; named++) {
+    enum { NOT_NAMED, NAMED, NAMED_OTHERWISE, CASES };
+    for (int named = 0; named < CASES; named++) {
         struct node t;
         struct rootchain *shared = roots;
         shell("rm -rf roots");
@@ -655,21 +725,81 @@ what_a_replaced_key_signed_counts_as_far_as_the_keepers_say(void **state)
         p = package_of(&m, &b, 1);
         assert_ok(publish(&t, p, NULL));
         package_free(&p);
-        replace_third(roots, &first.log, named ? first.last : 0);
+        struct hash root = root_at(&t, &first.log, first.last);
+        root.b[0] ^= named == NAMED_OTHERWISE;
+        replace_third(roots, &first.log, named != NOT_NAMED ? first.last : 0,
+                      &root);
         _Atomic unsigned told = 0;
         store_watch(t.store, count_told, &told);
         assert_ok(store_judge_again(t.store, &why));
         store_unwatch(t.store, count_told, &told);
         assert_int_equal(told, 1);
-        assert_int_equal(look(&t, SUBJECT_A, NULL), named);
+        assert_int_equal(look(&t, SUBJECT_A, NULL), named == NAMED);
         assert_int_equal(look(&t, SUBJECT_B, NULL), 0);
         assert_issue(&t, first.last + 3, "not signed by enough");
         refused(&t, package_of(&m, &a, 1), ERR_BAD_SIGNATURE,
                 "does not decide");
         node_restart(&t);
-        assert_int_equal(look(&t, SUBJECT_A, NULL), named);
+        assert_int_equal(look(&t, SUBJECT_A, NULL), named == NAMED);
         decide(&t, &b, 1); /* by 1 and 2 */
         assert_int_equal(look(&t, SUBJECT_B, NULL), 1);
+        node_fini(&t);
+        rootchain_free(&roots);
+        roots = shared;
+    }
+}
+
+#define SUBJECT_LATER "91340000000000003W"
+
+/* One that 1 and 3 signed, or 1 and 2. */
+static void forge_signed(struct forge *f, struct node *to, unsigned second,
+                         const char *subject)
+{
+    const struct decision d = {.subject = subject, .from = 20260301};
+    const char *keys[] = {key_path(TOWNSHIP, 1), key_path(TOWNSHIP, second)};
+    const struct making m = {FEDERATION, TOWNSHIP, 0, keys, 2};
+    struct package *p = package_of(&m, &d, 1);
+    forge_entries(f, to, p, 1, clock_wall_ms());
+    package_free(&p);
+}
+
+/* Whoever has the former keys writes another history of the log's name, for a
+ * node that holds nothing of it: it counts no further than the entry by which
+ * it is seen to be another one. */
+static void another_history_counts_not_as_the_one_that_is_named(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge real;
+    struct forge forged;
+    struct rootchain *shared = roots;
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        shell("rm -rf roots");
+        open_roots();
+        start(&t, TOWNSHIP, "a");
+        start(&v, VILLAGE, "b");
+        /* The village's own copy of the real one is thrown away. */
+        assert_ok(
+            forge_open_kind(&real, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+        forge_signed(&real, &v, 3, SUBJECT_B);
+        const struct hash root = root_at(&v, &real.log, 4);
+        replace_third(roots, &real.log, 4, &root);
+        if (other) {
+            node_fini(&v);
+            start(&v, VILLAGE, "c");
+            assert_ok(forge_open_kind(&forged, v.store, &t, LOG_DIRECTIVES, 77,
+                                      NULL));
+            forge_signed(&forged, &v, 3, SUBJECT_A);
+        }
+        forge_signed(other ? &forged : &real, &v, 2, SUBJECT_LATER);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+            assert_int_equal(look(&v, SUBJECT_B, NULL), !other);
+            assert_int_equal(look(&v, SUBJECT_LATER, NULL), 1);
+            node_restart(&v);
+        }
+        node_fini(&v);
         node_fini(&t);
         rootchain_free(&roots);
         roots = shared;
@@ -692,7 +822,8 @@ static void a_start_judges_by_the_newest_document(void **state)
     struct published p;
     assert_ok(publish(&t, package, &p));
     package_free(&package);
-    replace_third(roots, &p.log, 0);
+    const struct hash no_root = {{0}};
+    replace_third(roots, &p.log, 0, &no_root);
     assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
     node_restart(&t);
     assert_int_equal(look(&t, SUBJECT_A, NULL), 0);
@@ -1088,6 +1219,7 @@ int main(void)
         cmocka_unit_test(listings_of_many_subjects_come_in_their_places),
         cmocka_unit_test(a_removal_ends_what_it_names),
         cmocka_unit_test(the_newest_correction_counts),
+        cmocka_unit_test(the_newest_correction_is_the_successors),
         cmocka_unit_test(days_are_counted_to_the_last),
         cmocka_unit_test(only_the_same_authority_or_one_above_ends_a_listing),
         cmocka_unit_test(nothing_counts_before_the_end_is_there),
@@ -1099,6 +1231,7 @@ int main(void)
         cmocka_unit_test(a_view_stays_as_it_was_taken),
         cmocka_unit_test(
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
+        cmocka_unit_test(another_history_counts_not_as_the_one_that_is_named),
         cmocka_unit_test(a_start_judges_by_the_newest_document),
         cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
         cmocka_unit_test(decisions_about_nodes_are_kept),

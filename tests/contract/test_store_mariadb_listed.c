@@ -339,7 +339,8 @@ static void another_root_document_is_followed(void **state)
     assert_ok(publish(&township, package, NULL));
     package_free(&package);
     assert_int_equal(as_the_store_says(&township, SUBJECT_A).removed, 1);
-    replace_third(roots, &p.log, p.last);
+    const struct hash root = root_at(&township, &p.log, p.last);
+    replace_third(roots, &p.log, p.last, &root);
     assert_ok(store_judge_again(township.store, &why));
     wait_for(STATES "'" SUBJECT_A "'", "live");
     assert_int_equal(as_the_store_says(&township, SUBJECT_A).standing, 1);

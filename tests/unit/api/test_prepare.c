@@ -149,7 +149,81 @@ static void rows_are_judged_by_what_was_said_and_is_in_force(void **state)
     node_fini(&t);
 }
 
+static bool count_listing(void *ctx, const struct store_listing *l)
+{
+    (void)l;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static size_t listed(const struct node *n, const char *code)
+{
+    struct lists_view view;
+    struct subject_key key;
+    size_t count = 0;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(code));
+    lists_view_take(n->store, &view);
+    const struct listing_query q = {
+        .view = &view, .subject = &key, .today = 20260601};
+    assert_ok(store_listings(n->store, &q, count_listing, &count, NULL));
+    lists_view_fini(&view);
+    return count;
+}
+
+/* Two packages prepared side by side list the same twice: what ends one of them
+ * only would keep the subject on the list. */
+static void a_removal_ends_all_listings_by_its_document(void **state)
+{
+    struct buf first = BUF_INIT;
+    struct buf second = BUF_INIT;
+    struct buf file = BUF_INIT;
+    struct node t;
+    (void)state;
+    start(&t, TOWNSHIP, "twice");
+    struct sync_env sync = {.store = t.store, .trust = fed_trust};
+    struct api_env env = {
+        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
+    assert_ok(prepare(&env, PREPARE_LISTINGS, listing, &first));
+    assert_ok(prepare(&env, PREPARE_LISTINGS, listing, &second));
+    take(&t, &first);
+    take(&t, &second);
+    assert_int_equal(listed(&t, "91440300708461136T"), 2);
+    assert_ok(prepare(&env, PREPARE_REMOVALS, removal, &file));
+    take(&t, &file);
+    assert_int_equal(listed(&t, "91440300708461136T"), 0);
+    buf_fini(&first);
+    buf_fini(&second);
+    buf_fini(&file);
+    node_fini(&t);
+}
+
 /* ---- what was made elsewhere ---- */
+
+/* The removal in `file`, of the listing of entry `number` of `log`. */
+static struct package *removal_of(const struct buf *file,
+                                  const struct log_id *log, uint64_t number)
+{
+    struct package *p = NULL;
+    struct package *other = NULL;
+    struct errmsg why;
+    struct entry e;
+    struct record r;
+    struct buf room = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    const struct listing_place place = {*log, number};
+    assert_ok(package_parse(&p, buf_slice(file), "test", &why));
+    assert_ok(entry_decode(p->entries[0], &e));
+    assert_ok(listing_values(&e, &r));
+    assert_ok(listing_to_entry(&r, ENTRY_REMOVAL, &place, e.entered_at_ms,
+                               &room, &e));
+    entry_encode(&e, &bytes);
+    const struct slice one = buf_slice(&bytes);
+    assert_ok(package_new(&other, &p->head, &one, 1));
+    package_free(&p);
+    buf_fini(&room);
+    buf_fini(&bytes);
+    return other;
+}
 
 /* The package in `file` with another value in its one listing. */
 static struct package *altered(const struct buf *file, uint16_t field,
@@ -253,6 +327,40 @@ what_was_made_elsewhere_is_judged_before_it_is_published(void **state)
     node_fini(&t);
 }
 
+/* Entry 3 of the log lists by the document that the removal names, entry 6 by
+ * another one. */
+static void a_removal_is_of_the_listing_that_its_values_name(void **state)
+{
+    static const char other_no[] = "示例认〔2026〕8号";
+    struct buf file = BUF_INIT;
+    struct buf off = BUF_INIT;
+    struct package *p = NULL;
+    struct log_id log;
+    struct node t;
+    (void)state;
+    start(&t, TOWNSHIP, "about");
+    struct sync_env sync = {.store = t.store, .trust = fed_trust};
+    struct api_env env = {
+        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
+    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
+    take(&t, &file);
+    p = altered(&file, FIELD_DOCUMENT_NO, other_no);
+    buf_clear(&file);
+    package_put(p, &file);
+    package_free(&p);
+    take(&t, &file);
+    assert_ok(store_directives_log(t.store, &log));
+    assert_ok(prepare(&env, PREPARE_REMOVALS, removal, &off));
+    expect_lawful(&env, removal_of(&off, &log, 3), NULL);
+    expect_lawful(&env, removal_of(&off, &log, 6), "[not-listed]");
+    expect_lawful(&env, removal_of(&off, &log, 4), "[not-listed]");
+    log.origin = 341821100201; /* below: not held here */
+    expect_lawful(&env, removal_of(&off, &log, 6), NULL);
+    buf_fini(&file);
+    buf_fini(&off);
+    node_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +368,8 @@ int main(void)
         cmocka_unit_test(
             what_was_made_elsewhere_is_judged_before_it_is_published),
         cmocka_unit_test(rows_are_judged_by_what_was_said_and_is_in_force),
+        cmocka_unit_test(a_removal_ends_all_listings_by_its_document),
+        cmocka_unit_test(a_removal_is_of_the_listing_that_its_values_name),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

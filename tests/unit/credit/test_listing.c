@@ -351,6 +351,31 @@ static void the_envelope_says_what_people_see(void **state)
     }
 }
 
+/* Before anybody signs: what is malformed otherwise contradicts nothing. */
+static void who_signs_is_told_of_a_contradiction(void **state)
+{
+    static void (*const changes[])(struct entry *) = {
+        of_another, decided_later, for_ever, on_another_list};
+    struct record r;
+    struct entry e;
+    struct buf bytes = BUF_INIT;
+    (void)state;
+    fill_lawful(&r, ITEM_LISTING);
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        through_the_log(&r, ENTRY_LISTING, NULL, &bytes, &e);
+        assert_true(listing_is_consistent(&e));
+        changes[i](&e);
+        assert_false(listing_is_consistent(&e));
+        buf_clear(&bytes);
+    }
+    record_set(&r, FIELD_DOCUMENT_NO, slice_str("\x1b[1A"));
+    through_the_log(&r, ENTRY_LISTING, NULL, &bytes, &e);
+    assert_true(listing_is_consistent(&e));
+    e.type = ENTRY_RECORD;
+    assert_false(listing_is_consistent(&e));
+    buf_fini(&bytes);
+}
+
 static void a_person_is_on_no_list(void **state)
 {
     struct record r;
@@ -393,6 +418,7 @@ int main(void)
         cmocka_unit_test(malformed_entries_say_nothing),
         cmocka_unit_test(what_could_not_be_entered_is_not_published),
         cmocka_unit_test(the_envelope_says_what_people_see),
+        cmocka_unit_test(who_signs_is_told_of_a_contradiction),
         cmocka_unit_test(a_person_is_on_no_list),
         cmocka_unit_test(authority_goes_down_the_tree),
     };

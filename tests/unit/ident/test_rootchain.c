@@ -483,8 +483,8 @@ static void add_version(struct rootchain *chain, struct rootdraft **draft)
 static unsigned judges(struct rootchain *chain, uint64_t incarnation,
                        uint64_t number)
 {
-    const struct rootdoc_issuer *issuer =
-        rootchain_issuer_for(chain, 340000000000, incarnation, number);
+    const struct rootdoc_issuer *issuer = rootchain_issuer_for(
+        chain, 340000000000, incarnation, number, NULL, NULL);
     return issuer != NULL ? issuer->threshold : 0;
 }
 
