@@ -38,9 +38,10 @@ wait $!
 
 # With a good certificate, then nonsense inside.
 certs=$TREE/$VILLAGE/certs
+awk '/BEGIN CERT/ {n++} n > 1' "$certs/tls.pem" >"$WORK/chain.pem"
 inside() {
     timeout 5 openssl s_client -quiet -connect "127.0.0.1:$port" -alpn h2 -CAfile "$certs/ca.pem" \
-        -cert "$certs/tls.pem" -key "$certs/tls.key" >/dev/null 2>&1
+        -cert "$certs/tls.pem" -cert_chain "$WORK/chain.pem" -key "$certs/tls.key" >/dev/null 2>&1
 }
 head -c 200000 /dev/urandom | inside
 { printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'; head -c 200000 /dev/urandom; } | inside
