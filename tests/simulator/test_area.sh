@@ -7,8 +7,9 @@ pid=
 trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
 
 fail() {
+    tail -n 40 "$work/said"
+    verdict "$work/out" || tail -n 20 "$work/out"
     echo "FAIL: $*"
-    cat "$work/out" "$work/said"
     exit 1
 }
 run() { "$sim" run --json "$@" >"$work/out" 2>"$work/said"; }
