@@ -186,7 +186,7 @@ tree_stop() {
     pid=$(tree_pid "$1")
     [ -n "$pid" ] || return 0
     kill "$pid" 2>/dev/null || true
-    tree_gone "$pid" 300 || { kill -9 "$pid" 2>/dev/null; tree_fail "node $1 had to be killed"; }
+    tree_gone "$pid" $((TREE_READY_S * 20)) || { kill -9 "$pid" 2>/dev/null; tree_fail "node $1 had to be killed"; }
     local rc=0
     wait "$pid" 2>/dev/null || rc=$?
     rm -f "$TREE/$1/pid"
@@ -201,7 +201,7 @@ tree_kill() { # CODE: kill -9
     rm -f "$TREE/$1/pid"
 }
 
-tree_gone() { # PID TENTHS/…: waits for a process to end
+tree_gone() { # PID TWENTIETHS: waits so many of a second for a process to end
     local i
     for ((i = 0; i < $2; i++)); do
         kill -0 "$1" 2>/dev/null || return 0
