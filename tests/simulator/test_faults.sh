@@ -116,6 +116,7 @@ is .upgrades 1
 # ---- what is expected, and of whom ----
 
 faults() { # LINE...: a schedule of a small tree
+    rm -f "$work/report"
     printf 'creditsim-faults 1\noption shape 1,1\noption seconds 3\n' >"$work/few"
     printf '%s\n' "$@" >>"$work/few"
 }
