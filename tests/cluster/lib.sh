@@ -190,6 +190,7 @@ server_start() {
 server_kill() {
     kill -9 "$SERVER_PID" 2>/dev/null || true
     wait "$SERVER_PID" 2>/dev/null || true
+    SERVER_PID=
 }
 
 server_make() {
@@ -432,7 +433,7 @@ at_end() {
     [ $rc -eq 0 ] || BROKEN=1
     if [ -e "$TREE/order" ]; then
         while read -r code; do
-            ! tree_pid "$code" >/dev/null || kill -CONT "$(tree_pid "$code")" 2>/dev/null
+            ! tree_alive "$code" || kill -CONT "$(tree_pid "$code")" 2>/dev/null
         done <"$TREE/order"
         tree_down || broken "not all nodes ended cleanly"
         while read -r code; do
@@ -442,7 +443,7 @@ at_end() {
         done <"$TREE/order"
     fi
     [ -z "$SERVER_PID" ] || server_kill
-    for pid in "${PROCESSES[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${PROCESSES[@]}"; do ! tree_runs "$pid" || kill "$pid" 2>/dev/null; done
     ! pgrep -f "serve -c $TREE/" >&2 || broken "a node is left"
     if [ $BROKEN -ne 0 ]; then
         [ ! -e "$TREE/order" ] || show_logs

@@ -45,6 +45,7 @@ note "slow, and cut in the middle"
 line "$TOWN" rate 30000
 check "a large package" directive "$COUNTY" import "$WORK/many.csv" --key "$key" --publish >/dev/null
 within "$PATIENCE" "a part of it is there" half_there
+line "$TOWN" freeze down # no more, however long it takes to ask
 note "$(at_town size) entries of it are held"
 listed "$TOWN" "$first" 0 || fail "half a package counts"
 listed "$VILLAGE" "$first" 0 || fail "half a package counts in the village"

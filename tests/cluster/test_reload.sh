@@ -87,7 +87,7 @@ done
 # A reload that comes while it ends does not kill it.
 pid=$(tree_pid "$VILLAGE")
 kill "$pid"
-while kill -HUP "$pid" 2>/dev/null; do sleep 0.01; done
+while tree_runs "$pid"; do kill -HUP "$pid" 2>/dev/null; done
 stop "$VILLAGE"
 start "$VILLAGE"
 kill -INT "$(tree_pid "$TOWN")"
