@@ -671,12 +671,26 @@ static enum err up_loop(struct node *node, struct errmsg *why)
     return err;
 }
 
-static void down_loop(struct node *node)
+/* A reload that comes while the node ends has nothing to do. With its last
+ * handle it would be what the system does by default: the end, by a signal. */
+static void unwatch_signals(struct node *node)
 {
+    sigset_t reloads;
+    sigset_t before;
+    (void)sigemptyset(&reloads);
+    (void)sigaddset(&reloads, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &reloads, &before);
     for (size_t i = 0; i < node->signals_open; i++) {
         uv_close((uv_handle_t *)&node->signals[i], NULL);
     }
     node->signals_open = 0;
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void down_loop(struct node *node)
+{
+    unwatch_signals(node);
     if (loop_close(&node->loop) != ERR_OK) {
         log_error(&node->log, "LOOP-LEAK", "text=\"a handle was left open\"");
     }

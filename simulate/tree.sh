@@ -139,7 +139,13 @@ tree_port() {
 }
 tree_pid() { cat "$TREE/$1/pid" 2>/dev/null; }
 tree_conf() { printf '%s/%s/node.cfg' "$TREE" "$1"; }
-tree_alive() { local p; p=$(tree_pid "$1") && [ -n "$p" ] && kill -0 "$p" 2>/dev/null; }
+# PID: a child of this shell that has not ended. Where many tests run, numbers
+# come round within a minute: that of one that ended may be anybody's.
+tree_runs() {
+    awk -v shell=$$ '/^State:/ {ended = $2 == "Z"} /^PPid:/ {ours = $2 == shell}
+        END {exit ended || !ours}' "/proc/$1/status" 2>/dev/null
+}
+tree_alive() { local p; p=$(tree_pid "$1") && [ -n "$p" ] && tree_runs "$p"; }
 
 # CODE: starts the node and returns without waiting.
 tree_spawn() {
@@ -185,8 +191,8 @@ tree_stop() {
     local pid
     pid=$(tree_pid "$1")
     [ -n "$pid" ] || return 0
-    kill "$pid" 2>/dev/null || true
-    tree_gone "$pid" 300 || { kill -9 "$pid" 2>/dev/null; tree_fail "node $1 had to be killed"; }
+    ! tree_runs "$pid" || kill "$pid" 2>/dev/null || true
+    tree_gone "$pid" $((TREE_READY_S * 20)) || { kill -9 "$pid" 2>/dev/null; tree_fail "node $1 had to be killed"; }
     local rc=0
     wait "$pid" 2>/dev/null || rc=$?
     rm -f "$TREE/$1/pid"
@@ -196,17 +202,15 @@ tree_stop() {
 tree_kill() { # CODE: kill -9
     local pid
     pid=$(tree_pid "$1")
-    kill -9 "$pid" 2>/dev/null || true
+    ! tree_runs "$pid" || kill -9 "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
     rm -f "$TREE/$1/pid"
 }
 
-tree_gone() { # PID TENTHS/…: waits for a process to end
+tree_gone() { # PID TWENTIETHS: waits so many of a second for a process to end
     local i
     for ((i = 0; i < $2; i++)); do
-        kill -0 "$1" 2>/dev/null || return 0
-        # a zombie of ours counts as gone
-        [ "$(ps -o stat= -p "$1" 2>/dev/null | cut -c1)" != Z ] || return 0
+        tree_runs "$1" || return 0
         sleep 0.05
     done
     return 1

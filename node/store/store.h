@@ -415,7 +415,9 @@ MUST_USE enum err store_append_now(struct store *store,
                                    struct segment **segment,
                                    store_appended_fn *done, void *ctx);
 /* Stops a log for good and keeps the evidence: our signed head and the other
- * one. Idempotent. Synced before it returns; not on the writer thread. */
+ * one. Idempotent. Synced before it returns; not on the writer thread.
+ * ERR_EXISTS, and nothing is done: the log is this node's own, and the other
+ * head is one of the tree that is here by now, or comes back. */
 MUST_USE enum err store_mark_forked(struct store *store,
                                     const struct log_id *log,
                                     struct slice other_note,

@@ -585,6 +585,28 @@ struct fork_call {
     const char *reason;
 };
 
+/* An own log may have got a successor since somebody weighed the other head:
+ * what it contradicted then may be what comes back now, or has. */
+static bool is_settled(struct store *s, const struct store_head *head,
+                       struct slice other_note)
+{
+    struct checkpoint other;
+    struct hash root;
+    if (!head->own ||
+        checkpoint_parse(other_note, s->federation, &other) != ERR_OK) {
+        return false;
+    }
+    if (other.size <= head->frontier.size) {
+        struct tree_view view = store_view(s, head);
+        return tree_root(&view, other.size, &root) == ERR_OK &&
+               hash_eq(&root, &other.root);
+    }
+    return head->state == LOG_PULLING &&
+           (other.size < head->newest.size ||
+            (other.size == head->newest.size &&
+             hash_eq(&other.root, &head->newest.root)));
+}
+
 static enum err do_fork(struct store *s, void *ctx, struct errmsg *why)
 {
     const struct fork_call *c = ctx;
@@ -599,6 +621,9 @@ static enum err do_fork(struct store *s, void *ctx, struct errmsg *why)
     struct touched *t;
     group_init(&g, s);
     enum err err = group_touch(&g, slot, &t, why);
+    if (err == ERR_OK && is_settled(s, &t->head.h, c->note)) {
+        err = ERR_EXISTS;
+    }
     if (err == ERR_OK) {
         group_fork(&g, t, c->note, c->reason);
         err = group_commit(&g, why);

@@ -33,6 +33,7 @@ struct told {
     uint64_t bytes;  /* of acked + 1 … sent */
     int64_t head_ms; /* signing time of the newest head that went */
     bool stopped;
+    bool parted;    /* it holds another tree: it is to see all of this one */
     bool head_owed; /* it is to see this node's head, whatever went before */
 };
 
@@ -163,8 +164,11 @@ static enum err on_log_have(struct reader_conn *conn,
     }
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = told_of(conn, &have->log);
-    t->sent = t->acked = have->size;
-    t->stopped = have->stopped || !prefix;
+    /* Our head may be of more than the child holds, and then contradicts
+     * nothing: the entries do, where the trees part. */
+    t->parted = !prefix;
+    t->sent = t->acked = prefix ? have->size : 0;
+    t->stopped = have->stopped;
     (void)pthread_mutex_unlock(&conn->lock);
     if (!prefix || more) {
         /* The child sees in our head who is wrong, and says so. */
@@ -202,6 +206,14 @@ static enum err on_have(struct reader_conn *conn, const struct wire_have *have,
     return ERR_OK;
 }
 
+/* Lock held. Nothing of the log is in flight any more. */
+static void release(struct reader_conn *conn, struct told *t)
+{
+    conn->in_flight -= t->bytes;
+    flow_dropped(&conn->flow, t->bytes);
+    t->bytes = 0;
+}
+
 /* Lock held. A child may hold more than it was sent: it came by file. */
 static void take_ack(struct reader_conn *conn, struct told *t,
                      const struct wire_log_ack *ack)
@@ -230,7 +242,9 @@ static void on_ack(struct reader_conn *conn, const struct wire_ack *ack)
         struct wire_log_ack item;
         wire_log_ack_get(bytes, &item);
         struct told *t = find_told(conn, &item.log);
-        if (t != NULL && item.size > t->acked) {
+        if (t != NULL && t->parted) {
+            release(conn, t); /* the size is that of its own tree */
+        } else if (t != NULL && item.size > t->acked) {
             take_ack(conn, t, &item);
         }
     }
@@ -251,9 +265,7 @@ static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = find_told(conn, &stop->log);
     if (t != NULL) {
-        conn->in_flight -= t->bytes;
-        flow_dropped(&conn->flow, t->bytes);
-        t->bytes = 0;
+        release(conn, t);
         t->stopped = true;
     }
     (void)pthread_mutex_unlock(&conn->lock);
@@ -263,12 +275,14 @@ static void on_stop(struct reader_conn *conn, const struct wire_stop *stop)
 
 /* What shows that the log is forked, or NULL. A head of this node's own log
  * that it did not keep: it was put back to an older state. What was published
- * since is known below; to sign on from here would fork the log. */
+ * since is known below; to sign on from here would fork the log. (Of a log that
+ * comes back it has a head before it has the entries.) */
 static const char *shows_fork(const struct store_head *head, enum err err,
                               const struct checkpoint *theirs,
                               const struct refusal *refusal)
 {
-    if (err == ERR_OK && theirs->size > head->frontier.size && head->own) {
+    if (err == ERR_OK && theirs->size > head->frontier.size &&
+        theirs->size > head->newest.size && head->own) {
         return "a child holds more of it than this node, which was put back: "
                "bring its log back by file (directive export there, directive "
                "import here)";
@@ -295,10 +309,12 @@ static enum err weigh_evidence(struct feed *feed, const struct wire_evidence *e,
     const char *reason = shows_fork(head, err, &theirs, &refusal);
     if (reason != NULL) {
         err = store_mark_forked(feed->env->store, &e->log, e->note, reason);
+    }
+    *forked = reason != NULL && err != ERR_EXISTS; /* it comes back by now */
+    if (*forked) {
         log_error(feed->env->log, "FEED-FORKED", "err=%s text=\"%s\"",
                   err_name(err), reason);
     }
-    *forked = reason != NULL;
     recv_log_free(&log);
     return err_is_passing(err) ? err : ERR_OK;
 }

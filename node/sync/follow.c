@@ -17,6 +17,7 @@
 #include "sync/intake.h"
 #include "sync/link.h"
 #include "sync/receipts.h"
+#include "sync/source.h"
 
 enum {
     DIALING_MS = 10000,
@@ -209,6 +210,27 @@ static struct intake_log *log_of(struct line *line, const struct log_id *log)
     return err == ERR_OK ? l : NULL;
 }
 
+/* The signed head that is kept here goes to the parent, so that it can see for
+ * itself. (One that came on this line may have been taken for newer since.) */
+static void say_kept_head(struct line *line, const struct log_id *log)
+{
+    const struct sync_env *env = line->follow->env;
+    struct store_head head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct buf message = BUF_INIT;
+    if (source_head(env->store, trust_federation(env->trust), log, &head, &note,
+                    &chain) == ERR_OK) {
+        wire_put_follower_evidence(
+            &message, &(struct wire_evidence){.log = *log,
+                                              .note = buf_slice(&note),
+                                              .chain = buf_slice(&chain)});
+        send_or_drop(line, &message);
+    }
+    buf_fini(&note);
+    buf_fini(&chain);
+}
+
 /* ---- segments ---- */
 
 struct appending {
@@ -293,6 +315,9 @@ static void on_segment(struct line *line, const struct wire_segment *m)
         return;
     }
     enum err err = intake_segment(line->intake, l, m, &seg, &held, &refusal);
+    if (err != ERR_OK && refusal.disagree) {
+        say_kept_head(line, &l->log);
+    }
     if (err != ERR_OK) {
         refused(line, &l->log, err, &refusal);
     } else if (seg != NULL) {
@@ -366,7 +391,7 @@ static void on_head(struct line *line, const struct wire_evidence *m)
         return;
     }
     if (err != ERR_OK && refusal.disagree) {
-        say_head(line, l); /* so that the parent can see for itself */
+        say_kept_head(line, &l->log);
         intake_fork(line->intake, l, m->note, &refusal);
     }
     if (err != ERR_OK) {

@@ -17,6 +17,10 @@ static const int64_t lies[] = {0, 1, 2, 3, 4, 5, 6};
 #define ERRORS_DAMAGE                                                          \
     "STORE-CORRUPT STORE-DAMAGED STORE-FAULT STORE-REBUILD SYNC-UNREADABLE "   \
     "STORE-BACKGROUND "
+/* Nothing can be written: neither the store nor a file beside it. */
+#define ERRORS_DISK                                                            \
+    "STORE-FULL STORE-BACKGROUND INDEX-KEY SYNC-WRAP SYNC-RECOVERY "           \
+    "RELOAD-SIGN ROOT-JUDGE "
 #define ERRORS_FORK                                                            \
     "SYNC-FORK SYNC-FORKED STORE-FORKED INTAKE-FORK INDEX-CONFLICT "           \
     "FEED-FORKED RECEIPT-FORK "
@@ -51,10 +55,9 @@ const struct fault_info schedule_kinds[FAULT_KINDS] = {
                          .spoils = SPOILS_CHILD_LINES, .children = 1,
                          .weight = 2, LASTS(100, 5000)},
     [FAULT_FULL] = {"full", "full disk", PROCESS, .weight = 2, LASTS(500, 5000),
-                    .says = "STORE-FULL STORE-BACKGROUND "},
+                    .says = ERRORS_DISK},
     [FAULT_READ_ONLY] = {"read-only", "read-only disk", PROCESS, .weight = 2,
-                         LASTS(500, 5000),
-                         .says = "STORE-FULL STORE-BACKGROUND "},
+                         LASTS(500, 5000), .says = ERRORS_DISK},
     [FAULT_FLIP] = {"flip", "a flipped bit in the store of", PROCESS,
                     .weight = 2, LASTS(500, 3000), .has_parent = true,
                     .says = ERRORS_DAMAGE},

@@ -72,7 +72,7 @@ galera_join() {
 }
 
 galera_kill() { # N
-    kill -9 "${GALERA_PIDS[$1]}" 2>/dev/null || true
+    ! tree_runs "${GALERA_PIDS[$1]}" || kill -9 "${GALERA_PIDS[$1]}" 2>/dev/null || true
     wait "${GALERA_PIDS[$1]}" 2>/dev/null || true
 }
 

@@ -45,6 +45,7 @@ TREE_READY_S=$PATIENCE
 ALLOWED=()   # patterns of error lines that the test provokes
 PROCESSES=() # of the test's own helpers
 BROKEN=0
+WHY= # said once more at the end: of long output that is what is looked at
 
 . "$ROOT/simulate/tree.sh"
 
@@ -74,6 +75,7 @@ note() { printf '%s  %s\n' "$(date +%H:%M:%S.%3N)" "$*" >&2; }
 fail() { # TEXT...: ends the test
     note "FAILED: $*"
     BROKEN=1
+    WHY=$*
     exit 1
 }
 
@@ -188,6 +190,7 @@ server_start() {
 server_kill() {
     kill -9 "$SERVER_PID" 2>/dev/null || true
     wait "$SERVER_PID" 2>/dev/null || true
+    SERVER_PID=
 }
 
 server_make() {
@@ -375,16 +378,17 @@ make_relay() {
     echo "$port" >"$TREE/$code/via"
 }
 
-line() { # CODE ORDER...: cut, join, freeze up|down, rate N, flip
+# CODE ORDER...: cut, join, freeze up|down, rate N, flip; done when it returns.
+line() {
     local code=$1
     shift
-    printf '%s\n' "$*" >"$TREE/$code/line"
+    rm -f "$TREE/$code/obeyed"
+    printf '%s\nstats %s\n' "$*" "$TREE/$code/obeyed" >"$TREE/$code/line"
+    within "$PATIENCE" "the line of $code: $*" test -e "$TREE/$code/obeyed"
 }
 
 line_bytes() { # CODE: bytes that went up so far
-    rm -f "$TREE/$1/stats"
     line "$1" stats "$TREE/$1/stats"
-    within "$PATIENCE" "counters of the line" test -e "$TREE/$1/stats"
     awk '{print $2}' "$TREE/$1/stats"
 }
 
@@ -406,12 +410,21 @@ unexpected_errors() { # CODE
         grep -avE "${pattern:-^$}"
 }
 
+# Few lines of each, for whoever sees only the end of them all: without those
+# of each try to connect.
 show_logs() {
     local code
     while read -r code; do
         note "---- last lines of $code"
-        tail -n 25 "$TREE/$code/log" >&2 2>/dev/null
+        tail -n 200 "$TREE/$code/log" 2>/dev/null |
+            grep -avE '(SYNC|FOLLOW)-LOST .*failed to connect' | tail -n 15 | cut -c1-300 >&2
     done <"$TREE/order"
+}
+
+broken() { # TEXT: found at the end
+    note "$1"
+    BROKEN=1
+    WHY="${WHY:+$WHY; }$1"
 }
 
 at_end() {
@@ -420,20 +433,21 @@ at_end() {
     [ $rc -eq 0 ] || BROKEN=1
     if [ -e "$TREE/order" ]; then
         while read -r code; do
-            ! tree_pid "$code" >/dev/null || kill -CONT "$(tree_pid "$code")" 2>/dev/null
+            ! tree_alive "$code" || kill -CONT "$(tree_pid "$code")" 2>/dev/null
         done <"$TREE/order"
-        tree_down || BROKEN=1
+        tree_down || broken "not all nodes ended cleanly"
         while read -r code; do
             [ -e "$TREE/$code/log" ] || continue
-            ! reports "$code" || { note "sanitizer report of $code"; show_report "$code"; BROKEN=1; }
-            ! unexpected_errors "$code" >&2 || { note "unexpected error line of $code"; BROKEN=1; }
+            ! reports "$code" || { broken "sanitizer report of $code"; show_report "$code"; }
+            ! unexpected_errors "$code" >&2 || broken "unexpected error line of $code"
         done <"$TREE/order"
     fi
     [ -z "$SERVER_PID" ] || server_kill
-    for pid in "${PROCESSES[@]}"; do kill "$pid" 2>/dev/null; done
-    ! pgrep -f "serve -c $TREE/" >&2 || { note "a node is left"; BROKEN=1; }
+    for pid in "${PROCESSES[@]}"; do ! tree_runs "$pid" || kill "$pid" 2>/dev/null; done
+    ! pgrep -f "serve -c $TREE/" >&2 || broken "a node is left"
     if [ $BROKEN -ne 0 ]; then
         [ ! -e "$TREE/order" ] || show_logs
+        note "FAILED: ${0##*/}: ${WHY:-ended with status $rc}"
     fi
     if [ $BROKEN -ne 0 ] && [ "${KEEP:-0}" = 1 ]; then
         note "kept: $WORK"

@@ -21,8 +21,8 @@ change() { # ROUND: the same records in other words
 for round in 1 2 3 4 5 6 7 8 9 10; do
     change "$round" >"$WORK/out" || fail "import of round $round refused: $(cat "$WORK/out")"
     check "every row is a change" [ "$(jq '.[0].changed' "$WORK/out")" = $ROWS ]
-    check "nothing queues" is "$VILLAGE" .store.queued 0
-    check "nothing in flight" is "$VILLAGE" .uplink.in_flight_bytes 0
+    within "$PATIENCE" "nothing queues" is "$VILLAGE" .store.queued 0
+    within "$PATIENCE" "nothing in flight" is "$VILLAGE" .uplink.in_flight_bytes 0
 done
 check "the lag is known" is "$VILLAGE" .uplink.behind_entries $((10 * ROWS))
 sent=$(status "$VILLAGE" .uplink.sent_entries)

@@ -112,7 +112,7 @@ if [ $mounted = 1 ]; then
     from=$(($(log_end "$full") + 1))
     if tree_start "$full" 2>/dev/null; then
         ! enter "$full" 600001 20 || fail "rows were taken on a read-only disk"
-        check "the state is alarm" is "$full" .health.state alarm
+        within "$PATIENCE" "the state is alarm" is "$full" .health.state alarm
         status "$full" .store.why | grep -qi read-only || fail "no cause: $(status "$full" .store)"
         check "the rows before are answered" acked "$VILLAGE"
         mount -o remount,rw "$data" || fail "remount"

@@ -61,6 +61,6 @@ PROCESSES+=($!)
 within "$PATIENCE" "READY" grep -q ' READY ' "$WORK/log"
 check "import" "$usr/bin/creditnode" import -c "$etc/node.cfg" \
     "$ROOT/simulate/samples/licences-2018-utf8bom.csv" >"$WORK/out"
-check "status" "$usr/bin/creditnode" status -c "$etc/node.cfg" >"$WORK/out"
+within "$PATIENCE" "status" "$usr/bin/creditnode" status -c "$etc/node.cfg" >"$WORK/out"
 kill "${PROCESSES[0]}"
 wait "${PROCESSES[0]}" || fail "status $? at its end: $(tail -n 3 "$WORK/log")"

@@ -42,7 +42,7 @@ line "$TOWN" join
 forked() { [ "$(logs_of "$1" "select(.log == \"$log\") | .state")" = forked ]; }
 within "$PATIENCE" "the township stops the log" forked "$TOWN"
 within "$PATIENCE" "the township raises the alarm" is "$TOWN" .health.state alarm
-check "by name" says "$TOWN" "STORE-FORKED.*$log.*two different heads of size"
+within "$PATIENCE" "by name" says "$TOWN" "STORE-FORKED.*$log.*two different heads of size"
 node_cmd "$TOWN" logs --state forked >&2
 check "the county's copy stays what it was" [ "$(size_at "$COUNTY" "$log")" = $((first + 103)) ]
 check "other logs go on" enter "$VILLAGE2" 551 50

@@ -9,6 +9,8 @@ make_small "${1:-intl}"
 for node in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$node" replication.window="64 KiB"
     set_option "$node" replication.segment="8 KiB"
+    # A slow line is no dead one: its pings come behind what it carries.
+    set_option "$node" rpc.keepalive_timeout="60 s"
 done
 make_relay "$TOWN"
 start_all
@@ -19,7 +21,7 @@ note "a full copy takes $once bytes"
 
 stop "$COUNTY"
 empty_node "$COUNTY"
-line "$TOWN" rate $((once / 40))
+line "$TOWN" rate $((once / 80))
 from=$(log_end "$TOWN")
 start "$COUNTY"
 log=$(own_log "$VILLAGE")
@@ -27,6 +29,7 @@ grown() { [ "$(size_at "$COUNTY" "$log" || echo 0)" -gt "$1" ] 2>/dev/null; }
 reached=0
 for ((i = 1; i <= 10; i++)); do
     within "$PATIENCE" "copy goes on after cut $((i - 1))" grown "$reached"
+    line "$TOWN" freeze up
     reached=$(size_at "$COUNTY" "$log")
     line "$TOWN" cut
     check "not over yet" [ "$reached" -lt "$ROWS" ]
@@ -39,8 +42,8 @@ all=$(($(line_bytes "$TOWN") - once))
 bound=$((once + 10 * (WINDOW + 16384)))
 note "with ten cuts: $all bytes, at most $bound"
 check "little was sent twice" [ "$all" -le "$bound" ]
-check "the log says full" says "$TOWN" "SYNC-FULL.*$log" "$from"
-check "the log says resumed" says "$TOWN" "SYNC-RESUMED.*$log" "$from"
+within "$PATIENCE" "the log says full" says "$TOWN" "SYNC-FULL.*$log" "$from"
+within "$PATIENCE" "the log says resumed" says "$TOWN" "SYNC-RESUMED.*$log" "$from"
 check "everything is there" acked "$COUNTY"
 
 # What was missed while the line was away is sent alone.
@@ -53,4 +56,4 @@ check "equal" equal
 rest=$(($(line_bytes "$TOWN") - before))
 note "incremental: $rest bytes"
 check "only the rest was sent" [ "$rest" -lt 32768 ]
-check "the log says incremental" says "$TOWN" "SYNC-INCREMENTAL.*$log" "$from"
+within "$PATIENCE" "the log says incremental" says "$TOWN" "SYNC-INCREMENTAL.*$log" "$from"

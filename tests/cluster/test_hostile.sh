@@ -84,7 +84,7 @@ check "the socket answers" is "$TOWN" .node.code "$TOWN"
 grown=$(($(memory) - before))
 note "memory grew by $grown KiB"
 check "memory is bounded" [ "$grown" -lt 131072 ]
-check "refusals were said" says "$TOWN" RPC-HANDSHAKE
+within "$PATIENCE" "refusals were said" says "$TOWN" RPC-HANDSHAKE
 check "entering" enter "$VILLAGE" 301 50
 check "equal" equal
 check "everything acknowledged" acked "$TOWN" "$COUNTY"

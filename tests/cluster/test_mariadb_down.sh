@@ -57,7 +57,7 @@ for ((i = 1; i <= TIMES; i++)); do
     within "$PATIENCE" "it reloads" says "$COUNTY" 'RELOAD .*renewed' "$from"
     ! says "$COUNTY" 'CERT-RENEWED.*use=sign' "$from" ||
         fail "it says that it signs with the new certificate"
-    check "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true
+    within "$PATIENCE" "an alarm" is "$COUNTY" '.health.reasons | any(.id == "store-not-writable")' true
     before=$(batches "$VILLAGE")
     within "$PATIENCE" "the village enters on" more_batches "$VILLAGE" "$before"
     server_start

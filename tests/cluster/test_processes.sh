@@ -63,7 +63,7 @@ freeze_the_writer() {
     term=$(process_says "$other" term)
     kill -CONT "$(tree_pid "$writer")"
     within "$PATIENCE" "awake it stands by" stands_by "$writer"
-    check "it had to be told" says "$writer" LEASE-LOST "$lines"
+    within "$PATIENCE" "it had to be told" says "$writer" LEASE-LOST "$lines"
     check "the other stays" [ "$(process_says "$other" term)" = "$term" ]
     check "and nothing disturbed it" writes "$other"
 }

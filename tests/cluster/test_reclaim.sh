@@ -75,7 +75,7 @@ grep -q 'begins at entry 1' out || fail "no reason: $(cat out)"
 check "import" directive "$COUNTY" import copy --json >taken
 jq -e '.succeeded and .set_aside == 0 and .added == 3 and .held == 7' taken >/dev/null || fail "took otherwise: $(cat taken)"
 are_states "$COUNTY" "active closed" || fail "states: $(states "$COUNTY")"
-no_reason "$COUNTY" log-forked || fail "the alarm stays"
+within "$PATIENCE" "the alarm is over" no_reason "$COUNTY" log-forked
 listed "$COUNTY" "$B" 1 || fail "B is not back"
 check "a third decision" decide "$C"
 within "$PATIENCE" "the village lists C" listed "$VILLAGE" "$C" 1
@@ -87,8 +87,8 @@ sleep 1.5 # the log that ended is signed anew no more
 within "$PATIENCE" "all is fresh" all_fresh "$VILLAGE"
 check "import again" directive "$COUNTY" import copy --json >taken
 jq -e '(.succeeded | not) and .added == 0' taken >/dev/null || fail "again it took: $(cat taken)"
-directive "$COUNTY" status --json | jq -e '.reached == .nodes' >/dev/null ||
-    fail "not all have it: $(directive "$COUNTY" status --json)"
+all_have_it() { directive "$COUNTY" status --json 2>/dev/null | jq -e '.reached == .nodes' >/dev/null; }
+within "$PATIENCE" "all have it" all_have_it
 
 note "another decision was published since, to some"
 keep
@@ -150,10 +150,10 @@ for after in 0.03 0.06 0.1; do
     wait $! || true
     start "$COUNTY"
 done
-check "import once more" directive "$COUNTY" import copy >out
+directive "$COUNTY" import copy >out 2>&1 || fail "import once more: $(cat out)"
 check "and it decides again" decide 91340000100000067F
 within "$PATIENCE" "all is equal" same_heads "$VILLAGE"
-no_reason "$COUNTY" log-forked || fail "the alarm stays"
+within "$PATIENCE" "the alarm is over" no_reason "$COUNTY" log-forked
 
 note "nothing is left of it"
 stop "$COUNTY"

@@ -84,6 +84,12 @@ for i in 1 2 3; do
     wait $! || true
     start "$VILLAGE"
 done
+# A reload that comes while it ends does not kill it.
+pid=$(tree_pid "$VILLAGE")
+kill "$pid"
+while tree_runs "$pid"; do kill -HUP "$pid" 2>/dev/null; done
+stop "$VILLAGE"
+start "$VILLAGE"
 kill -INT "$(tree_pid "$TOWN")"
 stop "$TOWN"
 start "$TOWN"

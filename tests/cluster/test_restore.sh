@@ -36,7 +36,7 @@ closed() {
 }
 within "$PATIENCE" "the old log is whole again" closed
 check "a new log" [ "$(own_log "$VILLAGE")" != "$old" ]
-check "the restore was noticed" says "$VILLAGE" "SYNC-SUCCEED|SYNC-RESTORED" "$from"
+within "$PATIENCE" "the restore was noticed" says "$VILLAGE" "SYNC-SUCCEED|SYNC-RESTORED" "$from"
 check "more rows" enter "$VILLAGE" 2001 50
 check "equal" equal
 check "what was entered before the restore" acked "$VILLAGE" "$COUNTY"

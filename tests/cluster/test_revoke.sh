@@ -45,8 +45,8 @@ grep -qE 'node +new parent +decided +reason' "$WORK/shown" && ! grep -q document
     fail "in Chinese: $("$CREDITNODE" directive show "$WORK/package" --lang zh)"
 within "$PATIENCE" "its parent refuses it by name" is_refused "$VILLAGE"
 note "after $(($(date +%s%3N) - from)) ms"
-check "the township names the reason" says "$TOWN" "SYNC-DENIED.*$VILLAGE was revoked by $COUNTY"
-check "both streams are gone" says "$VILLAGE" "FOLLOW-LOST.*was revoked by"
+within "$PATIENCE" "the township names the reason" says "$TOWN" "SYNC-DENIED.*$VILLAGE was revoked by $COUNTY"
+within "$PATIENCE" "both streams are gone" says "$VILLAGE" "FOLLOW-LOST.*was revoked by"
 for code in "$COUNTY" "$TOWN"; do
     check "$code knows" known "$code" "\"$VILLAGE\""
 done

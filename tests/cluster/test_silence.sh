@@ -39,8 +39,8 @@ note "a log that the parent takes no more of"
 check "rows" enter "$STRANGE" 1 20
 check "rows of the other" enter "$TOWN" 1001 20
 within "$PATIENCE" "the county says so" has_reason "$COUNTY" logs-stopped
-check "and which" is "$COUNTY" .uplink.stuck.log "$(own_log "$STRANGE")"
-check "and why" says_state "$COUNTY" "STOPPED.*$STRANGE/records"
+within "$PATIENCE" "and which" is "$COUNTY" .uplink.stuck.log "$(own_log "$STRANGE")"
+within "$PATIENCE" "and why" says_state "$COUNTY" "STOPPED.*$STRANGE/records"
 within "$PATIENCE" "other logs rise" rose "$TOWN"
 within "$PATIENCE" "as numbers" has_metrics "$COUNTY" "creditnode_up 1" "creditnode_health 1" \
     'creditnode_health_reason{reason="logs-stopped"} 1' 'creditnode_uplink_stopped_logs 1' \
@@ -50,16 +50,16 @@ stop "$CITY"
 start "$CITY"
 within "$PATIENCE" "it rises" rose "$STRANGE"
 within "$PATIENCE" "and that is told" has_none "$COUNTY" logs-stopped
-check "nobody is silent" has_none "$COUNTY" child-silent
+within "$PATIENCE" "nobody is silent" has_none "$COUNTY" child-silent
 
 note "a child that is silent"
 stop "$TOWN"
 within "$PATIENCE" "the county says so" has_reason "$COUNTY" child-silent
-check "and which" is "$COUNTY" '[.silent_children[].code] | join(" ")' "$TOWN"
+within "$PATIENCE" "and which" is "$COUNTY" '[.silent_children[].code] | join(" ")' "$TOWN"
 kill_node "$COUNTY"
 start "$COUNTY"
 within "$PATIENCE" "also if it was not seen since the start" has_reason "$COUNTY" child-silent
-check "and which" says_state "$COUNTY" "^silent +$TOWN"
+within "$PATIENCE" "and which" says_state "$COUNTY" "^silent +$TOWN"
 within "$PATIENCE" "as numbers" has_metrics "$COUNTY" 'creditnode_children_silent 1' \
     'creditnode_health_reason{reason="child-silent"} 1'
 check "decide and publish" node_cmd "$CITY" directive node-revoke "$TOWN" --reason "示例：撤销" \

@@ -45,7 +45,7 @@ fails_with() {
     "$@" >"$WORK/said" 2>&1 && return 1
     grep -qF "$text" "$WORK/said" || { cat "$WORK/said" >&2; return 1; }
 }
-gone() { ! kill -0 "$1" 2>/dev/null; }
+gone() { ! tree_runs "$1"; }
 
 wait_for_load() {
     within "$PATIENCE" "load" more_batches "$VILLAGE" $(($(batches "$VILLAGE") + 1))

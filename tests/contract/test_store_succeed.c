@@ -366,6 +366,34 @@ static void a_log_whose_end_was_named_is_not_taken_up(void **state)
     node_fini(&other);
 }
 
+/* Somebody weighed the head above against what was here before the log got its
+ * successor, and comes with that when it comes back. */
+static void a_head_of_what_comes_back_forks_nothing(void **state)
+{
+    (void)state;
+    struct log_id log = diverge();
+    struct buf above = BUF_INIT;
+    struct buf here = BUF_INIT;
+    assert_ok(store_note(township.store, &log, &above, NULL));
+    assert_ok(store_note(village.store, &log, &here, NULL));
+    assert_ok(succeed(&log, 21));
+    assert_int_equal(store_mark_forked(village.store, &log, buf_slice(&above),
+                                       "weighed before"),
+                     ERR_EXISTS);
+    assert_state(&log, LOG_PULLING, 21, 41);
+    copy_log(township.store, village.store, &log);
+    assert_int_equal(store_mark_forked(village.store, &log, buf_slice(&above),
+                                       "weighed before"),
+                     ERR_EXISTS);
+    assert_state(&log, LOG_CLOSED, 41, 0);
+    /* What was signed here since is a second history, and stays one. */
+    assert_ok(store_mark_forked(village.store, &log, buf_slice(&here),
+                                "two heads of size 25"));
+    assert_state(&log, LOG_FORKED, 41, 0);
+    buf_fini(&above);
+    buf_fini(&here);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -375,6 +403,7 @@ int main(void)
         T(a_block_across_the_common_end_is_cut),
         T(an_own_log_does_not_grow_from_outside),
         T(a_wrong_claim_is_refused),
+        T(a_head_of_what_comes_back_forks_nothing),
         T(a_log_lost_with_its_disk_comes_back_read_only),
         T(a_log_that_came_back_is_taken_up_where_it_ended),
         T(what_was_given_up_may_come_after_all),

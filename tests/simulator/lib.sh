@@ -6,6 +6,14 @@ sim=${CREDITSIM:?the program} node=${CREDITNODE:?the node}
 work=$(mktemp -d /var/tmp/creditsim-test.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
+# REPORT: what a run of --json ended with; the verdict last, for of long output
+# that is what is looked at.
+verdict() {
+    jq -r '"faults: \(.faults_done) done, \(.faults_left_out) left out; \(.acknowledged) rows acknowledged",
+        (.last_events[] | "  " + .),
+        if .holds then "all held" else "BROKEN \(.broken) at \(.node): \(.text)" end' "$1" 2>/dev/null
+}
+
 # BODY: a node program, $work/node, that does BODY first; "$@" are its
 # arguments.
 spoiled() {

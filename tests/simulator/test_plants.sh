@@ -4,9 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 planted=${PLANTED:?the node with plants}
 
-fail() {
-    echo "FAIL: $*"
-    tail -n 60 "$work"/*.out "$work"/*.said
+fail() { # NAME TEXT
+    tail -n 20 "$work/$1.said"
+    verdict "$work/$1.out"
+    echo "FAIL: $1 $2"
     exit 1
 }
 
@@ -61,9 +62,9 @@ begin() {
     done &
 }
 caught() { # NAME INVARIANT [NODE]
-    [ "$(cat "$work/$1.rc")" = 1 ] || fail "$1 was not caught"
-    [ "$(jq -r .broken "$work/$1.out")" = "$2" ] || fail "$1 was not called $2"
-    [ $# -lt 3 ] || [ "$(jq -r .node "$work/$1.out")" = "$3" ] || fail "$1 was not found at $3"
+    [ "$(cat "$work/$1.rc")" = 1 ] || fail "$1" "was not caught"
+    [ "$(jq -r .broken "$work/$1.out")" = "$2" ] || fail "$1" "was not called $2"
+    [ $# -lt 3 ] || [ "$(jq -r .node "$work/$1.out")" = "$3" ] || fail "$1" "was not found at $3"
 }
 # NAME BODY: such a program as spoiled makes.
 program() {

@@ -4,8 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 
 fail() {
+    tail -n 40 "$work/said"
+    verdict "$work/out" || tail -n 20 "$work/out"
     echo "FAIL: $*"
-    cat "$work/out" "$work/said"
     exit 1
 }
 run() { # ARGS...: a short run, its report in $work/out
