@@ -39,7 +39,7 @@ connections() {
 }
 
 listings 1201 1201 >"$WORK/one.csv"
-check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --publish >/dev/null
+check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --yes --publish >/dev/null
 check "rows" enter "$VILLAGE" 1 50
 check "equal" equal
 within "$PATIENCE" "the list is there" lists_equal
@@ -50,7 +50,7 @@ sent=$(line_bytes "$TOWN")
 note "much goes up and down"
 line "$TOWN" rate "$RATE"
 listings 1 1200 >"$WORK/many.csv"
-check "a large package" directive "$COUNTY" import "$WORK/many.csv" --key "$key" --publish >/dev/null
+check "a large package" directive "$COUNTY" import "$WORK/many.csv" --key "$key" --yes --publish >/dev/null
 check "many rows" enter "$VILLAGE" 101 3000
 check "one row of the township" enter "$TOWN" 9001 1
 within "$PATIENCE" "that rises" rose "$TOWN"
