@@ -21,8 +21,6 @@
 enum {
     SEGMENT_BYTES = 256 << 10,
     TURNS = 4, /* segments to one child before the others get theirs */
-    SMALL_ENTRIES = 1024, /* fewer are hardly a whole segment */
-    PACE_MS = 20,         /* between small segments of one log */
 };
 
 /* One log on one stream. */
@@ -32,7 +30,6 @@ struct told {
     uint64_t sent;   /* entries up to this went out */
     uint64_t acked;  /* and these are durable there */
     uint64_t bytes;  /* of acked + 1 … sent */
-    int64_t sent_ms; /* monotonic: when the last entries went */
     int64_t head_ms; /* signing time of the newest head that went */
     bool stopped;
     bool head_owed; /* it is to see this node's head, whatever went before */
@@ -58,7 +55,6 @@ struct feed {
     size_t window_bytes;
     struct rpc_method method;
     struct ticker *ticker;
-    struct ticker *pace;
     struct strand *strand;
     struct recv *recv; /* for evidence; recv_lock */
     pthread_mutex_t recv_lock;
@@ -476,40 +472,18 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     return ERR_OK;
 }
 
-/* Each message costs the child a checked head, a commit with its sync and an
- * answer, whatever it holds. So entries that come one soon after the other
- * gather, unless they are many, while some are under way to the child and for
- * PACE_MS since the last ones went. Whatever comes alone leaves at once. */
-static bool gathers(struct feed *feed, const struct told *t,
-                    const struct store_head *head)
-{
-    if (t->sent_ms == 0 || head->frontier.size - t->sent >= SMALL_ENTRIES) {
-        return false;
-    }
-    if (t->sent > t->acked) {
-        return true; /* its answer is heard by the pump */
-    }
-    int64_t due_ms = t->sent_ms + PACE_MS;
-    bool early = clock_mono_ms() < due_ms;
-    if (early) {
-        ticker_at(feed->pace, due_ms);
-    }
-    return early;
-}
-
 /* conn->lock held. False: nothing more to send of it now. */
 static bool send_entries(struct reader_conn *conn, struct told *t,
                          const struct store_head *head)
 {
     struct feed *feed = conn->feed;
-    if (t->sent >= head->frontier.size || gathers(feed, t, head) ||
+    if (t->sent >= head->frontier.size ||
         conn->in_flight >= feed->window_bytes ||
         make_message(feed, head, t->sent + 1) != ERR_OK ||
         !send_bytes(conn, buf_slice(&feed->message))) {
         return false;
     }
     t->sent = feed->message_end;
-    t->sent_ms = clock_mono_ms();
     t->bytes += feed->message.len;
     conn->in_flight += feed->message.len;
     t->head_ms =
@@ -606,11 +580,6 @@ static void pump_later(struct feed *feed)
     if (go) {
         strand_run(feed->strand, pump_job, feed);
     }
-}
-
-static void on_pace(void *ctx)
-{
-    pump_later(ctx);
 }
 
 static void pump_job(void *ctx)
@@ -948,7 +917,6 @@ struct feed *feed_new(const struct sync_env *env, uint32_t period_ms,
     feed->strand = strand_new(rpc_pool(env->rpc));
     source_init(&feed->source, trust_federation(env->trust));
     feed->ticker = ticker_new(env->loop, on_tick, feed);
-    feed->pace = ticker_new(env->loop, on_pace, feed);
     store_watch(env->store, on_commit, feed);
     ticker_at(feed->ticker, clock_mono_ms());
     return feed;
@@ -974,7 +942,6 @@ void feed_free(struct feed **feed_ptr)
     }
     (void)pthread_mutex_unlock(&feed->lock);
     ticker_free(&feed->ticker);
-    ticker_free(&feed->pace);
     strand_free(feed->strand);
     source_fini(&feed->source);
     buf_fini(&feed->message);
