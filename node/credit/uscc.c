@@ -26,14 +26,19 @@ static unsigned inner_value(uint8_t c)
     return c >= 'A' && c <= 'Z' ? c - 'A' + 10U : OUTSIDE;
 }
 
-/* The outer alphabet is the inner one without I O S V Z. */
+/* The outer alphabet is the inner one without I O S V Z; its values plus 1, as
+ * each record of each node is looked at. */
+static const uint8_t outer_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12,
+    ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16, ['G'] = 17, ['H'] = 18,
+    ['J'] = 19, ['K'] = 20, ['L'] = 21, ['M'] = 22, ['N'] = 23, ['P'] = 24,
+    ['Q'] = 25, ['R'] = 26, ['T'] = 27, ['U'] = 28, ['W'] = 29, ['X'] = 30,
+    ['Y'] = 31};
+
 static unsigned outer_value(uint8_t c)
 {
-    unsigned v = inner_value(c);
-    if (v == OUTSIDE || strchr("IOSVZ", c) != NULL) {
-        return OUTSIDE;
-    }
-    return v - (c > 'I') - (c > 'O') - (c > 'S') - (c > 'V');
+    return outer_values[c] == 0 ? OUTSIDE : outer_values[c] - 1U;
 }
 
 /* '\0' if a character has no value. */

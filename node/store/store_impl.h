@@ -201,9 +201,14 @@ struct row_map {
     struct row_state **at;
     size_t n;
     size_t cap;
-    uint32_t *slots; /* place in `at` plus 1 */
-    size_t slots_n;  /* power of two */
+    uint32_t *slots;           /* place in `at` plus 1 */
+    size_t slots_n;            /* power of two */
+    struct row_state **sorted; /* those from place `sorted_from` to */
+    size_t sorted_from;        /* `sorted_to`, in order of their keys */
+    size_t sorted_to;
 };
+/* Spreads; of memory only, so it may become another one with any build. */
+uint64_t subject_hash(const struct subject_key *subject);
 void row_map_fini(struct row_map *map);
 /* Finds or adds, unread. Borrowed from the map. */
 struct row_state *row_map_get(struct row_map *map, const struct row_key *key);

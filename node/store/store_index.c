@@ -257,17 +257,33 @@ void index_judge(struct store *s, const struct log_id *log, uint64_t number,
 
 /* ---- rows of a group ---- */
 
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+    return h ^ h >> 29;
+}
+
+uint64_t subject_hash(const struct subject_key *subject)
+{
+    uint64_t h = subject->len;
+    uint64_t word;
+    size_t i = 0;
+    for (; i + sizeof word <= subject->len; i += sizeof word) {
+        memcpy(&word, subject->b + i, sizeof word);
+        h = mix(h, word);
+    }
+    word = 0;
+    memcpy(&word, subject->b + i, subject->len - i);
+    return mix(h, word);
+}
+
 static uint64_t key_hash(const struct row_key *key)
 {
-    uint64_t h = key->subject.len ^ key->origin << 8;
+    uint64_t h = subject_hash(&key->subject) ^ key->origin << 8;
     uint64_t word;
-    for (size_t i = 0; i < key->subject.len; i++) {
-        h = (h ^ key->subject.b[i]) * 0x100000001b3ull;
-    }
     for (size_t i = 0; i < RECORD_KEY_LEN; i += sizeof word) {
         memcpy(&word, key->record_key + i, sizeof word);
-        h = (h ^ word) * 0x9e3779b97f4a7c15ull;
-        h ^= h >> 29;
+        h = mix(h, word);
     }
     return h;
 }
@@ -279,6 +295,7 @@ void row_map_fini(struct row_map *map)
     }
     mem_free(map->at);
     mem_free(map->slots);
+    mem_free(map->sorted);
     *map = (struct row_map){0};
 }
 
@@ -344,14 +361,20 @@ static int by_key(const void *a, const void *b)
     return row_key_cmp(&(*x)->row.key, &(*y)->row.key);
 }
 
-/* A sorted copy: places in `at` are what `slots` refers to. */
-static struct row_state **sorted_states(const struct row_map *map, size_t from)
+/* A sorted copy: places in `at` are what `slots` refers to. Borrowed until the
+ * next one; what was sorted to be read is written in the same order. */
+static struct row_state *const *sorted_states(struct row_map *map, size_t from)
 {
-    size_t n = map->n - from;
-    struct row_state **sorted =
-        mem_dup(map->at + from, n * sizeof(struct row_state *));
-    qsort(sorted, n, sizeof(struct row_state *), by_key);
-    return sorted;
+    if (map->sorted == NULL || map->sorted_from != from ||
+        map->sorted_to != map->n) {
+        size_t n = map->n - from;
+        mem_free(map->sorted);
+        map->sorted = mem_dup(map->at + from, n * sizeof(struct row_state *));
+        qsort(map->sorted, n, sizeof(struct row_state *), by_key);
+        map->sorted_from = from;
+        map->sorted_to = map->n;
+    }
+    return map->sorted;
 }
 
 enum err row_map_read(struct row_map *map, struct store *s, size_t from,
@@ -360,7 +383,7 @@ enum err row_map_read(struct row_map *map, struct store *s, size_t from,
     if (from == map->n) {
         return ERR_OK;
     }
-    struct row_state **sorted = sorted_states(map, from);
+    struct row_state *const *sorted = sorted_states(map, from);
     const struct row_key **keys =
         mem_alloc(ROWS_BATCH_MAX * sizeof(struct row_key *));
     struct row **rows = mem_alloc(ROWS_BATCH_MAX * sizeof(struct row *));
@@ -375,7 +398,6 @@ enum err row_map_read(struct row_map *map, struct store *s, size_t from,
     }
     mem_free(keys);
     mem_free(rows);
-    mem_free(sorted);
     return err;
 }
 
@@ -384,7 +406,7 @@ void row_map_write(struct row_map *map, struct store *s, void *batch)
     if (map->n == 0) {
         return;
     }
-    struct row_state **sorted = sorted_states(map, 0);
+    struct row_state *const *sorted = sorted_states(map, 0);
     for (size_t i = 0; i < map->n; i++) {
         const struct row_state *state = sorted[i];
         if (state->dirty && state->row.version > 0) {
@@ -393,7 +415,6 @@ void row_map_write(struct row_map *map, struct store *s, void *batch)
             s->backend->del_row(batch, map->generation, &state->row.key);
         }
     }
-    mem_free(sorted);
 }
 
 enum reason row_apply(struct row_state *state, const struct row *row)

@@ -28,11 +28,7 @@ void stamps_fini(struct stamps *stamps)
 static size_t place_of(const struct stamps *stamps,
                        const struct subject_key *subject)
 {
-    uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a */
-    for (size_t i = 0; i < subject->len; i++) {
-        h = (h ^ subject->b[i]) * 0x100000001b3ull;
-    }
-    return (size_t)((h * 0x9e3779b97f4a7c15ull) >> 32) & (stamps->n - 1);
+    return (size_t)(subject_hash(subject) >> 32) & (stamps->n - 1);
 }
 
 /* ---- the writer's side; several rows may share a counter ---- */
