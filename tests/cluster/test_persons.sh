@@ -16,6 +16,9 @@ for code in "$VILLAGE" "$PROVINCE"; do
     grant "$code" hall public,shared,authorised,ingest,feedback boss authorised
 done
 for code in "$TOWN" "$VILLAGE" "$VILLAGE2"; do start "$code"; done
+# Until then what is entered has no numbers. A township that hears nothing from
+# above waits some seconds for it before it tells what it holds.
+within "$PATIENCE" "the township has told the village" says "$VILLAGE" STORE-ADMITTED
 
 # ---- entered while three tiers have not been seen yet ----
 

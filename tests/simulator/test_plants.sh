@@ -138,7 +138,7 @@ caught fork-unseen evidence $county
 caught unmasked person
 caught said person $county
 caught twice once
-caught fork fork $county
+caught fork fork # at the county, or above, which is told at once
 caught lost acknowledged $county
 caught moved acknowledged $county
 caught half whole $county
