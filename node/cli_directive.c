@@ -449,7 +449,7 @@ static int import(struct directive *d)
     if (d->args_n != 1) {
         return cli_usage("directive", "name one file: directive import FILE");
     }
-    if (cli_listfile_is(d->args[0]) && d->given != 0) {
+    if (d->given != 0 && cli_listfile_is(d->args[0])) {
         return cli_usage("directive",
                          "%s was written by directive export: it is taken as "
                          "it is signed, without these options",
