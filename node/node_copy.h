@@ -9,7 +9,7 @@
 #include "conf/conf.h"
 #include "store/copy.h"
 
-/* What a store of a configuration is opened with (node.c). */
+/* What a store of a configuration is opened with (node_store.c). */
 struct node_side;
 /* Borrows `conf`. Frees it also after an error. */
 MUST_USE enum err node_side_new(struct node_side **out, const struct conf *conf,
