@@ -31,7 +31,7 @@ struct shown {
     struct buf frontier; /* at `position`, as frontier_put() */
     struct hash sound;   /* the store's root when this was last found equal */
     struct hash voids;   /* digest of packages without effect up to there */
-    uint8_t phase;       /* 1: what it showed is being taken away */
+    uint8_t phase;       /* 1, 2: what it showed is being taken away */
     uint64_t told_size;
     enum log_state told;
     uint64_t mark; /* its limit when v->mark_ms was taken */
@@ -521,14 +521,41 @@ static enum err batch_of(struct views *v, struct shown *s, struct errmsg *why)
 /* What is taken away together. */
 static const struct scope {
     enum views_sql spoil;
+    enum views_sql still;
     enum views_sql rows[2];
     enum views_sql anew;
 } scopes[] = {
     {VSQL_SPOIL_RECORDS,
+     VSQL_STILL_RECORDS,
      {VSQL_DEL_RECORDS, VSQL_DEL_IMPORTS},
      VSQL_ANEW_RECORDS},
-    {VSQL_SPOIL_LISTS, {VSQL_DEL_LISTS, VSQL_DEL_LISTS}, VSQL_ANEW_LISTS},
+    {VSQL_SPOIL_LISTS,
+     VSQL_STILL_LISTS,
+     {VSQL_DEL_LISTS, VSQL_DEL_LISTS},
+     VSQL_ANEW_LISTS},
 };
+
+/* One statement of taking away, if that is still to be done: whoever froze in
+ * the middle of it may wake when another process has shown all again. The rows
+ * of the logs change with it, so that servers of a cluster see it, too. */
+static enum err take_away(struct views *v, const struct scope *scope,
+                          enum views_sql sql, const struct mdb_cell *cell,
+                          uint64_t *gone, struct errmsg *why)
+{
+    uint64_t still = 0;
+    enum err err = mdb_run(v->conn, "START TRANSACTION", why);
+    if (err == ERR_OK) {
+        err = mdb_write(v->conn, scope->still, cell, 1, &still, why);
+    }
+    if (err == ERR_OK && still == 0) {
+        err = err_set(why, ERR_CONFLICT,
+                      "another process has made this part of the views anew");
+    }
+    if (err == ERR_OK) {
+        err = mdb_write(v->conn, sql, cell, 1, gone, why);
+    }
+    return err == ERR_OK ? mdb_run(v->conn, "COMMIT", why) : err;
+}
 
 /* Records of an origin may hide each other across its logs, and what stands on
  * a list is said by all lists together. */
@@ -542,13 +569,13 @@ static enum err clear(struct views *v, const struct log_id *log,
     for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(scope->rows); i++) {
         uint64_t gone = 1;
         while (err == ERR_OK && gone > 0 && !stopping(v)) {
-            err = mdb_write(v->conn, scope->rows[i], &cell, 1, &gone, why);
+            err = take_away(v, scope, scope->rows[i], &cell, &gone, why);
         }
     }
     if (err == ERR_OK && stopping(v)) {
         return err_set(why, ERR_CANCELLED, "stopping");
     }
-    return err == ERR_OK ? mdb_write(v->conn, scope->anew, &cell, 1, NULL, why)
+    return err == ERR_OK ? take_away(v, scope, scope->anew, &cell, NULL, why)
                          : err;
 }
 

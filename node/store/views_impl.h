@@ -16,11 +16,13 @@ enum views_sql {
     VSQL_FACTS,   /* what is told of it */
     /* What logs of an origin showed is taken away, and begins anew. */
     VSQL_SPOIL_RECORDS,
+    VSQL_STILL_RECORDS, /* is it so still? in the transaction */
     VSQL_DEL_RECORDS,
     VSQL_DEL_IMPORTS,
     VSQL_ANEW_RECORDS,
     /* The same of all lists: one authority's removal ends another's listing. */
     VSQL_SPOIL_LISTS,
+    VSQL_STILL_LISTS,
     VSQL_DEL_LISTS,
     VSQL_ANEW_LISTS,
     VSQL_PUT_RECORD,

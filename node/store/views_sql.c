@@ -178,6 +178,8 @@ static const char *const view_names =
  */
 #define NEWER(C) C "=IF(VALUES(version)>version,VALUES(" C ")," C "),"
 
+#define STILL "UPDATE cn_v_log SET phase=3-phase WHERE phase>0 AND "
+
 #define ANEW                                                                   \
     "UPDATE cn_v_log SET phase=0,position=0,frontier='',voids='',skipped=0 "   \
     "WHERE "
@@ -199,6 +201,7 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
     [VSQL_SPOIL_RECORDS] = {"UPDATE cn_v_log SET phase=1 WHERE kind<>2 AND "
                             "origin=?",
                             "n", ""},
+    [VSQL_STILL_RECORDS] = {STILL "kind<>2 AND origin=?", "n", ""},
     [VSQL_DEL_RECORDS] = {"DELETE FROM cn_v_record WHERE origin=? LIMIT 5000",
                           "n", ""},
     [VSQL_DEL_IMPORTS] = {"DELETE FROM cn_v_import WHERE log IN (SELECT id "
@@ -206,6 +209,7 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
                           "n", ""},
     [VSQL_ANEW_RECORDS] = {ANEW "kind<>2 AND origin=?", "n", ""},
     [VSQL_SPOIL_LISTS] = {"UPDATE cn_v_log SET phase=1 WHERE kind=?", "n", ""},
+    [VSQL_STILL_LISTS] = {STILL "kind=?", "n", ""},
     [VSQL_DEL_LISTS] = {"DELETE FROM cn_v_list WHERE log IN (SELECT id FROM "
                         "cn_v_log WHERE kind=?) LIMIT 5000",
                         "n", ""},

@@ -248,6 +248,29 @@ static void takes_back_what_does_not_count(void **state)
     wait_for("SELECT SUM(entries) FROM v_import", 100);
 }
 
+/* The same, and in the middle of it another process is through with that: what
+ * is there by now is not this one's to take away. (It has not shown the records
+ * again here, so that one sees where this one ended.) */
+static void takes_nothing_away_that_another_has_shown(void **state)
+{
+    (void)state;
+    views_up(true);
+    submit_many(village.store, 1, 100);
+    wait_for("SELECT COUNT(*) FROM v_record", 100);
+    wait_for("SELECT SUM(entries) FROM v_import", 100);
+    views_stop(&views);
+    mariadb_sql(&fed_server, "CREATE TRIGGER village.other BEFORE DELETE ON "
+                             "village.cn_v_record FOR EACH ROW UPDATE "
+                             "village.cn_v_log SET phase=0,position=position-7 "
+                             "WHERE phase>0");
+    mariadb_sql(&fed_server, "UPDATE village.cn_v_log SET position=position+7");
+    views_up(true);
+    wait_for("SELECT COUNT(*) FROM v_record", 0);
+    submit_many(village.store, 101, 1);
+    wait_for("SELECT SUM(entries) FROM v_import", 101);
+    assert_int_equal(ask("root", "SELECT COUNT(*) FROM v_record"), 1);
+}
+
 /* A report that has its transaction open for hours. */
 static void does_not_wait_for_a_report(void **state)
 {
@@ -306,6 +329,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(shows_no_person, start, stop),
         cmocka_unit_test_setup_teardown(takes_back_what_does_not_count, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(
+            takes_nothing_away_that_another_has_shown, start, stop),
         cmocka_unit_test_setup_teardown(does_not_wait_for_a_report, start,
                                         stop),
         cmocka_unit_test_setup_teardown(shows_an_account_the_views_alone, start,
