@@ -774,6 +774,10 @@ MUST_USE enum err db_enter(struct store *s);
 /* The same without waiting; ERR_BUSY. */
 MUST_USE enum err db_enter_now(struct store *s);
 void db_leave(struct store *s);
+/* After a read of the index `generation` that ended with `err`: looks whether
+ * it counts (recover_generation_lasts()), and leaves. */
+MUST_USE enum err db_leave_index(struct store *s, uint8_t generation,
+                                 enum err err, struct errmsg *why);
 /* Says on a log line and in stats what a failed read met; returns `err`. */
 enum err read_failed(struct store *s, enum err err, const struct errmsg *why);
 /* Complete nodes and leaves of the committed log; `ctx` is its slot. */

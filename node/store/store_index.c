@@ -647,10 +647,7 @@ static enum err read_subject(struct store *store,
     uint8_t generation = atomic_load(&store->generation);
     err = store->backend->rows_of(store->db, generation, subject, now,
                                   on_subject_row, &r, &why);
-    if (err == ERR_OK) {
-        err = recover_generation_lasts(store, generation, &why);
-    }
-    db_leave(store);
+    err = db_leave_index(store, generation, err, &why);
     err = err == ERR_OK && r.too_many ? ERR_BUSY : err;
     return read_failed(store, err, &why);
 }
@@ -684,10 +681,7 @@ enum err store_row(struct store *store, const struct subject_key *subject,
     }
     uint8_t generation = atomic_load(&store->generation);
     err = store->backend->rows(store->db, generation, keys, 1, rows, &why);
-    if (err == ERR_OK) {
-        err = recover_generation_lasts(store, generation, &why);
-    }
-    db_leave(store);
+    err = db_leave_index(store, generation, err, &why);
     if (err != ERR_OK) {
         return read_failed(store, err, &why);
     }
@@ -727,10 +721,7 @@ static enum err read_issues(struct store *s, uint32_t log, uint64_t number,
     uint8_t generation = atomic_load(&s->generation);
     err =
         s->backend->issues(s->db, generation, log, number, on_issue, out, &why);
-    if (err == ERR_OK) {
-        err = recover_generation_lasts(s, generation, &why);
-    }
-    db_leave(s);
+    err = db_leave_index(s, generation, err, &why);
     return read_failed(s, err, &why);
 }
 

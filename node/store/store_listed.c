@@ -246,10 +246,7 @@ static enum err read_rows(struct store *store, bool now,
     uint8_t generation = atomic_load(&store->generation);
     err = store->backend->list_rows(store->db, generation, subjects, n, now, fn,
                                     ctx, &why);
-    if (err == ERR_OK) {
-        err = recover_generation_lasts(store, generation, &why);
-    }
-    db_leave(store);
+    err = db_leave_index(store, generation, err, &why);
     return read_failed(store, err, &why);
 }
 

@@ -60,6 +60,16 @@ void db_leave(struct store *s)
     (void)pthread_rwlock_unlock(&s->db_lock);
 }
 
+enum err db_leave_index(struct store *s, uint8_t generation, enum err err,
+                        struct errmsg *why)
+{
+    if (err == ERR_OK) {
+        err = recover_generation_lasts(s, generation, why);
+    }
+    db_leave(s);
+    return err;
+}
+
 static void complain(struct store *s, enum err err, const struct errmsg *why)
 {
     int64_t now_s = clock_mono_ms() / 1000;

@@ -489,6 +489,22 @@ static inline void node_free(struct node *n)
     mem_free(n);
 }
 
+/* Stops the node, keeps a copy of its store, starts it again. */
+static inline void node_back_up(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s.bak && cp -r %s %s.bak", n->path, n->path, n->path);
+    node_start(n);
+}
+
+/* And goes on from that copy. */
+static inline void node_put_back(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s && cp -r %s.bak %s", n->path, n->path, n->path);
+    node_start(n);
+}
+
 /* Copies folder and keys as of now to those of a node `name`, which is not made
  * yet. */
 static inline void node_copy_to(struct node *n, const char *name)

@@ -2,21 +2,6 @@
 #include "sync/recv.h"
 #include "sync/source.h"
 
-/* Stops the node, keeps a copy of its store, starts it again. */
-static void back_up(struct node *n)
-{
-    node_stop(n);
-    shell("rm -rf %s.bak && cp -r %s %s.bak", n->path, n->path, n->path);
-    node_start(n);
-}
-
-static void put_back(struct node *n)
-{
-    node_stop(n);
-    shell("rm -rf %s && cp -r %s.bak %s", n->path, n->path, n->path);
-    node_start(n);
-}
-
 struct log_in_state {
     struct node *node;
     struct log_id log;
@@ -82,12 +67,12 @@ static void a_restored_node_pulls_its_lost_tail_back(void **state)
     struct log_id old = store_own_log(village->store);
     node_listen(town);
     submit(village, 0, 300);
-    back_up(village);
+    node_back_up(village);
     node_connect(village, town);
     submit(village, 300, 500);
     await_acked(village, town, &old);
     uint64_t whole = size_of(village, &old);
-    put_back(village);
+    node_put_back(village);
     assert_true(size_of(village, &old) < whole);
 
     node_connect(village, town);
@@ -122,12 +107,12 @@ static void what_a_restored_node_wrote_off_line_is_kept(void **state)
     struct log_id old = store_own_log(village->store);
     node_listen(town);
     submit(village, 0, 100);
-    back_up(village);
+    node_back_up(village);
     node_connect(village, town);
     submit(village, 100, 50);
     await_acked(village, town, &old);
     uint64_t whole = size_of(village, &old);
-    put_back(village);
+    node_put_back(village);
 
     submit(village, 7000, 80); /* the log parts from the parent's copy */
     node_connect(village, town);
@@ -259,13 +244,13 @@ static void a_log_comes_back_to_its_end_whatever_a_twin_wrote(void **state)
     struct log_id old = store_own_log(village->store);
     node_listen(town);
     submit(village, 0, 100);
-    back_up(village);
+    node_back_up(village);
     node_connect(village, town);
     submit(village, 100, 50);
     await_acked(village, town, &old);
     uint64_t end = size_of(village, &old);
     node_copy_to(village, "v4twin");
-    put_back(village);
+    node_put_back(village);
     succeed_by_hand(village, town, &old);
 
     struct node *twin = node_new(VILLAGE, "v4twin");
@@ -357,14 +342,14 @@ static void a_relay_that_sees_a_fork_tells_its_parent(void **state)
     assert_true(comes_true(is_of_size, &wrapped, WAIT_MS));
     await_acked(village, town, &log);
     node_copy_to(village, "v13clone");
-    back_up(town);
+    node_back_up(town);
     node_listen(town);
     node_connect(town, county);
     submit(village, 100, 20);
     node_connect(village, town);
     await_equal(village, county, &log);
     node_disconnect(village);
-    put_back(town);
+    node_put_back(town);
     node_listen(town);
     struct node *clone = node_new(VILLAGE, "v13clone");
     submit(clone, 8000, 4);
@@ -393,14 +378,14 @@ static void a_relay_that_was_put_back_is_no_fault(void **state)
     submit(village, 0, 50);
     node_connect(village, town);
     await_acked(village, town, &log);
-    back_up(town);
+    node_back_up(town);
     node_listen(town);
     node_connect(town, county);
     submit(village, 50, 200);
     await_acked(village, county, &log);
     struct log_of_size wrapped = {county, own, 2};
     assert_true(comes_true(is_of_size, &wrapped, WAIT_MS));
-    put_back(town);
+    node_put_back(town);
     /* The county holds more of the village's log than the relay. */
     node_connect(town, county);
     node_listen(town);
@@ -480,11 +465,11 @@ static void a_node_put_back_during_its_upload_goes_on(void **state)
     struct node *town = node_new(TOWNSHIP, "t6b");
     struct log_id old = store_own_log(village->store);
     submit(village, 0, 1000);
-    back_up(village);
+    node_back_up(village);
     submit(village, 1000, 1000);
     upload_in_part(village, town, &old, 500);
     uint64_t held = size_of(town, &old);
-    put_back(village);
+    node_put_back(village);
     node_listen(town);
     node_connect(village, town);
     await_state(village, &old, LOG_CLOSED);
@@ -542,11 +527,11 @@ a_parent_emptied_during_the_pull_does_not_stop_its_child(void **state)
     struct log_id old = store_own_log(village->store);
     node_listen(town);
     submit(village, 0, 300);
-    back_up(village);
+    node_back_up(village);
     node_connect(village, town);
     submit(village, 300, 400);
     await_acked(village, town, &old);
-    put_back(village);
+    node_put_back(village);
     uint64_t left = size_of(village, &old);
 
     /* The successor opens, and nothing comes back. */
@@ -750,18 +735,18 @@ static void a_node_put_back_twice_keeps_its_logs(void **state)
         struct log_id first = store_own_log(village->store);
         node_listen(town);
         submit(village, 0, 10);
-        back_up(village);
+        node_back_up(village);
         node_connect(village, town);
         submit(village, 10, 10);
         await_acked(village, town, &first);
-        put_back(village);
+        node_put_back(village);
         node_connect(village, town);
         await_state(village, &first, LOG_CLOSED);
         struct log_id second = store_own_log(village->store);
         submit(village, 100, 5);
         await_acked(village, town, &second);
 
-        put_back(village);
+        node_put_back(village);
         submit(village, 200, 30); /* longer than what the town has of it */
         node_connect(village, town);
         await_state(village, &first, LOG_CLOSED);

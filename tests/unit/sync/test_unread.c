@@ -125,20 +125,6 @@ static void what_is_on_its_way_is_told_to_a_child_that_lost_it(void **state)
     parted_free(&p);
 }
 
-static void back_up(struct node *n)
-{
-    node_stop(n);
-    shell("rm -rf %s.bak && cp -r %s %s.bak", n->path, n->path, n->path);
-    node_start(n);
-}
-
-static void put_back(struct node *n)
-{
-    node_stop(n);
-    shell("rm -rf %s && cp -r %s.bak %s", n->path, n->path, n->path);
-    node_start(n);
-}
-
 struct tiers {
     struct parted p;
     struct node *county;
@@ -170,7 +156,7 @@ static void pass_on(struct tiers *t)
         atomic_store(&script.held, false);
         await_acked(p->village, p->town, &p->log);
         await_acked(p->town, t->county, &p->log);
-        back_up(p->village);
+        node_back_up(p->village);
         node_connect(p->village, p->town);
         await_acked(p->village, p->town, &p->log);
         atomic_store(&script.held, true);
@@ -267,7 +253,7 @@ static void a_child_that_misses_nothing_here_is_told_what_is_above(void **state)
 {
     (void)state;
     struct tiers t =
-        tiers_new("village-same", "town-same", "county-same", put_back);
+        tiers_new("village-same", "town-same", "county-same", node_put_back);
     struct parted *p = &t.p;
     assert_int_equal(size_of(p->village, &p->log), size_of(p->town, &p->log));
     submit(p->village, 9000, 5);
@@ -290,7 +276,7 @@ static void a_child_waits_until_its_parent_has_heard_its_own(void **state)
 {
     (void)state;
     struct tiers t =
-        tiers_new("village-hear", "town-hear", "county-hear", put_back);
+        tiers_new("village-hear", "town-hear", "county-hear", node_put_back);
     struct parted *p = &t.p;
     forget_above(&t);
     node_connect(p->town, t.county);
@@ -309,7 +295,7 @@ static void a_child_that_waits_long_is_sent_away_and_comes_again(void **state)
 {
     (void)state;
     struct tiers t =
-        tiers_new("village-away", "town-away", "county-away", put_back);
+        tiers_new("village-away", "town-away", "county-away", node_put_back);
     struct parted *p = &t.p;
     struct lines away = {"holds more of a log", "village-away", 2};
     node_disconnect(p->town); /* it knows, and cannot ask */
@@ -327,7 +313,7 @@ static void a_child_does_not_wait_for_ever(void **state)
 {
     (void)state;
     struct tiers t =
-        tiers_new("village-ever", "town-ever", "county-ever", put_back);
+        tiers_new("village-ever", "town-ever", "county-ever", node_put_back);
     struct parted *p = &t.p;
     node_disconnect(p->town);
     node_deafen(t.county);
