@@ -572,9 +572,17 @@ static bool on_count(void *ctx, uint64_t seq, struct slice entry)
     return true;
 }
 
+/* What a log in doubt had is set aside under its numbers, as far as it could be
+ * read, and goes by number when its holder gives it back. What is entered
+ * meanwhile comes behind any number that it may have had. */
 enum err salvage_load(struct store *s, struct errmsg *why)
 {
-    return s->backend->salvage(s->db, 0, on_count, s, why);
+    static const uint64_t numbers = UINT64_C(1) << 48;
+    enum err err = s->backend->salvage(s->db, 0, on_count, s, why);
+    if (s->hold.active && s->salvage_seq < s->hold.base + numbers) {
+        s->salvage_seq = s->hold.base + numbers;
+    }
+    return err;
 }
 
 /* ---- forks ---- */

@@ -450,11 +450,11 @@ static void a_torn_last_write_is_no_damage(void **state)
 
 /* ---- the own log ---- */
 
-/* Rows of the village; those that are there. */
-static uint32_t count_records(struct store *s)
+/* Of the first `most` records; those that are there. */
+static uint32_t count_of(struct store *s, uint32_t most)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < RECORDS; i++) {
+    for (uint32_t i = 0; i < most; i++) {
         char subject[32];
         struct subject_key key;
         struct store_row row;
@@ -470,6 +470,11 @@ static uint32_t count_records(struct store *s)
         }
     }
     return n;
+}
+
+static uint32_t count_records(struct store *s)
+{
+    return count_of(s, RECORDS);
 }
 
 static void wait_records(uint32_t n)
@@ -541,6 +546,54 @@ static void a_damaged_last_block_keeps_no_store_shut(void **state)
     assert_same_log(village.store, sound, &log);
     wait_records(RECORDS);
     assert_ok(store_scrub(village.store, nothing, NULL, NULL));
+}
+
+/* The parent has entries of whose numbers nothing is left here; others are
+ * entered before it gives them back. */
+static void enter_meanwhile(const struct log_id *log)
+{
+    enum { MEANWHILE = 60 };
+    uint32_t above = (uint32_t)size_of(township.store, log) - 1;
+    uint32_t all = above + MEANWHILE;
+    assert_true(store_in_doubt(village.store, log));
+    assert_true(size_of(village.store, log) < above);
+    submit_many(village.store, above, MEANWHILE); /* waits */
+    pull_back(log);
+    for (int i = 0; i < 200 && count_of(village.store, all) < all; i++) {
+        (void)usleep(20000);
+    }
+    assert_int_equal(count_of(village.store, all), all);
+}
+
+static void what_is_entered_in_doubt_stays_when_more_comes_back(void **state)
+{
+    (void)state;
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, 100);
+    node_stop(&village);
+    node_backup(&village);
+    node_start(&village);
+    submit_many(village.store, 100, 50);
+    copy_log(village.store, township.store, &log);
+    node_stop(&village);
+    /* As after a power cut that cost the end of the write-ahead log. */
+    shell("cp village/SERIAL newer");
+    node_restore(&village);
+    shell("mv newer village/SERIAL");
+    node_start(&village);
+    enter_meanwhile(&log);
+}
+
+static void what_is_entered_behind_a_damaged_end_stays(void **state)
+{
+    (void)state;
+    struct log_id log = store_own_log(village.store);
+    submit_many(village.store, 0, 44); /* the last block: 33 to 45 */
+    copy_log(village.store, township.store, &log);
+    node_stop(&village);
+    flip_row(&village, "cn_block", "v", "ORDER BY first DESC LIMIT 1");
+    node_start(&village);
+    enter_meanwhile(&log);
 }
 
 static void what_the_parent_has_comes_back_and_nothing_twice(void **state)
@@ -783,6 +836,7 @@ int main(void)
         T(the_last_two_damaged_folders_are_kept),
         T(an_interrupted_rebuild_begins_again),
         T(lost_commits_are_noticed),
+        T(what_is_entered_in_doubt_stays_when_more_comes_back),
         T(a_torn_last_write_is_no_damage),
         T(a_lost_store_waits_for_its_parent),
         T(a_lost_store_without_a_parent_goes_on),
@@ -791,6 +845,7 @@ int main(void)
     };
     const struct CMUnitTest rows[] = {
         T(no_flip_in_any_row_gives_a_wrong_answer),
+        T(what_is_entered_behind_a_damaged_end_stays),
         T(a_damaged_last_block_keeps_no_store_shut),
     };
     const struct CMUnitTest both[] = {
