@@ -51,6 +51,7 @@ struct rebuild {
 struct plan {
     uint64_t keep;
     bool whole;
+    bool unfit; /* not all stored nodes are what the entries give */
     struct bridge bridge;
 };
 
@@ -89,7 +90,8 @@ MUST_USE enum err rebuild_all(struct rebuild *r, struct errmsg *why);
 /* Reads what belongs to no log. ERR_CONF: not a store of this node, or an older
  * one than this folder's. */
 MUST_USE enum err mend_meta(struct rebuild *r, struct errmsg *why);
-/* The frontier of what is kept; ERR_BAD_PROOF: it does not lead to the head. */
+/* The frontier of what is kept; ERR_BAD_PROOF: it does not lead to the head.
+ * Works its nodes into the batch that are missing or wrong. */
 MUST_USE enum err mend_prove(struct rebuild *r, const struct old_log *log,
                              const struct plan *plan, struct frontier *at);
 /* Works into the batch that the log ends after `keep` entries. */

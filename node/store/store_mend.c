@@ -83,23 +83,42 @@ enum err mend_meta(struct rebuild *r, struct errmsg *why)
 /* ---- one log ---- */
 
 struct proof {
-    const struct rebuild *r;
+    struct rebuild *r;
+    uint32_t id;
+    bool unfit;
     struct frontier *at;
 };
 
-static void on_kept(void *ctx, uint64_t number, const struct slot *slot)
+static void on_kept_node(void *ctx, unsigned level, uint64_t index,
+                         const struct hash *hash)
 {
     const struct proof *p = ctx;
+    struct rebuild *r = p->r;
+    struct hash stored;
+    struct errmsg why;
+    bool fits = !p->unfit;
+    if (!fits) {
+        enum err err = r->b->node(r->from, p->id, level, index, &stored, &why);
+        fits = rebuild_was_read(r, err, &why) && hash_eq(&stored, hash);
+    }
+    if (!fits) {
+        r->b->put_node(r->batch, p->id, level, index, hash);
+    }
+}
+
+static void on_kept(void *ctx, uint64_t number, const struct slot *slot)
+{
+    struct proof *p = ctx;
     struct hash leaf;
     (void)number;
     rebuild_leaf(p->r, slot, &leaf);
-    frontier_append(p->at, p->r->env->suite, &leaf, NULL, NULL);
+    frontier_append(p->at, p->r->env->suite, &leaf, on_kept_node, p);
 }
 
 enum err mend_prove(struct rebuild *r, const struct old_log *log,
                     const struct plan *plan, struct frontier *at)
 {
-    struct proof p = {r, at};
+    struct proof p = {r, log->id, plan->unfit, at};
     struct scan c = {.r = r,
                      .id = log->id,
                      .next = 1,

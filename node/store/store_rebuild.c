@@ -170,9 +170,11 @@ static enum err old_node(void *ctx, unsigned level, uint64_t index,
 struct measure {
     struct rebuild *r;
     const struct old_log *log;
-    struct scan *scan;
     struct frontier at;
-    uint64_t good; /* entries before the first node that does not fit */
+    uint64_t good; /* entries that could be read */
+    bool unfit;    /* a node is missing, or … */
+    bool misfit;   /* … is not what they give … */
+    uint64_t sure; /* … behind so many entries, and none before */
 };
 
 static void on_measured_node(void *ctx, unsigned level, uint64_t index,
@@ -183,13 +185,11 @@ static void on_measured_node(void *ctx, unsigned level, uint64_t index,
     struct hash stored;
     struct errmsg why;
     enum err err = r->b->node(r->from, m->log->id, level, index, &stored, &why);
-    bool read = rebuild_was_read(r, err, &why);
-    if (read && !hash_eq(&stored, hash) && !m->scan->stop) {
-        m->scan->stop = true;
-        m->good = index << level;
-    } else if (!read && r->in_place) {
-        r->b->put_node(r->batch, m->log->id, level, index, hash);
-        r->batch_entries++;
+    bool fits = rebuild_was_read(r, err, &why) && hash_eq(&stored, hash);
+    m->unfit = m->unfit || !fits;
+    if (err == ERR_OK && !fits && !m->misfit) {
+        m->misfit = true;
+        m->sure = index << level;
     }
 }
 
@@ -271,14 +271,15 @@ static void plan_log(struct rebuild *r, const struct old_log *log,
                      .ctx = m};
     m->r = r;
     m->log = log;
-    m->scan = &c;
     rebuild_scan(&c);
+    /* Entries that lead to the head are right, whatever nodes say. */
     plan->whole = is_whole(r, log, m);
+    plan->unfit = m->unfit;
     if (plan->whole) {
         plan->keep = m->good;
         plan->bridge = log->head.h.bridge;
     } else {
-        plan_prefix(r, log, m->good, plan);
+        plan_prefix(r, log, m->misfit ? m->sure : m->good, plan);
     }
     mem_free(m);
 }

@@ -344,6 +344,27 @@ static void no_flip_in_any_row_gives_a_wrong_answer(void **state)
     }
 }
 
+/* Who has all entries needs no neighbour, who may have none. */
+static void a_flipped_node_costs_no_entry(void **state)
+{
+    static const char *const which[] = {"ORDER BY level,idx LIMIT 1",
+                                        "AND level=4 AND idx=37",
+                                        "ORDER BY level DESC,idx DESC LIMIT 1"};
+    (void)state;
+    struct log_id log = fill_township();
+    for (size_t i = 0; i < ARRAY_LEN(which); i++) {
+        flip_row(&township, "cn_node", "hash", which[i]);
+        node_start(&township);
+        assert_int_equal(store_scrub(township.store, nothing, NULL, NULL),
+                         ERR_CORRUPT);
+        node_restart(&township);
+        assert_false(is_damaged(township.store));
+        assert_same_log(township.store, sound, &log);
+        assert_ok(store_scrub(township.store, nothing, NULL, NULL));
+        node_stop(&township);
+    }
+}
+
 /* ---- one kind after the other ---- */
 
 static void the_longest_provable_prefix_is_kept(void **state)
@@ -845,6 +866,7 @@ int main(void)
     };
     const struct CMUnitTest rows[] = {
         T(no_flip_in_any_row_gives_a_wrong_answer),
+        T(a_flipped_node_costs_no_entry),
         T(what_is_entered_behind_a_damaged_end_stays),
         T(a_damaged_last_block_keeps_no_store_shut),
     };
