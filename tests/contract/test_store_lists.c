@@ -450,6 +450,51 @@ static void nothing_counts_before_the_end_is_there(void **state)
     node_fini(&t);
 }
 
+/* Of a log that a damaged database lost nothing is remembered either. */
+static void a_log_that_comes_again_is_judged_anew(void **state)
+{
+    const struct decision d[] = {{.subject = SUBJECT_A, .from = 20260301},
+                                 {.subject = SUBJECT_B, .from = 20260301}};
+    struct node t;
+    struct node v;
+    struct node w;
+    struct slice entries[4];
+    struct buf room = BUF_INIT;
+    struct forge f;
+    (void)state;
+    if (!on_mariadb()) {
+        skip(); /* another one is made there, without it */
+    }
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    start(&w, VILLAGE, "c"); /* keeps it */
+    struct package *p = signed_package(TOWNSHIP, 2, d, 2);
+    package_log_entries(p, clock_wall_ms(), &room, entries);
+    assert_ok(forge_open_kind(&f, w.store, &t, LOG_DIRECTIVES, 77, NULL));
+    for (size_t i = 0; i < 4; i++) {
+        assert_ok(forge_bytes(&f, w.store, entries[i]));
+    }
+    copy_log(w.store, v.store, &f.log);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    node_stop(&v);
+    mariadb_sql(&fed_server, "UPDATE b.cn_block SET v=INSERT(v,LENGTH(v),1,"
+                             "CHAR(ASCII(RIGHT(v,1))^16)) WHERE first=3");
+    shell("echo test >b/DAMAGED");
+    node_start(&v);
+    assert_int_equal(size_of(v.store, &f.log), 0);
+    for (uint64_t n = 1; n <= 5; n++) {
+        assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+        assert_ok(append(v.store, segment_of(w.store, &f.log, n, n), NULL));
+    }
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    assert_no_issues(&v);
+    buf_fini(&room);
+    package_free(&p);
+    node_fini(&w);
+    node_fini(&v);
+    node_fini(&t);
+}
+
 /* A forged package of one listing as three entries: `alter` spoils it. */
 typedef void alter_fn(struct package *p);
 
@@ -1223,6 +1268,7 @@ int main(void)
         cmocka_unit_test(days_are_counted_to_the_last),
         cmocka_unit_test(only_the_same_authority_or_one_above_ends_a_listing),
         cmocka_unit_test(nothing_counts_before_the_end_is_there),
+        cmocka_unit_test(a_log_that_comes_again_is_judged_anew),
         cmocka_unit_test(a_package_that_is_not_as_it_was_signed_has_no_effect),
         cmocka_unit_test(a_package_takes_effect_once),
         cmocka_unit_test(one_id_twice_in_a_commit_counts_once),
