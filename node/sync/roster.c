@@ -272,24 +272,31 @@ static enum err read_whole(struct store *store, const struct store_node *d,
     return err == ERR_OK ? registry_take(&e, d->log.origin, out) : err;
 }
 
-/* Size and root stand in the entry alone. */
-static enum err read_seal(struct store *store, const struct store_node *d,
+/* Size and root stand in the entry alone. If that is damaged, nothing of the
+ * log is taken; what is decided about others must not wait for it. */
+static enum err read_seal(struct roster *r, const struct store_node *d,
                           struct roster_seal *out)
 {
     struct buf bytes = BUF_INIT;
-    struct registry_decision full;
-    enum err err = read_whole(store, d, &bytes, &full);
-    if (err == ERR_OK) {
-        *out = (struct roster_seal){.decision = *d,
-                                    .log = registry_log(&full),
-                                    .size = full.size,
-                                    .root = full.root};
+    struct registry_decision full = {.size = 0};
+    enum err err = read_whole(r->env->store, d, &bytes, &full);
+    if (err == ERR_CORRUPT) {
+        log_error(r->env->log, "ROSTER-READ",
+                  "err=%s effect=\"a seal cannot be read: nothing of its log "
+                  "is taken\"",
+                  err_name(err));
+        full.size = 0;
+        err = ERR_OK;
     }
+    *out = (struct roster_seal){.decision = *d,
+                                .log = {d->code, d->parent, LOG_RECORDS},
+                                .size = full.size,
+                                .root = full.root};
     buf_fini(&bytes);
     return err;
 }
 
-static enum err read_seals(struct store *store, const struct gathering *g,
+static enum err read_seals(struct roster *r, const struct gathering *g,
                            struct known *out)
 {
     size_t n;
@@ -297,22 +304,22 @@ static enum err read_seals(struct store *store, const struct gathering *g,
     struct store_node *held = roster_judge_seals(g->all, g->n, &n);
     out->seals = mem_zalloc(n + 1, sizeof *out->seals);
     for (size_t i = 0; err == ERR_OK && i < n; i++) {
-        err = read_seal(store, &held[i], &out->seals[out->seals_n++]);
+        err = read_seal(r, &held[i], &out->seals[out->seals_n++]);
     }
     mem_free(held);
     return err;
 }
 
-static enum err read_store(struct store *store, struct known *out)
+static enum err read_store(struct roster *r, struct known *out)
 {
     struct gathering g = {.n = 0};
     struct lists_view view;
-    lists_view_take(store, &view);
-    enum err err = store_nodes(store, &view, gather, &g);
+    lists_view_take(r->env->store, &view);
+    enum err err = store_nodes(r->env->store, &view, gather, &g);
     lists_view_fini(&view);
     if (err == ERR_OK) {
         out->nodes = roster_judge(g.all, g.n, &out->n);
-        err = read_seals(store, &g, out);
+        err = read_seals(r, &g, out);
     }
     mem_free(g.all);
     return err;
@@ -321,7 +328,7 @@ static enum err read_store(struct store *store, struct known *out)
 static bool is_same_seal(const struct roster_seal *a,
                          const struct roster_seal *b)
 {
-    return log_id_eq(&a->log, &b->log) &&
+    return log_id_eq(&a->log, &b->log) && a->size == b->size &&
            a->decision.number == b->decision.number &&
            log_id_eq(&a->decision.log, &b->decision.log);
 }
@@ -398,7 +405,7 @@ static struct known exchange(struct roster *r, const struct known *now)
 static enum err refresh(struct roster *r, bool *changed)
 {
     struct known now = {.n = 0};
-    enum err err = read_store(r->env->store, &now);
+    enum err err = read_store(r, &now);
     *changed = false;
     if (err != ERR_OK) {
         known_fini(&now);

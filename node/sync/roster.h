@@ -33,7 +33,8 @@ MUST_USE enum err roster_check(struct roster *roster, uint64_t code,
 /* The same without a refusal that counts. */
 bool roster_is_revoked(struct roster *roster, uint64_t code);
 
-/* A records log ends at `size` with this root, says the decision. */
+/* A records log ends at `size` with this root, says the decision; 0: it cannot
+ * be read, and nothing of the log is taken. */
 struct roster_seal {
     struct store_node decision;
     struct log_id log;

@@ -283,6 +283,33 @@ static void what_contradicts_a_seal_is_no_fork(void **state)
     recv_free(&recv);
 }
 
+/* Its entry is damaged: nothing of that log is taken, and nobody else is kept
+ * out or let in by it. */
+static void a_damaged_seal_hides_no_other_decision(void **state)
+{
+    struct errmsg why;
+    struct roster_seal held;
+    (void)state;
+    seal(30, 1);
+    for (int i = 0; i < 6; i++) { /* a start reads the last sixteen */
+        shut_out(VILLAGE);
+    }
+    node_restart(&township);
+    env.store = township.store;
+    fail_reads_with(READ_BLOCKS, ERR_CORRUPT);
+    env.roster = roster_new(&env);
+    roster_watch(env.roster);
+    assert_int_equal(admit_node(&env, &village, &why), ERR_DENIED);
+    assert_ok(admit_node(&env, &other, &why));
+    assert_true(roster_seal(env.roster, &closed, &held));
+    assert_int_equal(held.size, 0);
+    assert_int_equal(vouch(7, 30, 1, &why), ERR_UNAUTHENTICATED);
+    reads_work();
+    shut_out(VILLAGE + 1); /* looked at again */
+    await_looks(1);
+    assert_ok(vouch(7, 30, 1, &why));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +324,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_seal_vouches_for_its_head_alone,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(what_contradicts_a_seal_is_no_fork,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_seal_hides_no_other_decision,
                                         setup, teardown),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
