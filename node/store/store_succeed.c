@@ -595,24 +595,27 @@ struct fork_call {
 
 /* An own log may have got a successor since somebody weighed the other head:
  * what it contradicted then may be what comes back now, or has. */
-static bool is_settled(struct store *s, const struct store_head *head,
-                       struct slice other_note)
+static enum err look_settled(struct store *s, const struct store_head *head,
+                             struct slice other_note, bool *settled)
 {
     struct checkpoint other;
     struct hash root;
+    *settled = false;
     if (!head->own ||
         checkpoint_parse(other_note, s->federation, &other) != ERR_OK) {
-        return false;
+        return ERR_OK;
     }
     if (other.size <= head->frontier.size) {
         struct tree_view view = store_view(s, head);
-        return tree_root(&view, other.size, &root) == ERR_OK &&
-               hash_eq(&root, &other.root);
+        enum err err = tree_root(&view, other.size, &root);
+        *settled = err == ERR_OK && hash_eq(&root, &other.root);
+        return err_is_passing(err) ? err : ERR_OK;
     }
-    return head->state == LOG_PULLING &&
-           (other.size < head->newest.size ||
-            (other.size == head->newest.size &&
-             hash_eq(&other.root, &head->newest.root)));
+    *settled = head->state == LOG_PULLING &&
+               (other.size < head->newest.size ||
+                (other.size == head->newest.size &&
+                 hash_eq(&other.root, &head->newest.root)));
+    return ERR_OK;
 }
 
 static enum err do_fork(struct store *s, void *ctx, struct errmsg *why)
@@ -627,9 +630,13 @@ static enum err do_fork(struct store *s, void *ctx, struct errmsg *why)
     }
     struct group g;
     struct touched *t;
+    bool settled;
     group_init(&g, s);
     enum err err = group_touch(&g, slot, &t, why);
-    if (err == ERR_OK && is_settled(s, &t->head.h, c->note)) {
+    if (err == ERR_OK) {
+        err = look_settled(s, &t->head.h, c->note, &settled);
+    }
+    if (err == ERR_OK && settled) {
         err = ERR_EXISTS;
     }
     if (err == ERR_OK) {

@@ -1,16 +1,19 @@
 #include "contract/store_fixture.h"
+#include "support/scripted_backend.h"
 
 #define FIRM "91341821MA2T00001X"
 
 static struct node village;
 static struct node township;
-static const struct backend *backend;
+static const struct backend *real;
+static struct backend backend;
 
 static int start(void **state)
 {
     (void)state;
-    node_init(&village, backend, VILLAGE, "village");
-    node_init(&township, backend, TOWNSHIP, "township");
+    backend = scripted(real);
+    node_init(&village, &backend, VILLAGE, "village");
+    node_init(&township, &backend, TOWNSHIP, "township");
     return 0;
 }
 
@@ -276,7 +279,7 @@ static struct node other;
 static struct log_id lose_more_than_the_township_has(void)
 {
     struct log_id log = store_own_log(village.store);
-    node_init(&other, backend, TOWNSHIP, "other");
+    node_init(&other, &backend, TOWNSHIP, "other");
     submit_many(village.store, 0, 40);
     copy_log(village.store, township.store, &log);
     submit_many(village.store, 40, 20);
@@ -386,6 +389,12 @@ static void a_head_of_what_comes_back_forks_nothing(void **state)
                                        "weighed before"),
                      ERR_EXISTS);
     assert_state(&log, LOG_CLOSED, 41, 0);
+    fail_reads_with(READ_NODES, ERR_UNAVAILABLE);
+    assert_int_equal(store_mark_forked(village.store, &log, buf_slice(&here),
+                                       "not to be weighed now"),
+                     ERR_UNAVAILABLE);
+    assert_state(&log, LOG_CLOSED, 41, 0);
+    reads_work();
     /* What was signed here since is a second history, and stays one. */
     assert_ok(store_mark_forked(village.store, &log, buf_slice(&here),
                                 "two heads of size 25"));
@@ -409,7 +418,7 @@ int main(void)
         T(what_was_given_up_may_come_after_all),
         T(a_log_whose_end_was_named_is_not_taken_up),
     };
-    backend = fixture_backend();
-    return cmocka_run_group_tests_name(backend->name, tests, fed_setup,
+    real = fixture_backend();
+    return cmocka_run_group_tests_name(real->name, tests, fed_setup,
                                        fed_teardown);
 }
