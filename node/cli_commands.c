@@ -163,12 +163,21 @@ const struct cli_command cli_commands[] = {
      cmd_store},
     {"check", "are these subjects on a list?",
      "usage: creditnode check FILE\n\n"
-     "One unified social credit code a line. Tells those that are on a list "
-     "in\n"
-     "force, all of them by one state of the lists, and how old that is.\n\n"
+     "FILE has one unified social credit code a line, or is a table (CSV, "
+     "or\n"
+     "columns parted by tabs or semicolons; UTF-8 or GB18030) with codes in "
+     "any\n"
+     "column: every code of a row is looked up. Tells those that are on a "
+     "list in\n"
+     "force, all of them by one state of the lists, and how old that is. A "
+     "row\n"
+     "without a code, and what may be a mistyped one, is named with its "
+     "line:\n"
+     "names are not looked up, since several organisations may have one.\n\n"
      "Exit status 0: none is listed, and the lists are fresh; 3: some are "
      "listed;\n"
-     "4: none is, but that is not sure: a line is no credit code, or an\n"
+     "4: none is, but that is not sure: it cannot be told whom a row is about, "
+     "or an\n"
      "authority's lists are not fresh, or never came; 1: no answer.\n",
      cmd_check},
     {"feedback", "tell what was done about a listing",

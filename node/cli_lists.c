@@ -193,15 +193,19 @@ static bool print_hit(void *ctx, json_t *row)
         cli_line(stderr,
                  o->english ? "  line %lld: %s: %s" : "  第 %lld 行：%s：%s",
                  cli_int(row, "line"), cli_text(row, "subject"),
-                 cli_text(row, "error"));
+                 cli_text(row, o->english ? "error" : "error_zh"));
         return true;
     }
     json_array_foreach(json_object_get(row, "listings"), i, l)
     {
-        cli_line(stdout, "%s  %s  %s  %s#%lld", cli_text(row, "subject"),
+        cli_line(stdout,
+                 o->english ? "%s  %s  %s  %s#%lld  line %lld"
+                            : "%s  %s  %s  %s#%lld  第 %lld 行",
+                 cli_text(row, "subject"),
                  cli_colour(cli_text(l, "colour"), o->english),
                  cli_text(l, o->english ? "label_en" : "label"),
-                 cli_text(l, "log"), cli_int(l, "number"));
+                 cli_text(l, "log"), cli_int(l, "number"),
+                 cli_int(row, "line"));
     }
     return true;
 }
@@ -233,6 +237,22 @@ static int check_status(json_int_t listed, json_int_t invalid, bool fresh)
                                    : EXIT_OK;
 }
 
+static void print_sums(json_t *result, bool english)
+{
+    (void)printf(
+        english ? "%lld lines, %lld organisations: %lld of them listed; "
+                  "%lld times it cannot be told who is meant\n"
+                : "%lld 行，%lld 个主体：%lld 个在名单上；%lld "
+                  "处无法确定主体\n",
+        cli_int(result, "lines"), cli_int(result, "organisations"),
+        cli_int(result, "listed_organisations"), cli_int(result, "invalid"));
+    if (cli_int(result, "passed") > 0) {
+        (void)printf(english ? "%lld lines are headings or stand above them\n"
+                             : "其中 %lld 行为表头或表头之前的行\n",
+                     cli_int(result, "passed"));
+    }
+}
+
 static int print_check(const struct cli_options *o, json_t *result,
                        json_t *hits)
 {
@@ -244,10 +264,7 @@ static int print_check(const struct cli_options *o, json_t *result,
         (void)json_object_set_new(result, "hits", hits);
         (void)cli_print_json(result);
     } else {
-        (void)printf(
-            o->english ? "%lld lines: %lld listed, %lld no credit code\n"
-                       : "%lld 行：%lld 个在名单上，%lld 行不是信用代码\n",
-            cli_int(result, "lines"), (long long)listed, (long long)invalid);
+        print_sums(result, o->english);
         cli_lists_print(result, o->english);
         json_decref(result);
         json_decref(hits);
@@ -289,7 +306,8 @@ int cmd_check(int argc, char **argv)
         }
     }
     if (optind + 1 != argc) {
-        return cli_usage("check", "name one file with a credit code a line");
+        return cli_usage("check",
+                         "name one file: a credit code a line, or a table");
     }
     if (file_read(argv[optind], SUBJECTS_MAX, &subjects, &why) != ERR_OK) {
         return cli_fail("%s", why.text);

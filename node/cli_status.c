@@ -121,7 +121,8 @@ static void print_uplink(json_t *u)
         int_of(u, "sent_entries"), int_of(u, "full"), int_of(u, "incremental"),
         int_of(u, "resumed"), int_of(u, "restored"), int_of(u, "forked"));
     json_t *stuck = json_object_get(u, "stuck");
-    if (text_of(u, "error")[0] != 0) {
+    bool stands = strcmp(text_of(u, "state"), "streaming") == 0;
+    if (text_of(u, "error")[0] != 0 && !stands) {
         (void)printf("          last error: %s\n", text_of(u, "error"));
     }
     if (int_of(stuck, "logs") > 0) {

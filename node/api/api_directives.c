@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/directives.h"
@@ -11,6 +12,8 @@
 #include "credit/execution.h"
 #include "credit/package.h"
 #include "credit/registry.h"
+#include "credit/uscc.h"
+#include "ingest/subjects.h"
 
 static bool keep_open(struct admin_call *call, struct buf *file,
                       size_t max_bytes, enum err *err, struct errmsg *why)
@@ -348,123 +351,143 @@ enum err directive_lists(void *ctx, struct admin_call *call, json_t *args,
 
 /* ---- checking many ---- */
 
+/* Codes as they come, to be counted once each. */
+struct codes {
+    char (*at)[USCC_LEN + 1]; /* owned */
+    size_t n;
+    size_t cap;
+};
+
 struct checking {
     struct api_env *env;
     struct admin_call *call;
     struct lists_view view;
-    uint64_t line;
-    uint64_t listed;
+    struct codes asked;
+    struct codes listed;
     uint64_t invalid;
+    struct errmsg *why;
 };
 
-/* The start of a line as a report shows it: by UTF-8 alone, without a citizen
+static void codes_add(struct codes *codes, const char *code)
+{
+    if (codes->n == codes->cap) {
+        codes->cap = codes->cap > 0 ? 2 * codes->cap : 64;
+        codes->at = mem_realloc(codes->at, codes->cap * sizeof *codes->at);
+    }
+    (void)snprintf(codes->at[codes->n++], sizeof *codes->at, "%s", code);
+}
+
+static int by_code(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static json_int_t codes_different(struct codes *codes)
+{
+    json_int_t n = 0;
+    if (codes->n > 0) {
+        qsort(codes->at, codes->n, sizeof *codes->at, by_code);
+    }
+    for (size_t i = 0; i < codes->n; i++) {
+        n += i == 0 || strcmp(codes->at[i - 1], codes->at[i]) != 0;
+    }
+    return n;
+}
+
+/* The start of a text as a report shows it: by UTF-8 alone, without a citizen
  * number. Owned. */
-static json_t *shown_json(struct slice line)
+static json_t *shown_json(struct slice text)
 {
     enum { SHOWN_BYTES = 120 };
     char cut[SHOWN_BYTES];
     struct buf shown = BUF_INIT;
-    citizen_hide(line, CITIZEN_NEW_OR_OLD, &shown);
+    citizen_hide(text, CITIZEN_NEW_OR_OLD, &shown);
     str_quotable(buf_slice(&shown), cut, sizeof cut);
     buf_fini(&shown);
     return json_string(cut);
 }
 
-static enum err check_one(struct checking *c, struct slice line,
-                          struct errmsg *why)
+/* What is missing must not look as if it were on no list. */
+static enum err go_on(const struct checking *c, uint64_t line)
 {
-    enum { SUBJECT_TEXT_MAX = 80 };
-    char subject[SUBJECT_TEXT_MAX] = "";
-    json_t *listings = NULL;
-    bool fits = line.len < sizeof subject;
-    if (fits) {
-        memcpy(subject, line.data, line.len);
+    return admin_cancelled(c->call)
+               ? err_set(c->why, ERR_CANCELLED,
+                         "the node stops: only what stands before line %llu "
+                         "was checked",
+                         (unsigned long long)line)
+               : ERR_OK;
+}
+
+static enum err check_bad(void *ctx, uint64_t line, struct slice text,
+                          const char *rule)
+{
+    struct checking *c = ctx;
+    enum err err = go_on(c, line);
+    if (err != ERR_OK) {
+        return err;
     }
-    enum err err =
-        fits ? listed_json(c->env, &c->view, subject, &listings, why)
-             : err_set(why, ERR_INVALID, "no unified social credit code");
-    if (err == ERR_INVALID) {
-        c->invalid++;
-        return admin_send(c->call,
-                          json_pack("{s:s, s:I, s:o, s:s}", "type", "row",
-                                    "line", (json_int_t)c->line, "subject",
-                                    shown_json(line), "error", why->text));
+    c->invalid++;
+    return admin_send(c->call,
+                      json_pack("{s:s, s:I, s:o, s:s, s:s, s:s}", "type", "row",
+                                "line", (json_int_t)line, "subject",
+                                shown_json(text), "rule", rule, "error",
+                                subjects_text(rule), "error_zh",
+                                subjects_text_zh(rule)));
+}
+
+static enum err check_code(void *ctx, uint64_t line, const char *code)
+{
+    struct checking *c = ctx;
+    json_t *listings = NULL;
+    enum err err = go_on(c, line);
+    if (err == ERR_OK) {
+        codes_add(&c->asked, code);
+        err = listed_json(c->env, &c->view, code, &listings, c->why);
     }
     if (err == ERR_OK && json_array_size(listings) > 0) {
-        c->listed++;
-        err = admin_send(c->call,
-                         json_pack("{s:s, s:I, s:o, s:O}", "type", "row",
-                                   "line", (json_int_t)c->line, "subject",
-                                   shown_json(line), "listings", listings));
+        codes_add(&c->listed, code);
+        err =
+            admin_send(c->call, json_pack("{s:s, s:I, s:s, s:O}", "type", "row",
+                                          "line", (json_int_t)line, "subject",
+                                          code, "listings", listings));
     }
     json_decref(listings);
     return err;
 }
 
-/* Takes the next line off `text`, without its end. */
-static struct slice next_line(struct slice *text)
+static json_t *check_result(struct checking *c,
+                            const struct subjects_counts *counts)
 {
-    struct slice line = *text;
-    if (!str_next_line(text, &line)) { /* the last one has no end */
-        *text = slice_of(text->data + text->len, 0);
-    }
-    if (line.len > 0 && line.data[line.len - 1] == '\r') {
-        line.len--;
-    }
-    return line;
-}
-
-/* Spreadsheets put one before the first line, which would be no code then. */
-static struct slice without_mark(struct slice text)
-{
-    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
-    bool has =
-        text.len >= sizeof mark && memcmp(text.data, mark, sizeof mark) == 0;
-    return has ? slice_of(text.data + sizeof mark, text.len - sizeof mark)
-               : text;
-}
-
-/* One subject a line; blank lines are passed over. */
-static enum err check_lines(struct checking *c, struct slice file,
-                            struct errmsg *why)
-{
-    struct slice text = without_mark(file);
-    enum err err = ERR_OK;
-    while (err == ERR_OK && text.len > 0 && !admin_cancelled(c->call)) {
-        struct slice line = next_line(&text);
-        c->line++;
-        if (line.len > 0) {
-            err = check_one(c, line, why);
-        }
-    }
-    /* What is missing must not look as if it were on no list. */
-    return err == ERR_OK && text.len > 0
-               ? err_set(why, ERR_CANCELLED,
-                         "the node stops: only %llu lines were checked",
-                         (unsigned long long)c->line)
-               : err;
+    json_int_t listed = (json_int_t)c->listed.n;
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "lines",
+        (json_int_t)counts->lines, "passed", (json_int_t)counts->passed,
+        "organisations", codes_different(&c->asked), "listed", listed,
+        "listed_organisations", codes_different(&c->listed), "invalid",
+        (json_int_t)c->invalid, "lists", lists_json(c->env, &c->view),
+        "unheard", lists_unheard_json(c->env, &c->view));
 }
 
 enum err directive_check(void *ctx, struct admin_call *call, json_t *args,
                          json_t **result, struct errmsg *why)
 {
     enum { SUBJECTS_BYTES_MAX = 4 << 20 };
-    struct checking c = {.env = ctx, .call = call};
+    struct checking c = {.env = ctx, .call = call, .why = why};
+    const struct subjects_sink sink = {check_code, check_bad, &c};
+    struct subjects_counts counts;
     struct buf file = BUF_INIT;
     (void)args;
     enum err err = directive_read_file(call, SUBJECTS_BYTES_MAX, &file, why);
     if (err == ERR_OK) {
         lists_view_take(c.env->store, &c.view);
-        err = check_lines(&c, buf_slice(&file), why);
+        err = subjects_read(buf_slice(&file), &sink, &counts, why);
         if (err == ERR_OK) {
-            *result = json_pack(
-                "{s:I, s:I, s:I, s:o, s:o}", "lines", (json_int_t)c.line,
-                "listed", (json_int_t)c.listed, "invalid",
-                (json_int_t)c.invalid, "lists", lists_json(c.env, &c.view),
-                "unheard", lists_unheard_json(c.env, &c.view));
+            *result = check_result(&c, &counts);
         }
         lists_view_fini(&c.view);
     }
+    mem_free(c.asked.at);
+    mem_free(c.listed.at);
     buf_fini(&file);
     return err;
 }

@@ -8,11 +8,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *file_advice(int error)
+{
+    return error == EACCES ? "; the node's user must own it (chown), and this "
+                             "command must run as that user or as root"
+                           : "";
+}
+
 static enum err fail(struct errmsg *why, const char *path, const char *what)
 {
     int saved = errno;
-    return err_set(why, err_from_errno(saved), "%s: cannot %s: %s", path, what,
-                   strerror(saved));
+    return err_set(why, err_from_errno(saved), "%s: cannot %s: %s%s", path,
+                   what, strerror(saved), file_advice(saved));
 }
 
 static enum err read_all(int fd, const char *path, size_t max, struct buf *out,
@@ -124,7 +131,7 @@ enum err file_check_private(const char *path, struct errmsg *why)
     }
     if ((st.st_mode & 077) != 0) {
         return err_set(why, ERR_CONF,
-                       "%s: private key is readable by others (mode %04o); "
+                       "%s: is secret and readable by others (mode %04o); "
                        "run: chmod 600 %s",
                        path, (unsigned)(st.st_mode & 07777), path);
     }

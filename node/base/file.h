@@ -15,6 +15,9 @@ MUST_USE enum err file_replace(const char *path, struct slice data,
 /* Renames into and out of the folder that holds `path` survive power loss once
  * this returns. False: errno is set. */
 MUST_USE bool file_sync_folder_of(const char *path);
+/* What to do about this errno, as "; …" behind strerror(); "" if that says
+ * enough. */
+const char *file_advice(int error);
 /* Refuses a file that group or others can read (private keys). */
 MUST_USE enum err file_check_private(const char *path, struct errmsg *why);
 /* mkdir -p with mode 0700 for what is missing; what it made survives power

@@ -72,10 +72,11 @@ static void check_file(struct conf_read *l, const struct target *t)
         return;
     }
     if (access(path, R_OK) != 0) {
-        conf_fail(l->errors, t->place,
-                  "%s: cannot read %.300s: %s; put the file there or name "
-                  "another",
-                  t->name, path, strerror(errno));
+        int saved = errno;
+        conf_fail(l->errors, t->place, "%s: cannot read %.300s: %s%s", t->name,
+                  path, strerror(saved),
+                  saved == EACCES ? file_advice(saved)
+                                  : "; put the file there or name another");
     } else if ((t->row->flags & CONF_SECRET) != 0 &&
                file_check_private(path, &why) != ERR_OK) {
         conf_fail(l->errors, t->place, "%s: %s", t->name, why.text);

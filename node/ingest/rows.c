@@ -165,7 +165,8 @@ static enum err on_bad(void *ctx, uint64_t line, const char *rule)
     struct rows *r = ctx;
     if (r->header == NULL) {
         return err_set(r->why, ERR_INVALID,
-                       "line %llu: %s, before any header was found",
+                       "line %llu: %s, before any header was found; is it CSV? "
+                       "A spreadsheet is to be saved as CSV",
                        (unsigned long long)line, rules_text(rule));
     }
     return on_bad_row(r, line, rule);

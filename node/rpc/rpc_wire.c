@@ -226,6 +226,21 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* What this side's own check said of the server, without the layers through
+ * which gRPC hands it on: they are longer than what a line has room for. */
+static void unwrap(char text[RPC_TEXT_MAX])
+{
+    static const char layer[] = "Custom verification check failed with error: ";
+    static const char begin[] = "failed to connect: ";
+    char *said = strstr(text, layer);
+    char *words = said != NULL ? strstr(said + sizeof layer - 1, ": ") : NULL;
+    if (words != NULL) {
+        (void)memmove(text + sizeof begin - 1, words + 2,
+                      strlen(words + 2) + 1);
+        memcpy(text, begin, sizeof begin - 1);
+    }
+}
+
 /* With TLS 1.3 a client has finished before the server refuses its
  * certificate, so all it ever sees is a closed socket. */
 static void explain(char text[RPC_TEXT_MAX])
@@ -248,6 +263,7 @@ enum err rpc_status_in_read(const struct rpc_status_in *in,
     if (find_name(in, &err)) {
         return err;
     }
+    unwrap(text);
     explain(text);
     return err_from_grpc((int)in->code);
 }

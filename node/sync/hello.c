@@ -45,7 +45,9 @@ enum err admit_child(const struct sync_env *env, const struct principal *peer,
                              "parent.code there",
                              (unsigned long long)peer->code,
                              (unsigned long long)parent)
-                   : err_set(why, ERR_DENIED, "%012llu is no child of %012llu",
+                   : err_set(why, ERR_DENIED,
+                             "%012llu is no child of %012llu: list it under "
+                             "`children` there, or correct its parent.address",
                              (unsigned long long)peer->code,
                              (unsigned long long)env->self.code);
     }

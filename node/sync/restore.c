@@ -27,7 +27,8 @@ struct restore {
     restore_changed_fn *changed;
     restore_retry_fn *retry;
     void *ctx;
-    bool ended; /* the thread's: store_end_pull() was called for the log */
+    bool ended;     /* the thread's: store_end_pull() was called for the log */
+    uint64_t above; /* the thread's: entries of it that came from the parent */
     _Atomic uint64_t recovered;
     pthread_t thread;
     int64_t succeeded_at_ms[SUCCESSIONS_AN_HOUR]; /* the thread's; 0: none */
@@ -503,6 +504,7 @@ static enum err recover_own(struct restore *r, const struct log_id *log,
     }
     uint64_t last = wanted(&head, there, reply->held);
     err = pull(r, log, last, why);
+    r->above = err == ERR_OK ? last : 0;
     return err == ERR_OK ? end_pull(r, log, last, why) : err;
 }
 
@@ -613,6 +615,7 @@ static bool recover_log(struct restore *r, const struct log_id *id)
     struct store_head head = {.state = LOG_ABSENT};
     log_id_format(id, log);
     r->ended = false;
+    r->above = 0;
     enum err err = recover(r, id, &why);
     if (store_head(r->env->store, id, &head) != ERR_OK) {
         head.frontier.size = 0;
@@ -632,7 +635,7 @@ static bool recover_log(struct restore *r, const struct log_id *id)
                  log, (unsigned long long)head.frontier.size, err_name(err),
                  why.text);
     }
-    r->changed(r->ctx, id, r->ended);
+    r->changed(r->ctx, id, r->ended, r->above);
     return !worth_waiting(r, id, err);
 }
 

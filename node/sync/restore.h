@@ -13,9 +13,10 @@
 struct restore;
 /* `log` was worked on and may be shorter than before; a new own log may have
  * opened. `ended`: it was closed with less than its goal, so that what the
- * parent lacks of it can be sent now. On the thread. */
-typedef void restore_changed_fn(void *ctx, const struct log_id *log,
-                                bool ended);
+ * parent lacks of it can be sent now. `above`: an own log is the parent's up to
+ * there, since it came from it; 0: nothing is known. On the thread. */
+typedef void restore_changed_fn(void *ctx, const struct log_id *log, bool ended,
+                                uint64_t above);
 /* Some logs were not got: the parent should name them again, in a while. */
 typedef void restore_retry_fn(void *ctx);
 struct restore *restore_new(const struct sync_env *env,

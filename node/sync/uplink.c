@@ -335,7 +335,8 @@ static enum err expect_parent(void *ctx, const struct principal *peer,
     struct uplink *up = ctx;
     if (peer->kind != PRINCIPAL_NODE || peer->code != up->conf.parent_code) {
         return err_set(why, ERR_DENIED,
-                       "%s is %012llu, the parent should be %012llu",
+                       "%s is %012llu, the parent should be %012llu: correct "
+                       "parent.address, or parent.code if that is the parent",
                        up->target, (unsigned long long)peer->code,
                        (unsigned long long)up->conf.parent_code);
     }

@@ -137,6 +137,11 @@ void uplink_paced(void *ctx);
 /* store_watch() calls it after each commit. */
 void uplink_committed(void *ctx, const struct log_id *logs, size_t n);
 /* restore.h calls it. */
-void uplink_restored(void *ctx, const struct log_id *log, bool ended);
+void uplink_restored(void *ctx, const struct log_id *log, bool ended,
+                     uint64_t above);
+/* The parent holds that much of the log durably. What it knows of the tiers
+ * above it follows in Acks of its own. */
+void uplink_note_above(struct uplink *up, const struct log_id *log,
+                       uint64_t size);
 
 #endif

@@ -414,7 +414,8 @@ void uplink_committed(void *ctx, const struct log_id *logs, size_t n)
     }
 }
 
-void uplink_restored(void *ctx, const struct log_id *log, bool ended)
+void uplink_restored(void *ctx, const struct log_id *log, bool ended,
+                     uint64_t above)
 {
     struct uplink *up = ctx;
     struct store_head head;
@@ -427,6 +428,9 @@ void uplink_restored(void *ctx, const struct log_id *log, bool ended)
         (void)pthread_mutex_lock(&up->lock);
         send_restored(&up->send, log, head.frontier.size, ended);
         (void)pthread_mutex_unlock(&up->lock);
+    }
+    if (above > 0) {
+        uplink_note_above(up, log, above);
     }
     if (up->env->keyring != NULL) {
         uplink_judge_ancestors(up); /* entries that held some may be gone */

@@ -437,9 +437,7 @@ static void begin(struct uplink *up, const struct log_id *log,
     }
 }
 
-/* What a Have says is durable at the parent, like an Ack; what it knows of the
- * tiers above it follows in Acks of its own. */
-static void note_above(struct uplink *up, const struct log_id *log,
+void uplink_note_above(struct uplink *up, const struct log_id *log,
                        uint64_t size)
 {
     struct store_above above[ABOVE_MAX];
@@ -501,7 +499,8 @@ static void on_log_have(struct conn *conn, const struct wire_log_have *have)
     /* More of an own log is another tail, or one that this node lost. */
     if (verdict == SEND_PREFIX ||
         (verdict == SEND_MORE && !is_own(up, &have->log))) {
-        note_above(up, &have->log, have->size);
+        uplink_note_above(up, &have->log,
+                          have->size); /* durable, as an Ack's */
     }
     (void)pthread_mutex_lock(&up->lock);
     if (up->conn == conn) {

@@ -50,7 +50,7 @@ check_config() {
 if [ ${#as_node[@]} -gt 0 ]; then
     mkdir "$var" && chown nobody "$var"
     ! check_config || fail "root's keys are the node's"
-    grep -q 'Permission denied' "$WORK/out" || fail "no reason: $(cat "$WORK/out")"
+    grep -q "Permission denied; the node's user must own it" "$WORK/out" || fail "no reason: $(cat "$WORK/out")"
     chown -R nobody: "$etc"
 fi
 check "check-config" check_config

@@ -157,6 +157,23 @@ within "$PATIENCE" "checked while fresh" checked_while_fresh
 [ "$(jq -c '[.hits[] | select(.error) | [.line, .subject[:2]]]' "$WORK/checked")" = '[[4,"??"],[5,"宣宣"],[6,"**"]]' ] ||
     fail "lines that are no codes: $(cat "$WORK/checked")"
 
+# As a tender office has them: a table out of a spreadsheet, headings below a
+# title, a line in another character set, a consortium, and one without a code.
+{
+    printf '\xef\xbb\xbf样例项目投标人,,\n序号,投标人,统一社会信用代码\n1,"示例,甲",%s\n' "$A"
+    iconv -t gb18030 <<<"2,乙,$B"
+    printf '\n3,丙丁联合体,%s,%s\n4,戊公司,\n' 91340000100000032w "$A"
+} >"$WORK/table.csv"
+node_cmd "$VILLAGE" check "$WORK/table.csv" --json >"$WORK/checked"
+[ "$(jq -c '[.lines, .passed, .organisations, .listed, .listed_organisations, .invalid]' "$WORK/checked")" = '[7,2,3,3,2,1]' ] &&
+    [ "$(jq -c '[.hits[] | [.line, .rule]]' "$WORK/checked")" = '[[3,null],[4,null],[6,null],[7,"no-code"]]' ] ||
+    fail "a table: $(cat "$WORK/checked")"
+node_cmd "$VILLAGE" check "$WORK/table.csv" >"$WORK/out" 2>"$WORK/faults"
+grep -q "^$A .*line 6\$" "$WORK/out" && grep -q 'line 7: .*戊公司.*a name does not say' "$WORK/faults" ||
+    fail "for people: $(cat "$WORK/out" "$WORK/faults")"
+iconv -t utf-16 <<<"$A" >"$WORK/utf16.csv"
+refused 'save it as CSV' node_cmd "$VILLAGE" check "$WORK/utf16.csv"
+
 status_of() { # SUBJECT...: of a check of them while all is fresh; the reason why not
     printf '%s\n' "$@" >"$WORK/few"
     node_cmd "$VILLAGE" check "$WORK/few" --json >"$WORK/checked"

@@ -631,6 +631,8 @@ static void expect_role(const char *role, const char *const *set, size_t n)
     conf_print(conf, CONF_FORM_FILE, false, &printed);
     (void)snprintf(text, sizeof text, "tier = \"%s\";", role);
     assert_non_null(strstr(buf_cstr(&printed), text));
+    /* What a line of 16 kbit/s needs, docs/operations.md. */
+    assert_true(conf->rpc.keepalive_timeout_ms >= 45000);
     buf_fini(&printed);
     conf_free(&conf);
 }

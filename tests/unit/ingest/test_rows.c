@@ -82,6 +82,7 @@ static void files_without_a_usable_header_are_refused(void **state)
     } cases[] = {
         {"", "no header"},
         {"a,b\nc,d\n", "no header"},
+        {"PK\x03\x04\xff\xff\xff\n", "saved as CSV"}, /* a spreadsheet */
         {"1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n", "no header in the first 10"},
         {"XK_XDR_MC,XK_XDR_LB,XK_WSH,XK_NR\n",
          "line 1: the header (licence, columns of 2018) lacks: XK_XKWS"},

@@ -78,6 +78,7 @@ static void a_restored_node_pulls_its_lost_tail_back(void **state)
     node_connect(village, town);
     await_state(village, &old, LOG_CLOSED);
     assert_int_equal(size_of(village, &old), whole);
+    await_acked(village, town, &old); /* from where it came, it is */
     await_equal(village, town, &old);
     submit(village, 5000, 3);
     struct log_id new = store_own_log(village->store);
