@@ -128,6 +128,14 @@ static void put_receipt(struct directive *d, json_t *row)
     d->refused++;
 }
 
+static bool print_note(void *ctx, json_t *object)
+{
+    const struct directive *d = ctx;
+    cli_line(stderr, d->o.english ? "  note: %s" : "  注意：%s",
+             cli_text(object, "text"));
+    return true;
+}
+
 /* What the node says; pieces of the package go to `file`. True: go on. */
 static bool take_object(struct directive *d, json_t *object, struct buf *file,
                         int *rc)
@@ -138,7 +146,7 @@ static bool take_object(struct directive *d, json_t *object, struct buf *file,
     } else if (strcmp(type, "row") == 0) {
         put_receipt(d, object);
     } else if (strcmp(type, "warning") == 0) {
-        cli_line(stderr, "  note: %s", cli_text(object, "text"));
+        (void)print_note(d, object);
     } else {
         *rc = strcmp(type, "result") == 0
                   ? EXIT_OK
@@ -236,7 +244,7 @@ static int publish_package(struct directive *d, const struct package *p)
     json_t *result = NULL;
     if (cli_send_file(client, json_pack("{s:s}", "cmd", "directive-publish"),
                       buf_slice(&bytes))) {
-        result = cli_read_result(client, NULL, NULL);
+        result = cli_read_result(client, print_note, d);
     }
     buf_fini(&bytes);
     admin_disconnect(&client);

@@ -2,15 +2,19 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/directives.h"
+#include "api/status.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/citizen.h"
 #include "credit/execution.h"
 #include "credit/package.h"
 #include "credit/registry.h"
+
+enum { SKEW_SAID_S = 60 }; /* as in health */
 
 static bool keep_open(struct admin_call *call, struct buf *file,
                       size_t max_bytes, enum err *err, struct errmsg *why)
@@ -60,6 +64,23 @@ static void send_note(void *ctx, const char *text)
 {
     (void)admin_send(ctx,
                      json_pack("{s:s, s:s}", "type", "warning", "text", text));
+}
+
+/* What is decided bears the time of this clock for ever; the store refuses
+ * nothing for it, and of two clocks nobody knows here which one is wrong. */
+static void note_clock(const struct api_env *env, struct admin_call *call)
+{
+    char text[256];
+    long long off_s = status_skew_ms(env) / 1000;
+    if (llabs(off_s) < SKEW_SAID_S) {
+        return;
+    }
+    (void)snprintf(text, sizeof text,
+                   "this clock is %lld s %s that of a neighbour (creditnode "
+                   "status): decisions bear its time, and while it is wrong "
+                   "lists are not known to be fresh below",
+                   llabs(off_s), off_s > 0 ? "behind" : "ahead of");
+    send_note(call, text);
 }
 
 /* A frame holds a piece; base64 and plain text, so bytes are characters. */
@@ -124,6 +145,9 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
     prepare_begin(&p, env, what_of(args), &sink);
     enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &csv, why);
     if (err == ERR_OK) {
+        err = directive_check_issuer(env, why);
+    }
+    if (err == ERR_OK) {
         err = take_about(p, args, why);
     }
     if (err == ERR_OK) {
@@ -133,6 +157,7 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
         err = prepare_finish(p, &file, why);
     }
     if (err == ERR_OK) {
+        note_clock(env, call);
         prepare_counts(p, &rows, &refused);
         directive_send_file(call, buf_slice(&file));
         *result = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "refused",
@@ -277,9 +302,10 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
         err = package_parse(&package, buf_slice(&file), "the package", why);
     }
     if (err == ERR_OK) {
-        err = directive_check_lawful(env, package, why);
+        err = directive_check_lawful(env, package, send_note, call, why);
     }
     if (err == ERR_OK) {
+        note_clock(env, call);
         err = publish(env, package, &p, why);
     }
     if (err == ERR_OK) {

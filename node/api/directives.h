@@ -14,7 +14,27 @@ struct registry_decision;
 
 enum { FRAME_PIECE = 256 << 10 };
 
+/* ---- a listing of a node below this one (below.c) ---- */
+
+/* What a removal says of the listing that it ends. */
+struct below_listing {
+    struct listing_place place;
+    struct slice subject; /* credit code */
+    uint16_t list;
+};
+/* Its log is not here; what can be told of it is. ERR_DENIED: its issuer is
+ * none by the root document, or it was ended here already. Else `note` is a
+ * line for whoever decides, unless an app that met it bears it out: "". */
+MUST_USE enum err below_listing_check(const struct api_env *env,
+                                      const struct below_listing *listing,
+                                      struct errmsg *note, struct errmsg *why);
+
 /* ---- preparing (prepare.c) ---- */
+
+/* ERR_DENIED: the root document in force names no deciders for this node, so
+ * that whatever is prepared here could never be published. */
+MUST_USE enum err directive_check_issuer(const struct api_env *env,
+                                         struct errmsg *why);
 
 /* Decisions from the rows of one file, on their way into one package. */
 struct prepare;
@@ -118,9 +138,12 @@ MUST_USE enum err directive_read_file(struct admin_call *call, size_t max_bytes,
 const char *directive_rule_fault(const struct api_env *env,
                                  const struct entry *e);
 /* ERR_DENIED names the first entry that would have no effect, or that this node
- * would not have prepared (lawful.c). */
+ * would not have prepared (lawful.c). `note` gets a line of each that nobody
+ * here can tell anything of. */
+typedef void lawful_note_fn(void *ctx, const char *text);
 MUST_USE enum err directive_check_lawful(const struct api_env *env,
                                          const struct package *package,
+                                         lawful_note_fn *note, void *ctx,
                                          struct errmsg *why);
 /* A package's file, in pieces. */
 void directive_send_file(struct admin_call *call, struct slice file);

@@ -71,6 +71,12 @@ directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1" --receipt "$WORK/
 [ $? = 3 ] && [ "$(wc -l <"$WORK/receipt")" = 4 ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
 refused 'is there already' directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1"
 
+for verb in "import $WORK/decisions.csv" "list-add A=b" "node-revoke $VILLAGE2 --reason 示例"; do
+    # shellcheck disable=SC2086 # words of the verb
+    refused "$COUNTY.*no-issuer" directive "$VILLAGE" $verb -o "$WORK/nothing"
+done
+[ ! -e "$WORK/nothing" ] || fail "made where nobody decides"
+
 note "who signs is shown all of it"
 {
     echo "$header"
@@ -252,13 +258,21 @@ refused 'not-listed' directive "$COUNTY" list-remove "${annul[@]}" --dry-run
 refused 'of this node or of one below' directive "$TOWN" list-remove "${annul[@]}" --dry-run \
     --listing "$COUNTY/directives/0123456789abcdef#3"
 refused 'import has no --listing' directive "$COUNTY" import "$WORK/again.csv" --listing "$place" --dry-run
-check "annul" directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" -o "$WORK/p4" >/dev/null
+check "annul" directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" -o "$WORK/p4" >/dev/null 2>"$WORK/out"
+grep -qF "$place is of $TOWN" "$WORK/out" || fail "not said that nobody looked at it: $(cat "$WORK/out")"
 sign "$WORK/p4" 1
 grep -qF "$place" "$WORK/out" || fail "what is annulled is not shown: $(cat "$WORK/out")"
 sign "$WORK/p4" 2
-check "publish it" directive "$COUNTY" publish "$WORK/p4" >/dev/null
+# Somebody met it: that bears it out.
+check "feedback" node_cmd "$VILLAGE" feedback "$place" --outcome not-applicable >/dev/null
+met() { node_cmd "$COUNTY" query "$place" --json 2>/dev/null | jq -e '.records | length > 0' >/dev/null; }
+within "$PATIENCE" "the county knows of that" met
+check "publish it" directive "$COUNTY" publish "$WORK/p4" >/dev/null 2>"$WORK/out"
+! grep -q note "$WORK/out" || fail "not borne out: $(cat "$WORK/out")"
 within "$PATIENCE" "gone in the village" listed "$VILLAGE" "$A" 2
 within "$PATIENCE" "and at its own authority" listed "$TOWN" "$A" 2
+refused 'ended that listing already' directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" --dry-run
+refused 'may list nobody' directive "$COUNTY" list-remove "${annul[@]}" --listing "${place/#$TOWN/341821200000}" --dry-run
 
 note "a decider's key is replaced, and what it signed before stays"
 read -r log size root < <(logs_of "$COUNTY" 'select(.own and (.log | contains("/directives/"))) | "\(.log) \(.size) \(.root)"')
