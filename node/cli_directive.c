@@ -1,7 +1,6 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
  * lists, status, effects, export, node-revoke, node-restore, node-move, nodes,
  * log-seal, log-unseal, catalogue, measure */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,12 +11,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_decided.h"
 #include "cli_effects.h"
 #include "cli_listfile.h"
 #include "cli_lists.h"
+#include "cli_outcomes.h"
 #include "cli_package.h"
 #include "cli_receipts.h"
-#include "credit/rules.h"
 #include "ident/ident.h"
 
 enum { EXIT_ROWS_REFUSED = 3 };
@@ -86,7 +86,7 @@ struct directive {
     const char *size;
     const char *root;
     const char *listing;
-    FILE *receipt;
+    struct cli_decided *receipt; /* NULL: none is asked for */
     bool dry_run;
     bool correct;
     bool publish;
@@ -105,27 +105,26 @@ static bool exists(const char *path)
 
 /* ---- preparing ---- */
 
-static void put_receipt(struct directive *d, json_t *row)
+static void print_faults(struct directive *d, json_t *row)
 {
     size_t i;
     json_t *fault;
-    long long line = cli_int(row, "line");
     json_array_foreach(json_object_get(row, "faults"), i, fault)
     {
-        const char *rule = cli_text(fault, "rule");
-        const char *said =
-            d->o.english ? cli_text(fault, "text") : rules_text_zh(rule);
+        char *zh = cli_fault_zh(fault);
+        const char *column = cli_text(fault, "column");
         cli_line(stderr,
-                 d->o.english ? "  line %lld, %s: %s [%s]"
-                              : "  第 %lld 行，%s：%s [%s]",
-                 line, cli_text(fault, "column"), said, rule);
-        if (d->receipt != NULL) {
-            (void)fprintf(d->receipt, "%lld,refused,%s,%s,\"%s\",\"%s\"\n",
-                          line, cli_text(fault, "column"), rule,
-                          rules_text(rule), rules_text_zh(rule));
-        }
+                 d->o.english ? "  line %lld%s%s: %s [%s]"
+                              : "  第 %lld 行%s%s：%s [%s]",
+                 cli_int(row, "line"),
+                 column[0] == 0 ? ""
+                 : d->o.english ? ", "
+                                : "，",
+                 column, d->o.english ? cli_text(fault, "text") : zh,
+                 cli_text(fault, "rule"));
+        mem_free(zh);
     }
-    d->refused++;
+    d->refused += i > 0;
 }
 
 static bool print_note(void *ctx, json_t *object)
@@ -144,13 +143,17 @@ static bool take_object(struct directive *d, json_t *object, struct buf *file,
     if (strcmp(type, "package") == 0) {
         buf_put_str(file, cli_text(object, "text"));
     } else if (strcmp(type, "row") == 0) {
-        put_receipt(d, object);
+        print_faults(d, object);
+        cli_decided_row(d->receipt, object);
     } else if (strcmp(type, "warning") == 0) {
         (void)print_note(d, object);
+    } else if (strcmp(type, "result") == 0) {
+        *rc = EXIT_OK;
+        return false;
     } else {
-        *rc = strcmp(type, "result") == 0
-                  ? EXIT_OK
-                  : cli_fail("%s", cli_text(object, "text"));
+        *rc = cli_fail("%s", cli_text(object, "text"));
+        cli_note_error(object);
+        cli_decided_failed(d->receipt, cli_text(object, "text"));
         return false;
     }
     return true;
@@ -251,6 +254,7 @@ static int publish_package(struct directive *d, const struct package *p)
     if (result == NULL) {
         return EXIT_FAILED;
     }
+    cli_decided_is(d->receipt, "published", result);
     /* Whoever looks at the status alone must not take all for in force. */
     rc = json_array_size(json_object_get(result, "void")) > 0 ||
                  json_is_true(json_object_get(result, "void_unknown"))
@@ -311,6 +315,7 @@ static int deliver(struct directive *d, struct package *p)
 {
     bool added;
     if (d->dry_run) {
+        cli_decided_is(d->receipt, "checked", NULL);
         return cli_package_show(&d->o, p);
     }
     int rc = d->key != NULL ? ask_signature(d, p) : EXIT_OK;
@@ -324,6 +329,9 @@ static int deliver(struct directive *d, struct package *p)
         return publish_package(d, p);
     }
     rc = cli_package_store(d->output, p);
+    if (rc == EXIT_OK) {
+        cli_decided_is(d->receipt, "prepared", NULL);
+    }
     if (rc == EXIT_OK && !d->o.json) {
         cli_package_print(p, false, d->o.english);
         (void)printf(d->o.english
@@ -374,8 +382,9 @@ static int prepare_from(struct directive *d, json_t *request, struct slice rows)
 static int prepare(struct directive *d, struct slice csv, const char *expect)
 {
     json_t *request =
-        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare", "correct",
-                  d->correct ? 1 : 0, "expect", expect);
+        json_pack("{s:s, s:b, s:s, s:b}", "cmd", "directive-prepare", "correct",
+                  d->correct ? 1 : 0, "expect", expect, "rows",
+                  d->receipt != NULL ? 1 : 0);
     if (d->listing != NULL) {
         (void)json_object_set_new(request, "listing", json_string(d->listing));
     }
@@ -466,22 +475,18 @@ static int import(struct directive *d)
     if (cli_listfile_is(d->args[0])) {
         return cli_listfile_take(&d->o, d->args[0]);
     }
-    if (file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
-        return cli_fail("%s", why.text);
+    int rc = check_target(d); /* before a receipt is written over */
+    if (rc == EXIT_OK &&
+        file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
+        rc = cli_fail("%s", why.text);
     }
-    if (d->receipt_path != NULL &&
-        (d->receipt = fopen(d->receipt_path, "we")) == NULL) {
-        buf_fini(&csv);
-        return cli_fail("%s: %s", d->receipt_path, strerror(errno));
+    if (rc == EXIT_OK && d->receipt_path != NULL) {
+        rc = cli_decided_open(&d->receipt, d->receipt_path, d->args[0]);
     }
-    if (d->receipt != NULL) {
-        (void)fputs("line,outcome,column,rule,text,text_zh\n", d->receipt);
+    if (rc == EXIT_OK) {
+        rc = cli_decided_close(&d->receipt, prepare(d, buf_slice(&csv), ""));
     }
-    int rc = prepare(d, buf_slice(&csv), "");
     buf_fini(&csv);
-    if (d->receipt != NULL && fclose(d->receipt) != 0) {
-        rc = cli_fail("%s: %s", d->receipt_path, strerror(errno));
-    }
     return rc;
 }
 

@@ -46,7 +46,8 @@ enum prepare_what {
     PREPARE_REMOVALS,
     PREPARE_CORRECTIONS, /* of listings in force, with the same columns */
 };
-/* Faults go to `sink`, whose `record` is not used. */
+/* Faults go to `sink`, and each row that became decisions to its `record`,
+ * which may be NULL. */
 void prepare_begin(struct prepare **out, const struct api_env *env,
                    enum prepare_what what, const struct rows_sink *sink);
 /* The one removal is of this listing, of a node below this one whose log may
@@ -62,6 +63,9 @@ MUST_USE enum err prepare_feed(struct prepare *p, struct slice bytes,
  * ERR_TOO_LARGE. */
 MUST_USE enum err prepare_finish(struct prepare *p, struct buf *file,
                                  struct errmsg *why);
+/* Decisions so far: those of the last row are behind those of the one before.
+ */
+size_t prepare_entries(const struct prepare *p);
 /* Rows met, and those refused. */
 void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused);
 void prepare_free(struct prepare **p);

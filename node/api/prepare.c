@@ -253,8 +253,12 @@ static enum err on_record(void *ctx, uint64_t line, const struct record *r)
         err = add_decisions(p, r, type_of(p, r), &targets, &rule);
     }
     mem_free(targets.at);
-    return err != ERR_OK || rule == NULL ? err
-                                         : refuse(p, line, r, field, rule);
+    if (err == ERR_OK && rule != NULL) {
+        return refuse(p, line, r, field, rule);
+    }
+    return err == ERR_OK && p->sink.record != NULL
+               ? p->sink.record(p->sink.ctx, line, r)
+               : err;
 }
 
 static enum err on_refused(void *ctx, uint64_t line,
@@ -401,6 +405,11 @@ enum err prepare_finish(struct prepare *p, struct buf *file, struct errmsg *why)
     }
     package_free(&package);
     return err;
+}
+
+size_t prepare_entries(const struct prepare *p)
+{
+    return p->n;
 }
 
 void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused)

@@ -68,7 +68,11 @@ for rule in 'line 4.*missing' 'line 5.*uscc-check' 'line 6.*missing'; do
 done
 grep -q "$B" "$WORK/dry" || fail "the dry run does not show what would go: $(cat "$WORK/dry")"
 directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1" --receipt "$WORK/receipt" >"$WORK/out" 2>&1
-[ $? = 3 ] && [ "$(wc -l <"$WORK/receipt")" = 4 ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
+[ $? = 3 ] && [ "$(cut -d, -f1,2,7 <"$WORK/receipt" | tr '\n' ' ')" = 'line,outcome,rule 2,"prepared","" 3,"prepared","" '\
+'4,"refused","missing" 5,"refused","uscc-check" 6,"refused","missing" ' ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
+printf 'a,b\n1,2\n' >"$WORK/other.csv"
+refused 'column' directive "$COUNTY" import "$WORK/other.csv" --dry-run --receipt "$WORK/receipt"
+grep -q '^0,"refused",.*"file"' "$WORK/receipt" || fail "of what is no such file: $(cat "$WORK/receipt")"
 refused 'is there already' directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1"
 
 for verb in "import $WORK/decisions.csv" "list-add A=b" "node-revoke $VILLAGE2 --reason 示例"; do
@@ -209,13 +213,17 @@ refused 'nothing was signed' unasked
 grep -q '示例条例第十条' "$WORK/out" || fail "what is to be signed is not shown: $(cat "$WORK/out")"
 listed "$TOWN" "$A" 0 || fail "published without a yes"
 refused 'say --yes' publish_town --json
-said_no() { publish_town <<<no; }
+said_no() { publish_town --receipt "$WORK/receipt" <<<no; }
 refused 'nothing was signed' said_no
+grep -q '^2,"dropped"' "$WORK/receipt" || fail "of what was not decided: $(cat "$WORK/receipt")"
 said_yes() { publish_town --dry-run && publish_town <<<yes; }
 check "decide, look, and publish" said_yes >"$WORK/out"
 within "$PATIENCE" "the village lists it" listed "$VILLAGE" "$A" 1
 sed -i 's/认〔2026〕7号/认〔2026〕9号/' "$WORK/town.csv"
-check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --yes --publish >"$WORK/out"
+check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --yes --publish \
+    --receipt "$WORK/receipt" >"$WORK/out"
+grep -qE "^2,\"published\",\"\",\"$TOWN/directives/[0-9a-f]+\",6,.*town.csv\"$" "$WORK/receipt" ||
+    fail "where it stands is not told: $(cat "$WORK/receipt")"
 within "$PATIENCE" "the village lists it twice" listed "$VILLAGE" "$A" 2
 check "the county does not" listed "$COUNTY" "$A" 0
 within "$PATIENCE" "nobody of these listed, and that is sure" ends_with 0 91340000100000032W
