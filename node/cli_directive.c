@@ -228,6 +228,11 @@ static void print_published(json_t *result, bool english)
                              : "  编号 %lld 无效：%s\n",
                      cli_int(row, "number"), cli_text(row, "reason"));
     }
+    (void)printf(english ? "Who holds them below: creditnode directive status "
+                           "%lld\n"
+                         : "下级节点是否已持有：creditnode directive status "
+                           "%lld\n",
+                 cli_int(result, "last"));
     if (json_is_true(json_object_get(result, "void_unknown"))) {
         (void)printf(english ? "  Which entries have no effect could not be "
                                "read now; it may be more.\n"
@@ -506,14 +511,25 @@ static int show(struct directive *d)
     return rc;
 }
 
-static void print_signed(const struct directive *d, bool added)
+/* How many are needed, the machine of a decider does not know. */
+static void print_signed(const struct directive *d, const struct package *p,
+                         bool added)
 {
-    static const char *const texts[2][2] = {
-        {"：此密钥已签名", ": signed by this key already"},
-        {"：已签名", ": signed"}};
-    const char *text = texts[added][d->o.english];
-    (void)printf("%s", d->args[0]);
-    (void)puts(text);
+    if (added) {
+        (void)printf(d->o.english ? "%s: signed, %zu signatures\n"
+                                  : "%s：已签名，共 %zu 个签名\n",
+                     d->args[0], p->signed_by);
+    } else {
+        (void)printf(d->o.english ? "%s: signed by this key already\n"
+                                  : "%s：此密钥已签名\n",
+                     d->args[0]);
+    }
+    (void)printf(d->o.english
+                     ? "Next: the other deciders sign it, too; then, at the "
+                       "node of %012llu:\ncreditnode directive publish %s\n"
+                     : "下一步：其他决定人签名；签足后在节点 %012llu 发布：\n"
+                       "creditnode directive publish %s\n",
+                 (unsigned long long)p->head.issuer, d->args[0]);
 }
 
 static int sign_package(const struct directive *d, struct package *p)
@@ -529,7 +545,7 @@ static int sign_package(const struct directive *d, struct package *p)
         rc = cli_package_store(d->args[0], p);
     }
     if (rc == EXIT_OK && !d->o.json) {
-        print_signed(d, added);
+        print_signed(d, p, added);
     }
     return rc;
 }

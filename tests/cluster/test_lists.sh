@@ -146,7 +146,7 @@ node_cmd "$VILLAGE" query "$A" --json | jq -e '.listings[0] | .colour == "black"
 
 # Whoever asks without --json learns it as well.
 node_cmd "$VILLAGE" query "$A" >"$WORK/out" || fail "query"
-for said in 'on 1 lists' 'judgment defaulters (black)' '示例条例第十条' "issuer  *log  *position  *freshness"; do
+for said in 'on 1 lists' 'judgment defaulters (black)' '示例条例第十条' "issuer and log  *position  *freshness"; do
     grep -q "$said" "$WORK/out" || fail "the answer for people lacks '$said': $(cat "$WORK/out")"
 done
 node_cmd "$VILLAGE" query "$A" --lang zh >"$WORK/zh"
