@@ -91,6 +91,7 @@ struct directive {
     bool correct;
     bool publish;
     bool yes;
+    bool one_row;   /* given as COLUMN=VALUE */
     unsigned given; /* HAS() of the options that were */
     char **args;    /* behind the action */
     int args_n;
@@ -105,24 +106,33 @@ static bool exists(const char *path)
 
 /* ---- preparing ---- */
 
+/* What was given as COLUMN=VALUE is no line of a file. */
+static void print_fault(const struct directive *d, json_t *row, json_t *fault)
+{
+    char *zh = cli_fault_zh(fault);
+    const char *column = cli_text(fault, "column");
+    const char *said = d->o.english ? cli_text(fault, "text") : zh;
+    const char *rule = cli_text(fault, "rule");
+    if (d->one_row) {
+        cli_line(stderr, d->o.english ? "  %s: %s [%s]" : "  %s：%s [%s]",
+                 column, said, rule);
+    } else {
+        const char *between = column[0] == 0 ? "" : d->o.english ? ", " : "，";
+        cli_line(stderr,
+                 d->o.english ? "  line %lld%s%s: %s [%s]"
+                              : "  第 %lld 行%s%s：%s [%s]",
+                 cli_int(row, "line"), between, column, said, rule);
+    }
+    mem_free(zh);
+}
+
 static void print_faults(struct directive *d, json_t *row)
 {
     size_t i;
     json_t *fault;
     json_array_foreach(json_object_get(row, "faults"), i, fault)
     {
-        char *zh = cli_fault_zh(fault);
-        const char *column = cli_text(fault, "column");
-        cli_line(stderr,
-                 d->o.english ? "  line %lld%s%s: %s [%s]"
-                              : "  第 %lld 行%s%s：%s [%s]",
-                 cli_int(row, "line"),
-                 column[0] == 0 ? ""
-                 : d->o.english ? ", "
-                                : "，",
-                 column, d->o.english ? cli_text(fault, "text") : zh,
-                 cli_text(fault, "rule"));
-        mem_free(zh);
+        print_fault(d, row, fault);
     }
     d->refused += i > 0;
 }
@@ -436,9 +446,20 @@ static int list_one(struct directive *d, const char *expect)
         return cli_usage("directive", "give the decision as COLUMN=VALUE, with "
                                       "the columns of docs/catalogue.md");
     }
+    d->one_row = true;
     int rc = one_row(d, &csv);
     rc = rc == EXIT_OK ? prepare(d, buf_slice(&csv), expect) : rc;
     buf_fini(&csv);
+    if (rc == EXIT_FAILED) {
+        cli_line(stderr,
+                 d->o.english ? "  columns: creditnode catalogue %s%s"
+                              : "  各列见：creditnode catalogue %s%s",
+                 expect,
+                 strcmp(expect, "removal") != 0 || d->listing != NULL ? ""
+                 : d->o.english
+                     ? "; of a listing decided below, --listing names it"
+                     : "；如系下级节点列入的名单，用 --listing 指明");
+    }
     return rc;
 }
 
@@ -480,11 +501,10 @@ static int import(struct directive *d)
     if (cli_listfile_is(d->args[0])) {
         return cli_listfile_take(&d->o, d->args[0]);
     }
-    int rc = check_target(d); /* before a receipt is written over */
-    if (rc == EXIT_OK &&
-        file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
-        rc = cli_fail("%s", why.text);
+    if (file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
+        return cli_fail("%s", why.text);
     }
+    int rc = check_target(d); /* before a receipt is written over */
     if (rc == EXIT_OK && d->receipt_path != NULL) {
         rc = cli_decided_open(&d->receipt, d->receipt_path, d->args[0]);
     }

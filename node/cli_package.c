@@ -375,7 +375,7 @@ static void days_of(const struct listing_facts *f, bool english, char *out,
     }
     date_format(f->from, from);
     date_format(f->until, until);
-    (void)snprintf(out, size, "%s – %s", from,
+    (void)snprintf(out, size, "%s–%s", from,
                    f->until != 0 ? until
                    : english     ? "open"
                                  : "长期");
@@ -568,16 +568,18 @@ static void print_entries(const struct package *p, size_t n, bool all,
 void cli_package_print(const struct package *p, bool all, bool english)
 {
     char id[2 * PACKAGE_ID_LEN + 1];
+    char last[11];
     size_t shown =
         all || p->head.entries < SHOWN ? p->head.entries : (size_t)SHOWN;
     str_hex(p->head.id, PACKAGE_ID_LEN, id);
-    (void)printf(
-        english ? "Package %s of %012llu: %u entries, %zu signatures, to "
-                  "be published by %u\n"
-                : "包 %s，发布节点 %012llu：%u 条，签名 %zu 个，须于 %u "
-                  "前发布\n",
-        id, (unsigned long long)p->head.issuer, (unsigned)p->head.entries,
-        p->signed_by, (unsigned)p->head.expires);
+    date_format(p->head.expires, last);
+    (void)printf(english
+                     ? "Package %s of %012llu:\n%u entries, %zu signatures, to "
+                       "be published by %s\n"
+                     : "包 %s，发布节点 %012llu：\n%u 条，签名 %zu 个，"
+                       "最迟于 %s 发布\n",
+                 id, (unsigned long long)p->head.issuer,
+                 (unsigned)p->head.entries, p->signed_by, last);
     print_entries(p, shown, all, english);
     if (p->head.entries > shown) {
         (void)printf(english ? "… and %u more\n" : "…… 另有 %u 条\n",

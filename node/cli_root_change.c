@@ -260,11 +260,15 @@ static unsigned print_lasts(const struct rootdoc_issuer *before,
                      (unsigned long long)now->lasts[i].incarnation);
     }
     if (now->lasts_count == 0 && !rootdoc_same_deciders(before, now)) {
-        (void)printf(english ? "  ! %012llu: nothing that its former deciders "
-                               "signed counts any more (--last)\n"
-                             : "  ! %012llu：原决定人以前签名的内容"
-                               "全部失效（如须保留，用 --last）\n",
-                     (unsigned long long)now->code);
+        (void)printf(
+            english ? "  ! %012llu: of what was signed before, lists "
+                      "included, only what its deciders\n    of now could "
+                      "have signed alone still counts; --last keeps all "
+                      "(root --help)\n"
+                    : "  ! %012llu：此前签名的内容（含名单），仅凭现任"
+                      "决定人签名即足够的仍有效；\n"
+                      "    要全部保留，提议时加 --last（见 root --help）\n",
+            (unsigned long long)now->code);
         return 1;
     }
     return now->lasts_count;

@@ -152,7 +152,7 @@ note "version 3"
 gives 0 'Needs 2 more of the keepers of version 2' at_node propose -o three \
     --remove-decider "$N:$N-1" --threshold "$N:1"
 gives 0 '第 3 版，尚未签名' at_node propose -o three-zh --remove-decider "$N:$N-1" --lang zh
-for line in "  - $N：决定人 $N-1（" "  * $N：须 2 人签名（共 2 人），原为 2 人（共 3 人）" '原决定人以前签名的内容全部失效' \
+for line in "  - $N：决定人 $N-1（" "  * $N：须 2 人签名（共 2 人），原为 2 人（共 3 人）" '要全部保留，提议时加 --last' \
     "还须 2 名第 2 版的保管人签名：$N-1、$N-2、Zhao San" 'root sign three-zh --key'; do
     grep -qF -- "$line" out || fail "not said: $line: $(cat out)"
 done

@@ -103,6 +103,8 @@ static void a_clock_that_was_put_back_is_believed_again(void **state)
     assert_false(fresh_newer(f, &the_log, head.at_ms, &head, &note, &chain));
     assert_true(came(f, 0, -PERIOD_MS));
     assert_int_equal(state_of(f), FRESH_YES);
+    buf_fini(&note);
+    buf_fini(&chain);
     fresh_free(&f);
 }
 
