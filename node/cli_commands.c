@@ -232,7 +232,7 @@ const struct cli_command cli_commands[] = {
      "  import     listings or removals from a CSV file, as its columns are\n"
      "      -o, --output FILE    new file for the package\n"
      "      --dry-run        shows what would be published\n"
-     "      --receipt FILE   refused rows, as CSV\n"
+     "      --receipt FILE   what became of each row, as CSV\n"
      "      --correct        the rows correct listings in force\n"
      "      --key KEY        shows all of it, asks, and signs; with --publish\n"
      "                       also publishes, where one signature is enough\n"

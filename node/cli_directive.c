@@ -1,7 +1,6 @@
 /* directive: list-add, list-correct, list-remove, import, show, sign, publish,
  * lists, status, effects, export, node-revoke, node-restore, node-move, nodes,
  * log-seal, log-unseal, catalogue, measure */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,12 +11,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
+#include "cli_decided.h"
 #include "cli_effects.h"
 #include "cli_listfile.h"
 #include "cli_lists.h"
+#include "cli_outcomes.h"
 #include "cli_package.h"
 #include "cli_receipts.h"
-#include "credit/rules.h"
 #include "ident/ident.h"
 
 enum { EXIT_ROWS_REFUSED = 3 };
@@ -86,11 +86,12 @@ struct directive {
     const char *size;
     const char *root;
     const char *listing;
-    FILE *receipt;
+    struct cli_decided *receipt; /* NULL: none is asked for */
     bool dry_run;
     bool correct;
     bool publish;
     bool yes;
+    bool one_row;   /* given as COLUMN=VALUE */
     unsigned given; /* HAS() of the options that were */
     char **args;    /* behind the action */
     int args_n;
@@ -105,27 +106,43 @@ static bool exists(const char *path)
 
 /* ---- preparing ---- */
 
-static void put_receipt(struct directive *d, json_t *row)
+/* What was given as COLUMN=VALUE is no line of a file. */
+static void print_fault(const struct directive *d, json_t *row, json_t *fault)
+{
+    char *zh = cli_fault_zh(fault);
+    const char *column = cli_text(fault, "column");
+    const char *said = d->o.english ? cli_text(fault, "text") : zh;
+    const char *rule = cli_text(fault, "rule");
+    if (d->one_row) {
+        cli_line(stderr, d->o.english ? "  %s: %s [%s]" : "  %s：%s [%s]",
+                 column, said, rule);
+    } else {
+        const char *between = column[0] == 0 ? "" : d->o.english ? ", " : "，";
+        cli_line(stderr,
+                 d->o.english ? "  line %lld%s%s: %s [%s]"
+                              : "  第 %lld 行%s%s：%s [%s]",
+                 cli_int(row, "line"), between, column, said, rule);
+    }
+    mem_free(zh);
+}
+
+static void print_faults(struct directive *d, json_t *row)
 {
     size_t i;
     json_t *fault;
-    long long line = cli_int(row, "line");
     json_array_foreach(json_object_get(row, "faults"), i, fault)
     {
-        const char *rule = cli_text(fault, "rule");
-        const char *said =
-            d->o.english ? cli_text(fault, "text") : rules_text_zh(rule);
-        cli_line(stderr,
-                 d->o.english ? "  line %lld, %s: %s [%s]"
-                              : "  第 %lld 行，%s：%s [%s]",
-                 line, cli_text(fault, "column"), said, rule);
-        if (d->receipt != NULL) {
-            (void)fprintf(d->receipt, "%lld,refused,%s,%s,\"%s\",\"%s\"\n",
-                          line, cli_text(fault, "column"), rule,
-                          rules_text(rule), rules_text_zh(rule));
-        }
+        print_fault(d, row, fault);
     }
-    d->refused++;
+    d->refused += i > 0;
+}
+
+static bool print_note(void *ctx, json_t *object)
+{
+    const struct directive *d = ctx;
+    cli_line(stderr, d->o.english ? "  note: %s" : "  注意：%s",
+             cli_text(object, "text"));
+    return true;
 }
 
 /* What the node says; pieces of the package go to `file`. True: go on. */
@@ -136,13 +153,17 @@ static bool take_object(struct directive *d, json_t *object, struct buf *file,
     if (strcmp(type, "package") == 0) {
         buf_put_str(file, cli_text(object, "text"));
     } else if (strcmp(type, "row") == 0) {
-        put_receipt(d, object);
+        print_faults(d, object);
+        cli_decided_row(d->receipt, object);
     } else if (strcmp(type, "warning") == 0) {
-        cli_line(stderr, "  note: %s", cli_text(object, "text"));
+        (void)print_note(d, object);
+    } else if (strcmp(type, "result") == 0) {
+        *rc = EXIT_OK;
+        return false;
     } else {
-        *rc = strcmp(type, "result") == 0
-                  ? EXIT_OK
-                  : cli_fail("%s", cli_text(object, "text"));
+        *rc = cli_fail("%s", cli_text(object, "text"));
+        cli_note_error(object);
+        cli_decided_failed(d->receipt, cli_text(object, "text"));
         return false;
     }
     return true;
@@ -217,6 +238,11 @@ static void print_published(json_t *result, bool english)
                              : "  编号 %lld 无效：%s\n",
                      cli_int(row, "number"), cli_text(row, "reason"));
     }
+    (void)printf(english ? "Who holds them below: creditnode directive status "
+                           "%lld\n"
+                         : "下级节点是否已持有：creditnode directive status "
+                           "%lld\n",
+                 cli_int(result, "last"));
     if (json_is_true(json_object_get(result, "void_unknown"))) {
         (void)printf(english ? "  Which entries have no effect could not be "
                                "read now; it may be more.\n"
@@ -236,13 +262,14 @@ static int publish_package(struct directive *d, const struct package *p)
     json_t *result = NULL;
     if (cli_send_file(client, json_pack("{s:s}", "cmd", "directive-publish"),
                       buf_slice(&bytes))) {
-        result = cli_read_result(client, NULL, NULL);
+        result = cli_read_result(client, print_note, d);
     }
     buf_fini(&bytes);
     admin_disconnect(&client);
     if (result == NULL) {
         return EXIT_FAILED;
     }
+    cli_decided_is(d->receipt, "published", result);
     /* Whoever looks at the status alone must not take all for in force. */
     rc = json_array_size(json_object_get(result, "void")) > 0 ||
                  json_is_true(json_object_get(result, "void_unknown"))
@@ -303,6 +330,7 @@ static int deliver(struct directive *d, struct package *p)
 {
     bool added;
     if (d->dry_run) {
+        cli_decided_is(d->receipt, "checked", NULL);
         return cli_package_show(&d->o, p);
     }
     int rc = d->key != NULL ? ask_signature(d, p) : EXIT_OK;
@@ -316,6 +344,9 @@ static int deliver(struct directive *d, struct package *p)
         return publish_package(d, p);
     }
     rc = cli_package_store(d->output, p);
+    if (rc == EXIT_OK) {
+        cli_decided_is(d->receipt, "prepared", NULL);
+    }
     if (rc == EXIT_OK && !d->o.json) {
         cli_package_print(p, false, d->o.english);
         (void)printf(d->o.english
@@ -366,8 +397,9 @@ static int prepare_from(struct directive *d, json_t *request, struct slice rows)
 static int prepare(struct directive *d, struct slice csv, const char *expect)
 {
     json_t *request =
-        json_pack("{s:s, s:b, s:s}", "cmd", "directive-prepare", "correct",
-                  d->correct ? 1 : 0, "expect", expect);
+        json_pack("{s:s, s:b, s:s, s:b}", "cmd", "directive-prepare", "correct",
+                  d->correct ? 1 : 0, "expect", expect, "rows",
+                  d->receipt != NULL ? 1 : 0);
     if (d->listing != NULL) {
         (void)json_object_set_new(request, "listing", json_string(d->listing));
     }
@@ -414,9 +446,20 @@ static int list_one(struct directive *d, const char *expect)
         return cli_usage("directive", "give the decision as COLUMN=VALUE, with "
                                       "the columns of docs/catalogue.md");
     }
+    d->one_row = true;
     int rc = one_row(d, &csv);
     rc = rc == EXIT_OK ? prepare(d, buf_slice(&csv), expect) : rc;
     buf_fini(&csv);
+    if (rc == EXIT_FAILED) {
+        cli_line(stderr,
+                 d->o.english ? "  columns: creditnode catalogue %s%s"
+                              : "  各列见：creditnode catalogue %s%s",
+                 expect,
+                 strcmp(expect, "removal") != 0 || d->listing != NULL ? ""
+                 : d->o.english
+                     ? "; of a listing decided below, --listing names it"
+                     : "；如系下级节点列入的名单，用 --listing 指明");
+    }
     return rc;
 }
 
@@ -461,19 +504,14 @@ static int import(struct directive *d)
     if (file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
         return cli_fail("%s", why.text);
     }
-    if (d->receipt_path != NULL &&
-        (d->receipt = fopen(d->receipt_path, "we")) == NULL) {
-        buf_fini(&csv);
-        return cli_fail("%s: %s", d->receipt_path, strerror(errno));
+    int rc = check_target(d); /* before a receipt is written over */
+    if (rc == EXIT_OK && d->receipt_path != NULL) {
+        rc = cli_decided_open(&d->receipt, d->receipt_path, d->args[0]);
     }
-    if (d->receipt != NULL) {
-        (void)fputs("line,outcome,column,rule,text,text_zh\n", d->receipt);
+    if (rc == EXIT_OK) {
+        rc = cli_decided_close(&d->receipt, prepare(d, buf_slice(&csv), ""));
     }
-    int rc = prepare(d, buf_slice(&csv), "");
     buf_fini(&csv);
-    if (d->receipt != NULL && fclose(d->receipt) != 0) {
-        rc = cli_fail("%s: %s", d->receipt_path, strerror(errno));
-    }
     return rc;
 }
 
@@ -493,14 +531,25 @@ static int show(struct directive *d)
     return rc;
 }
 
-static void print_signed(const struct directive *d, bool added)
+/* How many are needed, the machine of a decider does not know. */
+static void print_signed(const struct directive *d, const struct package *p,
+                         bool added)
 {
-    static const char *const texts[2][2] = {
-        {"：此密钥已签名", ": signed by this key already"},
-        {"：已签名", ": signed"}};
-    const char *text = texts[added][d->o.english];
-    (void)printf("%s", d->args[0]);
-    (void)puts(text);
+    if (added) {
+        (void)printf(d->o.english ? "%s: signed, %zu signatures\n"
+                                  : "%s：已签名，共 %zu 个签名\n",
+                     d->args[0], p->signed_by);
+    } else {
+        (void)printf(d->o.english ? "%s: signed by this key already\n"
+                                  : "%s：此密钥已签名\n",
+                     d->args[0]);
+    }
+    (void)printf(d->o.english
+                     ? "Next: the other deciders sign it, too; then, at the "
+                       "node of %012llu:\ncreditnode directive publish %s\n"
+                     : "下一步：其他决定人签名；签足后在节点 %012llu 发布：\n"
+                       "creditnode directive publish %s\n",
+                 (unsigned long long)p->head.issuer, d->args[0]);
 }
 
 static int sign_package(const struct directive *d, struct package *p)
@@ -516,7 +565,7 @@ static int sign_package(const struct directive *d, struct package *p)
         rc = cli_package_store(d->args[0], p);
     }
     if (rc == EXIT_OK && !d->o.json) {
-        print_signed(d, added);
+        print_signed(d, p, added);
     }
     return rc;
 }

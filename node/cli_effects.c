@@ -13,18 +13,35 @@ enum { LAST_DEFAULT = 20, NUMBER_MAX = 24 };
 
 /* ---- effects ---- */
 
+/* Behind "LOG#": all are of one log. */
+static const char *number_of(const char *listing)
+{
+    const char *mark = strrchr(listing, '#');
+    return mark != NULL ? mark + 1 : listing;
+}
+
+static void print_log(json_t *listings)
+{
+    const char *listing = cli_text(json_array_get(listings, 0), "listing");
+    const char *number = number_of(listing);
+    if (number > listing) {
+        cli_line(stdout, "%.*s", (int)(number - 1 - listing), listing);
+    }
+}
+
 static void print_listings(json_t *listings, bool english)
 {
     static const char *const keys[] = {"hit", "applied", "not_applicable",
                                        "refused"};
-    static const char *const en[] = {"listing", "subject", "list",
-                                     "met",     "applied", "not applicable",
+    static const char *const en[] = {"number", "subject", "list",
+                                     "met",    "applied", "not applicable",
                                      "refused"};
-    static const char *const zh[] = {"名单条目", "主体",   "名单",  "命中",
-                                     "已实施",   "不适用", "未实施"};
+    static const char *const zh[] = {"编号",   "主体",   "名单",  "命中",
+                                     "已实施", "不适用", "未实施"};
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
     size_t i;
     json_t *row;
+    print_log(listings);
     json_array_foreach(listings, i, row)
     {
         char numbers[ARRAY_LEN(keys)][NUMBER_MAX];
@@ -32,7 +49,7 @@ static void print_listings(json_t *listings, bool english)
             (void)snprintf(numbers[k], NUMBER_MAX, "%lld",
                            cli_int(row, keys[k]));
         }
-        const char *cells[] = {cli_text(row, "listing"),
+        const char *cells[] = {number_of(cli_text(row, "listing")),
                                cli_text(row, "subject"),
                                cli_text(row, english ? "label_en" : "label"),
                                numbers[0],

@@ -12,7 +12,7 @@
 #include "api/admin.h"
 #include "base/mem.h"
 #include "cli.h"
-#include "credit/rules.h"
+#include "cli_outcomes.h"
 
 enum { EXIT_ROWS_REFUSED = 3, CHUNK = 64 * 1024, FAULTS_SHOWN = 50 };
 
@@ -41,54 +41,9 @@ struct job {
     json_t *results; /* --json: one object a file */
 };
 
-/* One cell of the receipt, quoted as RFC 4180 says. */
-static void put_cell(FILE *to, const char *text, const char *end)
-{
-    (void)fputc('"', to);
-    for (const char *p = text != NULL ? text : ""; *p != 0; p++) {
-        if (*p == '"') {
-            (void)fputc('"', to);
-        }
-        (void)fputc(*p, to);
-    }
-    (void)fprintf(to, "\"%s", end);
-}
-
 static const char *text_of(json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
-}
-
-/* Owned. */
-static char *fault_zh(json_t *fault)
-{
-    struct buf zh = BUF_INIT;
-    const char *rule = text_of(fault, "rule");
-    const char *text = text_of(fault, "text");
-    rules_put_zh(rule != NULL ? rule : "", text != NULL ? text : "", &zh);
-    char *copy = mem_strdup(buf_cstr(&zh));
-    buf_fini(&zh);
-    return copy;
-}
-
-static void put_receipt_row(const struct job *job, json_t *row, json_t *fault)
-{
-    FILE *to = job->receipt;
-    char *zh = fault_zh(fault);
-    (void)fprintf(to, "%lld,",
-                  (long long)json_integer_value(json_object_get(row, "line")));
-    put_cell(to, text_of(row, "outcome"), ",");
-    put_cell(to, text_of(row, "record_key"), ",");
-    put_cell(to, text_of(row, "log"), ",");
-    (void)fprintf(
-        to, "%lld,",
-        (long long)json_integer_value(json_object_get(row, "number")));
-    put_cell(to, text_of(fault, "column"), ",");
-    put_cell(to, text_of(fault, "rule"), ",");
-    put_cell(to, text_of(fault, "text"), ",");
-    put_cell(to, zh, ",");
-    put_cell(to, job->name, "\n");
-    mem_free(zh);
 }
 
 static void show_fault(struct job *job, json_t *row, json_t *fault)
@@ -103,7 +58,7 @@ static void show_fault(struct job *job, json_t *row, json_t *fault)
         (void)json_object_set_new(fault, "line", json_integer(line));
         (void)json_array_append(job->faults, fault);
     } else if (!job->quiet) {
-        char *zh = fault_zh(fault);
+        char *zh = cli_fault_zh(fault);
         cli_progress_end(&job->progress);
         cli_line(stdout,
                  job->o.english ? "  line %lld%s%s: %s [%s]"
@@ -127,7 +82,8 @@ static void take_row(struct job *job, json_t *row)
         return;
     }
     for (size_t i = 0; i < (n > 0 ? n : 1); i++) {
-        put_receipt_row(job, row, n > 0 ? json_array_get(faults, i) : NULL);
+        cli_outcomes_put(job->receipt, row,
+                         n > 0 ? json_array_get(faults, i) : NULL, job->name);
     }
 }
 
@@ -320,7 +276,7 @@ static int report_failed(struct job *job, const struct errmsg *why)
         json_t *row = json_pack("{s:i, s:s}", "line", 0, "outcome", "refused");
         json_t *fault =
             json_pack("{s:s, s:s}", "rule", "file", "text", why->text);
-        put_receipt_row(job, row, fault);
+        cli_outcomes_put(job->receipt, row, fault, job->name);
         json_decref(row);
         json_decref(fault);
     }
@@ -399,10 +355,8 @@ static bool open_receipt(struct job *job)
     if (job->receipt_path == NULL) {
         return true;
     }
-    job->receipt = fopen(job->receipt_path, "we");
-    return job->receipt != NULL && fputs("line,outcome,record_key,log,number,"
-                                         "column,rule,text,text_zh,file\n",
-                                         job->receipt) >= 0;
+    job->receipt = cli_outcomes_open(job->receipt_path);
+    return job->receipt != NULL;
 }
 
 /* The worst result. */

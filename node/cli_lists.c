@@ -49,10 +49,11 @@ static const char *log_state(const char *state, bool english)
 
 static void print_positions(json_t *lists, bool english)
 {
-    static const char *const en[] = {"issuer",    "log", "position",
-                                     "freshness", "age", ""};
-    static const char *const zh[] = {"发布节点", "日志", "位置",
-                                     "时效",     "距今", ""};
+    /* A log's name begins with its issuer's code. */
+    static const char *const en[] = {"issuer and log", "position", "freshness",
+                                     "age", ""};
+    static const char *const zh[] = {"发布节点及日志", "位置", "时效", "距今",
+                                     ""};
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
     size_t i;
     json_t *row;
@@ -68,12 +69,9 @@ static void print_positions(json_t *lists, bool english)
                 (double)json_integer_value(json_object_get(row, "age_ms")) /
                     1000.0);
         }
-        const char *cells[] = {cli_text(row, "issuer"),
-                               cli_text(row, "log"),
-                               position,
+        const char *cells[] = {cli_text(row, "log"), position,
                                freshness(cli_text(row, "freshness"), english),
-                               age,
-                               log_state(cli_text(row, "state"), english)};
+                               age, log_state(cli_text(row, "state"), english)};
         cli_table_row(t, cells);
     }
     cli_table_print(t);

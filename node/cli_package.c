@@ -362,19 +362,37 @@ static void print_rules(const struct package *p, size_t from, size_t to,
 
 /* ---- list decisions and nodes ---- */
 
+/* The days it counts; of a removal the day it was decided. */
+static void days_of(const struct listing_facts *f, bool english, char *out,
+                    size_t size)
+{
+    char from[11];
+    char until[11];
+    if (f->type == ENTRY_REMOVAL) {
+        date_format(f->decided, from);
+        (void)snprintf(out, size, "%s", from);
+        return;
+    }
+    date_format(f->from, from);
+    date_format(f->until, until);
+    (void)snprintf(out, size, "%s–%s", from,
+                   f->until != 0 ? until
+                   : english     ? "open"
+                                 : "长期");
+}
+
 static void add_entry(struct cli_table *t, uint64_t issuer, struct slice bytes,
                       bool english)
 {
     struct entry e;
     struct record r;
     struct listing_facts f;
-    char from[11];
-    char until[11];
+    char days[40];
     char document[520];
     bool decoded = entry_decode(bytes, &e) == ERR_OK;
     if (!decoded || listing_facts(&e, issuer, &f) != ERR_OK ||
         listing_values(&e, &r) != ERR_OK) {
-        const char *cells[] = {"?", "", "", "", "", ""};
+        const char *cells[] = {"?", "", "", "", ""};
         cli_table_row(t, cells);
         return;
     }
@@ -382,25 +400,20 @@ static void add_entry(struct cli_table *t, uint64_t issuer, struct slice bytes,
     struct slice no = record_get(&r, FIELD_DOCUMENT_NO);
     (void)snprintf(document, sizeof document, "%.*s", (int)no.len,
                    (const char *)no.data);
-    date_format(e.type == ENTRY_REMOVAL ? f.decided : f.from, from);
-    date_format(f.until, until);
+    days_of(&f, english, days, sizeof days);
     const char *cells[] = {what(e.type, english),
                            list == NULL ? "?"
                            : english    ? list->label_en
                                         : list->label_zh,
-                           r.subject,
-                           document,
-                           from,
-                           until};
+                           r.subject, days, document};
     cli_table_row(t, cells);
 }
 
 static void print_lists(const struct package *p, size_t from, size_t to,
                         bool english)
 {
-    static const char *const en[] = {"",         "list", "subject",
-                                     "document", "from", "until"};
-    static const char *const zh[] = {"", "名单", "主体", "文书号", "自", "至"};
+    static const char *const en[] = {"", "list", "subject", "days", "document"};
+    static const char *const zh[] = {"", "名单", "主体", "日期", "文书号"};
     struct cli_table *t = cli_table_new(english ? en : zh, ARRAY_LEN(en));
     for (size_t i = from; i < to; i++) {
         add_entry(t, p->head.issuer, p->entries[i], english);
@@ -424,25 +437,6 @@ static void about_of(const struct listing_facts *f, char *out, size_t size)
 static const char *colour_word(const struct catalogue_list *list, bool english)
 {
     return cli_colour(list != NULL ? colour_name(list->colour) : "", english);
-}
-
-/* The days it counts; of a removal the day it was decided. */
-static void days_of(const struct listing_facts *f, bool english, char *out,
-                    size_t size)
-{
-    char from[11];
-    char until[11];
-    if (f->type == ENTRY_REMOVAL) {
-        date_format(f->decided, from);
-        (void)snprintf(out, size, "%s", from);
-        return;
-    }
-    date_format(f->from, from);
-    date_format(f->until, until);
-    (void)snprintf(out, size, "%s – %s", from,
-                   f->until != 0 ? until
-                   : english     ? "open"
-                                 : "长期");
 }
 
 /* Subject and list stand in the line above. */
@@ -574,16 +568,18 @@ static void print_entries(const struct package *p, size_t n, bool all,
 void cli_package_print(const struct package *p, bool all, bool english)
 {
     char id[2 * PACKAGE_ID_LEN + 1];
+    char last[11];
     size_t shown =
         all || p->head.entries < SHOWN ? p->head.entries : (size_t)SHOWN;
     str_hex(p->head.id, PACKAGE_ID_LEN, id);
-    (void)printf(
-        english ? "Package %s of %012llu: %u entries, %zu signatures, to "
-                  "be published by %u\n"
-                : "包 %s，发布节点 %012llu：%u 条，签名 %zu 个，须于 %u "
-                  "前发布\n",
-        id, (unsigned long long)p->head.issuer, (unsigned)p->head.entries,
-        p->signed_by, (unsigned)p->head.expires);
+    date_format(p->head.expires, last);
+    (void)printf(english
+                     ? "Package %s of %012llu:\n%u entries, %zu signatures, to "
+                       "be published by %s\n"
+                     : "包 %s，发布节点 %012llu：\n%u 条，签名 %zu 个，"
+                       "最迟于 %s 发布\n",
+                 id, (unsigned long long)p->head.issuer,
+                 (unsigned)p->head.entries, p->signed_by, last);
     print_entries(p, shown, all, english);
     if (p->head.entries > shown) {
         (void)printf(english ? "… and %u more\n" : "…… 另有 %u 条\n",

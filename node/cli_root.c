@@ -347,10 +347,11 @@ static int write_draft(const struct root_options *r, const struct rootdoc *from,
         err = file_replace(r->output, text, FILE_MODE, &why);
     }
     if (err == ERR_OK) {
-        (void)printf("%s: version %llu, not signed yet\n", r->output,
-                     (unsigned long long)rootdoc_version(doc));
-        root_print_changes(from, doc);
-        root_print_needs(from, doc);
+        (void)printf(r->o.english ? "%s: version %llu, not signed yet\n"
+                                  : "%s：第 %llu 版，尚未签名\n",
+                     r->output, (unsigned long long)rootdoc_version(doc));
+        root_print_changes(from, doc, r->o.english);
+        root_print_needs(from, doc, r->output, r->o.english);
     }
     rootdoc_free(&doc);
     return err == ERR_OK ? EXIT_OK : cli_fail("%s", why.text);
@@ -444,15 +445,18 @@ static int check_signable(const struct rootdoc *doc,
 }
 
 static void print_signing(const struct rootdoc *doc,
-                          const struct rootdoc *previous)
+                          const struct rootdoc *previous, bool english)
 {
-    (void)printf("Version %llu of the root document of %s, SHA-256 %s\n",
+    (void)printf(english
+                     ? "Version %llu of the root document of %s\nSHA-256  %s\n"
+                     : "根文件 第 %llu 版 %s\nSHA-256  %s\n",
                  (unsigned long long)rootdoc_version(doc),
                  rootdoc_federation(doc), rootdoc_hash(doc));
     if (previous != NULL) {
-        root_print_changes(previous, doc);
+        root_print_changes(previous, doc, english);
     } else {
-        (void)puts("What changes is shown with --previous FILE.");
+        (void)puts(english ? "What changes is shown with --previous FILE."
+                           : "加 --previous 前一版 可显示变更内容。");
     }
 }
 
@@ -460,6 +464,7 @@ static int sign_with(const struct root_options *r, const struct rootdoc *doc,
                      const struct rootdoc *previous, const struct key *key)
 {
     struct hash id;
+    bool english = r->o.english;
     signature_key_id(key_pubkey(key), &id);
     int rc = check_signable(doc, previous);
     if (rc == EXIT_OK) {
@@ -469,17 +474,21 @@ static int sign_with(const struct root_options *r, const struct rootdoc *doc,
         return rc;
     }
     if (rootdoc_has_signed(doc, &id)) {
-        (void)printf("%s: signed by this key already\n", r->file);
+        (void)printf(english ? "%s: signed by this key already\n"
+                             : "%s：此密钥已签名\n",
+                     r->file);
+        root_print_needs(previous, doc, r->file, english);
         return EXIT_OK;
     }
-    print_signing(doc, previous);
+    print_signing(doc, previous, english);
     rc = add_signature(r, doc, key);
     struct rootdoc *now = NULL;
     if (rc == EXIT_OK && (rc = load(r->file, &now)) == EXIT_OK) {
-        (void)printf("%s: version %llu signed, %zu signatures\n", r->file,
-                     (unsigned long long)rootdoc_version(now),
+        (void)printf(english ? "%s: version %llu signed, %zu signatures\n"
+                             : "%s：第 %llu 版已签名，共 %zu 个签名\n",
+                     r->file, (unsigned long long)rootdoc_version(now),
                      rootdoc_signature_count(now));
-        root_print_needs(previous, now);
+        root_print_needs(previous, now, r->file, english);
     }
     rootdoc_free(&now);
     return rc;
@@ -513,15 +522,20 @@ static int sign(struct root_options *r)
 
 /* ---- publishing ---- */
 
-static void print_published(json_t *result)
+static void print_published(json_t *result, bool english)
 {
-    (void)printf(
-        json_is_true(json_object_get(result, "added"))
-            ? "Version %lld is in force here and goes to the neighbours.\n"
-            : "Version %lld was known here already; version %lld is in "
-              "force.\n",
-        (long long)json_integer_value(json_object_get(result, "version")),
-        (long long)json_integer_value(json_object_get(result, "in_force")));
+    long long version = cli_int(result, "version");
+    if (json_is_true(json_object_get(result, "added"))) {
+        (void)printf(english ? "Version %lld is in force here and goes to the "
+                               "neighbours.\n"
+                             : "第 %lld 版已在本节点生效，并传给相邻节点。\n",
+                     version);
+    } else {
+        (void)printf(english ? "Version %lld was known here already; version "
+                               "%lld is in force.\n"
+                             : "第 %lld 版本节点已有；现行第 %lld 版。\n",
+                     version, cli_int(result, "in_force"));
+    }
 }
 
 static int publish(struct root_options *r)
@@ -548,7 +562,7 @@ static int publish(struct root_options *r)
         (void)json_object_del(result, "type");
         return cli_print_json(result);
     }
-    print_published(result);
+    print_published(result, r->o.english);
     json_decref(result);
     return EXIT_OK;
 }

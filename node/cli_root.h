@@ -28,8 +28,11 @@ MUST_USE enum err root_change(struct rootdraft *draft,
                               const struct root_change *change,
                               struct errmsg *why);
 /* One line for each difference, to standard output. */
-void root_print_changes(const struct rootdoc *from, const struct rootdoc *to);
-/* Whose signatures are still needed; `from` may be NULL. */
-void root_print_needs(const struct rootdoc *from, const struct rootdoc *to);
+void root_print_changes(const struct rootdoc *from, const struct rootdoc *to,
+                        bool english);
+/* Whose signatures are still needed, and what comes next with `file`; `from`
+ * may be NULL. */
+void root_print_needs(const struct rootdoc *from, const struct rootdoc *to,
+                      const char *file, bool english);
 
 #endif

@@ -193,7 +193,8 @@ static unsigned print_cas(const struct rootdoc *doc,
 }
 
 static unsigned print_deciders(const struct rootdoc_issuer *issuer,
-                               const struct rootdoc_issuer *other, char sign)
+                               const struct rootdoc_issuer *other, char sign,
+                               bool english)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < issuer->count; i++) {
@@ -201,8 +202,11 @@ static unsigned print_deciders(const struct rootdoc_issuer *issuer,
         if (rootdoc_find_decider(other, &decider->key_id) == NULL) {
             char hex[2 * HASH_LEN + 1];
             short_hex(&decider->key_id, hex);
-            cli_line(stdout, "  %c %012llu: decider %s (%s)", sign,
-                     (unsigned long long)issuer->code, decider->name, hex);
+            cli_line(stdout,
+                     english ? "  %c %012llu: decider %s (%s)"
+                             : "  %c %012llu：决定人 %s（%s）",
+                     sign, (unsigned long long)issuer->code, decider->name,
+                     hex);
             n++;
         }
     }
@@ -211,19 +215,20 @@ static unsigned print_deciders(const struct rootdoc_issuer *issuer,
 
 /* What `doc` has and `other` has not; the lines begin with `sign`. */
 static unsigned print_only_in(const struct rootdoc *doc,
-                              const struct rootdoc *other, char sign)
+                              const struct rootdoc *other, char sign,
+                              bool english)
 {
     unsigned n = print_cas(doc, other, sign);
     for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
         const struct rootdoc_issuer *issuer = rootdoc_issuer(doc, i);
         n += print_deciders(issuer, rootdoc_find_issuer(other, issuer->code),
-                            sign);
+                            sign, english);
     }
     return n;
 }
 
 static unsigned print_names(const struct rootdoc_issuer *before,
-                            const struct rootdoc_issuer *now)
+                            const struct rootdoc_issuer *now, bool english)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < now->count; i++) {
@@ -231,7 +236,9 @@ static unsigned print_names(const struct rootdoc_issuer *before,
         const struct rootdoc_decider *old =
             rootdoc_find_decider(before, &decider->key_id);
         if (old != NULL && strcmp(old->name, decider->name) != 0) {
-            cli_line(stdout, "  * %012llu: decider %s is now called %s",
+            cli_line(stdout,
+                     english ? "  * %012llu: decider %s is now called %s"
+                             : "  * %012llu：决定人 %s 改称 %s",
                      (unsigned long long)now->code, old->name, decider->name);
             n++;
         }
@@ -241,19 +248,27 @@ static unsigned print_names(const struct rootdoc_issuer *before,
 
 /* Up to where what the former deciders signed counts. */
 static unsigned print_lasts(const struct rootdoc_issuer *before,
-                            const struct rootdoc_issuer *now)
+                            const struct rootdoc_issuer *now, bool english)
 {
     for (unsigned i = 0; i < now->lasts_count; i++) {
-        (void)printf("  * %012llu: what was signed before counts up to entry "
-                     "%llu of log %016llx\n",
+        (void)printf(english ? "  * %012llu: what was signed before counts up "
+                               "to entry %llu of log %016llx\n"
+                             : "  * %012llu：此前的签名有效至第 %llu 条，"
+                               "日志 %016llx\n",
                      (unsigned long long)now->code,
                      (unsigned long long)now->lasts[i].size,
                      (unsigned long long)now->lasts[i].incarnation);
     }
     if (now->lasts_count == 0 && !rootdoc_same_deciders(before, now)) {
-        (void)printf("  ! %012llu: nothing that its former deciders signed "
-                     "counts any more (--last)\n",
-                     (unsigned long long)now->code);
+        (void)printf(
+            english ? "  ! %012llu: of what was signed before, lists "
+                      "included, only what its deciders\n    of now could "
+                      "have signed alone still counts; --last keeps all "
+                      "(root --help)\n"
+                    : "  ! %012llu：此前签名的内容（含名单），仅凭现任"
+                      "决定人签名即足够的仍有效；\n"
+                      "    要全部保留，提议时加 --last（见 root --help）\n",
+            (unsigned long long)now->code);
         return 1;
     }
     return now->lasts_count;
@@ -261,7 +276,7 @@ static unsigned print_lasts(const struct rootdoc_issuer *before,
 
 /* Of issuers in both, and of new ones. */
 static unsigned print_numbers(const struct rootdoc *from,
-                              const struct rootdoc *to)
+                              const struct rootdoc *to, bool english)
 {
     unsigned n = 0;
     for (size_t i = 0; i < rootdoc_issuer_count(to); i++) {
@@ -269,33 +284,40 @@ static unsigned print_numbers(const struct rootdoc *from,
         const struct rootdoc_issuer *before =
             rootdoc_find_issuer(from, now->code);
         if (before == NULL) {
-            (void)printf("  + %012llu may issue directives, by %u of %u\n",
-                         (unsigned long long)now->code, now->threshold,
-                         now->count);
+            (void)printf(
+                english ? "  + %012llu may issue directives, by %u of %u\n"
+                        : "  + %012llu 可以发布指令，须 %u 人签名"
+                          "（共 %u 人）\n",
+                (unsigned long long)now->code, now->threshold, now->count);
             n++;
             continue;
         }
         if (before->threshold != now->threshold ||
             before->count != now->count) {
-            (void)printf("  * %012llu: %u of %u instead of %u of %u\n",
+            (void)printf(english ? "  * %012llu: %u of %u instead of %u of %u\n"
+                                 : "  * %012llu：须 %u 人签名（共 %u 人），"
+                                   "原为 %u 人（共 %u 人）\n",
                          (unsigned long long)now->code, now->threshold,
                          now->count, before->threshold, before->count);
             n++;
         }
-        n += print_names(before, now) + print_lasts(before, now);
+        n += print_names(before, now, english) +
+             print_lasts(before, now, english);
     }
     return n;
 }
 
-static unsigned print_gone(const struct rootdoc *from, const struct rootdoc *to)
+static unsigned print_gone(const struct rootdoc *from, const struct rootdoc *to,
+                           bool english)
 {
     unsigned n = 0;
     for (size_t i = 0; i < rootdoc_issuer_count(from); i++) {
         uint64_t code = rootdoc_issuer(from, i)->code;
         if (rootdoc_find_issuer(to, code) == NULL) {
-            (void)printf("  - %012llu may issue no more directives, and none "
-                         "of its former "
-                         "ones counts\n",
+            (void)printf(english ? "  - %012llu may issue no more directives, "
+                                   "and none of its former ones counts\n"
+                                 : "  - %012llu 不再发布指令，"
+                                   "其以前的指令全部失效\n",
                          (unsigned long long)code);
             n++;
         }
@@ -309,29 +331,34 @@ static uint64_t keeper_code(const struct rootdoc *doc)
     return keepers != NULL ? keepers->code : UINT64_MAX;
 }
 
-void root_print_changes(const struct rootdoc *from, const struct rootdoc *to)
+void root_print_changes(const struct rootdoc *from, const struct rootdoc *to,
+                        bool english)
 {
-    (void)printf("Version %llu against version %llu:\n",
+    (void)printf(english ? "Version %llu against version %llu:\n"
+                         : "第 %llu 版与第 %llu 版相比：\n",
                  (unsigned long long)rootdoc_version(to),
                  (unsigned long long)rootdoc_version(from));
-    unsigned n = print_gone(from, to);
-    n += print_only_in(from, to, '-');
-    n += print_only_in(to, from, '+');
-    n += print_numbers(from, to);
+    unsigned n = print_gone(from, to, english);
+    n += print_only_in(from, to, '-', english);
+    n += print_only_in(to, from, '+', english);
+    n += print_numbers(from, to, english);
     if (keeper_code(from) != keeper_code(to)) {
-        (void)printf("  * kept by the deciders of %012llu from now on\n",
+        (void)printf(english
+                         ? "  * kept by the deciders of %012llu from now on\n"
+                         : "  * 今后由 %012llu 的决定人保管\n",
                      (unsigned long long)keeper_code(to));
         n++;
     }
     if (n == 0) {
-        (void)puts("  nothing changes");
+        (void)puts(english ? "  nothing changes" : "  没有变更");
     }
 }
 
 /* ---- signatures needed ---- */
 
 /* False: none is needed any more. */
-static bool print_need(const struct rootdoc *doc, const struct rootdoc *by)
+static bool print_need(const struct rootdoc *doc, const struct rootdoc *by,
+                       bool english)
 {
     const struct rootdoc_issuer *keepers = rootdoc_keepers(by);
     unsigned have = 0;
@@ -344,29 +371,44 @@ static bool print_need(const struct rootdoc *doc, const struct rootdoc *by)
     struct buf names = BUF_INIT;
     for (unsigned i = 0; i < keepers->count; i++) {
         if (!rootdoc_has_signed(doc, &keepers->deciders[i].key_id)) {
-            buf_putf(&names, "%s%s", names.len > 0 ? ", " : "",
+            const char *between = english ? ", " : "、";
+            buf_putf(&names, "%s%s", names.len > 0 ? between : "",
                      keepers->deciders[i].name);
         }
     }
-    cli_line(stdout, "Needs %u more of the keepers of version %llu: %s",
+    cli_line(stdout,
+             english ? "Needs %u more of the keepers of version %llu: %s"
+                     : "还须 %u 名第 %llu 版的保管人签名：%s",
              keepers->threshold - have, (unsigned long long)rootdoc_version(by),
              buf_cstr(&names));
     buf_fini(&names);
     return true;
 }
 
-void root_print_needs(const struct rootdoc *from, const struct rootdoc *to)
+void root_print_needs(const struct rootdoc *from, const struct rootdoc *to,
+                      const char *file, bool english)
 {
-    bool more = from != NULL && print_need(to, from);
-    more = print_need(to, to) || more;
+    bool more = from != NULL && print_need(to, from, english);
+    more = print_need(to, to, english) || more;
     if (more) {
-        (void)puts("They sign with: creditnode root sign FILE --key KEY "
-                   "--previous FILE");
+        cli_line(stdout,
+                 english
+                     ? "Each of them, on a machine of their own: creditnode "
+                       "root sign %s --key KEY --previous FILE"
+                     : "各人在自己的机器上签名："
+                       "creditnode root sign %s --key 密钥 --previous 前一版",
+                 file);
     } else if (from == NULL) {
-        (void)puts("Its own keepers signed; whether those of the version "
-                   "before did, --previous FILE tells.");
+        (void)puts(english ? "Its own keepers signed; whether those of the "
+                             "version before did, --previous FILE tells."
+                           : "本版的保管人已签足；前一版的保管人是否签足，"
+                             "加 --previous 前一版 可知。");
     } else {
-        (void)puts("Signed by enough. Next, at any node: creditnode root "
-                   "publish FILE");
+        cli_line(stdout,
+                 english ? "Signed by enough. Next, at any node: creditnode "
+                           "root publish %s"
+                         : "签名已足。下一步，在任一节点："
+                           "creditnode root publish %s",
+                 file);
     }
 }

@@ -494,6 +494,9 @@ static enum err prepare_rules(const struct api_env *env,
     json_t *file = NULL;
     enum err err = directive_read_file(call, RULES_FILE_MAX, &text, why);
     if (err == ERR_OK) {
+        err = directive_check_issuer(env, why);
+    }
+    if (err == ERR_OK) {
         file = json_loadb((const char *)text.data, text.len,
                           JSON_REJECT_DUPLICATES, &bad);
         err = file != NULL ? make(env, file, &package, why)

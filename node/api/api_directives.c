@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/directives.h"
+#include "api/status.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/citizen.h"
@@ -14,6 +15,8 @@
 #include "credit/registry.h"
 #include "credit/uscc.h"
 #include "ingest/subjects.h"
+
+enum { SKEW_SAID_S = 60 }; /* as in health */
 
 static bool keep_open(struct admin_call *call, struct buf *file,
                       size_t max_bytes, enum err *err, struct errmsg *why)
@@ -45,24 +48,69 @@ enum err directive_read_file(struct admin_call *call, size_t max_bytes,
 
 /* ---- preparing ---- */
 
+static void send_note(void *ctx, const char *text)
+{
+    (void)admin_send(ctx,
+                     json_pack("{s:s, s:s}", "type", "warning", "text", text));
+}
+
+/* Who prepares, and what is told of the rows. */
+struct preparing {
+    struct admin_call *call;
+    struct prepare *prepare;
+    size_t told; /* decisions */
+};
+
+/* With how many decisions: a removal is one for each listing that it ends. */
+static enum err send_row(void *ctx, uint64_t line, const struct record *r)
+{
+    struct preparing *w = ctx;
+    size_t n = prepare_entries(w->prepare);
+    size_t decisions = n - w->told;
+    (void)r;
+    w->told = n;
+    return admin_send(w->call,
+                      json_pack("{s:s, s:I, s:s, s:I}", "type", "row", "line",
+                                (json_int_t)line, "outcome", "prepared",
+                                "decisions", (json_int_t)decisions));
+}
+
 static enum err send_fault_row(void *ctx, uint64_t line,
                                const struct rows_fault *faults, size_t count)
 {
+    const struct preparing *w = ctx;
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:s}", "column", faults[i].column,
                             "rule", faults[i].rule, "text", faults[i].text));
     }
-    return admin_send(ctx, json_pack("{s:s, s:I, s:s, s:o}", "type", "row",
-                                     "line", (json_int_t)line, "outcome",
-                                     "refused", "faults", list));
+    return admin_send(w->call, json_pack("{s:s, s:I, s:s, s:o}", "type", "row",
+                                         "line", (json_int_t)line, "outcome",
+                                         "refused", "faults", list));
 }
 
-static void send_note(void *ctx, const char *text)
+static void send_warning(void *ctx, const char *text)
 {
-    (void)admin_send(ctx,
-                     json_pack("{s:s, s:s}", "type", "warning", "text", text));
+    const struct preparing *w = ctx;
+    send_note(w->call, text);
+}
+
+/* What is decided bears the time of this clock for ever; the store refuses
+ * nothing for it, and of two clocks nobody knows here which one is wrong. */
+static void note_clock(const struct api_env *env, struct admin_call *call)
+{
+    char text[256];
+    long long off_s = status_skew_ms(env) / 1000;
+    if (llabs(off_s) < SKEW_SAID_S) {
+        return;
+    }
+    (void)snprintf(text, sizeof text,
+                   "this clock is %lld s %s that of a neighbour (creditnode "
+                   "status): decisions bear its time, and while it is wrong "
+                   "lists are not known to be fresh below",
+                   llabs(off_s), off_s > 0 ? "behind" : "ahead of");
+    send_note(call, text);
 }
 
 /* A frame holds a piece; base64 and plain text, so bytes are characters. */
@@ -117,15 +165,23 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
                            json_t **result, struct errmsg *why)
 {
     struct api_env *env = ctx;
+    struct preparing w = {.call = call};
     const struct rows_sink sink = {
-        .refused = send_fault_row, .warning = send_note, .ctx = call};
+        .record = json_is_true(json_object_get(args, "rows")) ? send_row : NULL,
+        .refused = send_fault_row,
+        .warning = send_warning,
+        .ctx = &w};
     struct prepare *p = NULL;
     struct buf csv = BUF_INIT;
     struct buf file = BUF_INIT;
     uint64_t rows = 0;
     uint64_t refused = 0;
     prepare_begin(&p, env, what_of(args), &sink);
+    w.prepare = p;
     enum err err = directive_read_file(call, PACKAGE_FILE_MAX, &csv, why);
+    if (err == ERR_OK) {
+        err = directive_check_issuer(env, why);
+    }
     if (err == ERR_OK) {
         err = take_about(p, args, why);
     }
@@ -136,6 +192,7 @@ enum err directive_prepare(void *ctx, struct admin_call *call, json_t *args,
         err = prepare_finish(p, &file, why);
     }
     if (err == ERR_OK) {
+        note_clock(env, call);
         prepare_counts(p, &rows, &refused);
         directive_send_file(call, buf_slice(&file));
         *result = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "refused",
@@ -280,9 +337,10 @@ enum err directive_publish(void *ctx, struct admin_call *call, json_t *args,
         err = package_parse(&package, buf_slice(&file), "the package", why);
     }
     if (err == ERR_OK) {
-        err = directive_check_lawful(env, package, why);
+        err = directive_check_lawful(env, package, send_note, call, why);
     }
     if (err == ERR_OK) {
+        note_clock(env, call);
         err = publish(env, package, &p, why);
     }
     if (err == ERR_OK) {

@@ -190,7 +190,10 @@ enum err directive_node(void *ctx, struct admin_call *call, json_t *args,
     struct buf room = BUF_INIT;
     struct buf bytes = BUF_INIT;
     struct buf file = BUF_INIT;
-    enum err err = take_decision(env, args, &d, why);
+    enum err err = directive_check_issuer(env, why);
+    if (err == ERR_OK) {
+        err = take_decision(env, args, &d, why);
+    }
     if (err == ERR_OK) {
         err = directive_check_above(env, &d, why);
     }

@@ -41,6 +41,19 @@ static bool widest_skew(void *ctx, const struct child_status *child)
     return true;
 }
 
+int64_t status_skew_ms(const struct api_env *env)
+{
+    struct uplink_status uplink = {.state = UPLINK_IDLE};
+    if (env->uplink != NULL) {
+        uplink_status(env->uplink, &uplink);
+    }
+    int64_t widest = uplink.clock_skew_ms;
+    if (env->downlink != NULL) {
+        downlink_children(env->downlink, widest_skew, &widest);
+    }
+    return widest;
+}
+
 /* Of the certificate in use now: it may have been renewed since the start. */
 static int64_t tls_not_after_ms(const struct api_env *env)
 {

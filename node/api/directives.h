@@ -14,7 +14,27 @@ struct registry_decision;
 
 enum { FRAME_PIECE = 256 << 10 };
 
+/* ---- a listing of a node below this one (below.c) ---- */
+
+/* What a removal says of the listing that it ends. */
+struct below_listing {
+    struct listing_place place;
+    struct slice subject; /* credit code */
+    uint16_t list;
+};
+/* Its log is not here; what can be told of it is. ERR_DENIED: its issuer is
+ * none by the root document, or it was ended here already. Else `note` is a
+ * line for whoever decides, unless an app that met it bears it out: "". */
+MUST_USE enum err below_listing_check(const struct api_env *env,
+                                      const struct below_listing *listing,
+                                      struct errmsg *note, struct errmsg *why);
+
 /* ---- preparing (prepare.c) ---- */
+
+/* ERR_DENIED: the root document in force names no deciders for this node, so
+ * that whatever is prepared here could never be published. */
+MUST_USE enum err directive_check_issuer(const struct api_env *env,
+                                         struct errmsg *why);
 
 /* Decisions from the rows of one file, on their way into one package. */
 struct prepare;
@@ -26,7 +46,8 @@ enum prepare_what {
     PREPARE_REMOVALS,
     PREPARE_CORRECTIONS, /* of listings in force, with the same columns */
 };
-/* Faults go to `sink`, whose `record` is not used. */
+/* Faults go to `sink`, and each row that became decisions to its `record`,
+ * which may be NULL. */
 void prepare_begin(struct prepare **out, const struct api_env *env,
                    enum prepare_what what, const struct rows_sink *sink);
 /* The one removal is of this listing, of a node below this one whose log may
@@ -42,6 +63,9 @@ MUST_USE enum err prepare_feed(struct prepare *p, struct slice bytes,
  * ERR_TOO_LARGE. */
 MUST_USE enum err prepare_finish(struct prepare *p, struct buf *file,
                                  struct errmsg *why);
+/* Decisions so far: those of the last row are behind those of the one before.
+ */
+size_t prepare_entries(const struct prepare *p);
 /* Rows met, and those refused. */
 void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused);
 void prepare_free(struct prepare **p);
@@ -118,9 +142,12 @@ MUST_USE enum err directive_read_file(struct admin_call *call, size_t max_bytes,
 const char *directive_rule_fault(const struct api_env *env,
                                  const struct entry *e);
 /* ERR_DENIED names the first entry that would have no effect, or that this node
- * would not have prepared (lawful.c). */
+ * would not have prepared (lawful.c). `note` gets a line of each that nobody
+ * here can tell anything of. */
+typedef void lawful_note_fn(void *ctx, const char *text);
 MUST_USE enum err directive_check_lawful(const struct api_env *env,
                                          const struct package *package,
+                                         lawful_note_fn *note, void *ctx,
                                          struct errmsg *why);
 /* A package's file, in pieces. */
 void directive_send_file(struct admin_call *call, struct slice file);

@@ -13,6 +13,12 @@
 #include "credit/registry.h"
 #include "credit/rules.h"
 
+struct lawful {
+    const struct api_env *env;
+    lawful_note_fn *note;
+    void *ctx;
+};
+
 static const char *texts_fault(const char *const *texts, size_t n)
 {
     const char *fault = NULL;
@@ -107,7 +113,7 @@ struct target {
     const struct api_env *env;
     struct listing_place place;
     struct slice document;
-    bool there;
+    bool there; /* and not ended */
     bool same;
     enum err err;
 };
@@ -124,8 +130,8 @@ static bool on_target(void *ctx, const struct store_listing *l)
 }
 
 /* People sign what they read: subject, list and document number. What counts is
- * the place beside it. Of another node's log, which may not be here, only that
- * node can tell. */
+ * the place beside it. One that was ended since is looked for in vain, as when
+ * it is prepared. */
 static enum err find_target(const struct api_env *env, const struct entry *e,
                             const struct listing_facts *f, bool *fits)
 {
@@ -143,41 +149,71 @@ static enum err find_target(const struct api_env *env, const struct entry *e,
     subject_key_org(&key, SUBJECT_USCC, e->subject);
     lists_view_take(env->store, &view);
     const struct listing_query q = {
-        .view = &view, .subject = &key, .all = true, .removed = true};
+        .view = &view, .subject = &key, .all = true};
     enum err err = store_listings(env->store, &q, on_target, &t, NULL);
     lists_view_fini(&view);
     *fits = t.there && (t.same || e->type == ENTRY_CORRECTION);
     return err == ERR_OK ? t.err : err;
 }
 
-static enum err check_target(const struct api_env *env, const struct entry *e,
-                             size_t number, struct errmsg *why)
+static enum err check_own(const struct api_env *env, const struct entry *e,
+                          const struct listing_facts *f, struct errmsg *why)
 {
-    struct listing_facts f;
     bool fits;
-    if (e->type == ENTRY_LISTING ||
-        listing_facts(e, env->self.code, &f) != ERR_OK ||
-        f.target.log.origin != env->self.code) {
-        return ERR_OK;
-    }
-    enum err err = find_target(env, e, &f, &fits);
+    enum err err = find_target(env, e, f, &fits);
     if (err != ERR_OK) {
         return err_set(why, err, "what is in force cannot be read now: %s",
                        err_text(err));
     }
     return fits ? ERR_OK
                 : err_set(why, ERR_DENIED,
-                          "entry %zu of the package: is about another listing "
-                          "than its values say, or about none [not-listed]",
-                          number);
+                          "is about another listing than its values say, or "
+                          "about none that is in force [not-listed]");
 }
 
-static enum err check_entry(const struct api_env *env, const struct entry *e,
+static enum err check_other(const struct lawful *l, const struct entry *e,
+                            const struct listing_facts *f, struct errmsg *why)
+{
+    const struct below_listing below = {
+        .place = f->target, .subject = e->subject, .list = f->list};
+    struct errmsg note;
+    if (!listing_may_end(l->env->self.code, f->target.log.origin)) {
+        return err_set(why, ERR_DENIED,
+                       "is about a listing of %012llu, which is not below this "
+                       "node [not-listed]",
+                       (unsigned long long)f->target.log.origin);
+    }
+    enum err err = below_listing_check(l->env, &below, &note, why);
+    if (err == ERR_OK && note.text[0] != 0) {
+        l->note(l->ctx, note.text);
+    }
+    return err;
+}
+
+static enum err check_target(const struct lawful *l, const struct entry *e,
+                             size_t number, struct errmsg *why)
+{
+    struct listing_facts f;
+    struct errmsg what;
+    if (e->type == ENTRY_LISTING ||
+        listing_facts(e, l->env->self.code, &f) != ERR_OK) {
+        return ERR_OK;
+    }
+    enum err err = f.target.log.origin == l->env->self.code
+                       ? check_own(l->env, e, &f, &what)
+                       : check_other(l, e, &f, &what);
+    return err == ERR_OK ? ERR_OK
+                         : err_set(why, err, "entry %zu of the package: %s",
+                                   number, what.text);
+}
+
+static enum err check_entry(const struct lawful *l, const struct entry *e,
                             size_t number, struct errmsg *why)
 {
+    const struct api_env *env = l->env;
     if (listing_is_type(e->type)) {
         enum err err = check_listing(env, e, number, why);
-        return err == ERR_OK ? check_target(env, e, number, why) : err;
+        return err == ERR_OK ? check_target(l, e, number, why) : err;
     }
     const char *rule = directive_rule_fault(env, e);
     if (rule != NULL) {
@@ -193,8 +229,10 @@ static enum err check_entry(const struct api_env *env, const struct entry *e,
 
 enum err directive_check_lawful(const struct api_env *env,
                                 const struct package *package,
+                                lawful_note_fn *note, void *ctx,
                                 struct errmsg *why)
 {
+    const struct lawful l = {env, note, ctx};
     enum err err = ERR_OK;
     if (package->head.issuer != env->self.code) {
         return ERR_OK; /* the store refuses it, for what it is */
@@ -202,7 +240,7 @@ enum err directive_check_lawful(const struct api_env *env,
     for (size_t i = 0; err == ERR_OK && i < package->head.entries; i++) {
         struct entry e;
         if (entry_decode(package->entries[i], &e) == ERR_OK) {
-            err = check_entry(env, &e, i + 1, why);
+            err = check_entry(&l, &e, i + 1, why);
         }
     }
     return err;

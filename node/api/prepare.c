@@ -11,6 +11,7 @@
 #include "credit/package.h"
 #include "credit/rules.h"
 #include "ident/ident.h"
+#include "ident/rootchain.h"
 
 struct prepare {
     const struct api_env *env;
@@ -27,6 +28,8 @@ struct prepare {
     uint64_t rows_met;
     uint64_t refused;
     enum err unread; /* of what is in force */
+    struct errmsg
+        why; /* of a listing of another node that is not to be ended */
 };
 
 /* ---- what a row is about ---- */
@@ -89,9 +92,23 @@ static bool on_listing(void *ctx, const struct store_listing *l)
     return s->err == ERR_OK;
 }
 
+/* ERR_DENIED: it is ended already, or cannot be. */
+static enum err check_below(struct prepare *p, const struct record *r)
+{
+    const struct below_listing l = {.place = p->about,
+                                    .subject = slice_str(r->subject),
+                                    .list = listing_list_of(r)};
+    struct errmsg note;
+    enum err err = below_listing_check(p->env, &l, &note, &p->why);
+    if (err == ERR_OK && note.text[0] != 0) {
+        p->sink.warning(p->sink.ctx, note.text);
+    }
+    return err;
+}
+
 /* A listing is new, and a correction possible, by what this node decided; a
  * removal ends what is below, too. `out` is empty after an error. */
-static enum err find_listings(const struct prepare *p, const struct record *r,
+static enum err find_listings(struct prepare *p, const struct record *r,
                               uint8_t type, uint16_t document_field,
                               struct places *out)
 {
@@ -105,7 +122,7 @@ static enum err find_listings(const struct prepare *p, const struct record *r,
     if (is_elsewhere(p)) {
         out->at = mem_dup(&p->about, sizeof p->about);
         out->n = 1;
-        return ERR_OK;
+        return check_below(p, r);
     }
     const struct listing_query q = {
         .view = &p->view, .subject = &key, .all = true};
@@ -155,7 +172,7 @@ static const char *judge_columns(const struct prepare *p, uint8_t type)
 
 /* `rule` NULL, or the one that is broken; `field` is where. An error: what is
  * in force could not be read, so nothing is said of the row. */
-static enum err judge(const struct prepare *p, const struct record *r,
+static enum err judge(struct prepare *p, const struct record *r,
                       struct places *targets, uint16_t *field,
                       const char **rule)
 {
@@ -236,8 +253,12 @@ static enum err on_record(void *ctx, uint64_t line, const struct record *r)
         err = add_decisions(p, r, type_of(p, r), &targets, &rule);
     }
     mem_free(targets.at);
-    return err != ERR_OK || rule == NULL ? err
-                                         : refuse(p, line, r, field, rule);
+    if (err == ERR_OK && rule != NULL) {
+        return refuse(p, line, r, field, rule);
+    }
+    return err == ERR_OK && p->sink.record != NULL
+               ? p->sink.record(p->sink.ctx, line, r)
+               : err;
 }
 
 static enum err on_refused(void *ctx, uint64_t line,
@@ -253,6 +274,34 @@ static void on_warning(void *ctx, const char *text)
 {
     const struct prepare *p = ctx;
     p->sink.warning(p->sink.ctx, text);
+}
+
+/* ---- who may ---- */
+
+enum err directive_check_issuer(const struct api_env *env, struct errmsg *why)
+{
+    const struct rootdoc *doc =
+        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
+    struct buf others = BUF_INIT;
+    if (doc == NULL || rootdoc_find_issuer(doc, env->self.code) != NULL) {
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
+        uint64_t code = rootdoc_issuer(doc, i)->code;
+        if (listing_counts_at(code, env->self.code)) {
+            buf_putf(&others, "%s%012" PRIu64, others.len > 0 ? ", " : "",
+                     code);
+        }
+    }
+    enum err err = err_set(
+        why, ERR_DENIED,
+        "version %" PRIu64 " of the root document names no deciders for "
+        "%012" PRIu64 ", so nothing could be published here; %s%s [no-issuer]",
+        rootdoc_version(doc), env->self.code,
+        others.len > 0 ? "for this area decide: " : "no node above it decides",
+        buf_cstr(&others));
+    buf_fini(&others);
+    return err;
 }
 
 /* ---- the file ---- */
@@ -298,6 +347,10 @@ static enum err say(const struct prepare *p, enum err err, struct errmsg *why)
                        "more than %d decisions: split the file, each part "
                        "becomes a package",
                        PACKAGE_ENTRIES_MAX);
+    }
+    if (err != ERR_OK && p->why.text[0] != 0) {
+        *why = p->why;
+        return err;
     }
     return err == ERR_OK || err != p->unread
                ? err
@@ -352,6 +405,11 @@ enum err prepare_finish(struct prepare *p, struct buf *file, struct errmsg *why)
     }
     package_free(&package);
     return err;
+}
+
+size_t prepare_entries(const struct prepare *p)
+{
+    return p->n;
 }
 
 void prepare_counts(const struct prepare *p, uint64_t *rows, uint64_t *refused)

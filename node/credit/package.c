@@ -184,7 +184,8 @@ static enum err check_line(const struct rootdoc_issuer *issuer,
     if (decider == NULL) {
         err = err_set(why, ERR_BAD_SIGNATURE,
                       "signed by the key %.16s, which does not decide for "
-                      "%012" PRIu64,
+                      "%012" PRIu64 ": leave out its copy, or its line "
+                      "signature",
                       id, issuer->code);
     } else if (signed_by[decider - issuer->deciders]) {
         err = err_set(why, ERR_BAD_SIGNATURE, "%s signed twice", decider->name);
@@ -218,7 +219,7 @@ enum err package_check_signed(const struct rootdoc_issuer *issuer,
     if (err == ERR_OK && n < issuer->threshold) {
         err = err_set(why, ERR_BAD_SIGNATURE,
                       "%u of the %u signatures that a package of %012" PRIu64
-                      " takes",
+                      " takes; whose, creditnode root show tells",
                       n, issuer->threshold, issuer->code);
     }
     return err;

@@ -326,6 +326,16 @@ MUST_USE enum err store_listings_of(struct store *store,
                                     size_t n, store_listing_of_fn *fn,
                                     void *ctx);
 
+struct listing_place; /* credit/listing.h */
+/* A removal that counts here and ends this listing of the subject, which itself
+ * may not be here: `by` says where it stands, its number is 0 if there is none.
+ */
+MUST_USE enum err store_removal_of(struct store *store,
+                                   const struct lists_view *view,
+                                   const struct subject_key *subject,
+                                   const struct listing_place *listing,
+                                   struct listing_place *by);
+
 /* A decision about a node (credit/registry.h) of a package that took effect. */
 struct store_node {
     struct log_id log;

@@ -301,6 +301,37 @@ enum err store_listings_of(struct store *store,
     return err;
 }
 
+struct removal_search {
+    const struct lists_view *view;
+    const struct listing_place *listing;
+    struct listing_place *by;
+};
+
+static bool on_removal(void *ctx, const struct list_row *row)
+{
+    const struct removal_search *s = ctx;
+    const struct lists_log *log = counting_log(s->view, row);
+    const struct lists_log listed = {.log = s->listing->log};
+    bool ends = log != NULL && row->type == ENTRY_REMOVAL &&
+                is_about(row, &listed, s->listing->number) &&
+                listing_may_end(log->log.origin, s->listing->log.origin);
+    if (ends) {
+        *s->by = (struct listing_place){log->log, row->number};
+    }
+    return !ends;
+}
+
+enum err store_removal_of(struct store *store, const struct lists_view *view,
+                          const struct subject_key *subject,
+                          const struct listing_place *listing,
+                          struct listing_place *by)
+{
+    struct removal_search s = {view, listing, by};
+    by->number = 0;
+    return view->n > 0 ? read_rows(store, false, subject, 1, on_removal, &s)
+                       : ERR_OK;
+}
+
 /* ---- what is decided about nodes ---- */
 
 struct telling {

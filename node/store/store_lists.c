@@ -361,7 +361,8 @@ static enum reason judge_closing(struct group *g, const struct log_id *log,
 {
     if (!of_this_log(g->s, log, c->head)) {
         (void)err_set(why, ERR_DENIED,
-                      "the package is of issuer %012llu in federation %.64s",
+                      "the package is of issuer %012llu in federation %.64s: "
+                      "publish it at that node",
                       (unsigned long long)c->head->issuer, c->head->federation);
         return REASON_PACKAGE;
     }

@@ -41,6 +41,7 @@ static bool newest_head(const struct feed *feed, const struct log_id *log,
                         int64_t after_ms, struct checkpoint *head,
                         struct buf *note, struct buf *chain)
 {
+    const struct fresh *fresh = feed->env->fresh;
     struct store_head held;
     bool there =
         fresh_newer(feed->env->fresh, log, after_ms, head, note, chain) &&
@@ -49,10 +50,10 @@ static bool newest_head(const struct feed *feed, const struct log_id *log,
         return there;
     }
     there = there && is_of_held(head, &held);
-    if (held.newest.at_ms <= after_ms ||
+    if (!fresh_is_later(fresh, held.newest.at_ms, after_ms) ||
         (there && (held.newest.size < head->size ||
                    (held.newest.size == head->size &&
-                    held.newest.at_ms <= head->at_ms)))) {
+                    !fresh_is_later(fresh, held.newest.at_ms, head->at_ms))))) {
         return there;
     }
     buf_clear(note);

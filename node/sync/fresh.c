@@ -78,6 +78,24 @@ static int64_t limit_ms(const struct fresh *fresh)
     return (int64_t)fresh->period_ms * PERIODS;
 }
 
+/* A clock that ran ahead is put back some day, and what was signed by it stays
+ * in the future: the head of now is the later one then. Only one of now: an old
+ * one, from a file or a parent that plays it again, does not take the place of
+ * heads that keep coming while this node's own clock is behind. */
+bool fresh_is_later(const struct fresh *fresh, int64_t a_ms, int64_t b_ms)
+{
+    int64_t now_ms = clock_wall_ms();
+    int64_t limit = limit_ms(fresh);
+    bool a_is_to_come = a_ms > now_ms + limit;
+    bool b_is_to_come = b_ms > now_ms + limit;
+    if (a_is_to_come == b_is_to_come) {
+        return a_ms > b_ms;
+    }
+    int64_t past_ms = a_is_to_come ? b_ms : a_ms;
+    bool of_now = past_ms >= now_ms - limit;
+    return of_now ? b_is_to_come : a_is_to_come;
+}
+
 /* Lock held. A parent that was fed from a file gives what it has at once, and
  * then nothing: that says nothing about a clock. */
 static void note_arrival(const struct fresh *fresh, struct heard *h,
@@ -97,7 +115,7 @@ bool fresh_came(struct fresh *fresh, const struct checkpoint *head,
 {
     (void)pthread_mutex_lock(&fresh->lock);
     struct heard *h = find(fresh, &head->log);
-    bool newer = h == NULL || head->at_ms > h->head.at_ms;
+    bool newer = h == NULL || fresh_is_later(fresh, head->at_ms, h->head.at_ms);
     if (h == NULL) {
         h = MEM_NEW(struct heard);
         h->next = fresh->first;
@@ -120,7 +138,7 @@ bool fresh_newer(struct fresh *fresh, const struct log_id *log,
 {
     (void)pthread_mutex_lock(&fresh->lock);
     const struct heard *h = find(fresh, log);
-    bool newer = h != NULL && h->head.at_ms > after_ms;
+    bool newer = h != NULL && fresh_is_later(fresh, h->head.at_ms, after_ms);
     if (newer) {
         *head = h->head;
         buf_put_slice(note, buf_slice(&h->note));

@@ -6,6 +6,11 @@
 #include "store/lease.h"
 #include "sync/sync.h"
 
+/* Was the head with signing time `a_ms` signed later than that with `b_ms`? By
+ * these times; but of one of now and one that is yet to come, by more than the
+ * periods after which a list is stale, that of now is the later one: its
+ * signer's clock was put back. */
+bool fresh_is_later(const struct fresh *fresh, int64_t a_ms, int64_t b_ms);
 /* A head came, `age_ms` ago (0: just now), that fits what is held here, and
  * reaches no further. True if it is newer than any before. */
 bool fresh_came(struct fresh *fresh, const struct checkpoint *head,

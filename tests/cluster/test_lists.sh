@@ -68,8 +68,18 @@ for rule in 'line 4.*missing' 'line 5.*uscc-check' 'line 6.*missing'; do
 done
 grep -q "$B" "$WORK/dry" || fail "the dry run does not show what would go: $(cat "$WORK/dry")"
 directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1" --receipt "$WORK/receipt" >"$WORK/out" 2>&1
-[ $? = 3 ] && [ "$(wc -l <"$WORK/receipt")" = 4 ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
+[ $? = 3 ] && [ "$(cut -d, -f1,2,7 <"$WORK/receipt" | tr '\n' ' ')" = 'line,outcome,rule 2,"prepared","" 3,"prepared","" '\
+'4,"refused","missing" 5,"refused","uscc-check" 6,"refused","missing" ' ] || fail "import: $(cat "$WORK/out" "$WORK/receipt")"
+printf 'a,b\n1,2\n' >"$WORK/other.csv"
+refused 'column' directive "$COUNTY" import "$WORK/other.csv" --dry-run --receipt "$WORK/receipt"
+grep -q '^0,"refused",.*"file"' "$WORK/receipt" || fail "of what is no such file: $(cat "$WORK/receipt")"
 refused 'is there already' directive "$COUNTY" import "$WORK/decisions.csv" -o "$WORK/p1"
+
+for verb in "import $WORK/decisions.csv" "list-add A=b" "node-revoke $VILLAGE2 --reason 示例"; do
+    # shellcheck disable=SC2086 # words of the verb
+    refused "$COUNTY.*no-issuer" directive "$VILLAGE" $verb -o "$WORK/nothing"
+done
+[ ! -e "$WORK/nothing" ] || fail "made where nobody decides"
 
 note "who signs is shown all of it"
 {
@@ -136,7 +146,7 @@ node_cmd "$VILLAGE" query "$A" --json | jq -e '.listings[0] | .colour == "black"
 
 # Whoever asks without --json learns it as well.
 node_cmd "$VILLAGE" query "$A" >"$WORK/out" || fail "query"
-for said in 'on 1 lists' 'judgment defaulters (black)' '示例条例第十条' "issuer  *log  *position  *freshness"; do
+for said in 'on 1 lists' 'judgment defaulters (black)' '示例条例第十条' "issuer and log  *position  *freshness"; do
     grep -q "$said" "$WORK/out" || fail "the answer for people lacks '$said': $(cat "$WORK/out")"
 done
 node_cmd "$VILLAGE" query "$A" --lang zh >"$WORK/zh"
@@ -220,13 +230,17 @@ refused 'nothing was signed' unasked
 grep -q '示例条例第十条' "$WORK/out" || fail "what is to be signed is not shown: $(cat "$WORK/out")"
 listed "$TOWN" "$A" 0 || fail "published without a yes"
 refused 'say --yes' publish_town --json
-said_no() { publish_town <<<no; }
+said_no() { publish_town --receipt "$WORK/receipt" <<<no; }
 refused 'nothing was signed' said_no
+grep -q '^2,"dropped"' "$WORK/receipt" || fail "of what was not decided: $(cat "$WORK/receipt")"
 said_yes() { publish_town --dry-run && publish_town <<<yes; }
 check "decide, look, and publish" said_yes >"$WORK/out"
 within "$PATIENCE" "the village lists it" listed "$VILLAGE" "$A" 1
 sed -i 's/认〔2026〕7号/认〔2026〕9号/' "$WORK/town.csv"
-check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --yes --publish >"$WORK/out"
+check "decide and publish" directive "$TOWN" import "$WORK/town.csv" --key "$keys/$TOWN-1.key" --yes --publish \
+    --receipt "$WORK/receipt" >"$WORK/out"
+grep -qE "^2,\"published\",\"\",\"$TOWN/directives/[0-9a-f]+\",6,.*town.csv\"$" "$WORK/receipt" ||
+    fail "where it stands is not told: $(cat "$WORK/receipt")"
 within "$PATIENCE" "the village lists it twice" listed "$VILLAGE" "$A" 2
 check "the county does not" listed "$COUNTY" "$A" 0
 within "$PATIENCE" "nobody of these listed, and that is sure" ends_with 0 91340000100000032W
@@ -269,13 +283,21 @@ refused 'not-listed' directive "$COUNTY" list-remove "${annul[@]}" --dry-run
 refused 'of this node or of one below' directive "$TOWN" list-remove "${annul[@]}" --dry-run \
     --listing "$COUNTY/directives/0123456789abcdef#3"
 refused 'import has no --listing' directive "$COUNTY" import "$WORK/again.csv" --listing "$place" --dry-run
-check "annul" directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" -o "$WORK/p4" >/dev/null
+check "annul" directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" -o "$WORK/p4" >/dev/null 2>"$WORK/out"
+grep -qF "$place is of $TOWN" "$WORK/out" || fail "not said that nobody looked at it: $(cat "$WORK/out")"
 sign "$WORK/p4" 1
 grep -qF "$place" "$WORK/out" || fail "what is annulled is not shown: $(cat "$WORK/out")"
 sign "$WORK/p4" 2
-check "publish it" directive "$COUNTY" publish "$WORK/p4" >/dev/null
+# Somebody met it: that bears it out.
+check "feedback" node_cmd "$VILLAGE" feedback "$place" --outcome not-applicable >/dev/null
+met() { node_cmd "$COUNTY" query "$place" --json 2>/dev/null | jq -e '.records | length > 0' >/dev/null; }
+within "$PATIENCE" "the county knows of that" met
+check "publish it" directive "$COUNTY" publish "$WORK/p4" >/dev/null 2>"$WORK/out"
+! grep -q note "$WORK/out" || fail "not borne out: $(cat "$WORK/out")"
 within "$PATIENCE" "gone in the village" listed "$VILLAGE" "$A" 2
 within "$PATIENCE" "and at its own authority" listed "$TOWN" "$A" 2
+refused 'ended that listing already' directive "$COUNTY" list-remove "${annul[@]}" --listing "$place" --dry-run
+refused 'may list nobody' directive "$COUNTY" list-remove "${annul[@]}" --listing "${place/#$TOWN/341821200000}" --dry-run
 
 note "a decider's key is replaced, and what it signed before stays"
 read -r log size root < <(logs_of "$COUNTY" 'select(.own and (.log | contains("/directives/"))) | "\(.log) \(.size) \(.root)"')

@@ -151,6 +151,17 @@ gives 1 'version 9 of the root document is not known' at_node show --version 9
 note "version 3"
 gives 0 'Needs 2 more of the keepers of version 2' at_node propose -o three \
     --remove-decider "$N:$N-1" --threshold "$N:1"
+gives 0 '第 3 版，尚未签名' at_node propose -o three-zh --remove-decider "$N:$N-1" --lang zh
+for line in "  - $N：决定人 $N-1（" "  * $N：须 2 人签名（共 2 人），原为 2 人（共 3 人）" '要全部保留，提议时加 --last' \
+    "还须 2 名第 2 版的保管人签名：$N-1、$N-2、Zhao San" 'root sign three-zh --key'; do
+    grep -qF -- "$line" out || fail "not said: $line: $(cat out)"
+done
+for key in "$keys/$N-2.key" zhao.key; do
+    gives 0 '第 3 版已签名' root sign three-zh --key "$key" --previous two --lang zh
+done
+gives 0 '第 2 版本节点已有；现行第 2 版' at_node publish two --lang zh
+grep -qF 'creditnode root publish three-zh' <(root sign three-zh --key zhao.key --previous two --lang zh) ||
+    fail "not said what comes next"
 check "as from the file" cmp three <(root propose --from two -o same --remove-decider "$N:$N-1" \
     --threshold "$N:1" >/dev/null && cat same)
 gives 1 'keeper' root sign three --key "$keys/$N-3.key" --previous two # replaced

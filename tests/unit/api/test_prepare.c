@@ -37,10 +37,12 @@ static enum err on_refused(void *ctx, uint64_t line,
     return ERR_OK;
 }
 
+static char noted[512];
+
 static void on_warning(void *ctx, const char *text)
 {
     (void)ctx;
-    (void)text;
+    (void)snprintf(noted, sizeof noted, "%s", text);
 }
 
 /* ---- tests ---- */
@@ -279,7 +281,7 @@ static void expect_lawful(const struct api_env *env, struct package *p,
                           const char *said)
 {
     last_why.text[0] = 0;
-    enum err err = directive_check_lawful(env, p, &last_why);
+    enum err err = directive_check_lawful(env, p, on_warning, NULL, &last_why);
     assert_int_equal(err, said == NULL ? ERR_OK : ERR_DENIED);
     if (said != NULL && strstr(last_why.text, said) == NULL) {
         fail_msg("'%s' does not say '%s'", last_why.text, said);
@@ -354,10 +356,72 @@ static void a_removal_is_of_the_listing_that_its_values_name(void **state)
     expect_lawful(&env, removal_of(&off, &log, 3), NULL);
     expect_lawful(&env, removal_of(&off, &log, 6), "[not-listed]");
     expect_lawful(&env, removal_of(&off, &log, 4), "[not-listed]");
-    log.origin = 341821100201; /* below: not held here */
-    expect_lawful(&env, removal_of(&off, &log, 6), NULL);
+    take(&t, &off); /* of 3 */
+    expect_lawful(&env, removal_of(&off, &log, 3), "[not-listed]");
+    expect_lawful(&env, removal_of(&off, &log, 6), "[not-listed]");
     buf_fini(&file);
     buf_fini(&off);
+    node_fini(&t);
+}
+
+/* Its log is not held here. */
+static void of_a_listing_of_another_node_is_told_what_is_known(void **state)
+{
+    struct buf file = BUF_INIT;
+    struct buf off = BUF_INIT;
+    struct log_id log;
+    struct node t;
+    (void)state;
+    start(&t, TOWNSHIP, "below");
+    struct sync_env sync = {.store = t.store, .trust = fed_trust};
+    struct api_env env = {
+        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
+    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
+    take(&t, &file);
+    assert_ok(store_directives_log(t.store, &log));
+    assert_ok(prepare(&env, PREPARE_REMOVALS, removal, &off));
+    log.origin = 341821000000;
+    expect_lawful(&env, removal_of(&off, &log, 3), "which is not below");
+    log.origin = 341821100201;
+    noted[0] = 0;
+    expect_lawful(&env, removal_of(&off, &log, 3), NULL);
+    assert_non_null(
+        strstr(noted, "91440300708461136T and is in force was not"));
+    env.roots = t.roots;
+    expect_lawful(&env, removal_of(&off, &log, 3), NULL);
+    log.origin = 341821100202; /* no issuer */
+    expect_lawful(&env, removal_of(&off, &log, 3),
+                  "341821100202 may list nobody");
+    log.origin = 341821100201;
+    struct package *p = removal_of(&off, &log, 3);
+    buf_clear(&file);
+    package_put(p, &file);
+    package_free(&p);
+    take(&t, &file);
+    expect_lawful(&env, removal_of(&off, &log, 3),
+                  "ended that listing already");
+    expect_lawful(&env, removal_of(&off, &log, 4), NULL);
+    buf_fini(&file);
+    buf_fini(&off);
+    node_fini(&t);
+}
+
+static void where_nobody_decides_nothing_is_prepared(void **state)
+{
+    struct node t;
+    (void)state;
+    start(&t, TOWNSHIP, "nobody");
+    struct api_env env = {.self = {.code = TOWNSHIP}, .roots = t.roots};
+    assert_ok(directive_check_issuer(&env, &last_why));
+    env.self.code = 341821100202;
+    assert_int_equal(directive_check_issuer(&env, &last_why), ERR_DENIED);
+    assert_non_null(strstr(last_why.text, "341821100202"));
+    assert_non_null(strstr(last_why.text, "341821100000"));
+    assert_non_null(strstr(last_why.text, "340000000000"));
+    assert_null(strstr(last_why.text, "341821100201"));
+    env.self.code = 110000000000;
+    assert_int_equal(directive_check_issuer(&env, &last_why), ERR_DENIED);
+    assert_non_null(strstr(last_why.text, "no node above it decides"));
     node_fini(&t);
 }
 
@@ -370,6 +434,8 @@ int main(void)
         cmocka_unit_test(rows_are_judged_by_what_was_said_and_is_in_force),
         cmocka_unit_test(a_removal_ends_all_listings_by_its_document),
         cmocka_unit_test(a_removal_is_of_the_listing_that_its_values_name),
+        cmocka_unit_test(of_a_listing_of_another_node_is_told_what_is_known),
+        cmocka_unit_test(where_nobody_decides_nothing_is_prepared),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

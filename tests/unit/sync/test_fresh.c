@@ -82,6 +82,46 @@ static void old_heads_on_cadence_are_unproven(void **state)
     }
 }
 
+/* What was signed by a clock of tomorrow came with decisions and on cadence;
+ * then that clock was put back. */
+static void a_clock_that_was_put_back_is_believed_again(void **state)
+{
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    struct checkpoint head;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    int64_t ahead_ms = clock_wall_ms() + HOUR_MS;
+    (void)state;
+    assert_true(came(f, PERIOD_MS, -HOUR_MS + PERIOD_MS));
+    assert_true(came(f, 0, -HOUR_MS));
+    assert_int_equal(state_of(f), FRESH_CLOCK);
+    assert_true(came(f, 0, 0));
+    assert_int_equal(state_of(f), FRESH_YES);
+    /* Nor does the one of tomorrow come back, and children hear of it. */
+    assert_false(came(f, 0, -HOUR_MS));
+    assert_true(fresh_newer(f, &the_log, ahead_ms, &head, &note, &chain));
+    assert_false(fresh_newer(f, &the_log, head.at_ms, &head, &note, &chain));
+    assert_true(came(f, 0, -PERIOD_MS));
+    assert_int_equal(state_of(f), FRESH_YES);
+    buf_fini(&note);
+    buf_fini(&chain);
+    fresh_free(&f);
+}
+
+/* This node's own clock is behind: all that comes is of tomorrow. */
+static void an_old_head_takes_no_place_of_those_to_come(void **state)
+{
+    struct fresh *f = fresh_new(341821100000, PERIOD_MS);
+    (void)state;
+    assert_true(came(f, PERIOD_MS, -HOUR_MS + PERIOD_MS));
+    assert_true(came(f, 0, -HOUR_MS));
+    assert_false(came(f, 0, HOUR_MS));
+    assert_false(came(f, 0, 4 * PERIOD_MS));
+    assert_int_equal(state_of(f), FRESH_CLOCK);
+    assert_true(fresh_is_later(f, clock_wall_ms() + HOUR_MS, INT64_MIN));
+    fresh_free(&f);
+}
+
 /* The issuer fell silent, and then a file came that is newer, but older than
  * what the line said last. */
 static void a_newer_head_makes_nothing_older(void **state)
@@ -164,6 +204,8 @@ int main(void)
         cmocka_unit_test(old_heads_that_come_once_are_stale),
         cmocka_unit_test(heads_far_apart_are_no_cadence),
         cmocka_unit_test(old_heads_on_cadence_are_unproven),
+        cmocka_unit_test(a_clock_that_was_put_back_is_believed_again),
+        cmocka_unit_test(an_old_head_takes_no_place_of_those_to_come),
         cmocka_unit_test(a_newer_head_makes_nothing_older),
         cmocka_unit_test(what_is_told_is_as_old_as_it_was),
         cmocka_unit_test(what_is_stale_or_issued_here_is_not_told),
