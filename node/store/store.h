@@ -271,16 +271,30 @@ struct lists_log {
     uint32_t id; /* the store's own */
     size_t voids_at;
     size_t voids_n;
+    size_t aliases_at;
+    size_t aliases_n;
 };
 struct lists_void {
     uint64_t first;
     uint64_t last;
+};
+/* Entries `first` to `last` are a package without effect, since the same one,
+ * byte by byte, took effect elsewhere: it begins at number `place` of the log
+ * `incarnation` of the same issuer. What names a decision at one of the two
+ * places is about that at the other. */
+struct lists_alias {
+    uint64_t first;
+    uint64_t last;
+    uint64_t incarnation;
+    uint64_t place;
 };
 struct lists_view {
     struct lists_log logs[LISTS_LOGS_MAX];
     size_t n;
     struct lists_void *voids; /* owned; packages without effect */
     size_t voids_n;
+    struct lists_alias *aliases; /* owned */
+    size_t aliases_n;
 };
 void lists_view_take(struct store *store, struct lists_view *out);
 void lists_view_fini(struct lists_view *view);
