@@ -460,6 +460,8 @@ bool lists_lost_alias(struct store *s, const struct log_slot *slot);
 struct lists_ends {
     struct rootdoc_last *misfits; /* owned: another root is here */
     size_t n;
+    uint64_t size; /* so many entries were looked at */
+    bool counted;  /* what is judged counted before */
 };
 /* Looks at the first `size` entries of a committed log; not within a walk. */
 MUST_USE enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,

@@ -310,11 +310,12 @@ static enum reason judge_signed(struct group *g, const struct log_id *log,
                                 const struct touched *t,
                                 const struct closing *c, struct errmsg *why)
 {
-    struct lists_ends ends = {NULL, 0};
+    struct lists_ends ends = {.size = 0};
     struct lists_ends *known = g->judge_only ? g->ends : &ends;
     enum err err = g->judge_only || t == NULL
                        ? ERR_OK
                        : lists_look_at_ends(t->slot, t->slot->size, known, why);
+    known->counted = t != NULL && lists_counts(t->slot->lists, c->number);
     const struct rootdoc_issuer *issuer =
         g->s->env.roots != NULL && err == ERR_OK
             ? rootchain_issuer_for(g->s->env.roots, log->origin,

@@ -806,6 +806,110 @@ static void another_history_counts_not_as_the_one_that_is_named(void **state)
     }
 }
 
+/* The writer has done what it does behind the last commit: it answers again,
+ * what is held. */
+static void after_commit(struct node *n, struct node *from,
+                         const struct log_id *log)
+{
+    assert_ok(append(n->store, segment_of(from->store, log, 1, 1), NULL));
+}
+
+/* Kept shorter than what the document names, the other history could not be
+ * told from it; nor can the real one, before it is here. */
+static void a_history_counts_when_it_is_seen_to_be_the_one_named(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge real;
+    struct forge copy;
+    struct rootchain *shared = roots;
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        shell("rm -rf roots");
+        open_roots();
+        start(&t, TOWNSHIP, "a");
+        start(&v, VILLAGE, "b");
+        assert_ok(
+            forge_open_kind(&real, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+        forge_signed(&real, &v, 3, SUBJECT_A);
+        forge_signed(&real, &v, 3, SUBJECT_B);
+        const struct hash root = root_at(&v, &real.log, 7);
+        replace_third(roots, &real.log, 7, &root);
+        struct node w;
+        start(&w, VILLAGE, "c");
+        if (other) {
+            assert_ok(
+                forge_open_kind(&copy, w.store, &t, LOG_DIRECTIVES, 77, NULL));
+            forge_signed(&copy, &w, 3, SUBJECT_A);
+        } else {
+            assert_ok(
+                append(w.store, segment_of(v.store, &real.log, 1, 4), NULL));
+        }
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(look(&w, SUBJECT_A, NULL), 0);
+            assert_ok(store_reindex(w.store, NULL, NULL, NULL));
+            assert_int_equal(look(&w, SUBJECT_A, NULL), 0);
+            node_restart(&w);
+        }
+        if (!other) {
+            copy_log(v.store, w.store, &real.log);
+            after_commit(&w, &v, &real.log);
+            assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+            assert_int_equal(look(&w, SUBJECT_B, NULL), 1);
+            assert_no_issues(&w);
+        }
+        node_fini(&w);
+        node_fini(&v);
+        node_fini(&t);
+        rootchain_free(&roots);
+        roots = shared;
+    }
+}
+
+/* A node whose line is cut lists nobody less for it. */
+static void what_was_in_force_stays_though_the_rest_is_not_here(void **state)
+{
+    struct node t;
+    struct node v;
+    struct node w;
+    struct forge real;
+    struct errmsg why;
+    struct rootchain *shared = roots;
+    (void)state;
+    shell("rm -rf roots");
+    open_roots();
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    start(&w, VILLAGE, "c");
+    assert_ok(forge_open_kind(&real, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    forge_signed(&real, &v, 3, SUBJECT_A);
+    copy_log(v.store, w.store, &real.log);
+    forge_signed(&real, &v, 3, SUBJECT_B);
+    forge_signed(&real, &v, 3, SUBJECT_LATER);
+    const struct hash root = root_at(&v, &real.log, 10);
+    replace_third(roots, &real.log, 10, &root);
+    assert_ok(store_judge_again(w.store, &why));
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+        assert_ok(store_reindex(w.store, NULL, NULL, NULL));
+        assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+        node_restart(&w);
+    }
+    assert_ok(append(w.store, segment_of(v.store, &real.log, 5, 7), NULL));
+    assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+    assert_int_equal(look(&w, SUBJECT_B, NULL), 0);
+    copy_log(v.store, w.store, &real.log);
+    after_commit(&w, &v, &real.log);
+    assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+    assert_int_equal(look(&w, SUBJECT_B, NULL), 1);
+    assert_int_equal(look(&w, SUBJECT_LATER, NULL), 1);
+    node_fini(&w);
+    node_fini(&v);
+    node_fini(&t);
+    rootchain_free(&roots);
+    roots = shared;
+}
+
 /* A start finds that the document changed while nobody could tell the store. */
 static void a_start_judges_by_the_newest_document(void **state)
 {
@@ -1232,6 +1336,8 @@ int main(void)
         cmocka_unit_test(
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
         cmocka_unit_test(another_history_counts_not_as_the_one_that_is_named),
+        cmocka_unit_test(a_history_counts_when_it_is_seen_to_be_the_one_named),
+        cmocka_unit_test(what_was_in_force_stays_though_the_rest_is_not_here),
         cmocka_unit_test(a_start_judges_by_the_newest_document),
         cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
         cmocka_unit_test(decisions_about_nodes_are_kept),
