@@ -258,10 +258,25 @@ MUST_USE enum err store_directives_log(struct store *store, struct log_id *out);
  * the writer thread. */
 MUST_USE enum err store_judge_again(struct store *store, struct errmsg *why);
 
+/* How many directives logs a node has to do with: of one issuer, which opens
+ * another one each time it lost the last, and in all, of the node itself and
+ * one authority above it at each tier. */
+enum {
+    LISTS_ISSUERS_MAX = 6,
+    LISTS_ISSUER_LOGS_MAX = 32,
+    LISTS_LOGS_MAX = LISTS_ISSUERS_MAX * LISTS_ISSUER_LOGS_MAX,
+};
+/* Begins as 0. Who opens many logs takes no other issuer's place. */
+struct lists_quota {
+    uint64_t issuers[LISTS_ISSUERS_MAX];
+    unsigned logs[LISTS_ISSUERS_MAX];
+};
+/* Counts one more log of the issuer; false: that is one too many. */
+bool lists_quota_take(struct lists_quota *quota, uint64_t issuer);
+
 /* One state of the lists: of each directives log that counts at this node (its
  * own and those of the authorities above), the entry up to which it is taken
  * into account. Of packages a reader sees all or nothing. */
-enum { LISTS_LOGS_MAX = 64 };
 struct lists_log {
     struct log_id log;
     enum log_state state;

@@ -6,6 +6,21 @@
 
 /* ---- what a reader sees ---- */
 
+bool lists_quota_take(struct lists_quota *quota, uint64_t issuer)
+{
+    size_t i = 0;
+    while (i < LISTS_ISSUERS_MAX && quota->logs[i] > 0 &&
+           quota->issuers[i] != issuer) {
+        i++;
+    }
+    if (i == LISTS_ISSUERS_MAX || quota->logs[i] == LISTS_ISSUER_LOGS_MAX) {
+        return false;
+    }
+    quota->issuers[i] = issuer;
+    quota->logs[i]++;
+    return true;
+}
+
 /* heads.lock held. */
 static void view_voids(struct lists_view *view, const struct lists *l,
                        struct lists_log *log)
@@ -59,13 +74,16 @@ static void view_log(struct lists_view *view, const struct log_slot *slot)
 void lists_view_take(struct store *store, struct lists_view *out)
 {
     struct heads *heads = &store->heads;
-    *out = (struct lists_view){.n = 0};
+    struct lists_quota quota = {.logs = {0}};
+    out->n = out->voids_n = out->aliases_n = 0; /* the rest is large */
+    out->voids = NULL;
+    out->aliases = NULL;
     (void)pthread_mutex_lock(&heads->lock);
-    for (size_t i = 0; i < heads->directives_n && out->n < LISTS_LOGS_MAX;
-         i++) {
+    for (size_t i = 0; i < heads->directives_n; i++) {
         const struct log_slot *slot = heads->directives[i];
         if (slot->state != LOG_ABSENT &&
-            listing_counts_at(slot->log.origin, store->env.self)) {
+            listing_counts_at(slot->log.origin, store->env.self) &&
+            lists_quota_take(&quota, slot->log.origin)) {
             view_log(out, slot);
         }
     }

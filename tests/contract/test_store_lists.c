@@ -665,6 +665,35 @@ static void directives_from_elsewhere_do_not_count(void **state)
 
 /* ---- readers ---- */
 
+/* Above is an authority whose key was stolen, or that lost its log again and
+ * again; its logs came first. */
+static void who_opens_many_logs_takes_no_other_issuers_place(void **state)
+{
+    enum { LOGS = LISTS_LOGS_MAX + 1 };
+    struct node top;
+    struct node t;
+    struct node v;
+    struct lists_view view;
+    (void)state;
+    start(&top, TOP, "top");
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    for (uint64_t i = 1; i <= LOGS; i++) {
+        struct forge f;
+        assert_ok(forge_open_kind(&f, v.store, &top, LOG_DIRECTIVES, i, NULL));
+    }
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published p = decide(&t, &d, 1);
+    copy_log(t.store, v.store, &p.log);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    lists_view_take(v.store, &view);
+    assert_int_equal(view.n, LISTS_ISSUER_LOGS_MAX + 1);
+    lists_view_fini(&view);
+    node_fini(&v);
+    node_fini(&t);
+    node_fini(&top);
+}
+
 static void a_view_stays_as_it_was_taken(void **state)
 {
     struct node t;
@@ -1332,6 +1361,7 @@ int main(void)
         cmocka_unit_test(one_id_twice_in_a_commit_counts_once),
         cmocka_unit_test(what_has_no_begin_or_no_end_has_no_effect),
         cmocka_unit_test(directives_from_elsewhere_do_not_count),
+        cmocka_unit_test(who_opens_many_logs_takes_no_other_issuers_place),
         cmocka_unit_test(a_view_stays_as_it_was_taken),
         cmocka_unit_test(
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
