@@ -241,14 +241,19 @@ struct package;
 typedef void store_published_fn(void *ctx, enum err err, const char *why,
                                 const struct log_id *log, uint64_t first,
                                 uint64_t last);
-/* Appends the package to the node's own directives log, which is opened with
- * the first one, all or none; entries `first` to `last`. By callback:
+/* Appends the package to the node's own directives log, which is opened if
+ * there is none, all or none; entries `first` to `last`. By callback:
  * ERR_BAD_SIGNATURE (says what is missing), ERR_EXISTS (it was published),
  * ERR_DENIED (of another issuer or federation, or past its last day),
  * ERR_BUSY: an own log still comes back from above. Copies the package. */
 MUST_USE enum err store_publish(struct store *store,
                                 const struct package *package,
                                 store_published_fn *done, void *ctx);
+/* Opens the node's own directives log with nothing in it, before a first
+ * publication does. ERR_EXISTS: there is one; ERR_BUSY as above. Blocks; not on
+ * the writer thread. */
+MUST_USE enum err store_open_directives(struct store *store, struct log_id *out,
+                                        struct errmsg *why);
 /* Calls `fn` for every directives log held here, whoever's it is. */
 typedef bool store_log_fn(void *ctx, const struct store_head *head);
 void store_directives(struct store *store, store_log_fn *fn, void *ctx);

@@ -890,6 +890,40 @@ void lists_publication(struct group *g, struct item *item)
     }
 }
 
+static enum err do_open(struct store *s, void *ctx, struct errmsg *why)
+{
+    const struct entry_open first = {0};
+    struct log_id *out = ctx;
+    struct buf entry = BUF_INIT;
+    struct touched *t;
+    struct group g;
+    group_init(&g, s);
+    enum err err = publishing_log(&g, &t, why);
+    if (err == ERR_OK && t != NULL) {
+        err = err_set(why, ERR_EXISTS, "this node has a directives log");
+    }
+    if (err == ERR_OK) {
+        err = group_open_log(&g, LOG_DIRECTIVES, &first, &entry, &t, why);
+    }
+    if (err == ERR_OK) {
+        (void)working(&g, t);
+        err = group_commit(&g, why);
+    }
+    if (err == ERR_OK) {
+        *out = t->slot->log;
+        writer_tell(s, &g);
+    }
+    group_fini(&g);
+    buf_fini(&entry);
+    return err;
+}
+
+enum err store_open_directives(struct store *store, struct log_id *out,
+                               struct errmsg *why)
+{
+    return writer_job(store, do_open, out, why);
+}
+
 static struct item *publication(const struct package *package)
 {
     size_t n = package->head.entries + 2U;

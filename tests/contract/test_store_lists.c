@@ -138,6 +138,29 @@ static void what_would_not_count_is_not_published(void **state)
     node_fini(&t);
 }
 
+static void a_log_may_be_opened_before_anything_is_published(void **state)
+{
+    struct node t;
+    struct log_id opened;
+    struct log_id again;
+    struct errmsg why;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    assert_ok(store_open_directives(t.store, &opened, &why));
+    assert_int_equal(size_of(t.store, &opened), 1);
+    assert_int_equal(visible(&t, &opened), 0);
+    assert_int_equal(store_open_directives(t.store, &again, &why), ERR_EXISTS);
+    node_restart(&t);
+    assert_int_equal(store_open_directives(t.store, &again, &why), ERR_EXISTS);
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published p = decide(&t, &d, 1);
+    assert_true(log_id_eq(&p.log, &opened));
+    assert_int_equal(p.first, 2);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
+    assert_no_issues(&t);
+    node_fini(&t);
+}
+
 static void a_node_without_deciders_publishes_nothing(void **state)
 {
     struct node t;
@@ -1347,6 +1370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_package_counts_where_it_was_decided),
         cmocka_unit_test(what_would_not_count_is_not_published),
+        cmocka_unit_test(a_log_may_be_opened_before_anything_is_published),
         cmocka_unit_test(a_node_without_deciders_publishes_nothing),
         cmocka_unit_test(ten_thousand_entries_are_one_package),
         cmocka_unit_test(listings_of_many_subjects_come_in_their_places),
