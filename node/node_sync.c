@@ -154,7 +154,8 @@ static enum err up_replication(struct node *node, struct errmsg *why)
     if (err != ERR_OK) {
         return err_set(why, err, "replication: %s", err_text(err));
     }
-    node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes);
+    node->feed = feed_new(&node->sync, c->renew_ms, c->window_bytes,
+                          node->writes ? c->first_log_ms : 0);
     if (node->lease != NULL) {
         node->fresh_share = fresh_share_start(&node->sync, node->lease,
                                               node->writes, c->renew_ms);

@@ -105,6 +105,7 @@ struct conf_replication {
     uint32_t ack_relay_ms;
     uint32_t full_retry_ms;
     uint32_t renew_ms;
+    uint32_t first_log_ms;
     uint32_t logs_max; /* a child */
 };
 

@@ -519,6 +519,14 @@ const struct conf_row conf_rows[] = {
      .help = "An issuer signs the head of its directives log anew this often; "
              "lists are stale when none came for three times as long. The "
              "same in a whole federation."},
+    {.path = "replication.first_log",
+     AT_DURATION(replication.first_log_ms),
+     .min = 100,
+     .max = 24 * HOUR,
+     .def = "5 min",
+     .help = "An issuer that has no directives log yet opens its first one so "
+             "long after a start, if no node that connected until then knows "
+             "one that it lost."},
     {.path = "replication.logs_max",
      AT_INT(replication.logs_max),
      .min = 1,

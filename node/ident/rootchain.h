@@ -39,8 +39,7 @@ const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version);
 /* Whose deciders judge what ends at entry `number` of the directives log
  * `incarnation` of `code`: those in force, or those before them where the
  * versions since say so, of a log whose first entries are those that they name.
- * That `is_of` tells, as far as it is known; NULL: of any log. NULL: nobody may
- * issue there. */
+ * That `is_of` tells; NULL: of any log. NULL: nobody may issue there. */
 typedef bool rootchain_is_of_fn(void *ctx, const struct rootdoc_last *last);
 const struct rootdoc_issuer *
 rootchain_issuer_for(struct rootchain *chain, uint64_t code,

@@ -241,14 +241,19 @@ struct package;
 typedef void store_published_fn(void *ctx, enum err err, const char *why,
                                 const struct log_id *log, uint64_t first,
                                 uint64_t last);
-/* Appends the package to the node's own directives log, which is opened with
- * the first one, all or none; entries `first` to `last`. By callback:
+/* Appends the package to the node's own directives log, which is opened if
+ * there is none, all or none; entries `first` to `last`. By callback:
  * ERR_BAD_SIGNATURE (says what is missing), ERR_EXISTS (it was published),
  * ERR_DENIED (of another issuer or federation, or past its last day),
  * ERR_BUSY: an own log still comes back from above. Copies the package. */
 MUST_USE enum err store_publish(struct store *store,
                                 const struct package *package,
                                 store_published_fn *done, void *ctx);
+/* Opens the node's own directives log with nothing in it, before a first
+ * publication does. ERR_EXISTS: there is one; ERR_BUSY as above. Blocks; not on
+ * the writer thread. */
+MUST_USE enum err store_open_directives(struct store *store, struct log_id *out,
+                                        struct errmsg *why);
 /* Calls `fn` for every directives log held here, whoever's it is. */
 typedef bool store_log_fn(void *ctx, const struct store_head *head);
 void store_directives(struct store *store, store_log_fn *fn, void *ctx);
@@ -258,10 +263,25 @@ MUST_USE enum err store_directives_log(struct store *store, struct log_id *out);
  * the writer thread. */
 MUST_USE enum err store_judge_again(struct store *store, struct errmsg *why);
 
+/* How many directives logs a node has to do with: of one issuer, which opens
+ * another one each time it lost the last, and in all, of the node itself and
+ * one authority above it at each tier. */
+enum {
+    LISTS_ISSUERS_MAX = 6,
+    LISTS_ISSUER_LOGS_MAX = 32,
+    LISTS_LOGS_MAX = LISTS_ISSUERS_MAX * LISTS_ISSUER_LOGS_MAX,
+};
+/* Begins as 0. Who opens many logs takes no other issuer's place. */
+struct lists_quota {
+    uint64_t issuers[LISTS_ISSUERS_MAX];
+    unsigned logs[LISTS_ISSUERS_MAX];
+};
+/* Counts one more log of the issuer; false: that is one too many. */
+bool lists_quota_take(struct lists_quota *quota, uint64_t issuer);
+
 /* One state of the lists: of each directives log that counts at this node (its
  * own and those of the authorities above), the entry up to which it is taken
  * into account. Of packages a reader sees all or nothing. */
-enum { LISTS_LOGS_MAX = 64 };
 struct lists_log {
     struct log_id log;
     enum log_state state;
@@ -271,16 +291,30 @@ struct lists_log {
     uint32_t id; /* the store's own */
     size_t voids_at;
     size_t voids_n;
+    size_t aliases_at;
+    size_t aliases_n;
 };
 struct lists_void {
     uint64_t first;
     uint64_t last;
+};
+/* Entries `first` to `last` are a package without effect, since the same one,
+ * byte by byte, took effect elsewhere: it begins at number `place` of the log
+ * `incarnation` of the same issuer. What names a decision at one of the two
+ * places is about that at the other. */
+struct lists_alias {
+    uint64_t first;
+    uint64_t last;
+    uint64_t incarnation;
+    uint64_t place;
 };
 struct lists_view {
     struct lists_log logs[LISTS_LOGS_MAX];
     size_t n;
     struct lists_void *voids; /* owned; packages without effect */
     size_t voids_n;
+    struct lists_alias *aliases; /* owned */
+    size_t aliases_n;
 };
 void lists_view_take(struct store *store, struct lists_view *out);
 void lists_view_fini(struct lists_view *view);

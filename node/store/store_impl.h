@@ -6,6 +6,7 @@
  *   store_stamp.c   which subjects may have changed since they were read
  *   store_index.c   what entries mean to the index; rows and issues
  *   store_lists.c   packages of directives: which count, and from when
+ *   store_lists_once.c  a package counts once; the other places it stands at
  *   store_listed.c  what a subject is listed for
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
@@ -29,6 +30,7 @@
 #include <stdatomic.h>
 
 #include "base/log.h"
+#include "credit/package.h"
 #include "store/keyring.h"
 #include "store/stamp.h"
 #include "store/store_backend.h"
@@ -303,6 +305,13 @@ struct touched {
     struct lists *lists; /* owned: as it is once this is committed; or NULL */
 };
 
+/* A package that takes effect with a group. */
+struct package_taken {
+    struct log_id log;
+    uint64_t begin;
+    struct package_head head;
+};
+
 /* One batch in the making. */
 struct group {
     struct store *s;
@@ -320,8 +329,7 @@ struct group {
     uint64_t salvage_next; /* first free seq */
     /* A key of this origin was learned; 0: none, REJUDGE_ALL: of several. */
     uint64_t rejudge_origin;
-    /* Ids of packages that take effect with this group. */
-    uint8_t (*packages)[RECORD_KEY_LEN];
+    struct package_taken *packages; /* owned */
     size_t packages_n;
     bool lists_move; /* readers will see other lists */
     bool nodes_move; /* decisions about nodes may be among what changes */
@@ -372,7 +380,10 @@ struct lists {
     bool rules;             /* a catalogue version or measure may be */
     struct lists_void *voids;
     size_t voids_n;
+    struct lists_alias *aliases; /* rising; at most LISTS_ALIASES_MAX */
+    size_t aliases_n;
 };
+enum { LISTS_ALIASES_MAX = 1024 }; /* of a log: they are read with its state */
 void lists_free(struct lists **lists);
 /* Is the entry in one of the `n` ranges? */
 bool lists_is_void(const struct lists_void *voids, size_t n, uint64_t number);
@@ -389,6 +400,8 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
 /* What an entry says about lists, as a row; number 0: nothing. */
 void lists_row(const struct log_slot *slot, uint64_t number,
                const struct slot *entry, struct list_row *out);
+/* Of the row of a package's end. */
+void lists_package_key(struct subject_key *out, const uint8_t *id);
 /* Of the rows of decisions about nodes. */
 void lists_nodes_key(struct subject_key *out);
 /* Of the rows of catalogue versions and measures. */
@@ -415,12 +428,40 @@ void lists_publication(struct group *g, struct item *item);
  */
 MUST_USE enum err lists_judge_old(struct store *s, struct errmsg *why);
 
+/* ---- a package counts once (store_lists_once.c) ---- */
+
+/* Is the entry, which is of a package, one that counts? `l` may be NULL. */
+bool lists_counts(const struct lists *l, uint64_t number);
+/* Did this issuer's package with the id of `head` take effect before, in a log
+ * or in this group? `number` is the end at hand. `same` says where, if the one
+ * that did has the same content; else its incarnation is 0. If that cannot be
+ * read, g->unread is set, and the group is not committed, whatever is judged
+ * now. */
+bool lists_took_effect(struct group *g, const struct touched *t,
+                       uint64_t number, const struct package_head *head,
+                       struct lists_alias *same);
+/* The open package of `t` takes effect. */
+void lists_taken(struct group *g, const struct touched *t,
+                 const struct package_head *head);
+/* The open package of `t`, which ends with entry `last`, is the one that counts
+ * at `same`. */
+void lists_add_alias(struct group *g, const struct touched *t, uint64_t last,
+                     const struct lists_alias *same);
+/* NULL: the entry is under no other name. */
+const struct lists_alias *lists_alias_at(const struct lists_alias *aliases,
+                                         size_t n, uint64_t number);
+/* Is there one whose package does not count any more where it did? Writer, or
+ * before it runs. */
+bool lists_lost_alias(struct store *s, const struct log_slot *slot);
+
 /* ---- where a root document says that a log stood (store_lists_end.c) ---- */
 
 /* What root documents say of one log, as a group judges it. */
 struct lists_ends {
     struct rootdoc_last *misfits; /* owned: another root is here */
     size_t n;
+    uint64_t size; /* so many entries were looked at */
+    bool counted;  /* what is judged counted before */
 };
 /* Looks at the first `size` entries of a committed log; not within a walk. */
 MUST_USE enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,

@@ -6,40 +6,84 @@
 
 /* ---- what a reader sees ---- */
 
+bool lists_quota_take(struct lists_quota *quota, uint64_t issuer)
+{
+    size_t i = 0;
+    while (i < LISTS_ISSUERS_MAX && quota->logs[i] > 0 &&
+           quota->issuers[i] != issuer) {
+        i++;
+    }
+    if (i == LISTS_ISSUERS_MAX || quota->logs[i] == LISTS_ISSUER_LOGS_MAX) {
+        return false;
+    }
+    quota->issuers[i] = issuer;
+    quota->logs[i]++;
+    return true;
+}
+
+/* heads.lock held. */
+static void view_voids(struct lists_view *view, const struct lists *l,
+                       struct lists_log *log)
+{
+    log->voids_at = view->voids_n;
+    log->voids_n = l->voids_n;
+    if (l->voids_n > 0) {
+        view->voids = mem_realloc(view->voids, (view->voids_n + l->voids_n) *
+                                                   sizeof *view->voids);
+        memcpy(view->voids + view->voids_n, l->voids,
+               l->voids_n * sizeof *view->voids);
+        view->voids_n += l->voids_n;
+    }
+}
+
+/* heads.lock held. */
+static void view_aliases(struct lists_view *view, const struct lists *l,
+                         struct lists_log *log)
+{
+    log->aliases_at = view->aliases_n;
+    log->aliases_n = l->aliases_n;
+    if (l->aliases_n > 0) {
+        view->aliases =
+            mem_realloc(view->aliases, (view->aliases_n + l->aliases_n) *
+                                           sizeof *view->aliases);
+        memcpy(view->aliases + view->aliases_n, l->aliases,
+               l->aliases_n * sizeof *view->aliases);
+        view->aliases_n += l->aliases_n;
+    }
+}
+
 /* heads.lock held. */
 static void view_log(struct lists_view *view, const struct log_slot *slot)
 {
     const struct lists *l = slot->lists;
-    size_t voids = l != NULL ? l->voids_n : 0;
-    view->logs[view->n++] = (struct lists_log){
+    struct lists_log *log = &view->logs[view->n++];
+    *log = (struct lists_log){
         .log = slot->log,
         .state = slot->state,
         .ended = slot->ended,
         .visible = l != NULL ? l->visible : 0,
         .size = slot->size,
         .id = slot->id,
-        .voids_at = view->voids_n,
-        .voids_n = voids,
     };
-    if (voids > 0) {
-        view->voids = mem_realloc(view->voids, (view->voids_n + voids) *
-                                                   sizeof *view->voids);
-        memcpy(view->voids + view->voids_n, l->voids,
-               voids * sizeof *view->voids);
-        view->voids_n += voids;
+    if (l != NULL) {
+        view_voids(view, l, log);
+        view_aliases(view, l, log);
     }
 }
 
 void lists_view_take(struct store *store, struct lists_view *out)
 {
     struct heads *heads = &store->heads;
-    *out = (struct lists_view){.n = 0};
+    struct lists_quota quota = {.logs = {0}};
+    out->n = out->voids_n = out->aliases_n = 0; /* the rest is large */
+    out->voids = NULL;
+    out->aliases = NULL;
     (void)pthread_mutex_lock(&heads->lock);
-    for (size_t i = 0; i < heads->directives_n && out->n < LISTS_LOGS_MAX;
-         i++) {
+    for (size_t i = 0; i < heads->directives_n; i++) {
         const struct log_slot *slot = heads->directives[i];
         if (slot->state != LOG_ABSENT &&
-            listing_counts_at(slot->log.origin, store->env.self)) {
+            listing_counts_at(slot->log.origin, store->env.self) &&
+            lists_quota_take(&quota, slot->log.origin)) {
             view_log(out, slot);
         }
     }
@@ -49,7 +93,9 @@ void lists_view_take(struct store *store, struct lists_view *out)
 void lists_view_fini(struct lists_view *view)
 {
     mem_free(view->voids);
+    mem_free(view->aliases);
     view->voids = NULL;
+    view->aliases = NULL;
 }
 
 /* ---- what a subject is listed for ---- */
@@ -97,6 +143,26 @@ static const struct lists_log *counting_log(const struct lists_view *view,
     return counts ? log : NULL;
 }
 
+/* A removal or correction may name the decision at another place than where it
+ * counts. */
+static void name_target(const struct lists_view *view, struct list_row *row)
+{
+    const struct lists_alias *alias = NULL;
+    bool names = row->type == ENTRY_REMOVAL || row->type == ENTRY_CORRECTION;
+    for (size_t i = 0; names && alias == NULL && i < view->n; i++) {
+        const struct lists_log *log = &view->logs[i];
+        if (log->log.origin == row->target_origin &&
+            log->log.incarnation == row->target_incarnation) {
+            alias = lists_alias_at(view->aliases + log->aliases_at,
+                                   log->aliases_n, row->target_number);
+        }
+    }
+    if (alias != NULL) {
+        row->target_incarnation = alias->incarnation;
+        row->target_number = alias->place + (row->target_number - alias->first);
+    }
+}
+
 static bool same_subject(const struct subject_key *a,
                          const struct subject_key *b)
 {
@@ -122,7 +188,9 @@ static bool gather(void *ctx, const struct list_row *row)
         g->cap = g->cap > 0 ? 2 * g->cap : 8;
         g->rows = mem_realloc(g->rows, g->cap * sizeof *g->rows);
     }
-    g->rows[g->n++] = (struct gathered_row){*row, log, g->at};
+    g->rows[g->n] = (struct gathered_row){*row, log, g->at};
+    name_target(g->q->view, &g->rows[g->n].row);
+    g->n++;
     return true;
 }
 

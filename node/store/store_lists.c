@@ -21,6 +21,7 @@ void lists_free(struct lists **lists)
     if (l != NULL) {
         buf_fini(&l->text);
         mem_free(l->voids);
+        mem_free(l->aliases);
         mem_free(l);
     }
 }
@@ -47,17 +48,33 @@ static struct lists *lists_copy(const struct lists *from)
     l->voids = from->voids_n > 0
                    ? mem_dup(from->voids, from->voids_n * sizeof *from->voids)
                    : NULL;
+    l->aliases =
+        from->aliases_n > 0
+            ? mem_dup(from->aliases, from->aliases_n * sizeof *from->aliases)
+            : NULL;
     return l;
 }
 
+/* The first byte of what is kept. Before there was one it began with `roots`,
+ * whose first byte is 0. */
+enum { FORM_OLD = 0, FORM = 1 };
+
 static void lists_encode(const struct lists *l, struct buf *out)
 {
+    buf_put_u8(out, FORM);
     buf_put_u64(out, l->roots);
     buf_put_u64(out, l->visible);
     buf_put_u64(out, l->begin);
     buf_put_u16(out, (uint16_t)l->text.len);
     buf_put_slice(out, buf_slice(&l->text));
     frontier_put(out, &l->packed);
+    buf_put_u16(out, (uint16_t)l->aliases_n);
+    for (size_t i = 0; i < l->aliases_n; i++) {
+        buf_put_u64(out, l->aliases[i].first);
+        buf_put_u64(out, l->aliases[i].last);
+        buf_put_u64(out, l->aliases[i].incarnation);
+        buf_put_u64(out, l->aliases[i].place);
+    }
     for (size_t i = 0; i < l->voids_n; i++) {
         buf_put_u64(out, l->voids[i].first);
         buf_put_u64(out, l->voids[i].last);
@@ -77,15 +94,42 @@ static void add_void(struct lists *l, uint64_t first, uint64_t last)
     l->voids[l->voids_n++] = (struct lists_void){first, last};
 }
 
+static void decode_aliases(struct reader *r, struct lists *l)
+{
+    size_t n = reader_u16(r);
+    if (r->bad || n > LISTS_ALIASES_MAX ||
+        reader_left(r) < n * sizeof *l->aliases) {
+        r->bad = true;
+        return;
+    }
+    l->aliases = n > 0 ? mem_zalloc(n, sizeof *l->aliases) : NULL;
+    for (; l->aliases_n < n; l->aliases_n++) {
+        struct lists_alias *a = &l->aliases[l->aliases_n];
+        a->first = reader_u64(r);
+        a->last = reader_u64(r);
+        a->incarnation = reader_u64(r);
+        a->place = reader_u64(r);
+    }
+}
+
+/* What a former build kept serves until it is judged anew: `roots` says by
+ * none. */
 static struct lists *lists_decode(struct slice value)
 {
     struct reader r = reader_of(value);
     struct lists *l = MEM_NEW(struct lists);
+    bool old = value.len > 0 && value.data[0] == FORM_OLD;
+    r.bad = !old && reader_u8(&r) != FORM;
     l->roots = reader_u64(&r);
     l->visible = reader_u64(&r);
     l->begin = reader_u64(&r);
     buf_put_slice(&l->text, reader_bytes(&r, reader_u16(&r)));
     frontier_get(&r, &l->packed);
+    if (old) {
+        l->roots = 0;
+    } else {
+        decode_aliases(&r, l);
+    }
     while (!r.bad && reader_left(&r) > 0) {
         uint64_t first = reader_u64(&r);
         uint64_t last = reader_u64(&r);
@@ -115,12 +159,6 @@ bool lists_is_void(const struct lists_void *voids, size_t n, uint64_t number)
     return lo < n && voids[lo].first <= number;
 }
 
-static bool counts(const struct lists *l, uint64_t number)
-{
-    return l != NULL && number <= l->visible &&
-           !lists_is_void(l->voids, l->voids_n, number);
-}
-
 /* The state that this group changes. */
 static struct lists *working(struct group *g, struct touched *t)
 {
@@ -133,7 +171,7 @@ static struct lists *working(struct group *g, struct touched *t)
 
 /* ---- rows ---- */
 
-static void package_key(struct subject_key *out, const uint8_t *id)
+void lists_package_key(struct subject_key *out, const uint8_t *id)
 {
     subject_key_org(out, SUBJECT_NONE, slice_of(id, PACKAGE_ID_LEN));
 }
@@ -218,7 +256,7 @@ static void row_of(const struct log_slot *slot, uint64_t number,
     if (e->type == ENTRY_PACKAGE_END) {
         *out = (struct list_row){
             .log = slot->id, .number = number, .type = e->type};
-        package_key(&out->subject, e->record_key);
+        lists_package_key(&out->subject, e->record_key);
         return;
     }
     if (listing_facts(e, slot->log.origin, &f) != ERR_OK) {
@@ -251,60 +289,6 @@ void lists_row(const struct log_slot *slot, uint64_t number,
 
 /* ---- judging a package ---- */
 
-struct earlier {
-    const struct group *g;
-    const struct touched *t;
-    uint64_t number; /* of the end at hand */
-    bool found;
-};
-
-/* The log's own working state; of other logs what is committed. */
-static const struct lists *state_of(const struct group *g,
-                                    const struct touched *t, uint32_t log,
-                                    const struct log_slot **slot)
-{
-    *slot = heads_at(&g->s->heads, log);
-    if (*slot == NULL) {
-        return NULL;
-    }
-    return log == t->slot->id ? t->lists : (*slot)->lists;
-}
-
-static bool on_earlier(void *ctx, const struct list_row *row)
-{
-    struct earlier *e = ctx;
-    const struct log_slot *slot;
-    const struct lists *state = state_of(e->g, e->t, row->log, &slot);
-    bool itself = row->log == e->t->slot->id && row->number >= e->number;
-    e->found = !itself && slot != NULL &&
-               slot->log.origin == e->t->slot->log.origin &&
-               counts(state, row->number);
-    return !e->found;
-}
-
-/* Did a package with this id take effect before? If that cannot be read, the
- * group is not committed, whatever is judged now. */
-static bool is_replayed(struct group *g, const struct touched *t,
-                        uint64_t number, const uint8_t *id)
-{
-    struct earlier e = {.g = g, .t = t, .number = number};
-    struct subject_key key;
-    struct errmsg why;
-    for (size_t i = 0; i < g->packages_n; i++) {
-        if (memcmp(g->packages[i], id, PACKAGE_ID_LEN) == 0) {
-            return true;
-        }
-    }
-    package_key(&key, id);
-    enum err err = g->s->backend->list_rows(g->s->db, g->rows.generation, &key,
-                                            1, false, on_earlier, &e, &why);
-    if (read_failed(g->s, err, &why) != ERR_OK) {
-        g->unread = err;
-        g->unread_why = why;
-    }
-    return e.found;
-}
-
 static bool of_this_log(const struct store *s, const struct log_id *log,
                         const struct package_head *head)
 {
@@ -319,17 +303,19 @@ struct closing {
     struct slice lines;
     int64_t at_ms; /* of the end, by the issuer's clock */
     uint64_t number;
+    struct lists_alias *same; /* where else it stands, if it counts there */
 };
 
 static enum reason judge_signed(struct group *g, const struct log_id *log,
                                 const struct touched *t,
                                 const struct closing *c, struct errmsg *why)
 {
-    struct lists_ends ends = {NULL, 0};
+    struct lists_ends ends = {.size = 0};
     struct lists_ends *known = g->judge_only ? g->ends : &ends;
     enum err err = g->judge_only || t == NULL
                        ? ERR_OK
                        : lists_look_at_ends(t->slot, t->slot->size, known, why);
+    known->counted = t != NULL && lists_counts(t->slot->lists, c->number);
     const struct rootdoc_issuer *issuer =
         g->s->env.roots != NULL && err == ERR_OK
             ? rootchain_issuer_for(g->s->env.roots, log->origin,
@@ -372,34 +358,36 @@ static enum reason judge_closing(struct group *g, const struct log_id *log,
                       (unsigned)c->head->expires);
         return REASON_LATE;
     }
-    if (t != NULL && is_replayed(g, t, c->number, c->head->id)) {
+    if (t != NULL && lists_took_effect(g, t, c->number, c->head, c->same)) {
         (void)err_set(why, ERR_EXISTS, "the package was published already");
         return REASON_REPLAYED;
     }
     return judge_signed(g, log, t, c, why);
 }
 
-/* The open package ends with `e`. */
+/* The open package, which `head` is filled from, ends with `e`. */
 static enum reason judge_end(struct group *g, const struct touched *t,
-                             uint64_t number, const struct entry *e)
+                             uint64_t number, const struct entry *e,
+                             struct package_head *head,
+                             struct lists_alias *same)
 {
     const struct lists *l = t->lists;
-    struct package_head head;
     struct hash root;
     struct errmsg why;
-    if (package_head_get(buf_slice(&l->text), &head, &why) != ERR_OK ||
-        memcmp(head.id, e->record_key, PACKAGE_ID_LEN) != 0) {
+    if (package_head_get(buf_slice(&l->text), head, &why) != ERR_OK ||
+        memcmp(head->id, e->record_key, PACKAGE_ID_LEN) != 0) {
         return REASON_PACKAGE;
     }
     frontier_root(&l->packed, g->s->env.suite, &root);
-    if (l->packed.size != head.entries || !hash_eq(&root, &head.root)) {
+    if (l->packed.size != head->entries || !hash_eq(&root, &head->root)) {
         return REASON_CONTENT;
     }
-    const struct closing c = {.head = &head,
+    const struct closing c = {.head = head,
                               .text = buf_slice(&l->text),
                               .lines = e->body,
                               .at_ms = e->entered_at_ms,
-                              .number = number};
+                              .number = number,
+                              .same = same};
     return judge_closing(g, &t->slot->log, t, &c, &why);
 }
 
@@ -453,28 +441,32 @@ static void on_begin(struct group *g, struct touched *t, uint64_t number,
 }
 
 static void takes_effect(struct group *g, struct touched *t, uint64_t number,
-                         const uint8_t *id)
+                         const struct package_head *head)
 {
     t->lists->visible = number;
     g->lists_move = true;
     g->nodes_move = g->nodes_move || t->lists->nodes;
     g->rules_move = g->rules_move || t->lists->rules;
-    g->packages =
-        mem_realloc(g->packages, (g->packages_n + 1) * sizeof *g->packages);
-    memcpy(g->packages[g->packages_n++], id, PACKAGE_ID_LEN);
+    lists_taken(g, t, head);
 }
 
 static void on_end(struct group *g, struct touched *t, uint64_t number,
                    const struct entry *e)
 {
     struct lists *l = t->lists;
-    enum reason reason =
-        l->begin == 0 ? REASON_OUTSIDE : judge_end(g, t, number, e);
+    struct package_head head = {.entries = 0};
+    struct lists_alias same = {.incarnation = 0};
+    enum reason reason = l->begin == 0
+                             ? REASON_OUTSIDE
+                             : judge_end(g, t, number, e, &head, &same);
     set_issue(g, t, number, reason);
     if (reason == REASON_NONE) {
-        takes_effect(g, t, number, e->record_key);
+        takes_effect(g, t, number, &head);
     } else {
         add_void(l, l->begin != 0 ? l->begin : number, number);
+    }
+    if (same.incarnation != 0) {
+        lists_add_alias(g, t, number, &same);
     }
     close_open(l);
 }
@@ -674,13 +666,15 @@ enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
     return err;
 }
 
-static bool is_old(const struct store *s, const struct log_slot *slot)
+/* What did not count since the same counted elsewhere is old, too, if that
+ * counts no more. */
+static bool is_old(struct store *s, const struct log_slot *slot)
 {
-    return slot->lists == NULL || slot->lists->roots != roots_version(s);
+    return slot->lists == NULL || slot->lists->roots != roots_version(s) ||
+           lists_lost_alias(s, slot);
 }
 
-/* The logs that were judged by another version of the root document. */
-enum err lists_judge_old(struct store *s, struct errmsg *why)
+static enum err judge_all_old(struct store *s, struct errmsg *why)
 {
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
@@ -691,6 +685,14 @@ enum err lists_judge_old(struct store *s, struct errmsg *why)
         }
     }
     return err;
+}
+
+/* The logs that were judged by another version of the root document. Twice: of
+ * two that have one package the first is judged by what the other was. */
+enum err lists_judge_old(struct store *s, struct errmsg *why)
+{
+    enum err err = judge_all_old(s, why);
+    return err == ERR_OK ? judge_all_old(s, why) : err;
 }
 
 static bool load_lists(void *ctx, uint32_t id, struct slice value)
@@ -850,10 +852,12 @@ static enum err may_publish(struct group *g, struct touched *t,
 {
     const struct log_id none = {.origin = g->s->env.self,
                                 .kind = LOG_DIRECTIVES};
+    struct lists_alias same;
     struct closing c = {.head = item->package,
                         .text = buf_slice(&item->text),
                         .lines = buf_slice(&item->lines),
-                        .at_ms = clock_wall_ms()};
+                        .at_ms = clock_wall_ms(),
+                        .same = &same};
     if (t != NULL) {
         (void)working(g, t);
         c.number = t->head.h.frontier.size + item->entries;
@@ -885,6 +889,40 @@ void lists_publication(struct group *g, struct item *item)
     } else {
         item_fail(item, err, "%.150s", why.text);
     }
+}
+
+static enum err do_open(struct store *s, void *ctx, struct errmsg *why)
+{
+    const struct entry_open first = {0};
+    struct log_id *out = ctx;
+    struct buf entry = BUF_INIT;
+    struct touched *t;
+    struct group g;
+    group_init(&g, s);
+    enum err err = publishing_log(&g, &t, why);
+    if (err == ERR_OK && t != NULL) {
+        err = err_set(why, ERR_EXISTS, "this node has a directives log");
+    }
+    if (err == ERR_OK) {
+        err = group_open_log(&g, LOG_DIRECTIVES, &first, &entry, &t, why);
+    }
+    if (err == ERR_OK) {
+        (void)working(&g, t);
+        err = group_commit(&g, why);
+    }
+    if (err == ERR_OK) {
+        *out = t->slot->log;
+        writer_tell(s, &g);
+    }
+    group_fini(&g);
+    buf_fini(&entry);
+    return err;
+}
+
+enum err store_open_directives(struct store *store, struct log_id *out,
+                               struct errmsg *why)
+{
+    return writer_job(store, do_open, out, why);
 }
 
 static struct item *publication(const struct package *package)

@@ -6,8 +6,6 @@
 #include "ident/rootchain.h"
 #include "store/store_impl.h"
 
-/* As long as less is here nothing speaks against it; then all is judged anew.
- */
 enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,
                             struct lists_ends *out, struct errmsg *why)
 {
@@ -16,7 +14,7 @@ enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,
     struct rootdoc_last last;
     size_t at = 0;
     enum err err = ERR_OK;
-    *out = (struct lists_ends){NULL, 0};
+    *out = (struct lists_ends){.size = size};
     while (err == ERR_OK && roots != NULL &&
            rootchain_next_last(roots, slot->log.origin, slot->log.incarnation,
                                &at, &last)) {
@@ -36,10 +34,14 @@ enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,
                : err_set(why, err, "the tree of directives cannot be read");
 }
 
+/* As long as less is here than the document names it is not known, and another
+ * history could be kept that short for ever. So what comes then waits until all
+ * is here, and is judged anew; but what was in force before the document came
+ * is not taken back for want of a line. */
 bool lists_is_of(void *ctx, const struct rootdoc_last *last)
 {
     const struct lists_ends *ends = ctx;
-    bool fits = true;
+    bool fits = last->size <= ends->size || ends->counted;
     for (size_t i = 0; fits && i < ends->n; i++) {
         fits = ends->misfits[i].size != last->size ||
                !hash_eq(&ends->misfits[i].root, &last->root);

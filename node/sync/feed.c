@@ -146,6 +146,7 @@ static void renew_job(void *ctx)
     struct feed *feed = ctx;
     /* A head of what another process has continued is not as new as it says. */
     if (store_up_to_date(feed->env->store)) {
+        feed_open_first(feed);
         store_directives(feed->env->store, renew_head, feed);
     }
     feed_recheck(feed); /* a certificate may have expired */
@@ -391,12 +392,14 @@ void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx)
 /* ---- public ---- */
 
 struct feed *feed_new(const struct sync_env *env, uint32_t period_ms,
-                      size_t window_bytes)
+                      size_t window_bytes, uint32_t first_log_ms)
 {
     struct feed *feed = MEM_NEW(struct feed);
     feed->env = env;
     feed->period_ms = period_ms;
     feed->window_bytes = window_bytes;
+    feed->first_log_ms = first_log_ms;
+    feed->began_ms = clock_mono_ms();
     feed->method = (struct rpc_method){
         .path = SYNC_SUBSCRIBE, .stream = &feed_ops, .ctx = feed};
     (void)pthread_mutex_init(&feed->lock, NULL);

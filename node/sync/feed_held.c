@@ -68,6 +68,20 @@ static enum err is_prefix(const struct feed *feed,
     return err_is_passing(err) ? err : ERR_OK;
 }
 
+/* A log of this node's own, of which the child has more. */
+static void say_lost(struct reader_conn *conn, const struct wire_log_have *have)
+{
+    static struct pace pace;
+    char name[LOG_ID_TEXT_MAX];
+    log_id_format(&have->log, name);
+    pace_warn(&pace, conn->feed->env->log, "FEED-LOST-LOG",
+              "log=%s child=%012llu size=%llu cause=\"this node's store was "
+              "lost or put back\" todo=\"export the log there, and import the "
+              "file here\"",
+              name, (unsigned long long)conn->peer.code,
+              (unsigned long long)have->size);
+}
+
 static enum err on_log_have(struct reader_conn *conn,
                             const struct wire_log_have *have,
                             struct errmsg *why)
@@ -84,6 +98,9 @@ static enum err on_log_have(struct reader_conn *conn,
     enum err err = more ? ERR_OK : is_prefix(feed, &head, have, &prefix);
     if (err != ERR_OK) {
         return cannot_now(feed, &have->log, err, why);
+    }
+    if (have->log.origin == feed->env->self.code && have->size > 0 && more) {
+        say_lost(conn, have);
     }
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = feed_told_of(conn, &have->log);

@@ -2,6 +2,7 @@
  *
  *   feed.c        the streams of those who follow, and whose turn it is
  *   feed_held.c   what a child says that it holds, and its evidence
+ *   feed_first.c  an issuer's first log
  *   feed_send.c   entries and heads for one child
  *
  * Threads: what comes of a stream on its callbacks, what goes on the strand. */
@@ -50,6 +51,9 @@ struct feed {
     const struct sync_env *env;
     uint32_t period_ms;
     size_t window_bytes;
+    uint32_t first_log_ms; /* 0: never */
+    int64_t began_ms;      /* monotonic */
+    bool was_lost;         /* strand: the store was, so none is a first log */
     struct rpc_method method;
     struct ticker *ticker;
     struct strand *strand;
@@ -94,6 +98,12 @@ MUST_USE enum err feed_on_evidence(struct reader_conn *conn,
                                    const struct wire_evidence *e,
                                    struct errmsg *why);
 void feed_on_receipt(struct reader_conn *conn, const struct wire_receipt *m);
+
+/* ---- feed_first.c ---- */
+
+/* The strand, once in a period. Opens this issuer's first directives log, if
+ * it is time and nobody knows of one that was lost. Blocks. */
+void feed_open_first(struct feed *feed);
 
 /* ---- feed_send.c ---- */
 

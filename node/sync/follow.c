@@ -96,13 +96,14 @@ struct page {
     struct wire_log_have logs[LISTS_LOGS_MAX];
     size_t n;
     uint64_t self;
+    struct lists_quota quota;
 };
 
 static bool add_have(void *ctx, const struct store_head *head)
 {
     struct page *page = ctx;
-    if (!head->own && page->n < LISTS_LOGS_MAX &&
-        listing_counts_at(head->log.origin, page->self)) {
+    if (!head->own && listing_counts_at(head->log.origin, page->self) &&
+        lists_quota_take(&page->quota, head->log.origin)) {
         page->logs[page->n++] = (struct wire_log_have){
             .log = head->log,
             .size = head->frontier.size,

@@ -110,6 +110,39 @@ static void refuse(struct refusal *out, const struct log_id *log,
     (void)snprintf(out->text, sizeof out->text, "log %s: %.400s", name, text);
 }
 
+struct room {
+    const struct log_id *log;
+    size_t others; /* of its issuer */
+    bool held;
+};
+
+static bool on_held(void *ctx, const struct store_head *head)
+{
+    struct room *room = ctx;
+    if (log_id_eq(&head->log, room->log)) {
+        room->held = true;
+    } else {
+        room->others += head->log.origin == room->log->origin;
+    }
+    return true;
+}
+
+/* What is held already is taken on. Of one issuer only so many: it would fill
+ * the store, and take the places of others. */
+static bool is_room(const struct intake *intake, const struct log_id *log)
+{
+    struct room room = {.log = log};
+    struct store_head head;
+    store_directives(intake->env->store, on_held, &room);
+    for (size_t i = 0; i < intake->logs.count; i++) {
+        const struct intake_log *l = intake->logs.item[i];
+        room.others += l->log.origin == log->origin &&
+                       store_head(intake->env->store, &l->log, &head) != ERR_OK;
+    }
+    return intake->logs.count < LISTS_LOGS_MAX &&
+           (room.held || room.others < LISTS_ISSUER_LOGS_MAX);
+}
+
 enum err intake_log(struct intake *intake, const struct log_id *log,
                     struct intake_log **out, struct refusal *refusal)
 {
@@ -119,8 +152,9 @@ enum err intake_log(struct intake *intake, const struct log_id *log,
     if (l != NULL) {
         return l->stopped ? ERR_DENIED : ERR_OK;
     }
-    if (intake->logs.count >= LISTS_LOGS_MAX) {
-        refuse(refusal, log, "more directives logs than are taken");
+    if (!is_room(intake, log)) {
+        refuse(refusal, log,
+               "more directives logs of one issuer than are taken");
         return ERR_DENIED;
     }
     l = MEM_NEW(struct intake_log);

@@ -265,10 +265,13 @@ struct fresh_share *fresh_share_start(const struct sync_env *env,
 /* NULL is allowed. */
 void fresh_share_stop(struct fresh_share **share);
 
-/* Serves Subscribe to children. */
+/* Serves Subscribe to children. Own heads are signed anew in every period. An
+ * issuer without a directives log opens its first one `first_log_ms` from now
+ * or later (0: never), if neither its parent nor a child knows that it had one.
+ */
 struct feed;
 struct feed *feed_new(const struct sync_env *env, uint32_t period_ms,
-                      size_t window_bytes);
+                      size_t window_bytes, uint32_t first_log_ms);
 const struct rpc_method *feed_method(struct feed *feed);
 /* As downlink_hang_up() and downlink_free(). */
 void feed_hang_up(struct feed *feed);

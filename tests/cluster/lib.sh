@@ -133,6 +133,7 @@ add_node() {
     set_option "$1" rpc.keepalive="2 s"
     set_option "$1" rpc.keepalive_timeout="5 s"
     set_option "$1" replication.silence="10 s"
+    set_option "$1" replication.first_log="1 h" # who has decided nothing has none
     case ${STORE:-},$2 in
     mariadb,county | mariadb,city | mariadb,province) use_mariadb "$1" ;;
     esac

@@ -138,6 +138,29 @@ static void what_would_not_count_is_not_published(void **state)
     node_fini(&t);
 }
 
+static void a_log_may_be_opened_before_anything_is_published(void **state)
+{
+    struct node t;
+    struct log_id opened;
+    struct log_id again;
+    struct errmsg why;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    assert_ok(store_open_directives(t.store, &opened, &why));
+    assert_int_equal(size_of(t.store, &opened), 1);
+    assert_int_equal(visible(&t, &opened), 0);
+    assert_int_equal(store_open_directives(t.store, &again, &why), ERR_EXISTS);
+    node_restart(&t);
+    assert_int_equal(store_open_directives(t.store, &again, &why), ERR_EXISTS);
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published p = decide(&t, &d, 1);
+    assert_true(log_id_eq(&p.log, &opened));
+    assert_int_equal(p.first, 2);
+    assert_int_equal(look(&t, SUBJECT_A, NULL), 1);
+    assert_no_issues(&t);
+    node_fini(&t);
+}
+
 static void a_node_without_deciders_publishes_nothing(void **state)
 {
     struct node t;
@@ -710,6 +733,35 @@ static void directives_from_elsewhere_do_not_count(void **state)
 
 /* ---- readers ---- */
 
+/* Above is an authority whose key was stolen, or that lost its log again and
+ * again; its logs came first. */
+static void who_opens_many_logs_takes_no_other_issuers_place(void **state)
+{
+    enum { LOGS = LISTS_LOGS_MAX + 1 };
+    struct node top;
+    struct node t;
+    struct node v;
+    struct lists_view view;
+    (void)state;
+    start(&top, TOP, "top");
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    for (uint64_t i = 1; i <= LOGS; i++) {
+        struct forge f;
+        assert_ok(forge_open_kind(&f, v.store, &top, LOG_DIRECTIVES, i, NULL));
+    }
+    const struct decision d = {.subject = SUBJECT_A, .from = 20260301};
+    struct published p = decide(&t, &d, 1);
+    copy_log(t.store, v.store, &p.log);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 1);
+    lists_view_take(v.store, &view);
+    assert_int_equal(view.n, LISTS_ISSUER_LOGS_MAX + 1);
+    lists_view_fini(&view);
+    node_fini(&v);
+    node_fini(&t);
+    node_fini(&top);
+}
+
 static void a_view_stays_as_it_was_taken(void **state)
 {
     struct node t;
@@ -849,6 +901,110 @@ static void another_history_counts_not_as_the_one_that_is_named(void **state)
         rootchain_free(&roots);
         roots = shared;
     }
+}
+
+/* The writer has done what it does behind the last commit: it answers again,
+ * what is held. */
+static void after_commit(struct node *n, struct node *from,
+                         const struct log_id *log)
+{
+    assert_ok(append(n->store, segment_of(from->store, log, 1, 1), NULL));
+}
+
+/* Kept shorter than what the document names, the other history could not be
+ * told from it; nor can the real one, before it is here. */
+static void a_history_counts_when_it_is_seen_to_be_the_one_named(void **state)
+{
+    struct node t;
+    struct node v;
+    struct forge real;
+    struct forge copy;
+    struct rootchain *shared = roots;
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        shell("rm -rf roots");
+        open_roots();
+        start(&t, TOWNSHIP, "a");
+        start(&v, VILLAGE, "b");
+        assert_ok(
+            forge_open_kind(&real, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+        forge_signed(&real, &v, 3, SUBJECT_A);
+        forge_signed(&real, &v, 3, SUBJECT_B);
+        const struct hash root = root_at(&v, &real.log, 7);
+        replace_third(roots, &real.log, 7, &root);
+        struct node w;
+        start(&w, VILLAGE, "c");
+        if (other) {
+            assert_ok(
+                forge_open_kind(&copy, w.store, &t, LOG_DIRECTIVES, 77, NULL));
+            forge_signed(&copy, &w, 3, SUBJECT_A);
+        } else {
+            assert_ok(
+                append(w.store, segment_of(v.store, &real.log, 1, 4), NULL));
+        }
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(look(&w, SUBJECT_A, NULL), 0);
+            assert_ok(store_reindex(w.store, NULL, NULL, NULL));
+            assert_int_equal(look(&w, SUBJECT_A, NULL), 0);
+            node_restart(&w);
+        }
+        if (!other) {
+            copy_log(v.store, w.store, &real.log);
+            after_commit(&w, &v, &real.log);
+            assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+            assert_int_equal(look(&w, SUBJECT_B, NULL), 1);
+            assert_no_issues(&w);
+        }
+        node_fini(&w);
+        node_fini(&v);
+        node_fini(&t);
+        rootchain_free(&roots);
+        roots = shared;
+    }
+}
+
+/* A node whose line is cut lists nobody less for it. */
+static void what_was_in_force_stays_though_the_rest_is_not_here(void **state)
+{
+    struct node t;
+    struct node v;
+    struct node w;
+    struct forge real;
+    struct errmsg why;
+    struct rootchain *shared = roots;
+    (void)state;
+    shell("rm -rf roots");
+    open_roots();
+    start(&t, TOWNSHIP, "a");
+    start(&v, VILLAGE, "b");
+    start(&w, VILLAGE, "c");
+    assert_ok(forge_open_kind(&real, v.store, &t, LOG_DIRECTIVES, 77, NULL));
+    forge_signed(&real, &v, 3, SUBJECT_A);
+    copy_log(v.store, w.store, &real.log);
+    forge_signed(&real, &v, 3, SUBJECT_B);
+    forge_signed(&real, &v, 3, SUBJECT_LATER);
+    const struct hash root = root_at(&v, &real.log, 10);
+    replace_third(roots, &real.log, 10, &root);
+    assert_ok(store_judge_again(w.store, &why));
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+        assert_ok(store_reindex(w.store, NULL, NULL, NULL));
+        assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+        node_restart(&w);
+    }
+    assert_ok(append(w.store, segment_of(v.store, &real.log, 5, 7), NULL));
+    assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+    assert_int_equal(look(&w, SUBJECT_B, NULL), 0);
+    copy_log(v.store, w.store, &real.log);
+    after_commit(&w, &v, &real.log);
+    assert_int_equal(look(&w, SUBJECT_A, NULL), 1);
+    assert_int_equal(look(&w, SUBJECT_B, NULL), 1);
+    assert_int_equal(look(&w, SUBJECT_LATER, NULL), 1);
+    node_fini(&w);
+    node_fini(&v);
+    node_fini(&t);
+    rootchain_free(&roots);
+    roots = shared;
 }
 
 /* A start finds that the document changed while nobody could tell the store. */
@@ -1259,6 +1415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_package_counts_where_it_was_decided),
         cmocka_unit_test(what_would_not_count_is_not_published),
+        cmocka_unit_test(a_log_may_be_opened_before_anything_is_published),
         cmocka_unit_test(a_node_without_deciders_publishes_nothing),
         cmocka_unit_test(ten_thousand_entries_are_one_package),
         cmocka_unit_test(listings_of_many_subjects_come_in_their_places),
@@ -1274,10 +1431,13 @@ int main(void)
         cmocka_unit_test(one_id_twice_in_a_commit_counts_once),
         cmocka_unit_test(what_has_no_begin_or_no_end_has_no_effect),
         cmocka_unit_test(directives_from_elsewhere_do_not_count),
+        cmocka_unit_test(who_opens_many_logs_takes_no_other_issuers_place),
         cmocka_unit_test(a_view_stays_as_it_was_taken),
         cmocka_unit_test(
             what_a_replaced_key_signed_counts_as_far_as_the_keepers_say),
         cmocka_unit_test(another_history_counts_not_as_the_one_that_is_named),
+        cmocka_unit_test(a_history_counts_when_it_is_seen_to_be_the_one_named),
+        cmocka_unit_test(what_was_in_force_stays_though_the_rest_is_not_here),
         cmocka_unit_test(a_start_judges_by_the_newest_document),
         cmocka_unit_test(an_issuer_that_lost_commits_signs_no_second_history),
         cmocka_unit_test(decisions_about_nodes_are_kept),

@@ -1,8 +1,9 @@
 /* What a parent tells its child of directives, as the child's Acks say. */
-#define FED_ISSUERS "--issuer 341821000000:1:1"
+#define FED_ISSUERS "--issuer 341821000000:1:1 --issuer 341821100000:1:1"
 #include <stdatomic.h>
 
 #include "issuer.h"
+#include "sync/feed_impl.h"
 #include "sync/fresh.h"
 #include "sync/hello.h"
 
@@ -25,7 +26,7 @@ static void feed_on(struct source_node *p)
     struct errmsg why;
     struct rpc_tls tls = {node_tls, n};
     n->env.fresh = fresh_new(n->code, PERIOD_MS);
-    p->feed = feed_new(&n->env, PERIOD_MS, WINDOW_BYTES);
+    p->feed = feed_new(&n->env, PERIOD_MS, WINDOW_BYTES, 0);
     assert_ok(rpc_listen(&n->server, n->rpc, "127.0.0.1:0", &tls,
                          feed_method(p->feed), 1, &why));
     n->port = rpc_server_port(n->server);
@@ -193,6 +194,161 @@ static bool is_forked(void *ctx)
     return state_of(a->node, &a->log) == LOG_FORKED;
 }
 
+/* ---- an issuer's first log ---- */
+
+struct trial {
+    struct feed *feed;
+    atomic_bool done;
+};
+
+static void try_to_open(void *ctx)
+{
+    struct trial *t = ctx;
+    t->feed->first_log_ms = 1;
+    t->feed->began_ms = clock_mono_ms() - 1000;
+    feed_open_first(t->feed);
+    t->feed->first_log_ms = 0; /* its own periods leave it to the test */
+    atomic_store(&t->done, true);
+}
+
+static bool is_done(void *ctx)
+{
+    struct trial *t = ctx;
+    return atomic_load(&t->done);
+}
+
+/* The time has come. Has the node a directives log of its own then? */
+static bool opens(struct source_node *p)
+{
+    struct trial t = {.feed = p->feed};
+    struct log_id log;
+    strand_run(p->feed->strand, try_to_open, &t);
+    assert_true(comes_true(is_done, &t, WAIT_MS));
+    return store_directives_log(p->node->store, &log) == ERR_OK;
+}
+
+static bool is_held(void *ctx, const struct feed_status *st)
+{
+    struct awaited *a = ctx;
+    a->size = log_id_eq(&st->log, &a->log) ? st->size : a->size;
+    return true;
+}
+
+struct telling {
+    struct source_node *parent;
+    struct awaited at;
+};
+
+static bool is_told(void *ctx)
+{
+    struct telling *t = ctx;
+    feed_children(t->parent->feed, is_held, &t->at);
+    return t->at.size > 0;
+}
+
+static void an_issuer_opens_a_log_before_it_decides(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c4")};
+    struct source_node other = {.node = node_new(VILLAGE, "v4")};
+    struct follower town = {.node = node_new(TOWNSHIP, "t4b"),
+                            .parent = &county};
+    struct log_id first;
+    feed_on(&county);
+    follow_on(&town);
+    assert_true(opens(&county));
+    assert_ok(store_directives_log(county.node->store, &first));
+    struct awaited held = {town.node, first, 1};
+    assert_true(comes_true(has_size, &held, WAIT_MS));
+    assert_true(opens(&county)); /* and no second one */
+    struct log_id log = decide(county.node, 1, 1);
+    assert_true(log_id_eq(&log, &first));
+    held.size = 4;
+    assert_true(comes_true(has_size, &held, WAIT_MS));
+    follow_off(&town);
+    feed_off(&county);
+    /* No document names this one. */
+    feed_on(&other);
+    assert_false(opens(&other));
+    feed_off(&other);
+    node_free(town.node);
+    node_free(other.node);
+    node_free(county.node);
+}
+
+static void beside_a_log_that_was_lost_none_is_opened(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c5")};
+    struct follower town = {.node = node_new(TOWNSHIP, "t5"),
+                            .parent = &county};
+    struct log_id log = decide(county.node, 1, 1);
+    struct awaited held = {town.node, log, size_of(county.node, &log)};
+    feed_on(&county);
+    follow_on(&town);
+    assert_true(comes_true(has_size, &held, WAIT_MS));
+    follow_off(&town);
+    feed_off(&county);
+    node_free(county.node);
+
+    county.node = node_new(COUNTY, "c5new");
+    feed_on(&county);
+    follow_on(&town);
+    struct telling telling = {.parent = &county, .at = {.log = log}};
+    assert_true(comes_true(is_told, &telling, WAIT_MS));
+    assert_true(count_lines("FEED-LOST-LOG", county.node->name) > 0);
+    assert_false(opens(&county));
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+static void lose_store(struct node *n)
+{
+    node_stop(n);
+    shell("rm -rf %s", n->path);
+    node_start(n);
+}
+
+static bool is_admitted(void *ctx)
+{
+    struct node *n = ctx;
+    return !store_awaits_parent(n->store);
+}
+
+/* The parent knows whether there was a store before this one. */
+static void the_parent_is_asked_before_a_first_log_is_opened(void **state)
+{
+    (void)state;
+    struct node *county = node_new(COUNTY, "c6");
+    struct source_node town = {.node = node_new(TOWNSHIP, "t6")};
+    for (int was_there = 0; was_there < 2; was_there++) {
+        node_stop(county);
+        node_start(county);
+        node_listen(county);
+        struct log_id old = store_own_log(town.node->store);
+        if (was_there) {
+            node_connect(town.node, county);
+            await_acked(town.node, county, &old);
+        }
+        town.node->has_parent = true;
+        lose_store(town.node);
+        feed_on(&town);
+        assert_true(store_awaits_parent(town.node->store));
+        assert_false(opens(&town));
+        feed_off(&town);
+        node_connect(town.node, county);
+        assert_true(comes_true(is_admitted, town.node, WAIT_MS));
+        node_disconnect(town.node);
+        feed_on(&town);
+        assert_int_equal(opens(&town), !was_there);
+        feed_off(&town);
+    }
+    node_free(town.node);
+    node_free(county);
+}
+
 /* ---- tests ---- */
 
 static void who_got_a_file_meanwhile_is_told_on(void **state)
@@ -306,6 +462,9 @@ int main(void)
         cmocka_unit_test(who_holds_another_history_is_shown_where_it_parts),
         cmocka_unit_test(a_head_of_what_was_given_up_goes_to_nobody),
         cmocka_unit_test(who_got_a_file_meanwhile_is_told_on),
+        cmocka_unit_test(an_issuer_opens_a_log_before_it_decides),
+        cmocka_unit_test(beside_a_log_that_was_lost_none_is_opened),
+        cmocka_unit_test(the_parent_is_asked_before_a_first_log_is_opened),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }

@@ -207,6 +207,46 @@ static void who_is_slower_than_a_file_was_not_put_back(void **state)
     end(county);
 }
 
+static enum err admit(struct intake *line, uint64_t issuer,
+                      uint64_t incarnation)
+{
+    const struct log_id log = {issuer, incarnation, LOG_DIRECTIVES};
+    struct intake_log *l;
+    struct refusal refusal;
+    enum err err = intake_log(line, &log, &l, &refusal);
+    assert_true(err == ERR_OK ||
+                strstr(refusal.text, "more directives logs of one issuer") !=
+                    NULL);
+    return err;
+}
+
+/* Whoever has an authority's signing key can name logs without end. */
+static void of_one_issuer_only_so_many_logs_are_taken(void **state)
+{
+    struct buf file = BUF_INIT;
+    (void)state;
+    struct node *county = listener(COUNTY, "c7");
+    struct node *village = listener(VILLAGE, "v7");
+    struct log_id held = decide(county, 1, 1);
+    export(county, &held, 1, &file);
+    taken(village, &file, 4, 4, false);
+    for (int again = 0; again < 2; again++) {
+        struct intake *line = intake_new(&village->env);
+        for (uint64_t i = 1; i < LISTS_ISSUER_LOGS_MAX; i++) {
+            assert_ok(admit(line, COUNTY, i));
+        }
+        for (uint64_t i = 0; i < 2 * LISTS_LOGS_MAX; i++) {
+            assert_int_equal(admit(line, COUNTY, 1000 + i), ERR_DENIED);
+        }
+        assert_ok(admit(line, COUNTY, held.incarnation));
+        assert_ok(admit(line, TOWNSHIP, 1));
+        intake_free(&line);
+    }
+    buf_fini(&file);
+    end(village);
+    end(county);
+}
+
 static void a_log_comes_in_any_pieces(void **state)
 {
     struct buf file = BUF_INIT;
@@ -562,6 +602,7 @@ int main(void)
         cmocka_unit_test(
             the_newest_head_stays_when_an_older_file_comes_between),
         cmocka_unit_test(two_at_once_count_what_each_brought),
+        cmocka_unit_test(of_one_issuer_only_so_many_logs_are_taken),
         cmocka_unit_test(of_elsewhere_it_is_refused_by_name),
         cmocka_unit_test(messages_out_of_turn_are_refused),
     };

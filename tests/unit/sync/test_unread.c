@@ -460,7 +460,7 @@ static void feed_on(struct line *l)
     struct errmsg why;
     struct rpc_tls tls = {node_tls, n};
     n->env.fresh = fresh_new(n->code, 10000);
-    l->feed = feed_new(&n->env, 10000, 4 << 20);
+    l->feed = feed_new(&n->env, 10000, 4 << 20, 0);
     (void)snprintf(address, sizeof address, "127.0.0.1:%u", n->port);
     assert_ok(rpc_listen(&n->server, n->rpc, address, &tls,
                          feed_method(l->feed), 1, &why));

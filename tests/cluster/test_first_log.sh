@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Authorities that have decided nothing yet: an empty log of each comes down, so
+# that nodes below know that nothing is missing. Then one of them decides.
+#   test_first_log.sh
+. "$(dirname "$0")/lib.sh"
+
+TREE_ISSUERS="$COUNTY:1:1 $TOWN:1:1"
+make_small
+for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
+    set_option "$code" replication.renew="400 ms"
+done
+cd "$WORK" || exit 1
+echo 91340000100000032W >subjects
+checked() { # STATUS: of a check at the village
+    local rc=0
+    node_cmd "$VILLAGE" check subjects --json >checked 2>/dev/null || rc=$?
+    [ "$rc" = "$1" ]
+}
+unheard() { [ "$(jq -c .unheard checked)" = "$1" ]; }
+own_lists() { # CODE COUNT: directives logs of its own
+    [ "$(logs_of "$1" 'select(.own and (.log | contains("/directives/"))) | .log' | wc -l)" = "$2" ]
+}
+
+note "too early"
+start_all
+within "$PATIENCE" "nothing is sure yet" checked 4
+unheard "[\"$COUNTY\",\"$TOWN\"]" || fail "unheard: $(cat checked)"
+
+note "when it is time"
+for code in "$COUNTY" "$TOWN"; do
+    stop "$code"
+    set_option "$code" replication.first_log="1 s"
+    start "$code"
+done
+within "$PATIENCE" "nobody is listed, and that is sure" checked 0
+unheard "[]" || fail "unheard: $(cat checked)"
+
+note "once"
+stop "$COUNTY"
+start "$COUNTY"
+within "$PATIENCE" "the village is sure again" checked 0
+sleep 2 # some periods
+for code in "$COUNTY" "$TOWN"; do
+    check "one log of $code" own_lists "$code" 1
+done
+check "none at who may not issue" own_lists "$VILLAGE" 0
