@@ -143,23 +143,30 @@ static const struct lists_log *counting_log(const struct lists_view *view,
     return counts ? log : NULL;
 }
 
-/* A removal or correction may name the decision at another place than where it
- * counts. */
-static void name_target(const struct lists_view *view, struct list_row *row)
+/* A decision may be named at another place than where it counts. */
+static void name_counting_place(const struct lists_view *view, uint64_t origin,
+                                uint64_t *incarnation, uint64_t *number)
 {
     const struct lists_alias *alias = NULL;
-    bool names = row->type == ENTRY_REMOVAL || row->type == ENTRY_CORRECTION;
-    for (size_t i = 0; names && alias == NULL && i < view->n; i++) {
+    for (size_t i = 0; alias == NULL && i < view->n; i++) {
         const struct lists_log *log = &view->logs[i];
-        if (log->log.origin == row->target_origin &&
-            log->log.incarnation == row->target_incarnation) {
+        if (log->log.origin == origin && log->log.incarnation == *incarnation) {
             alias = lists_alias_at(view->aliases + log->aliases_at,
-                                   log->aliases_n, row->target_number);
+                                   log->aliases_n, *number);
         }
     }
     if (alias != NULL) {
-        row->target_incarnation = alias->incarnation;
-        row->target_number = alias->place + (row->target_number - alias->first);
+        *incarnation = alias->incarnation;
+        *number = alias->place + (*number - alias->first);
+    }
+}
+
+/* Of a removal or correction. */
+static void name_target(const struct lists_view *view, struct list_row *row)
+{
+    if (row->type == ENTRY_REMOVAL || row->type == ENTRY_CORRECTION) {
+        name_counting_place(view, row->target_origin, &row->target_incarnation,
+                            &row->target_number);
     }
 }
 
@@ -371,7 +378,7 @@ enum err store_listings_of(struct store *store,
 
 struct removal_search {
     const struct lists_view *view;
-    const struct listing_place *listing;
+    struct listing_place listing; /* where it counts */
     struct listing_place *by;
 };
 
@@ -379,10 +386,12 @@ static bool on_removal(void *ctx, const struct list_row *row)
 {
     const struct removal_search *s = ctx;
     const struct lists_log *log = counting_log(s->view, row);
-    const struct lists_log listed = {.log = s->listing->log};
+    const struct lists_log listed = {.log = s->listing.log};
+    struct list_row named = *row;
+    name_target(s->view, &named);
     bool ends = log != NULL && row->type == ENTRY_REMOVAL &&
-                is_about(row, &listed, s->listing->number) &&
-                listing_may_end(log->log.origin, s->listing->log.origin);
+                is_about(&named, &listed, s->listing.number) &&
+                listing_may_end(log->log.origin, s->listing.log.origin);
     if (ends) {
         *s->by = (struct listing_place){log->log, row->number};
     }
@@ -394,7 +403,9 @@ enum err store_removal_of(struct store *store, const struct lists_view *view,
                           const struct listing_place *listing,
                           struct listing_place *by)
 {
-    struct removal_search s = {view, listing, by};
+    struct removal_search s = {view, *listing, by};
+    name_counting_place(view, s.listing.log.origin, &s.listing.log.incarnation,
+                        &s.listing.number);
     by->number = 0;
     return view->n > 0 ? read_rows(store, false, subject, 1, on_removal, &s)
                        : ERR_OK;

@@ -97,6 +97,21 @@ static bool is_listed(struct node *n, struct store_listing *out)
     return out->number != 0;
 }
 
+/* Of the listing at either place. */
+static bool was_removed(struct node *n, uint64_t incarnation, uint64_t number)
+{
+    const struct listing_place listing = {
+        .log = {TOWNSHIP, incarnation, LOG_DIRECTIVES}, .number = number};
+    struct listing_place by;
+    struct subject_key key;
+    struct lists_view view;
+    subject_key_org(&key, SUBJECT_USCC, slice_str(SUBJECT_A));
+    lists_view_take(n->store, &view);
+    assert_ok(store_removal_of(n->store, &view, &key, &listing, &by));
+    lists_view_fini(&view);
+    return by.number != 0;
+}
+
 /* ---- names ---- */
 
 static void a_removal_that_names_the_one_place_ends_the_other(void **state)
@@ -129,8 +144,11 @@ static void a_removal_that_names_the_one_place_ends_the_other(void **state)
             const struct decision removal =
                 named ? about(ENTRY_REMOVAL, SUCCESSOR, HERE)
                       : about(ENTRY_REMOVAL, GIVEN_UP, THERE);
+            assert_false(was_removed(&v, GIVEN_UP, THERE));
             put_signed(&new, &v, TOWNSHIP, &removal);
             assert_false(is_listed(&v, NULL));
+            assert_true(was_removed(&v, GIVEN_UP, THERE));
+            assert_true(was_removed(&v, SUCCESSOR, HERE));
             node_restart(&v);
             assert_false(is_listed(&v, NULL));
             assert_ok(store_reindex(v.store, NULL, NULL, NULL));
