@@ -89,10 +89,12 @@ struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
                               const _Atomic uint64_t *known);
 /* Nobody reads any more. */
 void mdb_pool_free(struct mdb_pool **pool);
-/* mdb_select() on a connection of the pool; once more on a new one if an old
- * one turns out to be gone before it gave a row. ERR_UNAVAILABLE: no
- * connection (whatever the reason), too few of them, rights that are lacking,
- * or no answer in time; `why` says which. */
+/* Closes the connections that idle: what they are to may be gone. */
+void mdb_pool_drop_idle(struct mdb_pool *pool);
+/* mdb_select() on a connection of the pool, which is waited for in turn; once
+ * more on a new one if an old one turns out, in time, to be gone before it gave
+ * a row. ERR_UNAVAILABLE: no connection (whatever the reason), too few of them,
+ * rights that are lacking, or no answer in time; `why` says which. */
 MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
                            const struct mdb_cell *params, mdb_row_fn *fn,
                            void *ctx, struct errmsg *why);
