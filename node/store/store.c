@@ -19,6 +19,8 @@ static void db_lock_init(struct store *s)
         &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     (void)pthread_rwlock_init(&s->db_lock, &attr);
     (void)pthread_rwlockattr_destroy(&attr);
+    (void)pthread_mutex_init(&s->db_wait_lock, NULL);
+    clock_cond_init(&s->db_changed);
 }
 
 static struct store *store_new(const struct backend *backend,
@@ -68,6 +70,8 @@ static void store_free(struct store *s)
     mem_free(s->rules.all);
     (void)pthread_mutex_destroy(&s->rules.lock);
     heads_fini(&s->heads);
+    (void)pthread_cond_destroy(&s->db_changed);
+    (void)pthread_mutex_destroy(&s->db_wait_lock);
     (void)pthread_rwlock_destroy(&s->db_lock);
     (void)pthread_mutex_destroy(&s->watch_lock);
     (void)pthread_mutex_destroy(&s->state_lock);

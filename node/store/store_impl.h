@@ -769,11 +769,18 @@ struct block_codec *codec_take(struct block_cache *cache);
 void codec_give(struct block_cache *cache, struct block_codec *codec);
 
 /* Locks the database for reading; ERR_UNAVAILABLE, unlocked, while there is
- * none. Not twice on one thread: what is called in between reads no store. */
+ * none, or if it takes longer than DB_ENTER_MS to change. Not twice on one
+ * thread: what is called in between reads no store. */
+enum { DB_ENTER_MS = 5000 };
 MUST_USE enum err db_enter(struct store *s);
 /* The same without waiting; ERR_BUSY. */
 MUST_USE enum err db_enter_now(struct store *s);
 void db_leave(struct store *s);
+/* Nobody reads from one to the other; the first waits for those who do, and
+ * each of them ends by the times of its backend. Nothing that a network can
+ * delay comes between the two. Writer. */
+void db_change_begin(struct store *s);
+void db_change_end(struct store *s);
 /* After a read of the index `generation` that ended with `err`: looks whether
  * it counts (recover_generation_lasts()), and leaves. */
 MUST_USE enum err db_leave_index(struct store *s, uint8_t generation,
@@ -799,9 +806,11 @@ struct store {
     char *federation;
     struct log_ctx log;
 
-    pthread_rwlock_t db_lock; /* held for writing only while db changes */
-    void *db;                 /* db_lock; NULL: none now */
-    bool db_readonly;         /* writer */
+    pthread_rwlock_t db_lock;     /* held for writing only while db changes */
+    pthread_mutex_t db_wait_lock; /* of who finds it changing */
+    pthread_cond_t db_changed;    /* db_wait_lock */
+    void *db;                     /* db_lock; NULL: none now */
+    bool db_readonly;             /* writer */
 
     struct heads heads;
     struct queue queue;

@@ -22,14 +22,13 @@ enum {
 };
 
 struct mdb {
-    struct store_mariadb_conf conf;
-    const _Atomic uint64_t *known; /* store_conf.known */
-    struct mdb_owner owner;        /* fd -1: opened for reading */
-    struct mdb_conn *writer;       /* the writer's thread; NULL: for reading */
-    _Atomic unsigned writes_at;    /* place of the writer's server */
+    struct store_conf conf;     /* as it was first opened; but for its path */
+    struct mdb_owner owner;     /* fd -1: opened for reading */
+    struct mdb_conn *writer;    /* the writer's thread; NULL: for reading */
+    _Atomic unsigned writes_at; /* place of the writer's server */
     struct mdb_pool *pool;
-    bool local;        /* the server's disk can be asked here */
-    char datadir[256]; /* of it */
+    char datadir[256];  /* of the server, before: */
+    _Atomic bool local; /* its disk can be asked here; stays so */
     _Atomic uint64_t disk_bytes;
     int64_t sized_at_ms; /* writer */
 };
@@ -435,40 +434,41 @@ static enum err fill(struct mdb *m, const struct mdb_batch *b,
     return err == ERR_OK ? write_lanes(m->writer, b, why) : err;
 }
 
+/* First of all, when it is opened anew. */
+static void try_next(struct mdb *m)
+{
+    unsigned next = atomic_load(&m->writes_at) + 1;
+    atomic_store(&m->writes_at, next % mdb_servers(&m->conf.mariadb));
+}
+
 static enum err open_writer(struct mdb *m, struct errmsg *why)
 {
     unsigned place = atomic_load(&m->writes_at);
     enum err err =
-        mdb_open_at(&m->writer, &m->conf, &mdb_store_sql, &place, why);
+        mdb_open_at(&m->writer, &m->conf.mariadb, &mdb_store_sql, &place, why);
     if (err == ERR_OK && mdb_server(m->writer)->readonly) {
         err = err_set(why, ERR_NO_SPACE,
                       "database %s: the server is read-only: SET GLOBAL "
                       "read_only=0, or name the server that takes writes",
-                      m->conf.database);
+                      m->conf.mariadb.database);
     }
     if (err == ERR_OK) { /* before anything is changed there */
-        err = mdb_check_known(m->writer, m->known, why);
+        err = mdb_check_known(m->writer, m->conf.known, why);
     }
     if (err == ERR_OK) {
-        err = mdb_claim(m->writer, &m->owner, &m->conf, why);
+        err = mdb_claim(m->writer, &m->owner, &m->conf.mariadb, why);
     }
     if (err == ERR_OK) {
         atomic_store(&m->writes_at, place);
         m->owner.reopened = true;
     } else {
         mdb_shut(&m->writer);
+        try_next(m);
     }
     return err;
 }
 
 static void ask_size(struct mdb *m);
-
-/* First of all, when it is opened anew. */
-static void try_next(struct mdb *m)
-{
-    unsigned next = atomic_load(&m->writes_at) + 1;
-    atomic_store(&m->writes_at, next % mdb_servers(&m->conf));
-}
 
 static bool has_writer(struct mdb *m, struct errmsg *why)
 {
@@ -530,7 +530,7 @@ static enum err mdb_commit(void *db, void *batch, struct errmsg *why)
     enum err err = ERR_UNCERTAIN;
     if (m->owner.fd < 0) {
         return err_set(why, ERR_NO_SPACE, "database %s is open for reading",
-                       m->conf.database);
+                       m->conf.mariadb.database);
     }
     for (size_t i = 0; i < TABLES; i++) {
         place_bytes(&b->lanes[i], &b->bytes);
@@ -559,7 +559,7 @@ static void mdb_close(void *db)
 static enum err open_reading(struct mdb *m, struct errmsg *why)
 {
     struct mdb_conn *c;
-    enum err err = mdb_open(&c, &m->conf, &mdb_store_sql, why);
+    enum err err = mdb_open(&c, &m->conf.mariadb, &mdb_store_sql, why);
     if (err == ERR_OK) {
         err = mdb_check_schema(c, why);
     }
@@ -567,13 +567,37 @@ static enum err open_reading(struct mdb *m, struct errmsg *why)
     return err;
 }
 
-/* Through its socket: then the server's disk is a disk of this machine. */
+/* Through its socket: then the server's disk is a disk of this machine. Once:
+ * a socket is one server's. */
 static void find_disk(struct mdb *m)
 {
     struct statvfs fs;
     const char *datadir = mdb_server(m->writer)->datadir;
-    m->local = datadir[0] != 0 && statvfs(datadir, &fs) == 0;
-    memcpy(m->datadir, datadir, sizeof m->datadir);
+    if (!atomic_load(&m->local) && datadir[0] != 0 &&
+        statvfs(datadir, &fs) == 0) {
+        memcpy(m->datadir, datadir, sizeof m->datadir);
+        atomic_store(&m->local, true);
+    }
+}
+
+/* The folder stays taken when the server does not let itself be written to:
+ * nobody else writes in the meantime. */
+static enum err open_writing(struct mdb *m, const struct store_conf *conf,
+                             struct errmsg *why)
+{
+    enum err err = m->owner.fd < 0 ? mdb_owner_take(&m->owner, conf->path,
+                                                    conf->mariadb.shared, why)
+                                   : ERR_OK;
+    m->owner.instance = conf->instance;
+    m->owner.reopened = conf->reopened;
+    if (err == ERR_OK) {
+        err = open_writer(m, why);
+    }
+    if (err == ERR_OK) {
+        find_disk(m);
+        ask_size(m);
+    }
+    return err;
 }
 
 static enum err mdb_backend_open(void **db, const struct store_conf *conf,
@@ -581,28 +605,28 @@ static enum err mdb_backend_open(void **db, const struct store_conf *conf,
 {
     struct errmsg cause;
     struct mdb *m = MEM_NEW(struct mdb);
-    m->conf = conf->mariadb;
+    m->conf = *conf;
     m->owner.fd = -1;
-    m->known = conf->known;
-    m->pool = mdb_pool_new(&m->conf, &m->writes_at, m->known);
-    enum err err = readonly ? open_reading(m, &cause)
-                            : mdb_owner_take(&m->owner, conf->path,
-                                             conf->mariadb.shared, &cause);
-    m->owner.instance = conf->instance;
-    m->owner.reopened = conf->reopened;
-    if (err == ERR_OK && !readonly) {
-        err = open_writer(m, &cause);
-    }
+    m->pool = mdb_pool_new(&m->conf.mariadb, &m->writes_at, m->conf.known);
+    enum err err =
+        readonly ? open_reading(m, &cause) : open_writing(m, conf, &cause);
     if (err != ERR_OK) {
         mdb_close(m);
         return err_set(why, err, "%s", cause.text);
     }
-    if (!readonly) {
-        find_disk(m);
-        ask_size(m);
-    }
     *db = m;
     return ERR_OK;
+}
+
+/* A claim of its own, on a connection of its own: what the one before has not
+ * committed by then comes to nothing. */
+static enum err mdb_renew(void *db, const struct store_conf *conf,
+                          struct errmsg *why)
+{
+    struct mdb *m = db;
+    mdb_shut(&m->writer);
+    mdb_pool_drop_idle(m->pool);
+    return open_writing(m, conf, why);
 }
 
 static enum err mdb_space(void *db, const struct store_conf *conf,
@@ -613,7 +637,7 @@ static enum err mdb_space(void *db, const struct store_conf *conf,
     (void)conf;
     *readonly = false; /* a commit or the next open tells */
     *free_bytes = INT64_MAX;
-    if (m == NULL || !m->local) {
+    if (m == NULL || !atomic_load(&m->local)) {
         return ERR_OK;
     }
     if (statvfs(m->datadir, &fs) != 0) {
@@ -1034,6 +1058,7 @@ const struct backend store_mariadb = {
     .name = "mariadb",
     .open = mdb_backend_open,
     .close = mdb_close,
+    .renew = mdb_renew,
     .check = mdb_check,
     .space = mdb_space,
     .disk_bytes = mdb_disk_bytes,

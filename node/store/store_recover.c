@@ -536,9 +536,9 @@ static enum err switch_generation(struct store *s, uint8_t old, uint8_t new,
     if (err != ERR_OK) {
         return err;
     }
-    (void)pthread_rwlock_wrlock(&s->db_lock); /* no reader is in the old one */
+    db_change_begin(s); /* no reader is in the old one */
     atomic_store(&s->generation, new);
-    (void)pthread_rwlock_unlock(&s->db_lock);
+    db_change_end(s);
     err = drop_generation(s, old, 0, why);
     if (err == ERR_OK) {
         recover_recount_issues(s);
