@@ -38,6 +38,9 @@ static struct store *store_new(const struct backend *backend,
     s->env = *env;
     s->federation = mem_strdup(env->federation);
     s->env.federation = s->federation;
+    s->whose = (struct whose){&s->conf, &s->env};
+    s->conf.recognise = recover_recognise;
+    s->conf.recognise_ctx = &s->whose;
     s->log = (struct log_ctx){env->log, ""};
     if (env->log != NULL) {
         s->log = *env->log;
@@ -93,11 +96,24 @@ static enum err check_alone(struct store *s, struct errmsg *why)
                          s->conf.path);
 }
 
+/* A server that knows fewer commits than the folder is another one, or was put
+ * back: it is neither written to nor read. */
+static enum err know_folder(struct store *s, struct errmsg *why)
+{
+    uint64_t beside = 0;
+    enum err err = serial_read(s->conf.path, &beside, why);
+    atomic_store(&s->known, beside);
+    return err;
+}
+
 /* A full disk does not keep a node from answering questions. */
 static enum err open_database(struct store *s, struct errmsg *why)
 {
     struct errmsg second;
     enum err err = check_alone(s, why);
+    if (err == ERR_OK) {
+        err = know_folder(s, why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -190,18 +206,6 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 }
 
 /* ---- for a copy ---- */
-
-/* Who stands by reads no server that knows fewer commits than the folder, which
- * is the writer's, too. */
-static enum err know_folder(struct store *s, struct errmsg *why)
-{
-    uint64_t beside = 0;
-    enum err err = s->role == ROLE_FOLLOW
-                       ? serial_read(s->conf.path, &beside, why)
-                       : ERR_OK;
-    atomic_store(&s->known, beside);
-    return err;
-}
 
 static enum err open_source(struct store *s, struct errmsg *why)
 {

@@ -238,6 +238,12 @@ extern const struct backend store_mariadb;
 MUST_USE enum err backend_refuse_other(const char *path, const char *file,
                                        const char *other, struct errmsg *why);
 
+/* ERR_CONFLICT: somebody else has written to this store's database. */
+enum err backend_fenced(struct errmsg *why);
+/* Sets `why` to what is to be done about a server's database that lacks `gone`
+ * commits; returns `err`. */
+enum err backend_lacks(uint64_t gone, enum err err, struct errmsg *why);
+
 /* err_is_passing() where damage is what is expected: a disk that cannot read a
  * place has lost it. A process out of descriptors or memory has lost nothing.
  */

@@ -677,6 +677,13 @@ MUST_USE enum err recover_compare_identity(const struct store_conf *conf,
                                            const struct store_env *env,
                                            struct slice found,
                                            struct errmsg *why);
+/* The first half of it, as store_conf.recognise. */
+struct whose {
+    const struct store_conf *conf;
+    const struct store_env *env;
+};
+MUST_USE enum err recover_recognise(const void *whose, struct slice identity,
+                                    struct errmsg *why);
 
 /* ---- roles and marks ---- */
 
@@ -803,6 +810,7 @@ struct store {
     struct store_conf conf;
     char *path; /* conf.path */
     struct store_env env;
+    struct whose whose; /* both, for conf.recognise */
     char *federation;
     struct log_ctx log;
 

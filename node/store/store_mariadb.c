@@ -276,13 +276,6 @@ static void mdb_put_source(void *batch, const uint8_t name[SOURCE_LEN],
 
 /* ---- committing ---- */
 
-static enum err fail_fenced(struct errmsg *why)
-{
-    return err_set(why, ERR_CONFLICT,
-                   "another process wrote to this database: stop it, and start "
-                   "this node again");
-}
-
 /* First of all: whoever else moved the number holds its row until he is done,
  * and from then on it is another. */
 static enum err move_serial(struct mdb_conn *c, uint64_t claim,
@@ -298,7 +291,7 @@ static enum err move_serial(struct mdb_conn *c, uint64_t claim,
     enum err err = b->moves
                        ? mdb_write(c, SQL_MOVE_SERIAL, cells, 1, &moved, why)
                        : ERR_OK;
-    return err == ERR_OK && b->moves && moved != 1 ? fail_fenced(why) : err;
+    return err == ERR_OK && b->moves && moved != 1 ? backend_fenced(why) : err;
 }
 
 /* What a transaction begins with that moves no number: it, too, is before
@@ -309,7 +302,7 @@ static enum err move_claim(struct mdb_conn *c, uint64_t from, uint64_t to,
     uint64_t moved = 0;
     const struct mdb_cell cells[] = {num(to), num(META_SERIAL), num(from)};
     enum err err = mdb_write(c, SQL_MOVE_CLAIM, cells, 1, &moved, why);
-    return err == ERR_OK && moved != 1 ? fail_fenced(why) : err;
+    return err == ERR_OK && moved != 1 ? backend_fenced(why) : err;
 }
 
 /* Rows of `run` from `at` on that fit one statement. */
@@ -452,8 +445,14 @@ static enum err open_writer(struct mdb *m, struct errmsg *why)
                       "read_only=0, or name the server that takes writes",
                       m->conf.mariadb.database);
     }
-    if (err == ERR_OK) { /* before anything is changed there */
-        err = mdb_check_known(m->writer, m->conf.known, why);
+    /* Before anything is changed there: it may be another one's. */
+    if (err == ERR_OK) {
+        err = mdb_check_whose(m->writer, &m->conf, why);
+    }
+    if (err == ERR_OK) {
+        err = mdb_check_known(m->writer, m->conf.known,
+                              m->owner.reopened ? ERR_UNAVAILABLE : ERR_CONF,
+                              why);
     }
     if (err == ERR_OK) {
         err = mdb_claim(m->writer, &m->owner, &m->conf.mariadb, why);

@@ -142,9 +142,13 @@ void mdb_owner_drop(struct mdb_owner *owner);
 MUST_USE enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why);
-/* ERR_UNAVAILABLE: it has fewer commits than are known. */
+/* `lacks`: it has fewer commits than are known. */
 MUST_USE enum err mdb_check_known(struct mdb_conn *c,
-                                  const _Atomic uint64_t *known,
+                                  const _Atomic uint64_t *known, enum err lacks,
+                                  struct errmsg *why);
+/* Asks conf->recognise, unless there is nothing yet. */
+MUST_USE enum err mdb_check_whose(struct mdb_conn *c,
+                                  const struct store_conf *conf,
                                   struct errmsg *why);
 /* ERR_NOT_FOUND: no tables yet, or of an older version; ERR_CONF: of a newer
  * one. */

@@ -155,7 +155,7 @@ static enum err open_reader(struct mdb_pool *p, struct mdb_conn **out,
     unsigned place = writes_at;
     enum err err = mdb_open_at(out, p->conf, &mdb_store_sql, &place, why);
     if (err == ERR_OK) {
-        err = mdb_check_known(*out, p->known, why);
+        err = mdb_check_known(*out, p->known, ERR_UNAVAILABLE, why);
     }
     if (err == ERR_OK && mdb_server(*out)->cluster && place != writes_at) {
         err = mdb_run(*out, "SET SESSION wsrep_sync_wait=1", why);

@@ -82,6 +82,19 @@ static bool unbar(struct buf *identity)
     return barred;
 }
 
+enum err recover_recognise(const void *whose, struct slice identity,
+                           struct errmsg *why)
+{
+    const struct whose *w = whose;
+    struct buf value = BUF_INIT;
+    buf_put_slice(&value, identity);
+    (void)unbar(&value);
+    enum err err =
+        recover_compare_identity(w->conf, w->env, buf_slice(&value), why);
+    buf_fini(&value);
+    return err;
+}
+
 enum err recover_compare_marked(struct store *s, bool *found,
                                 struct errmsg *why)
 {
