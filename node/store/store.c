@@ -53,6 +53,7 @@ static struct store *store_new(const struct backend *backend,
     /* The larger part of the cache is the database's own. */
     cache_init(&s->cache, conf->cache_bytes / 4);
     stamps_init(&s->stamps, conf->cache_bytes);
+    listed_cache_init(&s->listed, conf->cache_bytes / 16);
     s->codec = block_codec_new();
     s->serial_fd = -1;
     s->queue.closing = true; /* until the writer runs */
@@ -69,6 +70,7 @@ static void store_free(struct store *s)
     }
     block_codec_free(&s->codec);
     cache_fini(&s->cache);
+    listed_cache_fini(&s->listed);
     stamps_fini(&s->stamps);
     mem_free(s->rules.all);
     (void)pthread_mutex_destroy(&s->rules.lock);

@@ -7,6 +7,7 @@
  *   store_index.c   what entries mean to the index; rows and issues
  *   store_lists.c   packages of directives: which count, and from when
  *   store_listed.c  what a subject is listed for
+ *   store_listed_kept.c  list rows kept beside a distant database
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
  *   store_succeed.c a rolled back log gets a successor; what was set aside
@@ -238,6 +239,34 @@ void stamps_end_rows(struct stamps *stamps, const struct row_map *rows);
 bool stamps_begin_all(struct stamps *stamps);
 void stamps_end_all(struct stamps *stamps);
 
+/* ---- list rows that are kept (store_listed_kept.c) ---- */
+
+struct listed_kept;
+struct listed_cache {
+    pthread_mutex_t lock;
+    struct listed_kept **slots; /* lock: sets of CACHE_WAYS; NULL until one is
+                                   kept */
+    size_t sets;                /* a power of two */
+    size_t hand;                /* lock: who goes next */
+    size_t bytes;               /* lock */
+    size_t bytes_max;
+    _Atomic uint64_t changes; /* odd: a commit that writes some is under way */
+};
+struct listed_stamp {
+    uint64_t changes;
+    uint64_t all;
+};
+void listed_cache_init(struct listed_cache *cache, size_t bytes_max);
+void listed_cache_fini(struct listed_cache *cache);
+/* Around a commit that writes list rows. Writer. */
+void listed_change_begin(struct store *s);
+void listed_change_end(struct store *s);
+/* The list rows of `n` subjects, as backend.list_rows; `now`: ERR_BUSY unless
+ * they are kept. ERR_TOO_LARGE: too many at once. Any thread. */
+MUST_USE enum err listed_rows(struct store *s, bool now,
+                              const struct subject_key *subjects, size_t n,
+                              backend_list_row_fn *fn, void *ctx);
+
 /* ---- groups ---- */
 
 #define REJUDGE_ALL UINT64_MAX
@@ -323,6 +352,7 @@ struct group {
     /* Ids of packages that take effect with this group. */
     uint8_t (*packages)[RECORD_KEY_LEN];
     size_t packages_n;
+    bool list_rows;  /* some are written */
     bool lists_move; /* readers will see other lists */
     bool nodes_move; /* decisions about nodes may be among what changes */
     bool rules_move; /* catalogue versions or measures may be */
@@ -824,6 +854,7 @@ struct store {
     struct queue queue;
     struct block_cache cache;
     struct stamps stamps;
+    struct listed_cache listed;
     pthread_t writer;
     bool writer_runs;
     _Atomic bool stopping; /* store_stopping() */
