@@ -1,6 +1,9 @@
 /* store_mariadb.h - private to store: the store's use of a MariaDB server.
  *
- *   store_mariadb_conn.c    connections, statements, errors (mdb.h)
+ *   store_mariadb_conn.c    connecting (mdb.h, as the next two)
+ *   store_mariadb_run.c     queries and statements on a connection
+ *   store_mariadb_fault.c   what errors mean
+ *   store_mariadb_sql.c     the store's statements
  *   store_mariadb_silent.c  servers that do not answer
  *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
