@@ -9,6 +9,10 @@
  *   store_mariadb_schema.c  tables and their versions, who may write
  *   store_mariadb_check.c   reading what no log's walk reads
  *   store_mariadb_pages.c   reading tables that may be very long
+ *   store_mariadb_batch.c   what a commit is to write
+ *   store_mariadb_writer.c  the connection that writes: one commit, one
+ *                           transaction
+ *   store_mariadb_read.c    the backend's reads
  *   store_mariadb.c         the backend
  *
  * Threads: the pool is for all; connections as mdb.h says. */
@@ -67,6 +71,15 @@ enum { MDB_ROWS_KEYS = 64 }; /* keys of one SQL_ROWS */
 
 /* Parameters of one row of the store's. */
 size_t mdb_params(enum mdb_sql sql);
+static inline struct mdb_cell mdb_num(uint64_t n)
+{
+    return (struct mdb_cell){.n = n};
+}
+
+static inline struct mdb_cell mdb_bytes(const void *data, size_t len)
+{
+    return (struct mdb_cell){.b = slice_of(data, len)};
+}
 
 /* ---- silent servers ---- */
 
