@@ -1,10 +1,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "contract/store_fixture.h"
+#include "contract/village_fixture.h"
 #include "support/scripted_backend.h"
 
-static struct node village;
 static const struct backend *real;
 static struct backend backend;
 
@@ -14,20 +13,6 @@ static int start(void **state)
     backend = scripted(real);
     node_init(&village, &backend, VILLAGE, "village");
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_fini(&village);
-    return 0;
-}
-
-static enum err submit_one(uint32_t record)
-{
-    struct draft d = {
-        .record = record, .subject = "91341821MA2T00001X", .text = "a"};
-    return submit(village.store, &d, 1, NULL);
 }
 
 static bool is_writable(void)

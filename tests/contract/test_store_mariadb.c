@@ -5,15 +5,13 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
-#include "contract/store_fixture.h"
+#include "contract/village_fixture.h"
 #include "store/store_impl.h"
 #include "store/store_mariadb.h"
 #include "support/mariadb_proxy.h"
 
-#define SUBJECT "91341821MA2T00001X"
 #define OTHER "91341821MA2T000028"
 
-static struct node village;
 static char password_file[128];
 
 /* An account like an office's: everything on its database, nothing else. */
@@ -45,19 +43,6 @@ static int start(void **state)
     atomic_store(&proxy.mode, PROXY_PASS);
     node_init(&village, &store_mariadb, VILLAGE, "village");
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_fini(&village);
-    return 0;
-}
-
-static enum err submit_one(uint32_t record)
-{
-    struct draft d = {.record = record, .subject = SUBJECT, .text = "a"};
-    return submit(village.store, &d, 1, NULL);
 }
 
 static bool is_writable(void)

@@ -1,12 +1,9 @@
 /* Who reads while a server is away, or lets itself be waited for: answered from
  * what is there, or told so in time, each in turn. */
-#include "contract/store_fixture.h"
+#include "contract/village_fixture.h"
 #include "support/mariadb_proxy.h"
 
-#define SUBJECT "91341821MA2T00001X"
 #define LOCK "CONCAT('creditnode.',MD5('village'))"
-
-static struct node village;
 
 static int begin(void **state)
 {
@@ -29,19 +26,6 @@ static int start(void **state)
     fed_mariadb.socket = proxy.path;
     node_init(&village, &store_mariadb, VILLAGE, "village");
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_fini(&village);
-    return 0;
-}
-
-static enum err submit_one(uint32_t record)
-{
-    struct draft d = {.record = record, .subject = SUBJECT, .text = "a"};
-    return submit(village.store, &d, 1, NULL);
 }
 
 static struct waiter *submit_later(uint32_t record)

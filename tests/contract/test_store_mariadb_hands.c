@@ -1,32 +1,15 @@
 /* What other hands do to the database below a node at work: put it back, take
  * it, make its tables long. */
-#include "contract/store_fixture.h"
+#include "contract/village_fixture.h"
 #include "store/store_impl.h"
 
-#define SUBJECT "91341821MA2T00001X"
-
 enum { NOTICED_MS = 60000, LONG = 3000, FEW = 400 };
-
-static struct node village;
 
 static int start(void **state)
 {
     (void)state;
     node_init(&village, &store_mariadb, VILLAGE, "village");
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_fini(&village);
-    return 0;
-}
-
-static enum err submit_one(uint32_t record)
-{
-    struct draft d = {.record = record, .subject = SUBJECT, .text = "a"};
-    return submit(village.store, &d, 1, NULL);
 }
 
 static uint64_t number_of(const char *sql)
