@@ -399,7 +399,9 @@ const struct conf_row conf_rows[] = {
      .max = TIB,
      .by_tier = by_tier_cache,
      .help = "Memory for blocks and index pages kept unpacked; answers that "
-             "are given again may take an eighth of it more."},
+             "are given again may take an eighth of it more. With backend "
+             "mariadb, whose pages are kept by its server, half of it is for "
+             "such answers, the rest for blocks and list rows."},
     {.path = "store.write_buffer",
      AT_SIZE(store.write_buffer_bytes),
      .min = 256 * KIB,

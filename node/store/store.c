@@ -19,6 +19,8 @@ static void db_lock_init(struct store *s)
         &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     (void)pthread_rwlock_init(&s->db_lock, &attr);
     (void)pthread_rwlockattr_destroy(&attr);
+    (void)pthread_mutex_init(&s->db_wait_lock, NULL);
+    clock_cond_init(&s->db_changed);
 }
 
 static struct store *store_new(const struct backend *backend,
@@ -36,6 +38,9 @@ static struct store *store_new(const struct backend *backend,
     s->env = *env;
     s->federation = mem_strdup(env->federation);
     s->env.federation = s->federation;
+    s->whose = (struct whose){&s->conf, &s->env};
+    s->conf.recognise = recover_recognise;
+    s->conf.recognise_ctx = &s->whose;
     s->log = (struct log_ctx){env->log, ""};
     if (env->log != NULL) {
         s->log = *env->log;
@@ -48,6 +53,7 @@ static struct store *store_new(const struct backend *backend,
     /* The larger part of the cache is the database's own. */
     cache_init(&s->cache, conf->cache_bytes / 4);
     stamps_init(&s->stamps, conf->cache_bytes);
+    listed_cache_init(&s->listed, conf->cache_bytes / 16);
     s->codec = block_codec_new();
     s->serial_fd = -1;
     s->queue.closing = true; /* until the writer runs */
@@ -64,10 +70,13 @@ static void store_free(struct store *s)
     }
     block_codec_free(&s->codec);
     cache_fini(&s->cache);
+    listed_cache_fini(&s->listed);
     stamps_fini(&s->stamps);
     mem_free(s->rules.all);
     (void)pthread_mutex_destroy(&s->rules.lock);
     heads_fini(&s->heads);
+    (void)pthread_cond_destroy(&s->db_changed);
+    (void)pthread_mutex_destroy(&s->db_wait_lock);
     (void)pthread_rwlock_destroy(&s->db_lock);
     (void)pthread_mutex_destroy(&s->watch_lock);
     (void)pthread_mutex_destroy(&s->state_lock);
@@ -89,11 +98,24 @@ static enum err check_alone(struct store *s, struct errmsg *why)
                          s->conf.path);
 }
 
+/* A server that knows fewer commits than the folder is another one, or was put
+ * back: it is neither written to nor read. */
+static enum err know_folder(struct store *s, struct errmsg *why)
+{
+    uint64_t beside = 0;
+    enum err err = serial_read(s->conf.path, &beside, why);
+    atomic_store(&s->known, beside);
+    return err;
+}
+
 /* A full disk does not keep a node from answering questions. */
 static enum err open_database(struct store *s, struct errmsg *why)
 {
     struct errmsg second;
     enum err err = check_alone(s, why);
+    if (err == ERR_OK) {
+        err = know_folder(s, why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -186,18 +208,6 @@ static enum err open_own_log(struct store *s, struct errmsg *why)
 }
 
 /* ---- for a copy ---- */
-
-/* Who stands by reads no server that knows fewer commits than the folder, which
- * is the writer's, too. */
-static enum err know_folder(struct store *s, struct errmsg *why)
-{
-    uint64_t beside = 0;
-    enum err err = s->role == ROLE_FOLLOW
-                       ? serial_read(s->conf.path, &beside, why)
-                       : ERR_OK;
-    atomic_store(&s->known, beside);
-    return err;
-}
 
 static enum err open_source(struct store *s, struct errmsg *why)
 {

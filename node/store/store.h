@@ -122,6 +122,12 @@ struct store_conf {
     /* The same: how many commits it has seen. A server that knows fewer was put
      * back, or is another one, and is not asked. NULL or 0: any will do. */
     const _Atomic uint64_t *known;
+    /* The same: is a database of this META_IDENTITY this store's? ERR_CONF. For
+     * a backend in whose place another one may stand: it asks before it changes
+     * anything there. NULL: any will do. */
+    enum err (*recognise)(const void *ctx, struct slice identity,
+                          struct errmsg *why);
+    const void *recognise_ctx;
 };
 
 struct store_env {

@@ -5,8 +5,9 @@
  * tree nodes, parts (head, note, …) and index rows. The store decides what is
  * written; a backend keeps it, all or nothing, and gives it back.
  *
- * Threads:  batches are made, filled and committed by one thread at a time;
- *           reads come from any thread. No call runs during open and close.
+ * Threads:  batches are made, filled and committed by one thread at a time,
+ *           which renews, too; reads come from any thread. No call runs during
+ *           open and close.
  * Errors:   of a commit: ERR_OK durable; ERR_NO_SPACE certainly not written;
  *           ERR_CORRUPT the database met damage and stopped; ERR_UNCERTAIN
  *           anything else: after these two the store closes, opens again and
@@ -120,6 +121,11 @@ struct backend {
     enum err (*open)(void **db, const struct store_conf *conf, bool readonly,
                      struct errmsg *why);
     void (*close)(void *db);
+    /* Makes an open database what opening it for writing again would, while
+     * reads go on; errors of `open`: it is read then, and takes no commits
+     * until the next one that goes well. NULL: it is closed for that. */
+    enum err (*renew)(void *db, const struct store_conf *conf,
+                      struct errmsg *why);
     /* Opens what can still be read of a damaged database, for reads only; may
      * mend its catalogue of files. ERR_CORRUPT: nothing can; other errors: not
      * now, for a reason that passes. NULL: this backend is mended where it is
@@ -231,6 +237,12 @@ extern const struct backend store_mariadb;
  * is in `path`: the node would begin anew beside what it has. */
 MUST_USE enum err backend_refuse_other(const char *path, const char *file,
                                        const char *other, struct errmsg *why);
+
+/* ERR_CONFLICT: somebody else has written to this store's database. */
+enum err backend_fenced(struct errmsg *why);
+/* Sets `why` to what is to be done about a server's database that lacks `gone`
+ * commits; returns `err`. */
+enum err backend_lacks(uint64_t gone, enum err err, struct errmsg *why);
 
 /* err_is_passing() where damage is what is expected: a disk that cannot read a
  * place has lost it. A process out of descriptors or memory has lost nothing.

@@ -234,23 +234,35 @@ void serial_write(struct store *s)
     }
 }
 
+enum err backend_fenced(struct errmsg *why)
+{
+    return err_set(why, ERR_CONFLICT,
+                   "another process wrote to this database: stop it, and start "
+                   "this node again");
+}
+
+enum err backend_lacks(uint64_t gone, enum err err, struct errmsg *why)
+{
+    return err_set(why, err,
+                   "the database lacks the last %llu commits: name the server "
+                   "that has them; if it was put back on purpose: stop the "
+                   "node, delete SERIAL in its store, start it",
+                   (unsigned long long)gone);
+}
+
 enum err serial_compare(const struct backend *backend, const char *path,
                         uint64_t serial, uint64_t beside, struct errmsg *why)
 {
     if (beside <= serial) {
         return ERR_OK;
     }
-    unsigned long long gone = beside - serial;
+    uint64_t gone = beside - serial;
     return backend->open_damaged != NULL
                ? err_set(why, ERR_CORRUPT,
                          "store %s: its last %llu commits are gone: the "
                          "write-ahead log is damaged",
-                         path, gone)
-               : err_set(why, ERR_CONF,
-                         "store %s: its last %llu commits are gone: name the "
-                         "server that has them, or, if the database was put "
-                         "back from a backup on purpose, delete SERIAL there",
-                         path, gone);
+                         path, (unsigned long long)gone)
+               : backend_lacks(gone, ERR_CONF, why);
 }
 
 void serial_is(struct store *s, uint64_t serial)
@@ -263,23 +275,14 @@ enum err serial_lasts(struct store *s, uint64_t found, struct errmsg *why)
 {
     bool back = found < s->serial;
     atomic_store(&s->put_back, back);
-    return back ? err_set(why, ERR_UNAVAILABLE,
-                          "store %s: its last %llu commits are gone: name the "
-                          "server that has them, or, if the database was put "
-                          "back from a backup on purpose, stop the node, "
-                          "delete SERIAL there and start it again",
-                          s->conf.path, (unsigned long long)(s->serial - found))
+    return back ? backend_lacks(s->serial - found, ERR_UNAVAILABLE, why)
                 : ERR_OK;
 }
 
 enum err serial_fits(struct store *s, uint64_t found, struct errmsg *why)
 {
     enum err err = serial_lasts(s, found, why);
-    return err == ERR_OK && found > s->serial
-               ? err_set(why, ERR_CONFLICT,
-                         "another process wrote to this database: stop it, and "
-                         "start this node again")
-               : err;
+    return err == ERR_OK && found > s->serial ? backend_fenced(why) : err;
 }
 
 enum err serial_check(struct store *s, struct errmsg *why)

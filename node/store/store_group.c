@@ -813,6 +813,9 @@ enum err group_commit(struct group *g, struct errmsg *why)
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
     enum err err = prepare(g, coded, why);
     stamps_begin_rows(&g->s->stamps, &g->rows);
+    if (g->list_rows) {
+        listed_change_begin(g->s);
+    }
     bool all =
         (g->lists_move || g->s->rules_owed) && stamps_begin_all(&g->s->stamps);
     if (err == ERR_OK && g->s->backend->batch_count(g->batch) > 0) {
@@ -826,6 +829,9 @@ enum err group_commit(struct group *g, struct errmsg *why)
     }
     if (all) {
         stamps_end_all(&g->s->stamps);
+    }
+    if (g->list_rows) {
+        listed_change_end(g->s);
     }
     stamps_end_rows(&g->s->stamps, &g->rows);
     for (size_t i = 0; i < g->touched_n; i++) {

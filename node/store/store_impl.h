@@ -8,6 +8,7 @@
  *   store_lists.c   packages of directives: which count, and from when
  *   store_lists_once.c  a package counts once; the other places it stands at
  *   store_listed.c  what a subject is listed for
+ *   store_listed_kept.c  list rows kept beside a distant database
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
  *   store_succeed.c a rolled back log gets a successor; what was set aside
@@ -240,6 +241,34 @@ void stamps_end_rows(struct stamps *stamps, const struct row_map *rows);
 bool stamps_begin_all(struct stamps *stamps);
 void stamps_end_all(struct stamps *stamps);
 
+/* ---- list rows that are kept (store_listed_kept.c) ---- */
+
+struct listed_kept;
+struct listed_cache {
+    pthread_mutex_t lock;
+    struct listed_kept **slots; /* lock: sets of CACHE_WAYS; NULL until one is
+                                   kept */
+    size_t sets;                /* a power of two */
+    size_t hand;                /* lock: who goes next */
+    size_t bytes;               /* lock */
+    size_t bytes_max;
+    _Atomic uint64_t changes; /* odd: a commit that writes some is under way */
+};
+struct listed_stamp {
+    uint64_t changes;
+    uint64_t all;
+};
+void listed_cache_init(struct listed_cache *cache, size_t bytes_max);
+void listed_cache_fini(struct listed_cache *cache);
+/* Around a commit that writes list rows. Writer. */
+void listed_change_begin(struct store *s);
+void listed_change_end(struct store *s);
+/* The list rows of `n` subjects, as backend.list_rows; `now`: ERR_BUSY unless
+ * they are kept. ERR_TOO_LARGE: too many at once. Any thread. */
+MUST_USE enum err listed_rows(struct store *s, bool now,
+                              const struct subject_key *subjects, size_t n,
+                              backend_list_row_fn *fn, void *ctx);
+
 /* ---- groups ---- */
 
 #define REJUDGE_ALL UINT64_MAX
@@ -331,6 +360,7 @@ struct group {
     uint64_t rejudge_origin;
     struct package_taken *packages; /* owned */
     size_t packages_n;
+    bool list_rows;  /* some are written */
     bool lists_move; /* readers will see other lists */
     bool nodes_move; /* decisions about nodes may be among what changes */
     bool rules_move; /* catalogue versions or measures may be */
@@ -718,6 +748,13 @@ MUST_USE enum err recover_compare_identity(const struct store_conf *conf,
                                            const struct store_env *env,
                                            struct slice found,
                                            struct errmsg *why);
+/* The first half of it, as store_conf.recognise. */
+struct whose {
+    const struct store_conf *conf;
+    const struct store_env *env;
+};
+MUST_USE enum err recover_recognise(const void *whose, struct slice identity,
+                                    struct errmsg *why);
 
 /* ---- roles and marks ---- */
 
@@ -810,11 +847,18 @@ struct block_codec *codec_take(struct block_cache *cache);
 void codec_give(struct block_cache *cache, struct block_codec *codec);
 
 /* Locks the database for reading; ERR_UNAVAILABLE, unlocked, while there is
- * none. Not twice on one thread: what is called in between reads no store. */
+ * none, or if it takes longer than DB_ENTER_MS to change. Not twice on one
+ * thread: what is called in between reads no store. */
+enum { DB_ENTER_MS = 5000 };
 MUST_USE enum err db_enter(struct store *s);
 /* The same without waiting; ERR_BUSY. */
 MUST_USE enum err db_enter_now(struct store *s);
 void db_leave(struct store *s);
+/* Nobody reads from one to the other; the first waits for those who do, and
+ * each of them ends by the times of its backend. Nothing that a network can
+ * delay comes between the two. Writer. */
+void db_change_begin(struct store *s);
+void db_change_end(struct store *s);
 /* After a read of the index `generation` that ended with `err`: looks whether
  * it counts (recover_generation_lasts()), and leaves. */
 MUST_USE enum err db_leave_index(struct store *s, uint8_t generation,
@@ -837,17 +881,21 @@ struct store {
     struct store_conf conf;
     char *path; /* conf.path */
     struct store_env env;
+    struct whose whose; /* both, for conf.recognise */
     char *federation;
     struct log_ctx log;
 
-    pthread_rwlock_t db_lock; /* held for writing only while db changes */
-    void *db;                 /* db_lock; NULL: none now */
-    bool db_readonly;         /* writer */
+    pthread_rwlock_t db_lock;     /* held for writing only while db changes */
+    pthread_mutex_t db_wait_lock; /* of who finds it changing */
+    pthread_cond_t db_changed;    /* db_wait_lock */
+    void *db;                     /* db_lock; NULL: none now */
+    bool db_readonly;             /* writer */
 
     struct heads heads;
     struct queue queue;
     struct block_cache cache;
     struct stamps stamps;
+    struct listed_cache listed;
     pthread_t writer;
     bool writer_runs;
     _Atomic bool stopping; /* store_stopping() */

@@ -325,6 +325,15 @@ static enum err read_rows(struct store *store, bool now,
     return read_failed(store, err, &why);
 }
 
+static enum err rows_of(struct store *store, bool now,
+                        const struct subject_key *subjects, size_t n,
+                        backend_list_row_fn *fn, void *ctx)
+{
+    return store->backend->distant
+               ? listed_rows(store, now, subjects, n, fn, ctx)
+               : read_rows(store, now, subjects, n, fn, ctx);
+}
+
 struct one_subject {
     store_listing_fn *fn;
     void *ctx;
@@ -342,8 +351,8 @@ enum err store_listings(struct store *store, const struct listing_query *query,
 {
     struct gathered g = {.q = query, .subjects = query->subject};
     struct one_subject one = {fn, ctx};
-    enum err err = query->view->n > 0 ? read_rows(store, query->now,
-                                                  query->subject, 1, gather, &g)
+    enum err err = query->view->n > 0 ? rows_of(store, query->now,
+                                                query->subject, 1, gather, &g)
                                       : ERR_OK;
     err = err == ERR_OK ? g.err : err;
     if (err == ERR_OK) {
@@ -368,7 +377,7 @@ enum err store_listings_of(struct store *store,
         size_t some = n - i < SUBJECTS_A_READ ? n - i : SUBJECTS_A_READ;
         g.subjects = subjects + i;
         g.at = g.n = 0;
-        err = read_rows(store, query->now, g.subjects, some, gather, &g);
+        err = rows_of(store, query->now, g.subjects, some, gather, &g);
         err = err == ERR_OK ? g.err : err;
         more = err == ERR_OK && give_all(&g, i, fn, ctx);
     }

@@ -1,11 +1,18 @@
 /* store_mariadb.h - private to store: the store's use of a MariaDB server.
  *
- *   store_mariadb_conn.c    connections, statements, errors (mdb.h)
+ *   store_mariadb_conn.c    connecting (mdb.h, as the next two)
+ *   store_mariadb_run.c     queries and statements on a connection
+ *   store_mariadb_fault.c   what errors mean
+ *   store_mariadb_sql.c     the store's statements
  *   store_mariadb_silent.c  servers that do not answer
  *   store_mariadb_pool.c    the connections that read
  *   store_mariadb_schema.c  tables and their versions, who may write
  *   store_mariadb_check.c   reading what no log's walk reads
  *   store_mariadb_pages.c   reading tables that may be very long
+ *   store_mariadb_batch.c   what a commit is to write
+ *   store_mariadb_writer.c  the connection that writes: one commit, one
+ *                           transaction
+ *   store_mariadb_read.c    the backend's reads
  *   store_mariadb.c         the backend
  *
  * Threads: the pool is for all; connections as mdb.h says. */
@@ -64,6 +71,15 @@ enum { MDB_ROWS_KEYS = 64 }; /* keys of one SQL_ROWS */
 
 /* Parameters of one row of the store's. */
 size_t mdb_params(enum mdb_sql sql);
+static inline struct mdb_cell mdb_num(uint64_t n)
+{
+    return (struct mdb_cell){.n = n};
+}
+
+static inline struct mdb_cell mdb_bytes(const void *data, size_t len)
+{
+    return (struct mdb_cell){.b = slice_of(data, len)};
+}
 
 /* ---- silent servers ---- */
 
@@ -89,10 +105,12 @@ struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
                               const _Atomic uint64_t *known);
 /* Nobody reads any more. */
 void mdb_pool_free(struct mdb_pool **pool);
-/* mdb_select() on a connection of the pool; once more on a new one if an old
- * one turns out to be gone before it gave a row. ERR_UNAVAILABLE: no
- * connection (whatever the reason), too few of them, rights that are lacking,
- * or no answer in time; `why` says which. */
+/* Closes the connections that idle: what they are to may be gone. */
+void mdb_pool_drop_idle(struct mdb_pool *pool);
+/* mdb_select() on a connection of the pool, which is waited for in turn; once
+ * more on a new one if an old one turns out, in time, to be gone before it gave
+ * a row. ERR_UNAVAILABLE: no connection (whatever the reason), too few of them,
+ * rights that are lacking, or no answer in time; `why` says which. */
 MUST_USE enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
                            const struct mdb_cell *params, mdb_row_fn *fn,
                            void *ctx, struct errmsg *why);
@@ -140,9 +158,13 @@ void mdb_owner_drop(struct mdb_owner *owner);
 MUST_USE enum err mdb_claim(struct mdb_conn *c, struct mdb_owner *owner,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why);
-/* ERR_UNAVAILABLE: it has fewer commits than are known. */
+/* `lacks`: it has fewer commits than are known. */
 MUST_USE enum err mdb_check_known(struct mdb_conn *c,
-                                  const _Atomic uint64_t *known,
+                                  const _Atomic uint64_t *known, enum err lacks,
+                                  struct errmsg *why);
+/* Asks conf->recognise, unless there is nothing yet. */
+MUST_USE enum err mdb_check_whose(struct mdb_conn *c,
+                                  const struct store_conf *conf,
                                   struct errmsg *why);
 /* ERR_NOT_FOUND: no tables yet, or of an older version; ERR_CONF: of a newer
  * one. */

@@ -1,4 +1,9 @@
-/* store_mariadb_pool.c - the connections that read. */
+/* store_mariadb_pool.c - the connections that read.
+ *
+ * Who comes while one is free takes it, which wakes nobody. But as soon as the
+ * first of those who wait has waited for FAIR_MS, all others stand behind him:
+ * else those whose reads are just over would take connections again and again,
+ * and one of many would wait for as long as all their reads take. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -6,12 +11,21 @@
 #include "base/mem.h"
 #include "store/store_mariadb.h"
 
+enum { FAIR_MS = 10 };
+
+/* On the stack of who waits. */
+struct waiter {
+    struct waiter *next;
+    pthread_cond_t turn; /* he is the first, and one is free */
+    int64_t since_ms;
+};
+
 struct mdb_pool {
     const struct store_mariadb_conf *conf;
     const _Atomic unsigned *writes_at;
     const _Atomic uint64_t *known;
     pthread_mutex_t lock;
-    pthread_cond_t freed;
+    struct waiter *waiting; /* lock: in order of arrival */
     struct mdb_conn **idle; /* lock */
     size_t idle_n;          /* lock */
     size_t open_n;          /* lock: idle and in use */
@@ -27,7 +41,6 @@ struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
     p->known = known;
     p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
     (void)pthread_mutex_init(&p->lock, NULL);
-    clock_cond_init(&p->freed);
     return p;
 }
 
@@ -38,31 +51,83 @@ void mdb_pool_free(struct mdb_pool **pool)
     if (p == NULL) {
         return;
     }
-    for (size_t i = 0; i < p->idle_n; i++) {
-        mdb_shut(&p->idle[i]);
-    }
-    (void)pthread_cond_destroy(&p->freed);
+    mdb_pool_drop_idle(p);
     (void)pthread_mutex_destroy(&p->lock);
     mem_free(p->idle);
     mem_free(p);
 }
 
-/* A free connection, or the right to open one. Locked. */
+/* ---- in turn ---- */
+
+/* All locked. */
+
+static bool is_free(const struct mdb_pool *p)
+{
+    return p->idle_n > 0 || p->open_n < p->conf->connections;
+}
+
+static bool others_first(const struct mdb_pool *p)
+{
+    return p->waiting != NULL &&
+           clock_mono_ms() - p->waiting->since_ms >= FAIR_MS;
+}
+
+static void wake_first(struct mdb_pool *p)
+{
+    if (p->waiting != NULL && is_free(p)) {
+        (void)pthread_cond_signal(&p->waiting->turn);
+    }
+}
+
+static struct waiter **end_of(struct mdb_pool *p)
+{
+    struct waiter **at = &p->waiting;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static void leave(struct mdb_pool *p, const struct waiter *w)
+{
+    struct waiter **at = &p->waiting;
+    while (*at != w) {
+        at = &(*at)->next;
+    }
+    *at = w->next;
+}
+
+/* Is it his turn? Not if his time is over before. */
+static bool stand_in_line(struct mdb_pool *p)
+{
+    struct waiter w = {.since_ms = clock_mono_ms()};
+    struct timespec until;
+    int rc = 0;
+    clock_cond_init(&w.turn);
+    clock_until(p->conf->timeout_ms, &until);
+    *end_of(p) = &w;
+    while (rc == 0 && (p->waiting != &w || !is_free(p))) {
+        rc = pthread_cond_timedwait(&w.turn, &p->lock, &until);
+    }
+    bool first = p->waiting == &w && is_free(p);
+    leave(p, &w);
+    (void)pthread_cond_destroy(&w.turn);
+    return first;
+}
+
+/* A free connection, or the right to open one. */
 static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
 {
-    struct timespec until;
-    clock_until(p->conf->timeout_ms, &until);
-    int rc = 0;
-    while (rc == 0 && p->idle_n == 0 && p->open_n == p->conf->connections) {
-        rc = pthread_cond_timedwait(&p->freed, &p->lock, &until);
-    }
-    bool free = p->idle_n > 0 || p->open_n < p->conf->connections;
-    return free ? ERR_OK
-                : err_set(why, ERR_UNAVAILABLE,
-                          "all %u connections of mariadb.connections are in "
-                          "use",
-                          p->conf->connections);
+    bool mine = is_free(p) && !others_first(p);
+    return mine || stand_in_line(p)
+               ? ERR_OK
+               : err_set(why, ERR_UNAVAILABLE,
+                         "all %u connections of mariadb.connections are in "
+                         "use",
+                         p->conf->connections);
 }
+
+/* ---- connections ---- */
 
 /* Locked: one that idles; those at a server that is not written to any more
  * are closed. */
@@ -90,7 +155,7 @@ static enum err open_reader(struct mdb_pool *p, struct mdb_conn **out,
     unsigned place = writes_at;
     enum err err = mdb_open_at(out, p->conf, &mdb_store_sql, &place, why);
     if (err == ERR_OK) {
-        err = mdb_check_known(*out, p->known, why);
+        err = mdb_check_known(*out, p->known, ERR_UNAVAILABLE, why);
     }
     if (err == ERR_OK && mdb_server(*out)->cluster && place != writes_at) {
         err = mdb_run(*out, "SET SESSION wsrep_sync_wait=1", why);
@@ -114,6 +179,7 @@ static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
         *out = idle_locked(p);
         p->open_n += *out == NULL ? 1 : 0;
     }
+    wake_first(p); /* there may be another one */
     (void)pthread_mutex_unlock(&p->lock);
     if (err != ERR_OK || *out != NULL) {
         return err;
@@ -122,24 +188,45 @@ static enum err pool_take(struct mdb_pool *p, struct mdb_conn **out,
     if (err != ERR_OK) {
         (void)pthread_mutex_lock(&p->lock);
         p->open_n--;
-        (void)pthread_cond_signal(&p->freed);
+        wake_first(p);
         (void)pthread_mutex_unlock(&p->lock);
     }
     return err;
 }
 
-/* With one connection gone the others that wait are most likely gone too. */
+/* Closed one by one and without the lock: a server that is gone may take its
+ * time. */
+void mdb_pool_drop_idle(struct mdb_pool *p)
+{
+    bool more = true;
+    while (more) {
+        (void)pthread_mutex_lock(&p->lock);
+        struct mdb_conn *c = p->idle_n > 0 ? p->idle[--p->idle_n] : NULL;
+        more = c != NULL;
+        p->open_n -= more ? 1 : 0;
+        wake_first(p);
+        (void)pthread_mutex_unlock(&p->lock);
+        mdb_shut(&c);
+    }
+}
+
 static void pool_give(struct mdb_pool *p, struct mdb_conn *c)
 {
     bool lost = mdb_fault(c) == FAULT_LOST;
-    (void)pthread_mutex_lock(&p->lock);
-    p->idle[p->idle_n++] = c;
-    while (lost && p->idle_n > 0) {
-        mdb_shut(&p->idle[--p->idle_n]);
-        p->open_n--;
+    if (lost) {
+        mdb_shut(&c);
     }
-    (void)pthread_cond_signal(&p->freed);
+    (void)pthread_mutex_lock(&p->lock);
+    if (lost) {
+        p->open_n--;
+    } else {
+        p->idle[p->idle_n++] = c;
+    }
+    wake_first(p);
     (void)pthread_mutex_unlock(&p->lock);
+    if (lost) { /* and most likely those that idle with it */
+        mdb_pool_drop_idle(p);
+    }
 }
 
 /* Of a connection that was open: only what the server says of its tables is
@@ -155,6 +242,7 @@ enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
                   struct errmsg *why)
 {
     enum { ATTEMPTS = 2 };
+    int64_t until_ms = clock_mono_ms() + pool->conf->timeout_ms;
     enum err err = ERR_UNAVAILABLE;
     bool again = true;
     for (unsigned i = 0; again && i < ATTEMPTS; i++) {
@@ -167,7 +255,8 @@ enum err mdb_read(struct mdb_pool *pool, enum mdb_sql sql,
         err = mdb_select(c, sql, params, fn, ctx, &seen, why);
         enum mdb_fault fault = mdb_fault(c);
         again = err != ERR_OK && seen == 0 &&
-                (fault == FAULT_LOST || fault == FAULT_AGAIN);
+                (fault == FAULT_LOST || fault == FAULT_AGAIN) &&
+                clock_mono_ms() < until_ms;
         err = read_err(err, fault);
         pool_give(pool, c);
     }

@@ -159,19 +159,44 @@ static enum err ask_serial(struct mdb_conn *c, uint64_t *out,
 }
 
 enum err mdb_check_known(struct mdb_conn *c, const _Atomic uint64_t *known,
-                         struct errmsg *why)
+                         enum err lacks, struct errmsg *why)
 {
     uint64_t want = known != NULL ? atomic_load(known) : 0;
     uint64_t found = 0;
     enum err err = want > 0 ? ask_serial(c, &found, why) : ERR_OK;
     return err == ERR_OK && found < want
-               ? err_set(why, ERR_UNAVAILABLE,
-                         "this server lacks the last %llu commits: name the "
-                         "one that has them, or, if the database was put back "
-                         "from a backup on purpose, stop the node, delete "
-                         "SERIAL in its store and start it again",
-                         (unsigned long long)(want - found))
+               ? backend_lacks(want - found, lacks, why)
                : err;
+}
+
+static bool take_value(void *ctx, const struct mdb_cell *columns)
+{
+    struct buf *out = ctx;
+    buf_put_slice(out, columns[0].b);
+    return false;
+}
+
+/* Of tables of any version. */
+static enum err ask_identity(struct mdb_conn *c, struct buf *out,
+                             struct errmsg *why)
+{
+    const struct mdb_cell key = {.n = META_IDENTITY};
+    size_t seen = 0;
+    enum err err = mdb_select(c, SQL_META, &key, take_value, out, &seen, why);
+    return err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_TABLE ? ERR_OK : err;
+}
+
+enum err mdb_check_whose(struct mdb_conn *c, const struct store_conf *conf,
+                         struct errmsg *why)
+{
+    struct buf identity = BUF_INIT;
+    enum err err =
+        conf->recognise != NULL ? ask_identity(c, &identity, why) : ERR_OK;
+    if (err == ERR_OK && identity.len > 0) {
+        err = conf->recognise(conf->recognise_ctx, buf_slice(&identity), why);
+    }
+    buf_fini(&identity);
+    return err;
 }
 
 static enum err write_version(struct mdb_conn *c, unsigned long version,

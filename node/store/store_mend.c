@@ -204,16 +204,25 @@ enum err mend_run(const struct backend *backend, const struct store_conf *conf,
                   const struct store_env *env, struct errmsg *why)
 {
     struct rebuild *r = MEM_NEW(struct rebuild);
+    const struct whose whose = {conf, env};
+    uint64_t beside = 0;
+    enum err err = serial_read(conf->path, &beside, why);
+    _Atomic uint64_t known = beside;
     /* An opening of its own: two that mend must not take each other for one. */
     struct store_conf own = *conf;
     suite_random(&own.instance, sizeof own.instance);
+    own.known = &known;
+    own.recognise = recover_recognise;
+    own.recognise_ctx = &whose;
     r->b = backend;
     r->conf = conf;
     r->env = env;
     r->in_place = true;
     r->said_at_ms = clock_mono_ms();
-    enum err err = backend->open(&r->from, &own, false, why);
     if (err == ERR_OK) {
+        err = backend->open(&r->from, &own, false, why);
+    }
+    if (r->from != NULL) {
         r->to = r->from;
         err = rebuild_all(r, why);
         backend->close(r->from);

@@ -40,11 +40,29 @@ static bool entered(struct store *s)
     return true;
 }
 
+/* Who changes it says so under `db_wait_lock`, after the change: it cannot come
+ * and go unnoticed between a look and the wait. */
+static bool wait_unchanging(struct store *s)
+{
+    struct timespec until;
+    int rc = 0;
+    clock_until(DB_ENTER_MS, &until);
+    (void)pthread_mutex_lock(&s->db_wait_lock);
+    bool locked = pthread_rwlock_tryrdlock(&s->db_lock) == 0;
+    while (!locked && rc == 0) {
+        rc = pthread_cond_timedwait(&s->db_changed, &s->db_wait_lock, &until);
+        locked = pthread_rwlock_tryrdlock(&s->db_lock) == 0;
+    }
+    (void)pthread_mutex_unlock(&s->db_wait_lock);
+    return locked;
+}
+
 enum err db_enter(struct store *s)
 {
     assert(inside != s);
-    (void)pthread_rwlock_rdlock(&s->db_lock);
-    return entered(s) ? ERR_OK : ERR_UNAVAILABLE;
+    bool locked =
+        pthread_rwlock_tryrdlock(&s->db_lock) == 0 || wait_unchanging(s);
+    return locked && entered(s) ? ERR_OK : ERR_UNAVAILABLE;
 }
 
 enum err db_enter_now(struct store *s)
@@ -58,6 +76,19 @@ void db_leave(struct store *s)
 {
     inside = NULL;
     (void)pthread_rwlock_unlock(&s->db_lock);
+}
+
+void db_change_begin(struct store *s)
+{
+    (void)pthread_rwlock_wrlock(&s->db_lock);
+}
+
+void db_change_end(struct store *s)
+{
+    (void)pthread_rwlock_unlock(&s->db_lock);
+    (void)pthread_mutex_lock(&s->db_wait_lock);
+    (void)pthread_cond_broadcast(&s->db_changed);
+    (void)pthread_mutex_unlock(&s->db_wait_lock);
 }
 
 enum err db_leave_index(struct store *s, uint8_t generation, enum err err,

@@ -82,6 +82,19 @@ static bool unbar(struct buf *identity)
     return barred;
 }
 
+enum err recover_recognise(const void *whose, struct slice identity,
+                           struct errmsg *why)
+{
+    const struct whose *w = whose;
+    struct buf value = BUF_INIT;
+    buf_put_slice(&value, identity);
+    (void)unbar(&value);
+    enum err err =
+        recover_compare_identity(w->conf, w->env, buf_slice(&value), why);
+    buf_fini(&value);
+    return err;
+}
+
 enum err recover_compare_marked(struct store *s, bool *found,
                                 struct errmsg *why)
 {
@@ -536,9 +549,9 @@ static enum err switch_generation(struct store *s, uint8_t old, uint8_t new,
     if (err != ERR_OK) {
         return err;
     }
-    (void)pthread_rwlock_wrlock(&s->db_lock); /* no reader is in the old one */
+    db_change_begin(s); /* no reader is in the old one */
     atomic_store(&s->generation, new);
-    (void)pthread_rwlock_unlock(&s->db_lock);
+    db_change_end(s);
     err = drop_generation(s, old, 0, why);
     if (err == ERR_OK) {
         recover_recount_issues(s);

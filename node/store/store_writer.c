@@ -137,22 +137,31 @@ static void tell_replaced(struct store *s, enum err err)
 }
 
 /* Closes, and opens for writing if that can be, else for reading. */
-static enum err reopen(struct store *s, struct errmsg *why)
+static enum err open_anew(struct store *s, struct errmsg *why)
 {
-    (void)pthread_rwlock_wrlock(&s->db_lock);
+    struct errmsg second;
+    db_change_begin(s);
     if (s->db != NULL) {
         s->backend->close(s->db);
         s->db = NULL;
     }
-    struct errmsg second;
     enum err err = s->backend->open(&s->db, &s->conf, false, why);
-    s->db_readonly = err != ERR_OK;
-    s->conf.reopened = s->conf.reopened || err == ERR_OK;
     if (err != ERR_OK &&
         s->backend->open(&s->db, &s->conf, true, &second) != ERR_OK) {
         s->db = NULL;
     }
-    (void)pthread_rwlock_unlock(&s->db_lock);
+    db_change_end(s);
+    return err;
+}
+
+/* Makes it one that takes commits, with nothing left of what came before. */
+static enum err reopen(struct store *s, struct errmsg *why)
+{
+    enum err err = s->backend->renew != NULL
+                       ? s->backend->renew(s->db, &s->conf, why)
+                       : open_anew(s, why);
+    s->db_readonly = err != ERR_OK;
+    s->conf.reopened = s->conf.reopened || err == ERR_OK;
     tell_replaced(s, err);
     return err;
 }

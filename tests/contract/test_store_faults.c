@@ -1,10 +1,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "contract/store_fixture.h"
+#include "contract/village_fixture.h"
 #include "support/scripted_backend.h"
 
-static struct node village;
 static const struct backend *real;
 static struct backend backend;
 
@@ -14,20 +13,6 @@ static int start(void **state)
     backend = scripted(real);
     node_init(&village, &backend, VILLAGE, "village");
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_fini(&village);
-    return 0;
-}
-
-static enum err submit_one(uint32_t record)
-{
-    struct draft d = {
-        .record = record, .subject = "91341821MA2T00001X", .text = "a"};
-    return submit(village.store, &d, 1, NULL);
 }
 
 static bool is_writable(void)
@@ -185,6 +170,37 @@ static void reads_are_unavailable_while_there_is_no_database(void **state)
     atomic_store(&script.open, OPEN_WORKS);
     assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
     wait_writable(true);
+    assert_ok(store_note(village.store, &own, &note, NULL));
+    waiter_free(w);
+    buf_fini(&draft);
+    buf_fini(&note);
+    assert_sound(1);
+}
+
+/* However long it takes: who asks is told, or answered from what is there. */
+static void reads_do_not_wait_for_an_opening(void **state)
+{
+    (void)state;
+    struct buf note = BUF_INIT;
+    struct buf draft = BUF_INIT;
+    struct log_id own = store_own_log(village.store);
+    struct waiter *w = waiter_new();
+    draft_put(&draft,
+              &(struct draft){.record = 1, .subject = "x", .text = "a"});
+    struct slice s = buf_slice(&draft);
+    atomic_store(&script.open_held, true);
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    while (!atomic_load(&script.opening)) {
+        (void)usleep(1000);
+    }
+    enum err err = store_note(village.store, &own, &note, NULL);
+    assert_true(atomic_load(&script.opening));
+    assert_int_equal(err, backend.renew != NULL ? ERR_OK : ERR_UNAVAILABLE);
+    atomic_store(&script.open_held, false);
+    assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
+    wait_writable(true);
+    buf_clear(&note);
     assert_ok(store_note(village.store, &own, &note, NULL));
     waiter_free(w);
     buf_fini(&draft);
@@ -687,6 +703,7 @@ int main(void)
         T(reads_go_on_while_nothing_can_be_written),
         T(reads_are_unavailable_while_there_is_no_database),
         T(a_full_disk_refuses_and_resumes_by_itself),
+        T(reads_do_not_wait_for_an_opening),
         T(a_full_queue_is_busy),
         T(what_cannot_be_read_for_a_while_is_no_damage),
         T(what_was_set_aside_and_cannot_be_read_is_appended_later),

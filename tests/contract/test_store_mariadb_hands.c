@@ -1,32 +1,15 @@
 /* What other hands do to the database below a node at work: put it back, take
  * it, make its tables long. */
-#include "contract/store_fixture.h"
+#include "contract/village_fixture.h"
 #include "store/store_impl.h"
 
-#define SUBJECT "91341821MA2T00001X"
-
 enum { NOTICED_MS = 60000, LONG = 3000, FEW = 400 };
-
-static struct node village;
 
 static int start(void **state)
 {
     (void)state;
     node_init(&village, &store_mariadb, VILLAGE, "village");
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_fini(&village);
-    return 0;
-}
-
-static enum err submit_one(uint32_t record)
-{
-    struct draft d = {.record = record, .subject = SUBJECT, .text = "a"};
-    return submit(village.store, &d, 1, NULL);
 }
 
 static uint64_t number_of(const char *sql)
@@ -129,7 +112,7 @@ static void a_database_put_back_below_a_node_is_noticed(void **state)
     size_t n;
     begin_put_back();
     assert_int_equal(submit_one(6), ERR_NO_SPACE);
-    wait_says("its last 3 commits are gone");
+    wait_says("lacks the last 3 commits");
     for (int i = 0; i < 5; i++) { /* nor does it come and go */
         assert_int_equal(read_subject(village.store, &n), ERR_UNAVAILABLE);
         assert_int_equal(submit_one(6), ERR_NO_SPACE);
@@ -164,6 +147,7 @@ static void a_server_that_lacks_commits_is_not_taken(void **state)
     static _Atomic uint64_t known = 1000;
     const struct store_conf conf = {.mariadb = node_mariadb(&village),
                                     .path = village.path,
+                                    .reopened = true,
                                     .known = &known};
     struct errmsg why = {""};
     void *db = NULL;
@@ -175,6 +159,58 @@ static void a_server_that_lacks_commits_is_not_taken(void **state)
     assert_non_null(strstr(why.text, "lacks the last"));
     assert_true(number_of(claim) == before);
     node_start(&village);
+}
+
+/* What a start would change of a database, wrong as it may be. */
+static uint64_t claimed(void)
+{
+    return number_of("SELECT CONV(LEFT(MD5(CONCAT_WS('.',(SELECT claim FROM "
+                     "village.cn_meta WHERE k=2),(SELECT GROUP_CONCAT(HEX("
+                     "folder),connection,instance) FROM village.cn_owner))),15)"
+                     ",16,10)");
+}
+
+/* At a start, with and without damage to mend: compared before it is taken. */
+static void a_start_takes_no_database_that_lacks_commits(void **state)
+{
+    (void)state;
+    struct errmsg why = {""};
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    mariadb_sql(&fed_server, "UPDATE village.cn_meta SET "
+                             "v=UNHEX('0000000000000001') WHERE k=2");
+    uint64_t before = claimed();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(node_try_open(&village, &why), ERR_CONF);
+        assert_non_null(strstr(why.text, "lacks the last"));
+        assert_true(claimed() == before);
+        shell("echo test >%s/DAMAGED", village.path);
+    }
+    shell("rm %s/SERIAL", village.path);
+    node_start(&village);
+    assert_true(claimed() != before);
+}
+
+/* The database's name was given to the wrong node, and its owner has been
+ * deleted as for a new folder. */
+static void a_start_takes_no_other_nodes_database(void **state)
+{
+    (void)state;
+    struct errmsg why = {""};
+    struct node other = village;
+    other.code = TOWNSHIP;
+    other.store = NULL;
+    (void)snprintf(other.path, sizeof other.path, "%s/else/village", fed_dir);
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    mariadb_sql(&fed_server, "DELETE FROM village.cn_owner");
+    uint64_t before = claimed();
+    assert_int_equal(node_try_open(&other, &why), ERR_CONF);
+    assert_non_null(strstr(why.text, "belongs to node"));
+    assert_true(claimed() == before);
+    node_start(&village);
+    assert_ok(submit_one(2));
+    shell("rm -rf else");
 }
 
 /* ---- taken ---- */
@@ -346,6 +382,8 @@ int main(void)
         T(a_database_put_back_below_a_node_is_noticed),
         T(a_server_that_lacks_commits_answers_nothing),
         T(a_server_that_lacks_commits_is_not_taken),
+        T(a_start_takes_no_database_that_lacks_commits),
+        T(a_start_takes_no_other_nodes_database),
         T(who_lost_the_database_drops_no_index),
         T(mending_is_an_opening_of_its_own),
         T(of_a_long_table_a_little_is_read),

@@ -433,8 +433,5 @@ int main(void)
         cmocka_unit_test(readers_see_whole_packages_while_they_come),
         cmocka_unit_test(an_index_is_made_anew_while_reads_overlap),
     };
-    /* A thousand readers wait for a handful of connections, and what one waits
-     * for is not what is tested here. */
-    fed_mariadb.timeout_ms = 240000;
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

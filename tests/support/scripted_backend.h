@@ -49,6 +49,9 @@ static struct {
     _Atomic int next_commit;  /* enum script_commit, once */
     _Atomic bool refusing;    /* COMMIT_REFUSED, until it is cleared */
     _Atomic int open;         /* enum script_open, until changed */
+    _Atomic bool open_held;   /* openings wait until it is cleared */
+    _Atomic bool opening;     /* one does */
+    _Atomic bool away;        /* a renewal met OPEN_FAILS: no reads either */
     _Atomic bool full;
     _Atomic bool slow;
     _Atomic bool held;    /* commits wait until it is cleared */
@@ -87,13 +90,36 @@ static inline enum err scripted_commit(void *db, void *batch,
                : err;
 }
 
+static inline void scripted_wait_open(void)
+{
+    while (atomic_load(&script.open_held)) {
+        atomic_store(&script.opening, true);
+        (void)usleep(1000);
+    }
+    atomic_store(&script.opening, false);
+}
+
+static inline enum err scripted_renew(void *db, const struct store_conf *conf,
+                                      struct errmsg *why)
+{
+    scripted_wait_open();
+    int how = atomic_load(&script.open);
+    atomic_store(&script.away, how == OPEN_FAILS);
+    if (how != OPEN_WORKS) {
+        return err_set(why, ERR_NO_SPACE, "scripted: cannot be opened");
+    }
+    return script.real->renew(db, conf, why);
+}
+
 static inline enum err scripted_open(void **db, const struct store_conf *conf,
                                      bool readonly, struct errmsg *why)
 {
+    scripted_wait_open();
     int how = atomic_load(&script.open);
     if (how == OPEN_FAILS || (how == OPEN_READONLY && !readonly)) {
         return err_set(why, ERR_NO_SPACE, "scripted: cannot be opened");
     }
+    atomic_store(&script.away, false);
     return script.real->open(db, conf, readonly, why);
 }
 
@@ -119,6 +145,9 @@ static inline enum err scripted_read(enum script_read what, struct errmsg *why)
     void (*reading)(void) = atomic_load(&script.reading);
     if (reading != NULL) {
         reading();
+    }
+    if (atomic_load(&script.away)) {
+        return err_set(why, ERR_UNAVAILABLE, "scripted: away");
     }
     return (atomic_load(&script.failing) & (unsigned)what) != 0
                ? scripted_fails(why)
@@ -239,6 +268,9 @@ static inline struct backend scripted(const struct backend *real)
     script.real = real;
     atomic_store(&script.next_commit, COMMIT_WORKS);
     atomic_store(&script.open, OPEN_WORKS);
+    atomic_store(&script.open_held, false);
+    atomic_store(&script.away, false);
+    atomic_store(&script.opening, false);
     atomic_store(&script.full, false);
     atomic_store(&script.slow, false);
     atomic_store(&script.held, false);
@@ -254,6 +286,7 @@ static inline struct backend scripted(const struct backend *real)
     b.absence_settles = true; /* what it loses is lost */
     b.commit = scripted_commit;
     b.open = scripted_open;
+    b.renew = real->renew != NULL ? scripted_renew : NULL;
     b.space = scripted_space;
     b.part = scripted_part;
     b.list_rows = scripted_list_rows;
