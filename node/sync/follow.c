@@ -30,6 +30,7 @@ struct line {
     bool greeted;              /* callbacks only */
     struct intake *intake;     /* callbacks only */
     struct flow_taken taken;   /* callbacks only */
+    struct segment *rest;      /* callbacks only: verified on the poller */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
     unsigned pending;          /* follow.lock: appends under way */
@@ -281,16 +282,24 @@ static void on_appended(void *ctx, enum err err, const char *why,
     mem_free(a);
 }
 
-static void append(struct line *line, struct segment *seg)
+static struct appending *
+appending_new(struct line *line, const struct segment *seg, int64_t since_ms)
 {
     struct follow *f = line->follow;
     struct appending *a = MEM_NEW(struct appending);
-    struct log_id log = seg->log;
-    *a = (struct appending){line, seg->count, seg->newest,
-                            flow_take(&line->taken, clock_mono_ms())};
+    *a = (struct appending){line, seg->count, seg->newest, since_ms};
     (void)pthread_mutex_lock(&f->lock);
     line->pending++;
     (void)pthread_mutex_unlock(&f->lock);
+    return a;
+}
+
+static void append(struct line *line, struct segment *seg)
+{
+    struct follow *f = line->follow;
+    struct log_id log = seg->log;
+    struct appending *a =
+        appending_new(line, seg, flow_take(&line->taken, clock_mono_ms()));
     int64_t give_up_at = clock_mono_ms() + STALLED_MS;
     enum err err;
     while ((err = store_append(f->env->store, &seg, on_appended, a)) ==
@@ -324,6 +333,19 @@ static void on_segment(struct line *line, const struct wire_segment *m)
         append(line, seg);
     } else {
         say_held(line, &l->log, held, 0);
+    }
+}
+
+/* Room was seen: this does not wait. */
+static void append_now(struct line *line, struct segment *seg)
+{
+    struct log_id log = seg->log;
+    struct appending *a = appending_new(line, seg, clock_mono_ms());
+    enum err err =
+        store_append_now(line->follow->env->store, &seg, on_appended, a);
+    if (err != ERR_OK) {
+        segment_free(&seg);
+        on_appended(a, err, err_text(err), &log, 0, 0);
     }
 }
 
@@ -439,6 +461,40 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     }
 }
 
+/* On the poller: waking a worker takes as long as the work. */
+static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
+                                   struct slice message)
+{
+    struct line *line = user;
+    struct wire_message m;
+    struct errmsg why;
+    (void)s;
+    if (!line->greeted || !is_current(line) ||
+        wire_get_feed(message, &m, &why) != ERR_OK || m.kind != WIRE_SEGMENT ||
+        !store_has_room(line->follow->env->store, message.len)) {
+        return RPC_TAKE_BACK;
+    }
+    struct segment *seg = intake_segment_now(line->intake, &m.segment);
+    if (seg == NULL) {
+        return RPC_TAKE_BACK;
+    }
+    if (segment_has_keys(seg)) {
+        line->rest = seg;
+        return RPC_REST;
+    }
+    append_now(line, seg);
+    return RPC_DONE;
+}
+
+static void on_rest(struct rpc_stream *s, void *user)
+{
+    struct line *line = user;
+    struct segment *seg = line->rest;
+    (void)s;
+    line->rest = NULL;
+    append(line, seg);
+}
+
 static void on_open(struct rpc_stream *s, void *user)
 {
     struct line *line = user;
@@ -490,6 +546,8 @@ static const struct rpc_stream_ops follow_ops = {
     .open = on_open,
     .message = on_message,
     .closed = on_closed,
+    .at_once = on_at_once,
+    .rest = on_rest,
 };
 
 /* ---- what the link asks for ---- */
