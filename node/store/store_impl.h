@@ -315,6 +315,10 @@ struct group {
     size_t pending_n;
     struct touched *pending_log;
     struct buf packed;
+    /* What entries say about lists, until all is put in the order of keys. */
+    struct list_row *list_rows;
+    size_t list_rows_n;
+    size_t list_rows_room;
     int64_t issues;        /* change in their number */
     int64_t salvaged;      /* change in the number of set-aside drafts */
     uint64_t salvage_next; /* first free seq */
@@ -352,6 +356,7 @@ uint64_t group_append_own(struct group *g, struct touched *t,
 /* Gives an entry its effect, or lists it as an issue. */
 void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
                  const struct judged *judged);
+void group_put_list_row(struct group *g, const struct list_row *row);
 void group_put_issue(struct group *g, const struct log_slot *slot,
                      uint64_t number, enum reason reason);
 /* Stops a log for good. */

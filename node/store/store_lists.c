@@ -533,7 +533,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
         t->lists->nodes || (err == ERR_OK && e.type == ENTRY_NODE);
     t->lists->rules = t->lists->rules || (err == ERR_OK && is_rule(e.type));
     if (row.number != 0) {
-        g->s->backend->put_list_row(g->batch, g->rows.generation, &row);
+        group_put_list_row(g, &row);
     }
     if (err == ERR_OK && e.type == ENTRY_PACKAGE) {
         on_begin(g, t, number, &e);
