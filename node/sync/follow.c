@@ -23,6 +23,17 @@ enum {
     DIALING_MS = 10000,
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
     STALLED_MS = 10000,
+    /* Nobody waits for an Ack while the parent has room: it goes when what came
+     * is worth one, or behind the rush in which all nodes have a directive. */
+    ACK_BYTES = FLOW_LEAST / 2,
+    ACK_MS = 200,
+};
+
+/* A log that was committed and is not acknowledged yet. */
+struct owed {
+    struct log_id log;
+    uint64_t size;
+    int64_t since_ms; /* its last entries were here */
 };
 
 struct line {
@@ -33,7 +44,11 @@ struct line {
     struct segment *rest;      /* callbacks only: verified on the poller */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
-    unsigned pending;          /* follow.lock: appends under way */
+    unsigned pending;   /* follow.lock: appends under way, and who looks */
+    uint64_t ack_bytes; /* callbacks only until greeted: worth an Ack */
+    struct owed owed[LISTS_LOGS_MAX]; /* follow.lock, as below */
+    size_t owed_n;
+    uint64_t owed_bytes;
 };
 
 struct follow {
@@ -43,6 +58,7 @@ struct follow {
     struct feed *feed;
     struct ticker *ticker;
     struct ticker *retry; /* asks again for what was refused */
+    struct ticker *acks;  /* sends what is owed */
     struct again again;   /* of `retry` */
     pthread_mutex_t lock; /* all below */
     pthread_cond_t idle;
@@ -144,6 +160,8 @@ static void on_hello(struct line *line, const struct wire_hello *hello)
         give_up(line, err, why.text);
         return;
     }
+    line->ack_bytes =
+        hello->window / 4 < ACK_BYTES ? hello->window / 4 : ACK_BYTES;
     line->greeted = true;
     send_have(line);
     feed_link(f, line, LINK_GREETED);
@@ -237,6 +255,7 @@ static void say_kept_head(struct line *line, const struct log_id *log)
 struct appending {
     struct line *line;
     uint64_t count;
+    uint64_t bytes;
     struct checkpoint newest;
     int64_t since_ms; /* it waits for the store */
 };
@@ -249,6 +268,97 @@ static void say_held(struct line *line, const struct log_id *log, uint64_t size,
         .log = *log, .size = size, .held_ms = (uint32_t)held_ms};
     wire_put_ack(&message, &ack, 1);
     send_or_drop(line, &message);
+}
+
+/* ---- what is owed ---- */
+
+/* follow.lock held. */
+static void owe(struct line *line, const struct log_id *log, uint64_t size,
+                const struct appending *a)
+{
+    size_t i = 0;
+    while (i < line->owed_n && !log_id_eq(&line->owed[i].log, log)) {
+        i++;
+    }
+    if (i == LISTS_LOGS_MAX) {
+        return; /* more logs than are taken: see intake_log() */
+    }
+    line->owed_n += i == line->owed_n;
+    line->owed[i] = (struct owed){*log, size, a->since_ms};
+    line->owed_bytes += a->bytes;
+}
+
+/* follow.lock held. */
+static void put_owed(struct line *line, struct buf *message)
+{
+    struct wire_log_ack *acks = mem_zalloc(line->owed_n, sizeof *acks);
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < line->owed_n; i++) {
+        const struct owed *o = &line->owed[i];
+        acks[i].log = o->log;
+        acks[i].size = o->size;
+        acks[i].held_ms = (uint32_t)(now_ms - o->since_ms);
+    }
+    wire_put_ack(message, acks, line->owed_n);
+    mem_free(acks);
+    line->owed_n = 0;
+    line->owed_bytes = 0;
+}
+
+/* The line stays while this runs: who calls is among its pending. */
+static void say_owed(struct line *line)
+{
+    struct follow *f = line->follow;
+    struct buf message = BUF_INIT;
+    (void)pthread_mutex_lock(&f->lock);
+    bool any = line->owed_n > 0;
+    if (any) {
+        put_owed(line, &message);
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (any) {
+        send_or_drop(line, &message);
+    }
+}
+
+/* Lock held. */
+static void let_go(struct line *line)
+{
+    line->pending--;
+    (void)pthread_cond_broadcast(&line->follow->idle);
+}
+
+static void on_acks(void *ctx)
+{
+    struct follow *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    struct line *line = f->line;
+    if (line != NULL) {
+        line->pending++;
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (line != NULL) {
+        say_owed(line);
+        (void)pthread_mutex_lock(&f->lock);
+        let_go(line);
+        (void)pthread_mutex_unlock(&f->lock);
+    }
+}
+
+static void acknowledge(struct line *line, const struct log_id *log,
+                        uint64_t size, const struct appending *a)
+{
+    struct follow *f = line->follow;
+    (void)pthread_mutex_lock(&f->lock);
+    bool first = line->owed_n == 0;
+    owe(line, log, size, a);
+    bool worth = line->owed_bytes >= line->ack_bytes;
+    (void)pthread_mutex_unlock(&f->lock);
+    if (worth) {
+        say_owed(line);
+    } else if (first) {
+        ticker_at(f->acks, clock_mono_ms() + ACK_MS);
+    }
 }
 
 /* What was committed under its own newest head is fresh. */
@@ -270,14 +380,13 @@ static void on_appended(void *ctx, enum err err, const char *why,
     (void)added;
     if (err == ERR_OK) {
         note_fresh(f, &a->newest, size);
-        say_held(line, log, size, clock_mono_ms() - a->since_ms);
+        acknowledge(line, log, size, a);
     } else {
         give_up(line, err, why);
     }
     (void)pthread_mutex_lock(&f->lock);
     f->status.received_entries += err == ERR_OK ? a->count : 0;
-    line->pending--;
-    (void)pthread_cond_broadcast(&f->idle);
+    let_go(line);
     (void)pthread_mutex_unlock(&f->lock);
     mem_free(a);
 }
@@ -287,7 +396,8 @@ appending_new(struct line *line, const struct segment *seg, int64_t since_ms)
 {
     struct follow *f = line->follow;
     struct appending *a = MEM_NEW(struct appending);
-    *a = (struct appending){line, seg->count, seg->newest, since_ms};
+    *a = (struct appending){line, seg->count, seg->blocks.len, seg->newest,
+                            since_ms};
     (void)pthread_mutex_lock(&f->lock);
     line->pending++;
     (void)pthread_mutex_unlock(&f->lock);
@@ -713,6 +823,7 @@ struct follow *follow_start(const struct sync_env *env,
                         });
     f->ticker = ticker_new(env->loop, on_tick, f);
     f->retry = ticker_new(env->loop, on_retry, f);
+    f->acks = ticker_new(env->loop, on_acks, f);
     feed_link(f, NULL, LINK_START);
     return f;
 }
@@ -736,6 +847,7 @@ void follow_stop(struct follow **follow)
     receipts_connect(f->env->receipts, NULL, NULL);
     ticker_free(&f->ticker);
     ticker_free(&f->retry);
+    ticker_free(&f->acks);
     (void)pthread_cond_destroy(&f->idle);
     (void)pthread_mutex_destroy(&f->lock);
     mem_free(f);

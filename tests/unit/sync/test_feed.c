@@ -17,6 +17,7 @@ enum {
 struct source_node {
     struct node *node;
     struct feed *feed;
+    size_t window; /* 0: WINDOW_BYTES */
 };
 
 static void feed_on(struct source_node *p)
@@ -25,7 +26,8 @@ static void feed_on(struct source_node *p)
     struct errmsg why;
     struct rpc_tls tls = {node_tls, n};
     n->env.fresh = fresh_new(n->code, PERIOD_MS);
-    p->feed = feed_new(&n->env, PERIOD_MS, WINDOW_BYTES);
+    p->feed =
+        feed_new(&n->env, PERIOD_MS, p->window != 0 ? p->window : WINDOW_BYTES);
     assert_ok(rpc_listen(&n->server, n->rpc, "127.0.0.1:0", &tls,
                          feed_method(p->feed), 1, &why));
     n->port = rpc_server_port(n->server);
@@ -425,6 +427,30 @@ static void an_ack_needs_no_worker(void **state)
     node_free(county.node);
 }
 
+static void an_ack_waits_for_more_while_the_parent_has_room(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c6"),
+                                 .window = 4 << 20};
+    struct follower town = {.node = node_new(TOWNSHIP, "t6"),
+                            .parent = &county};
+    struct log_id log = decide(county.node, 1, 1);
+    feed_on(&county);
+    follow_on(&town);
+    struct acked acked = {.feed = county.feed,
+                          .size = size_of(county.node, &log)};
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    int64_t from_ms = clock_mono_ms();
+    (void)decide(county.node, 1, 5000);
+    acked.size = size_of(county.node, &log);
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    assert_true(clock_mono_ms() - from_ms >= 200);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +459,7 @@ int main(void)
         cmocka_unit_test(who_got_a_file_meanwhile_is_told_on),
         cmocka_unit_test(one_directive_needs_no_worker_where_it_comes),
         cmocka_unit_test(an_ack_needs_no_worker),
+        cmocka_unit_test(an_ack_waits_for_more_while_the_parent_has_room),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
