@@ -37,6 +37,7 @@ enum {
      * bridge, signed head and certificates. */
     RPC_MESSAGE_MAX = (1 << 20) + (32 << 10),
     RPC_WINDOW_BYTES = 4 << 20, /* queued and unsent, a stream */
+    RPC_AHEAD_BYTES = 1 << 20,  /* received and unread, a stream */
     RPC_AT_ONCE_MAX = 16 << 10, /* bytes of a message tried on the poller */
 };
 

@@ -234,6 +234,11 @@ void rpc_args_add_common(struct rpc_args *args, const struct rpc *rpc)
          clamp_int(rpc->conf.keepalive_timeout_ms)},
         {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
         {GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0},
+        /* Else each connection on which anything comes is probed up to ten
+         * times a second: a ping, its answer and a timer, for windows that
+         * replication bounds by itself. */
+        {GRPC_ARG_HTTP2_BDP_PROBE, 0},
+        {GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_AHEAD_BYTES},
         {GRPC_ARG_ENABLE_CHANNELZ, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(common); i++) {

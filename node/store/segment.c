@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "mlog/entry.h"
 #include "store/store.h"
 
 struct segment *segment_new(void)
@@ -21,4 +22,17 @@ void segment_free(struct segment **segment)
     buf_fini(&seg->note);
     buf_fini(&seg->chain);
     mem_free(seg);
+}
+
+bool segment_has_keys(const struct segment *segment)
+{
+    struct entry e;
+    for (size_t i = 0; i < segment->count; i++) {
+        if (entry_decode(segment->slots[i].entry, &e) != ERR_OK ||
+            e.type == ENTRY_KEY ||
+            (e.type == ENTRY_RECORD && e.subject_kind == SUBJECT_PERSON)) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -442,6 +442,9 @@ struct block_ref {
 };
 struct segment *segment_new(void);
 void segment_free(struct segment **segment);
+/* Do its entries bring or need seal keys? Those are kept in a file, so that
+ * store_append() may wait for a disk. What cannot be decoded counts as such. */
+bool segment_has_keys(const struct segment *segment);
 
 /* `size` is that of the log now; `added` of its entries this segment brought.
  */

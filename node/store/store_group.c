@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -28,6 +29,7 @@ void group_fini(struct group *g)
     row_map_fini(&g->rows);
     buf_fini(&g->packed);
     mem_free(g->packages);
+    mem_free(g->list_rows);
     g->s->backend->batch_free(g->batch);
 }
 
@@ -670,6 +672,44 @@ bool group_take(struct group *g, struct item *item)
     return true;
 }
 
+/* ---- rows about lists ---- */
+
+void group_put_list_row(struct group *g, const struct list_row *row)
+{
+    if (g->list_rows_n == g->list_rows_room) {
+        g->list_rows_room = g->list_rows_room > 0 ? 2 * g->list_rows_room : 64;
+        g->list_rows =
+            mem_realloc(g->list_rows, g->list_rows_room * sizeof *g->list_rows);
+    }
+    g->list_rows[g->list_rows_n++] = *row;
+    g->lists_written = true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct list_row *x = a;
+    const struct list_row *y = b;
+    int c =
+        (x->subject.len > y->subject.len) - (x->subject.len < y->subject.len);
+    c = c != 0 ? c : memcmp(x->subject.b, y->subject.b, x->subject.len);
+    c = c != 0 ? c : (x->log > y->log) - (x->log < y->log);
+    return c != 0 ? c : (x->number > y->number) - (x->number < y->number);
+}
+
+/* Each has its place near that of the one before it. */
+static void write_list_rows(struct group *g)
+{
+    if (g->list_rows_n == 0) {
+        return;
+    }
+    qsort(g->list_rows, g->list_rows_n, sizeof *g->list_rows, by_key);
+    for (size_t i = 0; i < g->list_rows_n; i++) {
+        g->s->backend->put_list_row(g->batch, g->rows.generation,
+                                    &g->list_rows[i]);
+    }
+    g->list_rows_n = 0;
+}
+
 /* ---- commit ---- */
 
 static enum err sign_own(struct group *g, struct touched *t, struct errmsg *why)
@@ -747,6 +787,7 @@ static enum err prepare(struct group *g, struct buf *coded, struct errmsg *why)
         }
     }
     row_map_write(&g->rows, g->s, g->batch);
+    write_list_rows(g);
     return err;
 }
 
@@ -813,7 +854,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
     struct buf *coded = mem_zalloc(g->touched_n + 1, sizeof(*coded));
     enum err err = prepare(g, coded, why);
     stamps_begin_rows(&g->s->stamps, &g->rows);
-    if (g->list_rows) {
+    if (g->lists_written) {
         listed_change_begin(g->s);
     }
     bool all =
@@ -830,7 +871,7 @@ enum err group_commit(struct group *g, struct errmsg *why)
     if (all) {
         stamps_end_all(&g->s->stamps);
     }
-    if (g->list_rows) {
+    if (g->lists_written) {
         listed_change_end(g->s);
     }
     stamps_end_rows(&g->s->stamps, &g->rows);

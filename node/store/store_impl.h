@@ -353,6 +353,10 @@ struct group {
     size_t pending_n;
     struct touched *pending_log;
     struct buf packed;
+    /* What entries say about lists, until all is put in the order of keys. */
+    struct list_row *list_rows;
+    size_t list_rows_n;
+    size_t list_rows_room;
     int64_t issues;        /* change in their number */
     int64_t salvaged;      /* change in the number of set-aside drafts */
     uint64_t salvage_next; /* first free seq */
@@ -360,11 +364,11 @@ struct group {
     uint64_t rejudge_origin;
     struct package_taken *packages; /* owned */
     size_t packages_n;
-    bool list_rows;  /* some are written */
-    bool lists_move; /* readers will see other lists */
-    bool nodes_move; /* decisions about nodes may be among what changes */
-    bool rules_move; /* catalogue versions or measures may be */
-    bool judge_only; /* rows are there: only what counts is found anew */
+    bool lists_written; /* some of these rows are */
+    bool lists_move;    /* readers will see other lists */
+    bool nodes_move;    /* decisions about nodes may be among what changes */
+    bool rules_move;    /* catalogue versions or measures may be */
+    bool judge_only;    /* rows are there: only what counts is found anew */
     struct lists_ends *ends; /* of the log that is judged so; borrowed */
     /* What a judgement rests on could not be read: nothing is committed. */
     enum err unread;
@@ -390,6 +394,7 @@ uint64_t group_append_own(struct group *g, struct touched *t,
 /* Gives an entry its effect, or lists it as an issue. */
 void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
                  const struct judged *judged);
+void group_put_list_row(struct group *g, const struct list_row *row);
 void group_put_issue(struct group *g, const struct log_slot *slot,
                      uint64_t number, enum reason reason);
 /* Stops a log for good. */

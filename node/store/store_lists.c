@@ -526,8 +526,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
         t->lists->nodes || (err == ERR_OK && e.type == ENTRY_NODE);
     t->lists->rules = t->lists->rules || (err == ERR_OK && is_rule(e.type));
     if (row.number != 0) {
-        g->s->backend->put_list_row(g->batch, g->rows.generation, &row);
-        g->list_rows = true;
+        group_put_list_row(g, &row);
     }
     if (err == ERR_OK && e.type == ENTRY_PACKAGE) {
         on_begin(g, t, number, &e);
@@ -774,7 +773,7 @@ enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
         }
         if (err == ERR_OK && row.number != 0) {
             g->s->backend->del_list_row(g->batch, g->rows.generation, &row);
-            g->list_rows = true;
+            g->lists_written = true;
         }
     }
     buf_fini(&bytes);

@@ -487,7 +487,7 @@ static enum err reindex_write(struct store *s, struct reindex *r,
         if (!lists) {
             group_index(&g, slot, r->first + i, &r->judged[i]);
         } else if (r->rows[i].number != 0) {
-            s->backend->put_list_row(g.batch, r->generation, &r->rows[i]);
+            group_put_list_row(&g, &r->rows[i]);
         }
     }
     if (err == ERR_OK) {

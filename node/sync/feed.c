@@ -63,7 +63,7 @@ static void pump_job(void *ctx);
 static void pump_later(struct feed *feed)
 {
     (void)pthread_mutex_lock(&feed->lock);
-    bool go = !feed->queued && !feed->stopping;
+    bool go = !feed->queued && !feed->stopping && feed->conns_n > 0;
     feed->queued = feed->queued || go;
     feed->jobs += go;
     (void)pthread_mutex_unlock(&feed->lock);
@@ -290,6 +290,26 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     pump_later(conn->feed);
 }
 
+/* What most messages are: a worker would be woken for a subtraction. */
+static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
+                                   struct slice message)
+{
+    struct reader_conn *conn = user;
+    struct wire_message m;
+    struct errmsg why;
+    bool waits;
+    (void)s;
+    if (conn == NULL || conn->refused || !conn->greeted ||
+        wire_get_follower(message, &m, &why) != ERR_OK || m.kind != WIRE_ACK ||
+        !feed_try_ack(conn, &m.ack, &waits)) {
+        return RPC_TAKE_BACK;
+    }
+    if (waits) {
+        pump_later(conn->feed);
+    }
+    return RPC_DONE;
+}
+
 static void on_drained(struct rpc_stream *s, void *user)
 {
     struct reader_conn *conn = user;
@@ -325,6 +345,7 @@ static const struct rpc_stream_ops feed_ops = {
     .message = on_message,
     .drained = on_drained,
     .closed = on_closed,
+    .at_once = on_at_once,
 };
 
 /* ---- all streams ---- */

@@ -173,11 +173,11 @@ static void take_ack(struct reader_conn *conn, struct told *t,
     }
 }
 
-void feed_on_ack(struct reader_conn *conn, const struct wire_ack *ack)
+/* Lock held. */
+static void take_acks(struct reader_conn *conn, const struct wire_ack *ack)
 {
     struct wire_iter it = wire_iter_of(&ack->logs);
     struct slice bytes;
-    (void)pthread_mutex_lock(&conn->lock);
     while (wire_next(&it, &bytes)) {
         struct wire_log_ack item;
         wire_log_ack_get(bytes, &item);
@@ -188,7 +188,25 @@ void feed_on_ack(struct reader_conn *conn, const struct wire_ack *ack)
             take_ack(conn, t, &item);
         }
     }
+}
+
+void feed_on_ack(struct reader_conn *conn, const struct wire_ack *ack)
+{
+    (void)pthread_mutex_lock(&conn->lock);
+    take_acks(conn, ack);
     (void)pthread_mutex_unlock(&conn->lock);
+}
+
+bool feed_try_ack(struct reader_conn *conn, const struct wire_ack *ack,
+                  bool *waits)
+{
+    if (pthread_mutex_trylock(&conn->lock) != 0) {
+        return false;
+    }
+    take_acks(conn, ack);
+    *waits = conn->waits;
+    (void)pthread_mutex_unlock(&conn->lock);
+    return true;
 }
 
 void feed_on_stop(struct reader_conn *conn, const struct wire_stop *stop)

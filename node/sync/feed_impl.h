@@ -42,6 +42,7 @@ struct reader_conn {
     bool refused;              /* callbacks only */
     pthread_mutex_t lock;      /* all below */
     bool told_all;             /* the last page of its Have came */
+    bool waits;                /* not all went when it was last pumped */
     uint64_t in_flight;
     struct flow flow;
     struct told *logs;
@@ -93,6 +94,10 @@ MUST_USE enum err feed_on_have(struct reader_conn *conn,
                                const struct wire_have *have,
                                struct errmsg *why);
 void feed_on_ack(struct reader_conn *conn, const struct wire_ack *ack);
+/* The same on the poller. False: not now, as who sends holds the lock and may
+ * read a disk. `waits`: something for this child waited for room. */
+MUST_USE bool feed_try_ack(struct reader_conn *conn, const struct wire_ack *ack,
+                           bool *waits);
 void feed_on_stop(struct reader_conn *conn, const struct wire_stop *stop);
 MUST_USE enum err feed_on_evidence(struct reader_conn *conn,
                                    const struct wire_evidence *e,

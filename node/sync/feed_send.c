@@ -210,6 +210,10 @@ static bool pump_log(void *ctx, const struct store_head *head)
         turns++;
     }
     p->more = p->more || turns == TURNS;
+    conn->waits =
+        conn->waits ||
+        (t != NULL &&
+         (t->head_owed || (!t->stopped && t->sent < head->frontier.size)));
     if (t != NULL && !t->stopped && t->sent == head->frontier.size) {
         (void)send_newer_head(conn, &head->log, t->head_ms);
     }
@@ -220,6 +224,10 @@ static bool pump_log(void *ctx, const struct store_head *head)
 bool feed_pump(struct reader_conn *conn)
 {
     struct pumping p = {conn, false};
+    /* Whoever finds it set has freed room since, and pumps. */
+    (void)pthread_mutex_lock(&conn->lock);
+    conn->waits = false;
+    (void)pthread_mutex_unlock(&conn->lock);
     store_directives(conn->feed->env->store, pump_log, &p);
     return p.more;
 }

@@ -23,6 +23,17 @@ enum {
     DIALING_MS = 10000,
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
     STALLED_MS = 10000,
+    /* Nobody waits for an Ack while the parent has room: it goes when what came
+     * is worth one, or behind the rush in which all nodes have a directive. */
+    ACK_BYTES = FLOW_LEAST / 2,
+    ACK_MS = 200,
+};
+
+/* A log that was committed and is not acknowledged yet. */
+struct owed {
+    struct log_id log;
+    uint64_t size;
+    int64_t since_ms; /* its last entries were here */
 };
 
 struct line {
@@ -30,9 +41,14 @@ struct line {
     bool greeted;              /* callbacks only */
     struct intake *intake;     /* callbacks only */
     struct flow_taken taken;   /* callbacks only */
+    struct segment *rest;      /* callbacks only: verified on the poller */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
-    unsigned pending;          /* follow.lock: appends under way */
+    unsigned pending;   /* follow.lock: appends under way, and who looks */
+    uint64_t ack_bytes; /* callbacks only until greeted: worth an Ack */
+    struct owed owed[LISTS_LOGS_MAX]; /* follow.lock, as below */
+    size_t owed_n;
+    uint64_t owed_bytes;
 };
 
 struct follow {
@@ -42,6 +58,7 @@ struct follow {
     struct feed *feed;
     struct ticker *ticker;
     struct ticker *retry; /* asks again for what was refused */
+    struct ticker *acks;  /* sends what is owed */
     struct again again;   /* of `retry` */
     pthread_mutex_t lock; /* all below */
     pthread_cond_t idle;
@@ -144,6 +161,8 @@ static void on_hello(struct line *line, const struct wire_hello *hello)
         give_up(line, err, why.text);
         return;
     }
+    line->ack_bytes =
+        hello->window / 4 < ACK_BYTES ? hello->window / 4 : ACK_BYTES;
     line->greeted = true;
     send_have(line);
     feed_link(f, line, LINK_GREETED);
@@ -237,6 +256,7 @@ static void say_kept_head(struct line *line, const struct log_id *log)
 struct appending {
     struct line *line;
     uint64_t count;
+    uint64_t bytes;
     struct checkpoint newest;
     int64_t since_ms; /* it waits for the store */
 };
@@ -249,6 +269,97 @@ static void say_held(struct line *line, const struct log_id *log, uint64_t size,
         .log = *log, .size = size, .held_ms = (uint32_t)held_ms};
     wire_put_ack(&message, &ack, 1);
     send_or_drop(line, &message);
+}
+
+/* ---- what is owed ---- */
+
+/* follow.lock held. */
+static void owe(struct line *line, const struct log_id *log, uint64_t size,
+                const struct appending *a)
+{
+    size_t i = 0;
+    while (i < line->owed_n && !log_id_eq(&line->owed[i].log, log)) {
+        i++;
+    }
+    if (i == LISTS_LOGS_MAX) {
+        return; /* more logs than are taken: see intake_log() */
+    }
+    line->owed_n += i == line->owed_n;
+    line->owed[i] = (struct owed){*log, size, a->since_ms};
+    line->owed_bytes += a->bytes;
+}
+
+/* follow.lock held. */
+static void put_owed(struct line *line, struct buf *message)
+{
+    struct wire_log_ack *acks = mem_zalloc(line->owed_n, sizeof *acks);
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < line->owed_n; i++) {
+        const struct owed *o = &line->owed[i];
+        acks[i].log = o->log;
+        acks[i].size = o->size;
+        acks[i].held_ms = (uint32_t)(now_ms - o->since_ms);
+    }
+    wire_put_ack(message, acks, line->owed_n);
+    mem_free(acks);
+    line->owed_n = 0;
+    line->owed_bytes = 0;
+}
+
+/* The line stays while this runs: who calls is among its pending. */
+static void say_owed(struct line *line)
+{
+    struct follow *f = line->follow;
+    struct buf message = BUF_INIT;
+    (void)pthread_mutex_lock(&f->lock);
+    bool any = line->owed_n > 0;
+    if (any) {
+        put_owed(line, &message);
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (any) {
+        send_or_drop(line, &message);
+    }
+}
+
+/* Lock held. */
+static void let_go(struct line *line)
+{
+    line->pending--;
+    (void)pthread_cond_broadcast(&line->follow->idle);
+}
+
+static void on_acks(void *ctx)
+{
+    struct follow *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    struct line *line = f->line;
+    if (line != NULL) {
+        line->pending++;
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    if (line != NULL) {
+        say_owed(line);
+        (void)pthread_mutex_lock(&f->lock);
+        let_go(line);
+        (void)pthread_mutex_unlock(&f->lock);
+    }
+}
+
+static void acknowledge(struct line *line, const struct log_id *log,
+                        uint64_t size, const struct appending *a)
+{
+    struct follow *f = line->follow;
+    (void)pthread_mutex_lock(&f->lock);
+    bool first = line->owed_n == 0;
+    owe(line, log, size, a);
+    bool worth = line->owed_bytes >= line->ack_bytes;
+    (void)pthread_mutex_unlock(&f->lock);
+    if (worth) {
+        say_owed(line);
+    } else if (first) {
+        ticker_at(f->acks, clock_mono_ms() + ACK_MS);
+    }
 }
 
 /* What was committed under its own newest head is fresh. */
@@ -270,28 +381,36 @@ static void on_appended(void *ctx, enum err err, const char *why,
     (void)added;
     if (err == ERR_OK) {
         note_fresh(f, &a->newest, size);
-        say_held(line, log, size, clock_mono_ms() - a->since_ms);
+        acknowledge(line, log, size, a);
     } else {
         give_up(line, err, why);
     }
     (void)pthread_mutex_lock(&f->lock);
     f->status.received_entries += err == ERR_OK ? a->count : 0;
-    line->pending--;
-    (void)pthread_cond_broadcast(&f->idle);
+    let_go(line);
     (void)pthread_mutex_unlock(&f->lock);
     mem_free(a);
+}
+
+static struct appending *
+appending_new(struct line *line, const struct segment *seg, int64_t since_ms)
+{
+    struct follow *f = line->follow;
+    struct appending *a = MEM_NEW(struct appending);
+    *a = (struct appending){line, seg->count, seg->blocks.len, seg->newest,
+                            since_ms};
+    (void)pthread_mutex_lock(&f->lock);
+    line->pending++;
+    (void)pthread_mutex_unlock(&f->lock);
+    return a;
 }
 
 static void append(struct line *line, struct segment *seg)
 {
     struct follow *f = line->follow;
-    struct appending *a = MEM_NEW(struct appending);
     struct log_id log = seg->log;
-    *a = (struct appending){line, seg->count, seg->newest,
-                            flow_take(&line->taken, clock_mono_ms())};
-    (void)pthread_mutex_lock(&f->lock);
-    line->pending++;
-    (void)pthread_mutex_unlock(&f->lock);
+    struct appending *a =
+        appending_new(line, seg, flow_take(&line->taken, clock_mono_ms()));
     int64_t give_up_at = clock_mono_ms() + STALLED_MS;
     enum err err;
     while ((err = store_append(f->env->store, &seg, on_appended, a)) ==
@@ -325,6 +444,19 @@ static void on_segment(struct line *line, const struct wire_segment *m)
         append(line, seg);
     } else {
         say_held(line, &l->log, held, 0);
+    }
+}
+
+/* Room was seen: this does not wait. */
+static void append_now(struct line *line, struct segment *seg)
+{
+    struct log_id log = seg->log;
+    struct appending *a = appending_new(line, seg, clock_mono_ms());
+    enum err err =
+        store_append_now(line->follow->env->store, &seg, on_appended, a);
+    if (err != ERR_OK) {
+        segment_free(&seg);
+        on_appended(a, err, err_text(err), &log, 0, 0);
     }
 }
 
@@ -440,6 +572,40 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     }
 }
 
+/* On the poller: waking a worker takes as long as the work. */
+static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
+                                   struct slice message)
+{
+    struct line *line = user;
+    struct wire_message m;
+    struct errmsg why;
+    (void)s;
+    if (!line->greeted || !is_current(line) ||
+        wire_get_feed(message, &m, &why) != ERR_OK || m.kind != WIRE_SEGMENT ||
+        !store_has_room(line->follow->env->store, message.len)) {
+        return RPC_TAKE_BACK;
+    }
+    struct segment *seg = intake_segment_now(line->intake, &m.segment);
+    if (seg == NULL) {
+        return RPC_TAKE_BACK;
+    }
+    if (segment_has_keys(seg)) {
+        line->rest = seg;
+        return RPC_REST;
+    }
+    append_now(line, seg);
+    return RPC_DONE;
+}
+
+static void on_rest(struct rpc_stream *s, void *user)
+{
+    struct line *line = user;
+    struct segment *seg = line->rest;
+    (void)s;
+    line->rest = NULL;
+    append(line, seg);
+}
+
 static void on_open(struct rpc_stream *s, void *user)
 {
     struct line *line = user;
@@ -491,6 +657,8 @@ static const struct rpc_stream_ops follow_ops = {
     .open = on_open,
     .message = on_message,
     .closed = on_closed,
+    .at_once = on_at_once,
+    .rest = on_rest,
 };
 
 /* ---- what the link asks for ---- */
@@ -656,6 +824,7 @@ struct follow *follow_start(const struct sync_env *env,
                         });
     f->ticker = ticker_new(env->loop, on_tick, f);
     f->retry = ticker_new(env->loop, on_retry, f);
+    f->acks = ticker_new(env->loop, on_acks, f);
     feed_link(f, NULL, LINK_START);
     return f;
 }
@@ -679,6 +848,7 @@ void follow_stop(struct follow **follow)
     receipts_connect(f->env->receipts, NULL, NULL);
     ticker_free(&f->ticker);
     ticker_free(&f->retry);
+    ticker_free(&f->acks);
     (void)pthread_cond_destroy(&f->idle);
     (void)pthread_mutex_destroy(&f->lock);
     mem_free(f);

@@ -6,7 +6,6 @@
 #include "sync/downlink_impl.h"
 
 enum {
-    AT_ONCE_RAW_MAX = 128 << 10, /* unpacked bytes for the poller */
     LOADED_MAX = 512,   /* logs of a stream with their frontier at hand */
     ACK_LOGS = 128,     /* of one message */
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
@@ -499,37 +498,6 @@ void inflow_segment(struct inflow *in, const struct wire_segment *segment,
 
 /* ---- at once, on the poller ---- */
 
-/* Seal keys are kept in a file, and who takes one in waits for it. */
-static bool needs_keys(const struct segment *seg)
-{
-    struct entry e;
-    for (size_t i = 0; i < seg->count; i++) {
-        if (entry_decode(seg->slots[i].entry, &e) != ERR_OK ||
-            e.type != ENTRY_RECORD || e.subject_kind == SUBJECT_PERSON) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A few packed bytes may stand for megabytes that want to be hashed, and all
- * other streams wait for the poller. */
-static bool is_small(const struct wire_segment *segment)
-{
-    struct wire_iter it = wire_iter_of(&segment->block);
-    struct slice block;
-    size_t raw = 0;
-    while (raw <= AT_ONCE_RAW_MAX && wire_next(&it, &block)) {
-        size_t count;
-        size_t len;
-        if (block_sizes(block, &count, &len) != ERR_OK) {
-            return false;
-        }
-        raw += len;
-    }
-    return raw <= AT_ONCE_RAW_MAX;
-}
-
 /* What recv_segment() will do with it needs no disk, and there is room. */
 static bool fits_at_once(struct inflow *in, struct in_log *il,
                          const struct wire_segment *segment, size_t bytes,
@@ -539,7 +507,8 @@ static bool fits_at_once(struct inflow *in, struct in_log *il,
     if (il == NULL || il->stopped || il->recv == NULL ||
         !is_ready(in, il, there, &err) || !*there ||
         in->head.state != LOG_ACTIVE ||
-        segment->first != il->recv->verified.size + 1 || !is_small(segment)) {
+        segment->first != il->recv->verified.size + 1 ||
+        !recv_is_small(segment)) {
         return false;
     }
     (void)pthread_mutex_lock(&in->lock);
@@ -583,7 +552,7 @@ enum rpc_at_once inflow_at_once(struct inflow *in,
     }
     il->used = ++in->clock;
     forward(in, seg, there);
-    if (!needs_keys(seg)) {
+    if (!segment_has_keys(seg)) {
         append_now(in, il, seg, bytes);
         return RPC_DONE;
     }

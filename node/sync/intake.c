@@ -191,15 +191,22 @@ void intake_fork(struct intake *intake, struct intake_log *log,
 
 /* ---- what comes ---- */
 
+/* Has nothing come another way meanwhile? */
+static bool is_current(const struct recv_log *known,
+                       const struct store_head *head)
+{
+    return head->state != LOG_FORKED &&
+           head->frontier.size <= known->verified.size &&
+           head->newest.size <= known->newest.size;
+}
+
 /* What came another way meanwhile is known from now on. */
 static enum err catch_up(struct intake *intake, struct intake_log *log,
                          const struct store_head *head, struct refusal *refusal)
 {
     struct errmsg why;
     const struct recv_log *before = log->recv;
-    if (head->state != LOG_FORKED &&
-        head->frontier.size <= before->verified.size &&
-        head->newest.size <= before->newest.size) {
+    if (is_current(before, head)) {
         return ERR_OK;
     }
     struct frontier verified = before->verified;
@@ -215,6 +222,14 @@ static enum err catch_up(struct intake *intake, struct intake_log *log,
 static void was_shown(struct intake_log *log, uint64_t size)
 {
     log->shown = size > log->shown ? size : log->shown;
+}
+
+static void keep_chain(struct intake_log *log, struct slice chain)
+{
+    if (chain.len > 0) {
+        buf_clear(&log->chain);
+        buf_put_slice(&log->chain, chain);
+    }
 }
 
 static bool is_older(const struct intake *intake, const struct intake_log *log,
@@ -265,10 +280,7 @@ static enum err judge_segment(struct intake *intake, struct intake_log *log,
         held = &view;
         err = catch_up(intake, log, head, refusal);
     }
-    if (in->chain.len > 0) {
-        buf_clear(&log->chain);
-        buf_put_slice(&log->chain, in->chain);
-    }
+    keep_chain(log, in->chain);
     if (err != ERR_OK) {
         return err;
     }
@@ -300,6 +312,31 @@ enum err intake_segment(struct intake *intake, struct intake_log *log,
                     refusal);
     }
     return err;
+}
+
+struct segment *intake_segment_now(struct intake *intake,
+                                   const struct wire_segment *in)
+{
+    struct intake_log *log = logmap_find(&intake->logs, &in->log);
+    struct store_head head;
+    struct segment *seg;
+    struct refusal refusal;
+    if (log == NULL || log->stopped || in->note.len == 0 ||
+        store_head(intake->env->store, &in->log, &head) != ERR_OK ||
+        !is_current(log->recv, &head) ||
+        in->first != log->recv->verified.size + 1 || !recv_is_small(in)) {
+        return NULL;
+    }
+    /* Without the tree, which is on disk: what follows on overlaps nothing, and
+     * a head that is not past what is verified is refused for that. */
+    enum err err = recv_segment(intake->recv, log->recv, in, NULL,
+                                clock_wall_ms(), &seg, &refusal);
+    if (err != ERR_OK) {
+        return NULL;
+    }
+    keep_chain(log, in->chain);
+    was_shown(log, log->recv->newest.size);
+    return seg;
 }
 
 enum err intake_head(struct intake *intake, struct intake_log *log,

@@ -39,6 +39,11 @@ MUST_USE enum err intake_segment(struct intake *intake, struct intake_log *log,
                                  const struct wire_segment *in,
                                  struct segment **out, uint64_t *held,
                                  struct refusal *refusal);
+/* The same for a small segment that follows on what is here, under a newer
+ * head: reads no disk, so that the poller may ask. NULL: it is none, or is
+ * refused; nothing was taken, and intake_segment() says why. */
+MUST_USE struct segment *intake_segment_now(struct intake *intake,
+                                            const struct wire_segment *in);
 /* A signed head without entries. ERR_OK: it fits; `held` is the size here.
  * ERR_NOT_FOUND: nothing is held of the log. Other errors as above, but
  * marking the log is left to intake_fork(). */

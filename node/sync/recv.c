@@ -10,6 +10,8 @@
  * each new head. */
 enum { RECHECK_MS = 3600000 };
 
+enum { SMALL_RAW_MAX = 128 << 10 }; /* unpacked bytes */
+
 struct recv {
     struct trust *trust;
     struct roster *roster; /* whose seals count; NULL: none do */
@@ -302,6 +304,22 @@ static enum err check_note(struct work *w)
 }
 
 /* ---- entries ---- */
+
+bool recv_is_small(const struct wire_segment *in)
+{
+    struct wire_iter it = wire_iter_of(&in->block);
+    struct slice block;
+    size_t raw = 0;
+    while (raw <= SMALL_RAW_MAX && wire_next(&it, &block)) {
+        size_t count;
+        size_t len;
+        if (block_sizes(block, &count, &len) != ERR_OK) {
+            return false;
+        }
+        raw += len;
+    }
+    return raw <= SMALL_RAW_MAX;
+}
 
 struct sizes {
     size_t entries;

@@ -57,6 +57,9 @@ struct recv *recv_new(struct trust *trust, enum log_kind kind);
  * nothing is taken past it (ERR_SEALED). `roster` is borrowed. */
 void recv_heed(struct recv *recv, struct roster *roster);
 void recv_free(struct recv **recv);
+/* Is it soon hashed? A few packed bytes may stand for megabytes, and on the
+ * poller all other streams would wait. */
+bool recv_is_small(const struct wire_segment *in);
 MUST_USE enum err recv_segment(struct recv *recv, struct recv_log *log,
                                const struct wire_segment *in,
                                const struct tree_view *held, int64_t now_ms,

@@ -85,6 +85,40 @@ static void rows_are_the_same_however_they_arrive(void **state)
     }
 }
 
+/* Rows without quotes are cut by commas alone, all others by libcsv. */
+static void plain_rows_are_read_as_libcsv_reads_them(void **state)
+{
+    static const char alphabet[] = "ab,, \t\xe6\x95\xb0";
+    struct buf plain = BUF_INIT;
+    struct buf quoted = BUF_INIT;
+    struct buf expected = BUF_INIT;
+    uint32_t random = 1;
+    (void)state;
+    for (unsigned n = 0; n < 4000; n++) {
+        buf_clear(&plain);
+        for (random = random * 1103515245 + 12345; random >> 29 > 0;
+             random = random * 1103515245 + 12345) {
+            unsigned i = (random >> 16) % 7;
+            buf_put(&plain, alphabet + i, i == 6 ? 3 : 1);
+        }
+        buf_clear(&quoted);
+        buf_put_str(&quoted, "\"q\",");
+        buf_put_slice(&quoted, buf_slice(&plain));
+        buf_clear(&expected);
+        buf_put_str(&expected, read_in(buf_slice(&quoted), 100));
+        buf_clear(&quoted);
+        buf_put_str(&quoted, "q,");
+        buf_put_slice(&quoted, buf_slice(&plain));
+        const char *rows = read_in(buf_slice(&quoted), 100);
+        if (strcmp(rows, buf_cstr(&expected)) != 0) {
+            fail_msg("%s: %s", buf_cstr(&quoted), rows);
+        }
+    }
+    buf_fini(&plain);
+    buf_fini(&quoted);
+    buf_fini(&expected);
+}
+
 static void nul_is_a_malformed_character(void **state)
 {
     (void)state;
@@ -184,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_the_same_however_they_arrive),
+        cmocka_unit_test(plain_rows_are_read_as_libcsv_reads_them),
         cmocka_unit_test(nul_is_a_malformed_character),
         cmocka_unit_test(callbacks_can_end_the_file),
         cmocka_unit_test(too_large_parts_cost_their_row_only),

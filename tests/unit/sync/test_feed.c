@@ -18,6 +18,7 @@ enum {
 struct source_node {
     struct node *node;
     struct feed *feed;
+    size_t window; /* 0: WINDOW_BYTES */
 };
 
 static void feed_on(struct source_node *p)
@@ -26,7 +27,8 @@ static void feed_on(struct source_node *p)
     struct errmsg why;
     struct rpc_tls tls = {node_tls, n};
     n->env.fresh = fresh_new(n->code, PERIOD_MS);
-    p->feed = feed_new(&n->env, PERIOD_MS, WINDOW_BYTES, 0);
+    p->feed = feed_new(&n->env, PERIOD_MS,
+                       p->window != 0 ? p->window : WINDOW_BYTES, 0);
     assert_ok(rpc_listen(&n->server, n->rpc, "127.0.0.1:0", &tls,
                          feed_method(p->feed), 1, &why));
     n->port = rpc_server_port(n->server);
@@ -50,6 +52,7 @@ static void feed_off(struct source_node *p)
 
 /* Acknowledges all of the log with its first segment: a file brought it. */
 struct child {
+    bool silent; /* or when the test says so */
     struct node *as;
     struct log_id log;
     uint64_t held;
@@ -73,6 +76,14 @@ static void child_open(struct rpc_stream *s, void *user)
     say(s, &message);
 }
 
+static void child_ack(const struct child *c, struct rpc_stream *s)
+{
+    struct buf ack = BUF_INIT;
+    wire_put_ack(&ack, &(struct wire_log_ack){.log = c->log, .size = c->held},
+                 1);
+    say(s, &ack);
+}
+
 static void child_message(struct rpc_stream *s, void *user,
                           struct slice message)
 {
@@ -83,11 +94,8 @@ static void child_message(struct rpc_stream *s, void *user,
     if (m.kind != WIRE_SEGMENT) {
         return;
     }
-    if (m.segment.first == 1) {
-        struct buf ack = BUF_INIT;
-        wire_put_ack(&ack,
-                     &(struct wire_log_ack){.log = c->log, .size = c->held}, 1);
-        say(s, &ack);
+    if (m.segment.first == 1 && !c->silent) {
+        child_ack(c, s);
     }
     atomic_store(&c->first, m.segment.first);
 }
@@ -104,6 +112,17 @@ static void child_closed(struct rpc_stream *s, void *user, enum err err,
 
 static const struct rpc_stream_ops child_ops = {
     .open = child_open, .message = child_message, .closed = child_closed};
+
+static void child_on(struct child *c, const struct source_node *parent,
+                     struct rpc_channel **channel, struct rpc_stream **s)
+{
+    struct rpc_tls tls = {node_tls, c->as};
+    struct errmsg why;
+    char target[32];
+    (void)snprintf(target, sizeof target, "127.0.0.1:%u", parent->node->port);
+    assert_ok(rpc_channel_open(channel, c->as->rpc, target, &tls, NULL, &why));
+    assert_ok(rpc_stream_open(s, *channel, SYNC_SUBSCRIBE, &child_ops, c, 0));
+}
 
 static bool has_begun(void *ctx)
 {
@@ -358,17 +377,10 @@ static void who_got_a_file_meanwhile_is_told_on(void **state)
     struct child child = {.as = node_new(TOWNSHIP, "town")};
     struct rpc_channel *channel = NULL;
     struct rpc_stream *s = NULL;
-    struct rpc_tls tls = {node_tls, child.as};
-    struct errmsg why;
-    char target[32];
     child.log = decide(county.node, MANY, 1);
     child.held = size_of(county.node, &child.log);
     feed_on(&county);
-    (void)snprintf(target, sizeof target, "127.0.0.1:%u", county.node->port);
-    assert_ok(
-        rpc_channel_open(&channel, child.as->rpc, target, &tls, NULL, &why));
-    assert_ok(
-        rpc_stream_open(&s, channel, SYNC_SUBSCRIBE, &child_ops, &child, 0));
+    child_on(&child, &county, &channel, &s);
     assert_true(comes_true(has_begun, &child, WAIT_MS));
     assert_int_equal(atomic_load(&child.first), 1);
     (void)decide(county.node, 1, 5000);
@@ -456,6 +468,145 @@ static void a_head_of_what_was_given_up_goes_to_nobody(void **state)
     node_free(county.node);
 }
 
+/* ---- without workers ---- */
+
+enum { WORKERS = 2 }; /* of a node of the fixture */
+
+struct block {
+    pthread_mutex_t lock;
+    atomic_uint blocked;
+};
+
+static void wait_here(void *ctx)
+{
+    struct block *b = ctx;
+    atomic_fetch_add(&b->blocked, 1);
+    (void)pthread_mutex_lock(&b->lock);
+    (void)pthread_mutex_unlock(&b->lock);
+    atomic_fetch_sub(&b->blocked, 1);
+}
+
+static bool all_blocked(void *ctx)
+{
+    struct block *b = ctx;
+    return atomic_load(&b->blocked) == WORKERS;
+}
+
+static bool none_blocked(void *ctx)
+{
+    struct block *b = ctx;
+    return atomic_load(&b->blocked) == 0;
+}
+
+static void block_workers(struct block *b, struct node *node)
+{
+    *b = (struct block){.lock = PTHREAD_MUTEX_INITIALIZER};
+    (void)pthread_mutex_lock(&b->lock);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        assert_ok(pool_run(rpc_pool(node->rpc), wait_here, b));
+    }
+    assert_true(comes_true(all_blocked, b, WAIT_MS));
+}
+
+static void free_workers(struct block *b)
+{
+    (void)pthread_mutex_unlock(&b->lock);
+    assert_true(comes_true(none_blocked, b, WAIT_MS));
+    (void)pthread_mutex_destroy(&b->lock);
+}
+
+static void one_directive_needs_no_worker_where_it_comes(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c4")};
+    struct follower town = {.node = node_new(TOWNSHIP, "t4"),
+                            .parent = &county};
+    struct block block;
+    struct log_id log = decide(county.node, 1, 1);
+    struct awaited held = {town.node, log, size_of(county.node, &log)};
+    feed_on(&county);
+    follow_on(&town);
+    assert_true(comes_true(has_size, &held, WAIT_MS));
+    block_workers(&block, town.node);
+    (void)decide(county.node, 1, 5000);
+    held.size = size_of(county.node, &log);
+    assert_true(comes_true(has_size, &held, WAIT_MS));
+    free_workers(&block);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+struct acked {
+    struct feed *feed;
+    uint64_t size;
+    bool found;
+};
+
+static bool look_at_child(void *ctx, const struct feed_status *status)
+{
+    struct acked *a = ctx;
+    a->found = a->found || status->size == a->size;
+    return true;
+}
+
+static bool is_acked(void *ctx)
+{
+    struct acked *a = ctx;
+    a->found = false;
+    feed_children(a->feed, look_at_child, a);
+    return a->found;
+}
+
+static void an_ack_needs_no_worker(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c5")};
+    struct child child = {.as = node_new(TOWNSHIP, "t5"), .silent = true};
+    struct rpc_channel *channel = NULL;
+    struct rpc_stream *s = NULL;
+    struct block block;
+    child.log = decide(county.node, 1, 1);
+    child.held = size_of(county.node, &child.log);
+    feed_on(&county);
+    child_on(&child, &county, &channel, &s);
+    assert_true(comes_true(has_begun, &child, WAIT_MS));
+    block_workers(&block, county.node);
+    child_ack(&child, s);
+    struct acked acked = {.feed = county.feed, .size = child.held};
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    free_workers(&block);
+    rpc_channel_close(&channel);
+    feed_off(&county);
+    node_free(child.as);
+    node_free(county.node);
+}
+
+static void an_ack_waits_for_more_while_the_parent_has_room(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c6"),
+                                 .window = 4 << 20};
+    struct follower town = {.node = node_new(TOWNSHIP, "t6"),
+                            .parent = &county};
+    struct log_id log = decide(county.node, 1, 1);
+    feed_on(&county);
+    follow_on(&town);
+    struct acked acked = {.feed = county.feed,
+                          .size = size_of(county.node, &log)};
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    int64_t from_ms = clock_mono_ms();
+    (void)decide(county.node, 1, 5000);
+    acked.size = size_of(county.node, &log);
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    assert_true(clock_mono_ms() - from_ms >= 200);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +616,9 @@ int main(void)
         cmocka_unit_test(an_issuer_opens_a_log_before_it_decides),
         cmocka_unit_test(beside_a_log_that_was_lost_none_is_opened),
         cmocka_unit_test(the_parent_is_asked_before_a_first_log_is_opened),
+        cmocka_unit_test(one_directive_needs_no_worker_where_it_comes),
+        cmocka_unit_test(an_ack_needs_no_worker),
+        cmocka_unit_test(an_ack_waits_for_more_while_the_parent_has_room),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
