@@ -526,7 +526,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
     if (err == ERR_OK && e.type == ENTRY_OPEN && number == 1) {
         return;
     }
-    if (err == ERR_OK && !g->judge_only) {
+    if (err == ERR_OK && (!g->judge_only || g->rows_anew)) {
         row_of(t->slot, number, &e, &row);
     }
     t->lists->nodes =
@@ -646,13 +646,15 @@ static void note_change(const struct group *g, const struct touched *t)
              (unsigned long long)t->lists->roots);
 }
 
-enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
-                     struct errmsg *why)
+static enum err judge_log(struct store *s, struct log_slot *slot,
+                          uint8_t generation, bool rows_anew,
+                          struct errmsg *why)
 {
     struct group g;
     struct touched *t;
     group_init(&g, s);
     g.rows.generation = generation;
+    g.rows_anew = rows_anew;
     enum err err = group_touch(&g, slot, &t, why);
     if (err == ERR_OK) {
         err = judge_prefix(&g, t, slot->size, why);
@@ -673,6 +675,12 @@ enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
     return err;
 }
 
+enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
+                     struct errmsg *why)
+{
+    return judge_log(s, slot, generation, false, why);
+}
+
 static bool is_old(const struct store *s, const struct log_slot *slot)
 {
     return slot->lists == NULL || slot->lists->roots != roots_version(s);
@@ -687,6 +695,72 @@ enum err lists_judge_old(struct store *s, struct errmsg *why)
         if (slot->log.kind == LOG_DIRECTIVES && slot->state != LOG_ABSENT &&
             is_old(s, slot)) {
             err = lists_judge(s, slot, atomic_load(&s->generation), why);
+        }
+    }
+    return err;
+}
+
+/* ---- what an earlier build did not know ---- */
+
+struct unknown {
+    uint32_t log;
+    uint64_t number;
+    uint8_t reason;
+    bool found;
+};
+
+/* Stops at the next one of the log. */
+static bool on_unknown(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
+{
+    struct unknown *u = ctx;
+    u->found = log == u->log && reason_is_of_build(reason);
+    u->number = number;
+    u->reason = reason;
+    return log == u->log && !u->found;
+}
+
+static bool is_known_now(struct store *s, struct log_slot *slot,
+                         const struct unknown *u)
+{
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    bool known = false;
+    if (slot_entry(slot, u->number, &bytes) == ERR_OK) {
+        enum err decoded = entry_decode(buf_slice(&bytes), &e);
+        known = judge_content(s, slot, &e, decoded) != (enum reason)u->reason;
+    }
+    buf_fini(&bytes);
+    return known;
+}
+
+/* Is there an entry without effect and row that would have them by now? */
+static enum err look_for_known(struct store *s, struct log_slot *slot,
+                               bool *found, struct errmsg *why)
+{
+    struct unknown u = {.log = slot->id};
+    enum err err = ERR_OK;
+    *found = false;
+    do {
+        u.found = false;
+        err = s->backend->issues(s->db, atomic_load(&s->generation), slot->id,
+                                 u.number + 1, on_unknown, &u, why);
+        *found = err == ERR_OK && u.found && is_known_now(s, slot, &u);
+    } while (err == ERR_OK && u.found && !*found);
+    return err;
+}
+
+/* Of a package of which a build did not know an entry the others count. */
+static enum err judge_known(struct store *s, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
+        struct log_slot *slot = s->heads.sorted[i];
+        bool found = false;
+        if (slot->log.kind == LOG_DIRECTIVES && slot->state != LOG_ABSENT) {
+            err = look_for_known(s, slot, &found, why);
+        }
+        if (err == ERR_OK && found) {
+            err = judge_log(s, slot, atomic_load(&s->generation), true, why);
         }
     }
     return err;
@@ -730,6 +804,9 @@ enum err lists_load(struct store *s, struct errmsg *why)
     enum err err = lists_read(s, why);
     if (err == ERR_OK) {
         err = lists_judge_old(s, why);
+    }
+    if (err == ERR_OK) {
+        err = judge_known(s, why);
     }
     /* With a full disk what was judged before serves until there is room. */
     return err == ERR_NO_SPACE ? ERR_OK : err;
