@@ -609,7 +609,8 @@ static enum err plan_faults(struct run *run, struct errmsg *why)
     enum err err = ERR_OK;
     for (unsigned i = 0; i < run->nodes; i++) {
         node[i] = (struct schedule_node){.code = run->node[i].place.code,
-                                         .parent = run->node[i].place.parent};
+                                         .parent = run->node[i].place.parent,
+                                         .is_old = run->node[i].is_old};
     }
     if (conf->schedule.fault != NULL) {
         size_t bytes = (conf->schedule.n + 1) * sizeof(struct fault);

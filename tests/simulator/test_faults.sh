@@ -32,6 +32,11 @@ for kind in $kinds; do
 done
 sim --plan --replay "$work/plan" || fail "its own plan is not taken"
 cmp -s "$work/out" "$work/plan" || fail "read and written it is another"
+# A node with an earlier program is upgraded, once, and no other.
+sim --plan --seed 7 --every 1 --seconds 60 --shape 1,2,4 --faults upgrade --old "$node:50" || fail "plan"
+[ "$(grep -c ' upgrade ' "$work/out")" = 3 ] &&
+    [ "$(awk '/ upgrade / {print $4}' "$work/out" | sort -u | wc -l)" = 3 ] ||
+    fail "not each of three old nodes once: $(cat "$work/out")"
 sim --plan --seed 8 --every 2 --seconds 1500 --shape 1,2,4
 ! cmp -s "$work/out" "$work/plan" || fail "two seeds, one plan"
 
