@@ -56,7 +56,7 @@ static struct leaving leave_begin(struct node *n, const struct log_id *log)
     return l;
 }
 
-static void leave_end(struct leaving *l)
+static void leave_commit(struct leaving *l)
 {
     struct buf serial = BUF_INIT;
     uint8_t next[8];
@@ -69,6 +69,11 @@ static void leave_end(struct leaving *l)
     b->batch_free(l->batch);
     b->close(l->db);
     buf_fini(&serial);
+}
+
+static void leave_end(struct leaving *l)
+{
+    leave_commit(l);
     node_start(l->node);
 }
 
@@ -211,6 +216,35 @@ static void what_this_build_does_not_know_stays_as_it_is(void **state)
     node_fini(&village);
 }
 
+/* Nobody guesses what a later build wrote, and nothing of it is touched. */
+static void a_later_format_is_refused_by_its_number(void **state)
+{
+    struct node n;
+    struct buf identity = BUF_INIT;
+    struct errmsg why = {""};
+    (void)state;
+    node_init(&n, fixture_backend(), VILLAGE, "later");
+    const struct log_id log = store_own_log(n.store);
+    for (uint16_t format = 2; format >= 1; format--) {
+        struct leaving l = leave_begin(&n, &log);
+        buf_clear(&identity);
+        assert_ok(n.backend->meta(l.db, META_IDENTITY, &identity, &why));
+        identity.data[1] = (uint8_t)format;
+        n.backend->put_meta(l.batch, META_IDENTITY, buf_slice(&identity));
+        leave_commit(&l);
+        if (format == 2) {
+            assert_int_equal(node_try_open(&n, &why), ERR_CONF);
+            assert_non_null(strstr(why.text, "has format 2, this build knows "
+                                             "1: install the build that wrote "
+                                             "it, or a later one"));
+        }
+    }
+    node_start(&n);
+    assert_int_equal(size_of(n.store, &log), 1);
+    buf_fini(&identity);
+    node_fini(&n);
+}
+
 /* A township's folder as the first build with this format left it: its own 20
  * records, and of its village 40, a correction and a move. */
 static void extract(const struct node *n)
@@ -310,6 +344,7 @@ int main(void)
         cmocka_unit_test(records_that_were_not_understood_are_found),
         cmocka_unit_test(decisions_that_were_not_understood_count),
         cmocka_unit_test(what_this_build_does_not_know_stays_as_it_is),
+        cmocka_unit_test(a_later_format_is_refused_by_its_number),
         cmocka_unit_test(the_earliest_store_is_read_and_written_on),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
