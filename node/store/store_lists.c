@@ -515,26 +515,34 @@ static enum reason judge_content(const struct store *s,
                                                             : REASON_LISTING;
 }
 
+static void put_row(struct group *g, const struct log_slot *slot,
+                    uint64_t number, const struct entry *e)
+{
+    struct list_row row = {.number = 0};
+    if (!g->judge_only || g->rows_anew) {
+        row_of(slot, number, e, &row);
+    }
+    if (row.number != 0) {
+        g->s->backend->put_list_row(g->batch, g->rows.generation, &row);
+    }
+}
+
 void lists_take(struct group *g, struct touched *t, uint64_t number,
                 const struct slot *slot, const struct hash *leaf)
 {
     struct entry e = {.type = 0};
-    struct list_row row = {.number = 0};
     (void)working(g, t);
     enum err err =
         slot->entry.data != NULL ? entry_decode(slot->entry, &e) : ERR_INVALID;
     if (err == ERR_OK && e.type == ENTRY_OPEN && number == 1) {
         return;
     }
-    if (err == ERR_OK && (!g->judge_only || g->rows_anew)) {
-        row_of(t->slot, number, &e, &row);
+    if (err == ERR_OK) {
+        put_row(g, t->slot, number, &e);
     }
     t->lists->nodes =
         t->lists->nodes || (err == ERR_OK && e.type == ENTRY_NODE);
     t->lists->rules = t->lists->rules || (err == ERR_OK && is_rule(e.type));
-    if (row.number != 0) {
-        g->s->backend->put_list_row(g->batch, g->rows.generation, &row);
-    }
     if (err == ERR_OK && e.type == ENTRY_PACKAGE) {
         on_begin(g, t, number, &e);
     } else if (err == ERR_OK && e.type == ENTRY_PACKAGE_END) {
