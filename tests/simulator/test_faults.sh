@@ -116,6 +116,11 @@ is .holds true
 is .faults_left_out 0
 is .faults_done 26
 is .upgrades 1
+"$sim" html "$work/report" "$work/page.html" || fail "no page"
+for kind in $kinds; do # in words of the page's language
+    ! grep -q "· $kind<" "$work/page.html" || fail "the page has no word for $kind"
+done
+[ "$(grep -o '· [^<]*<' "$work/page.html" | wc -l)" -ge 26 ] || fail "not all faults are on the page"
 [ "$(jq .acknowledged "$work/report")" -gt 0 ] || fail "nothing was entered"
 [ "$(jq .threads_max "$work/report")" -gt 1 ] || fail "no process was looked at"
 
