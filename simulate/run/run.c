@@ -662,7 +662,9 @@ enum err run_plan(struct run **out, const struct run_conf *conf,
     struct run *run = MEM_NEW(struct run);
     *out = run;
     run->conf = conf;
-    run->suite = strcmp(conf->suite, "gm") == 0 ? SUITE_GM : SUITE_INTL;
+    /* Of a tree that was kept it is not asked for. */
+    bool gm = conf->suite != NULL && strcmp(conf->suite, "gm") == 0;
+    run->suite = gm ? SUITE_GM : SUITE_INTL;
     time_t now = time(NULL);
     struct tm local;
     (void)strftime(run->at, sizeof run->at, "%Y-%m-%d %H:%M:%S %z",

@@ -55,7 +55,7 @@ struct run_conf {
     bool kept;               /* a tree is there: started, and nothing more */
     struct pure_shape shape; /* if there is no area */
     struct area area;
-    const char *suite; /* "intl" or "gm" */
+    const char *suite; /* "intl" or "gm"; NULL: of a kept tree */
     uint64_t seed;
     uint32_t seconds; /* of work and faults */
     /* Faults: those of the schedule or, if that has no list, planned. */
