@@ -176,6 +176,9 @@ enum reason {
 enum entry_effect reason_effect(enum reason reason);
 /* Is it judged again when a key has come, and at start? */
 bool reason_waits(uint8_t reason);
+/* Did this build, or the one that wrote it down, not know what the entry is? It
+ * is judged again at start: the build may be a later one. */
+bool reason_is_of_build(uint8_t reason);
 const char *reason_text(enum reason reason);
 
 /* What one entry means to the index; log and number are filled in later. */
@@ -369,6 +372,7 @@ struct group {
     bool nodes_move;    /* decisions about nodes may be among what changes */
     bool rules_move;    /* catalogue versions or measures may be */
     bool judge_only;    /* rows are there: only what counts is found anew */
+    bool rows_anew;     /* and not all of the rows are */
     struct lists_ends *ends; /* of the log that is judged so; borrowed */
     /* What a judgement rests on could not be read: nothing is committed. */
     enum err unread;

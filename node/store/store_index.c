@@ -60,6 +60,13 @@ bool reason_waits(uint8_t reason)
     return reason == REASON_NO_KEY || reason == REASON_KEY_UNSAVED;
 }
 
+bool reason_is_of_build(uint8_t reason)
+{
+    return reason == REASON_FORMAT || reason == REASON_TYPE ||
+           reason == REASON_STATUS || reason == REASON_DISCLOSURE ||
+           reason == REASON_SUBJECT_KIND;
+}
+
 enum entry_effect reason_effect(enum reason reason)
 {
     return (size_t)reason < REASON_COUNT ? reasons[reason].effect
@@ -492,7 +499,7 @@ void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
     g->s->key_unsaved = g->s->key_unsaved || reason == REASON_KEY_UNSAVED;
 }
 
-/* ---- judging again, when a key has come ---- */
+/* ---- judging again, when a key or another build has come ---- */
 
 struct waiting {
     struct store *s;
@@ -504,7 +511,17 @@ struct waiting {
     uint64_t origin;
 };
 
-/* Stops at the next entry of the origin that waits for a key. */
+/* Directives are judged again by packages (lists_load()). */
+static bool is_due(const struct waiting *w, const struct log_slot *slot,
+                   uint8_t reason)
+{
+    bool all = w->origin == REJUDGE_ALL;
+    return (reason_waits(reason) || (all && reason_is_of_build(reason) &&
+                                     slot->log.kind == LOG_RECORDS)) &&
+           (all || slot->log.origin == w->origin);
+}
+
+/* Stops at the next one. */
 static bool on_waiting(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
 {
     struct waiting *w = ctx;
@@ -512,8 +529,7 @@ static bool on_waiting(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
     w->number = number;
     w->reason = reason;
     const struct log_slot *slot = heads_at(&w->s->heads, log);
-    w->found = slot != NULL && reason_waits(reason) &&
-               (w->origin == REJUDGE_ALL || slot->log.origin == w->origin);
+    w->found = slot != NULL && is_due(w, slot, reason);
     return !w->found && ++w->looked_at < REJUDGE_MAX;
 }
 

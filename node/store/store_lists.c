@@ -508,26 +508,34 @@ static enum reason judge_content(const struct store *s,
                                                             : REASON_LISTING;
 }
 
+static void put_row(struct group *g, const struct log_slot *slot,
+                    uint64_t number, const struct entry *e)
+{
+    struct list_row row = {.number = 0};
+    if (!g->judge_only || g->rows_anew) {
+        row_of(slot, number, e, &row);
+    }
+    if (row.number != 0) {
+        group_put_list_row(g, &row);
+    }
+}
+
 void lists_take(struct group *g, struct touched *t, uint64_t number,
                 const struct slot *slot, const struct hash *leaf)
 {
     struct entry e = {.type = 0};
-    struct list_row row = {.number = 0};
     (void)working(g, t);
     enum err err =
         slot->entry.data != NULL ? entry_decode(slot->entry, &e) : ERR_INVALID;
     if (err == ERR_OK && e.type == ENTRY_OPEN && number == 1) {
         return;
     }
-    if (err == ERR_OK && !g->judge_only) {
-        row_of(t->slot, number, &e, &row);
+    if (err == ERR_OK) {
+        put_row(g, t->slot, number, &e);
     }
     t->lists->nodes =
         t->lists->nodes || (err == ERR_OK && e.type == ENTRY_NODE);
     t->lists->rules = t->lists->rules || (err == ERR_OK && is_rule(e.type));
-    if (row.number != 0) {
-        group_put_list_row(g, &row);
-    }
     if (err == ERR_OK && e.type == ENTRY_PACKAGE) {
         on_begin(g, t, number, &e);
     } else if (err == ERR_OK && e.type == ENTRY_PACKAGE_END) {
@@ -639,13 +647,15 @@ static void note_change(const struct group *g, const struct touched *t)
              (unsigned long long)t->lists->roots);
 }
 
-enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
-                     struct errmsg *why)
+static enum err judge_log(struct store *s, struct log_slot *slot,
+                          uint8_t generation, bool rows_anew,
+                          struct errmsg *why)
 {
     struct group g;
     struct touched *t;
     group_init(&g, s);
     g.rows.generation = generation;
+    g.rows_anew = rows_anew;
     enum err err = group_touch(&g, slot, &t, why);
     if (err == ERR_OK) {
         err = judge_prefix(&g, t, slot->size, why);
@@ -664,6 +674,12 @@ enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
     }
     group_fini(&g);
     return err;
+}
+
+enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
+                     struct errmsg *why)
+{
+    return judge_log(s, slot, generation, false, why);
 }
 
 /* What did not count since the same counted elsewhere is old, too, if that
@@ -693,6 +709,72 @@ enum err lists_judge_old(struct store *s, struct errmsg *why)
 {
     enum err err = judge_all_old(s, why);
     return err == ERR_OK ? judge_all_old(s, why) : err;
+}
+
+/* ---- what an earlier build did not know ---- */
+
+struct unknown {
+    uint32_t log;
+    uint64_t number;
+    uint8_t reason;
+    bool found;
+};
+
+/* Stops at the next one of the log. */
+static bool on_unknown(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
+{
+    struct unknown *u = ctx;
+    u->found = log == u->log && reason_is_of_build(reason);
+    u->number = number;
+    u->reason = reason;
+    return log == u->log && !u->found;
+}
+
+static bool is_known_now(struct store *s, struct log_slot *slot,
+                         const struct unknown *u)
+{
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    bool known = false;
+    if (slot_entry(slot, u->number, &bytes) == ERR_OK) {
+        enum err decoded = entry_decode(buf_slice(&bytes), &e);
+        known = judge_content(s, slot, &e, decoded) != (enum reason)u->reason;
+    }
+    buf_fini(&bytes);
+    return known;
+}
+
+/* Is there an entry without effect and row that would have them by now? */
+static enum err look_for_known(struct store *s, struct log_slot *slot,
+                               bool *found, struct errmsg *why)
+{
+    struct unknown u = {.log = slot->id};
+    enum err err = ERR_OK;
+    *found = false;
+    do {
+        u.found = false;
+        err = s->backend->issues(s->db, atomic_load(&s->generation), slot->id,
+                                 u.number + 1, on_unknown, &u, why);
+        *found = err == ERR_OK && u.found && is_known_now(s, slot, &u);
+    } while (err == ERR_OK && u.found && !*found);
+    return err;
+}
+
+/* Of a package of which a build did not know an entry the others count. */
+static enum err judge_known(struct store *s, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
+        struct log_slot *slot = s->heads.sorted[i];
+        bool found = false;
+        if (slot->log.kind == LOG_DIRECTIVES && slot->state != LOG_ABSENT) {
+            err = look_for_known(s, slot, &found, why);
+        }
+        if (err == ERR_OK && found) {
+            err = judge_log(s, slot, atomic_load(&s->generation), true, why);
+        }
+    }
+    return err;
 }
 
 static bool load_lists(void *ctx, uint32_t id, struct slice value)
@@ -733,6 +815,9 @@ enum err lists_load(struct store *s, struct errmsg *why)
     enum err err = lists_read(s, why);
     if (err == ERR_OK) {
         err = lists_judge_old(s, why);
+    }
+    if (err == ERR_OK) {
+        err = judge_known(s, why);
     }
     /* With a full disk what was judged before serves until there is room. */
     return err == ERR_NO_SPACE ? ERR_OK : err;

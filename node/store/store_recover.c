@@ -374,11 +374,12 @@ static bool on_issue(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
     (void)log;
     (void)number;
     c->n++;
-    c->waiting = c->waiting || reason_waits(reason);
+    c->waiting =
+        c->waiting || reason_waits(reason) || reason_is_of_build(reason);
     return true;
 }
 
-/* Keys may have come just before the last stop. */
+/* Keys may have come just before the last stop, and a later build since. */
 enum err recover_count_issues(struct store *s, struct errmsg *why)
 {
     struct issue_count c = {0};

@@ -43,6 +43,8 @@ static const struct label {
     {"queries", "查询", "queries"},
     {"checks", "名单核查", "list checks"},
     {"unanswered", "未获应答", "questions unanswered"},
+    {"walked_entries", "逐条核对的存储条目", "stored entries read"},
+    {"old_nodes", "起初运行旧版程序", "began with an earlier program"},
     {"faults", "故障", "faults"},
     {"ready_in", "全部就绪用时", "all ready after"},
     {"equal_in", "全部一致用时", "all equal after"},
@@ -118,6 +120,8 @@ static const struct label {
     {"wrong", "证书错误", "another's certificate"},
     {"clock", "时钟跳变", "clock jumps"},
     {"lie", "虚假上报", "a lie to the parent"},
+    {"fork", "两套名单", "two histories"},
+    {"upgrade", "程序升级", "upgraded"},
 };
 
 /* Faults that have no label keep their name. */
@@ -260,8 +264,9 @@ static void put_head(const struct page *p)
         put(p, "</p>");
     }
     static const char *const tiles[] = {
-        "nodes",      "acknowledged", "refused", "imports_broken_off",
-        "directives", "queries",      "checks",  "unanswered"};
+        "nodes",          "acknowledged", "refused", "imports_broken_off",
+        "directives",     "queries",      "checks",  "unanswered",
+        "walked_entries", "old_nodes"};
     put(p, "<div class=\"tiles\">");
     for (size_t i = 0; i < ARRAY_LEN(tiles); i++) {
         put_tile(p, tiles[i], num(r, tiles[i]));

@@ -105,6 +105,15 @@ bool loss_forks(const struct run *run, unsigned node)
     return cloned || (here && above);
 }
 
+unsigned loss_clones(const struct run_node *n)
+{
+    unsigned clones = 0;
+    for (const struct loss *l = n->run->losses; l != NULL; l = l->next) {
+        clones += l->node == n->index && l->kind == LOSS_CLONED;
+    }
+    return clones;
+}
+
 bool loss_since(const struct run_node *n, const struct loss *before)
 {
     const struct loss *l = n->run->losses;

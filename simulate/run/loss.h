@@ -25,6 +25,9 @@ bool loss_excuses(const struct run *run, size_t i);
 /* May records logs of this node be forked? */
 bool loss_forks(const struct run *run, unsigned node);
 
+/* How often did a copy of this node run beside it? */
+unsigned loss_clones(const struct run_node *n);
+
 /* Was its store put back, damaged or cloned after `before` (run.losses then)?
  */
 bool loss_since(const struct run_node *n, const struct loss *before);

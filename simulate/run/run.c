@@ -106,7 +106,11 @@ bool run_is_below(const struct run *run, unsigned node, unsigned top)
 
 unsigned run_origin(const struct run *run, const char *log)
 {
-    uint64_t code = strtoull(log, NULL, 10);
+    return run_place(run, strtoull(log, NULL, 10));
+}
+
+unsigned run_place(const struct run *run, uint64_t code)
+{
     unsigned at = 0;
     for (unsigned i = 0; i < run->nodes; i++) {
         at = run->node[i].place.code == code ? i : at;
@@ -481,6 +485,19 @@ static void on_attached(struct run *run)
     }
 }
 
+/* Of a tree that was kept nobody knows what happened to it before. */
+static void look_into_stores(struct run *run)
+{
+    if (run->conf->kept || run->invariant != NULL) {
+        return;
+    }
+    check_stores(run, patience_ms(run));
+    if (run->unwalked > 0) {
+        say(run, "not within %llu s: the stores of %u nodes were not read\n",
+            (unsigned long long)patience_ms(run) / 1000, run->unwalked);
+    }
+}
+
 /* Children first, as an office would. */
 static void on_stopping(struct run *run)
 {
@@ -494,6 +511,7 @@ static void on_stopping(struct run *run)
     }
     if (over) {
         check_persons(run);
+        look_into_stores(run);
         enter(run, RUN_OVER);
     } else if (late(run, "all nodes ended")) {
         run_broken(run, &run->node[0], "clean-exit", "not all nodes end");
@@ -609,7 +627,8 @@ static enum err plan_faults(struct run *run, struct errmsg *why)
     enum err err = ERR_OK;
     for (unsigned i = 0; i < run->nodes; i++) {
         node[i] = (struct schedule_node){.code = run->node[i].place.code,
-                                         .parent = run->node[i].place.parent};
+                                         .parent = run->node[i].place.parent,
+                                         .is_old = run->node[i].is_old};
     }
     if (conf->schedule.fault != NULL) {
         size_t bytes = (conf->schedule.n + 1) * sizeof(struct fault);
@@ -643,6 +662,9 @@ enum err run_plan(struct run **out, const struct run_conf *conf,
     struct run *run = MEM_NEW(struct run);
     *out = run;
     run->conf = conf;
+    /* Of a tree that was kept it is not asked for. */
+    bool gm = conf->suite != NULL && strcmp(conf->suite, "gm") == 0;
+    run->suite = gm ? SUITE_GM : SUITE_INTL;
     time_t now = time(NULL);
     struct tm local;
     (void)strftime(run->at, sizeof run->at, "%Y-%m-%d %H:%M:%S %z",

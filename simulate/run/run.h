@@ -14,6 +14,7 @@
  *   check.c   what must hold; held.c, receipts.c, bounds.c ask for it
  *   acked.c   the same of each row that was acknowledged
  *   persons.c the same of persons: nothing of them in clear
+ *   walk.c    the same of the logs as they are stored; once.c
  *   lists.c   the same of directives: who is listed, what came of it
  *   schedule.c, fault.c, line.c  what goes wrong; loss.c what that excuses
  *   stats.c   latencies and memory
@@ -54,7 +55,7 @@ struct run_conf {
     bool kept;               /* a tree is there: started, and nothing more */
     struct pure_shape shape; /* if there is no area */
     struct area area;
-    const char *suite; /* "intl" or "gm" */
+    const char *suite; /* "intl" or "gm"; NULL: of a kept tree */
     uint64_t seed;
     uint32_t seconds; /* of work and faults */
     /* Faults: those of the schedule or, if that has no list, planned. */
@@ -176,6 +177,7 @@ struct decided;
 struct effect;
 struct run {
     const struct run_conf *conf;
+    enum suite suite; /* conf->suite */
     uv_loop_t loop;
     uv_timer_t timer;
     uv_signal_t signals[2];
@@ -245,6 +247,9 @@ struct run {
     uint64_t equal_in_ms;
     size_t logs; /* that were compared */
     uint64_t entries;
+    size_t walked_logs; /* that were read as they are stored */
+    uint64_t walked_entries;
+    unsigned unwalked; /* nodes for whose stores there was no time */
     /* The first thing that does not hold. */
     const char *invariant;
     unsigned culprit;
@@ -272,7 +277,9 @@ const char *run_program(const struct run_node *n);
 /* Stands `node` below `top`, or is it that? */
 bool run_is_below(const struct run *run, unsigned node, unsigned top);
 
-/* Whose log it is; the top, if nobody's here. */
+/* The node of this code; the top, if there is none. */
+unsigned run_place(const struct run *run, uint64_t code);
+/* The same: whose log it is. */
 unsigned run_origin(const struct run *run, const char *log);
 
 /* With the time since work began; kept among the last events. */
@@ -310,6 +317,12 @@ bool persons_answered(const json_t *answer);
 void check_persons(struct run *run);
 /* Has every node below each issuer what it decided, and does it know? */
 bool check_receipts(struct run *run, bool say);
+
+/* walk.c */
+/* Reads every log of every store, once nobody has them open: is all that is
+ * told of it there, and nothing of it twice? Takes at most so long; the nodes
+ * that are left then are run->unwalked. */
+void check_stores(struct run *run, uint64_t patience_ms);
 
 /* fork.c */
 /* Did child and issuer notice that there were two histories? */

@@ -236,6 +236,30 @@ static uint32_t pick_for(struct rng *r, const struct fault_info *info)
     return rng_between(r, info->least_ms, most);
 }
 
+static bool goes_on_old(const struct schedule *s,
+                        const struct schedule_node *node, unsigned at)
+{
+    bool old = node[at].is_old;
+    for (size_t i = 0; i < s->n; i++) {
+        old = old &&
+              (s->fault[i].kind != FAULT_UPGRADE || s->fault[i].node != at);
+    }
+    return old;
+}
+
+/* A node that begins with an earlier program and goes on with it so far; any,
+ * if there is none. */
+static unsigned pick_old(const struct schedule *s, struct rng *r,
+                         const struct schedule_node *node, unsigned nodes)
+{
+    unsigned from = rng_below(r, nodes);
+    unsigned i = 0;
+    while (i < nodes && !goes_on_old(s, node, (from + i) % nodes)) {
+        i++;
+    }
+    return (from + i) % nodes;
+}
+
 /* False: it may not hit the node, or another is there. */
 static bool try_one(struct schedule *s, const struct schedule_plan *plan,
                     struct rng *r, uint32_t at_ms,
@@ -243,7 +267,8 @@ static bool try_one(struct schedule *s, const struct schedule_plan *plan,
 {
     enum fault_kind kind = pick(r, plan->kinds);
     const struct fault_info *info = &schedule_kinds[kind];
-    unsigned at = rng_below(r, nodes);
+    bool upgrade = kind == FAULT_UPGRADE;
+    unsigned at = upgrade ? pick_old(s, r, node, nodes) : rng_below(r, nodes);
     struct fault f = {.kind = kind,
                       .code = node[at].code,
                       .node = at,
@@ -253,6 +278,7 @@ static bool try_one(struct schedule *s, const struct schedule_plan *plan,
         f.amount = info->amounts[rng_below(r, info->amounts_n)];
     }
     if (!may_hit(kind, node, nodes, at) ||
+        (upgrade && !goes_on_old(s, node, at)) ||
         overlapped(s, s->n, &f, node, REST_MS) != NULL) {
         return false;
     }

@@ -83,7 +83,8 @@ extern const struct fault_info schedule_kinds[FAULT_KINDS];
 /* A node of the tree as a schedule sees it. */
 struct schedule_node {
     uint64_t code;
-    int parent; /* index; -1: the top */
+    int parent;  /* index; -1: the top */
+    bool is_old; /* begins with an earlier program */
 };
 
 struct fault {

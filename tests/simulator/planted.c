@@ -15,6 +15,8 @@
  *   fork-unseen      a second signed head marks no log      evidence
  *   half             every second listing of a package is seen  whole
  *   twice            no row is known to be unchanged        once
+ *   again            a record that is there is not known,   once
+ *                    and the index says nothing of a copy
  *   unmasked         persons' numbers are answered in clear person
  *   head-unseen      a signed head counts as far as held    withheld
  *
@@ -83,6 +85,38 @@ enum err __wrap_store_listings(struct store *store,
                : __real_store_listings(store, &q, fn, ctx, met);
 }
 
+/* ---- again ---- */
+
+/* What is entered again gets number and version of its own, as a new record:
+ * the index keeps the first and hides the copy, and no version is too high. */
+static _Thread_local bool forgets;
+
+WRAP(bool, group_take, (struct group * g, struct item *item));
+WRAP(struct row_state *, row_map_get,
+     (struct row_map * map, const struct row_key *key));
+WRAP(void, group_index,
+     (struct group * g, const struct log_slot *slot, uint64_t number,
+      const struct judged *judged));
+
+struct row_state *__wrap_row_map_get(struct row_map *map,
+                                     const struct row_key *key)
+{
+    static _Thread_local struct row_state none;
+    none = (struct row_state){0};
+    return forgets ? &none : __real_row_map_get(map, key);
+}
+
+void __wrap_group_index(struct group *g, const struct log_slot *slot,
+                        uint64_t number, const struct judged *judged)
+{
+    bool copy = planted("again") && judged->indexed &&
+                __real_row_map_get(&g->rows, &judged->row.key)->row.version ==
+                    judged->row.version;
+    if (!copy) {
+        __real_group_index(g, slot, number, judged);
+    }
+}
+
 /* ---- skip-root ---- */
 
 /* Both who receives a segment and who commits it look at the root. Claimed by
@@ -94,7 +128,6 @@ WRAP(enum err, recv_segment,
      (struct recv * recv, struct recv_log *log, const struct wire_segment *in,
       const struct tree_view *held, int64_t now_ms, struct segment **out,
       struct refusal *refusal));
-WRAP(bool, group_take, (struct group * g, struct item *item));
 WRAP(enum err, checkpoint_verify,
      (struct slice note, const char *federation, enum suite suite,
       const struct cert *cert, struct checkpoint *out));
@@ -119,7 +152,9 @@ bool __wrap_group_take(struct group *g, struct item *item)
 {
     bool asked = planted("skip-root") && item->kind == ITEM_APPEND;
     claimed = asked ? &item->segment->newest.root : NULL;
+    forgets = planted("again") && item->kind == ITEM_SUBMIT;
     bool taken = __real_group_take(g, item);
+    forgets = false;
     claimed = NULL;
     return taken;
 }

@@ -3,7 +3,7 @@ add_executable(planted simulator/planted.c ${PROJECT_SOURCE_DIR}/node/main.c)
 target_link_libraries(planted PRIVATE node_core warnings)
 set(wrapped fresh_judge store_listings recv_segment checkpoint_verify
   group_take bridge_root store_succeed record_digest mask_identifier store_logs
-  store_mark_forked)
+  store_mark_forked row_map_get group_index)
 list(TRANSFORM wrapped PREPEND "-Wl,--wrap=")
 target_link_options(planted PRIVATE ${wrapped})
 

@@ -97,6 +97,18 @@ grep -q '<html lang="zh-CN">' "$work/page.html" || fail "the page is not Chinese
 "$sim" html "$work/out" "$work/page.html" en || fail "no English page"
 grep -q 'every invariant held' "$work/page.html" || fail "the English page has no verdict"
 
+is .unwalked_nodes 0
+[ "$(jq '.walked_entries' "$work/out")" -gt "$(jq '.acknowledged' "$work/out")" ] || fail "the stores were not read"
+
+# What comes with the simulator can be read.
+for profile in mixed quiet month-end first-load campaign; do
+    for area in 3418 110112 4419 659001; do
+        "$sim" run --plan --area $area --below 1,1,1 --profile $profile >"$work/plan" 2>"$work/said" ||
+            fail "$profile in $area: $(cat "$work/said")"
+        grep -q "^option profile $profile" "$work/plan" || fail "no option profile $profile"
+    done
+done
+
 # A tree that was kept is started again, as it is, and ends cleanly.
 attached() { # COMMAND...: in the background, until everybody can look around
     "$@" >"$work/out" 2>"$work/said" &

@@ -32,6 +32,11 @@ for kind in $kinds; do
 done
 sim --plan --replay "$work/plan" || fail "its own plan is not taken"
 cmp -s "$work/out" "$work/plan" || fail "read and written it is another"
+# A node with an earlier program is upgraded, once, and no other.
+sim --plan --seed 7 --every 1 --seconds 60 --shape 1,2,4 --faults upgrade --old "$node:50" || fail "plan"
+[ "$(grep -c ' upgrade ' "$work/out")" = 3 ] &&
+    [ "$(awk '/ upgrade / {print $4}' "$work/out" | sort -u | wc -l)" = 3 ] ||
+    fail "not each of three old nodes once: $(cat "$work/out")"
 sim --plan --seed 8 --every 2 --seconds 1500 --shape 1,2,4
 ! cmp -s "$work/out" "$work/plan" || fail "two seeds, one plan"
 
@@ -111,6 +116,11 @@ is .holds true
 is .faults_left_out 0
 is .faults_done 26
 is .upgrades 1
+"$sim" html "$work/report" "$work/page.html" || fail "no page"
+for kind in $kinds; do # in words of the page's language
+    ! grep -q "· $kind<" "$work/page.html" || fail "the page has no word for $kind"
+done
+[ "$(grep -o '· [^<]*<' "$work/page.html" | wc -l)" -ge 26 ] || fail "not all faults are on the page"
 [ "$(jq .acknowledged "$work/report")" -gt 0 ] || fail "nothing was entered"
 [ "$(jq .threads_max "$work/report")" -gt 1 ] || fail "no process was looked at"
 

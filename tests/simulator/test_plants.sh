@@ -111,6 +111,9 @@ profile=persons begin said "$work/said.node" 5
 # shellcheck disable=SC2016
 node=$planted program twice '[ "$1" != import ] || "$node" "$@"'
 begin twice "$work/twice.node" 8
+# The same, and only the logs show it: also of an office that was put back.
+begin again "$work/twice.node" 8
+plant=again begin again-back "$work/twice.node" 10 "4000 5000 restore $county"
 
 # ---- what is not excused ----
 
@@ -138,6 +141,8 @@ caught fork-unseen evidence $county
 caught unmasked person
 caught said person $county
 caught twice once
+caught again once $province
+caught again-back once $province
 caught fork fork # at the county, or above, which is told at once
 caught lost acknowledged $county
 caught moved acknowledged $county
