@@ -10,7 +10,7 @@ command -v npm >/dev/null && command -v node >/dev/null || { note "no npm"; exit
 cp "$ROOT/tests/support/client.js" "$WORK/js/"
 export PROTOS=$ROOT/proto CSV=$WORK/rows.csv
 
-make_small "${1:-intl}"
+make_small
 app() { # NAME SCOPES
     "$ROOT/certs/make-app.sh" "$TREE/fed" "$WORK/$1" --name "$1" --scopes "$2" >/dev/null ||
         fail "certificate of $1"

@@ -5,7 +5,7 @@
 . "$HERE/apps.sh"
 
 SAMPLES=$ROOT/simulate/samples
-make_line "${1:-intl}"
+make_line
 add_node "$VILLAGE2" village "$TOWN"
 set_option "$VILLAGE" inbox.path="$WORK/inbox"
 set_option "$VILLAGE" inbox.interval="100 ms"
