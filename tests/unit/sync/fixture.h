@@ -390,6 +390,7 @@ static inline struct node *node_new_with(uint64_t code, const char *name,
     n->up_conf = (struct uplink_conf){.segment_bytes = 256 << 10,
                                       .backoff_min_ms = 20,
                                       .backoff_max_ms = 200,
+                                      .dialing_ms = 10000,
                                       .greeting_ms = 10000,
                                       .silence_ms = 20000};
     n->down_conf = (struct downlink_conf){.window_bytes = window,
