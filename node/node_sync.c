@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "credit/division.h"
 
-enum { CODE_STEPS_MAX = 8 };
+enum {
+    CODE_STEPS_MAX = 8,
+    ANSWERED_MS = 5000, /* by who took a connection */
+};
 
 /* ---- who is whose child ---- */
 
@@ -130,6 +133,12 @@ static void fill_sync_env(struct node *node)
                           .ctx = node};
 }
 
+/* To connect, and to be answered by who took the connection. */
+static uint32_t dialing_ms(const struct conf_rpc *c)
+{
+    return c->handshake_timeout_ms + ANSWERED_MS;
+}
+
 static enum err up_replication(struct node *node, struct errmsg *why)
 {
     const struct conf_replication *c = &node->conf->replication;
@@ -171,6 +180,7 @@ static enum err up_replication(struct node *node, struct errmsg *why)
                              .segment_bytes = (uint32_t)c->segment_bytes,
                              .backoff_min_ms = c->backoff_min_ms,
                              .backoff_max_ms = c->backoff_max_ms,
+                             .dialing_ms = dialing_ms(&node->conf->rpc),
                              .greeting_ms = c->greeting_ms,
                              .silence_ms = c->silence_ms};
     err = uplink_start(&node->uplink, &node->sync, &node->rpc_tls, &up, why);
@@ -178,6 +188,7 @@ static enum err up_replication(struct node *node, struct errmsg *why)
         struct follow_conf follow = {.parent_code = up.parent_code,
                                      .backoff_min_ms = c->backoff_min_ms,
                                      .backoff_max_ms = c->backoff_max_ms,
+                                     .dialing_ms = up.dialing_ms,
                                      .greeting_ms = c->greeting_ms};
         node->follow = follow_start(&node->sync, uplink_channel(node->uplink),
                                     node->feed, &follow);

@@ -53,7 +53,8 @@ struct rpc_conf {
      * answer behind what the other side sends. Bytes that the other machine
      * does not take for so long end the connection, too. */
     uint32_t keepalive_timeout_ms;
-    uint32_t handshake_timeout_ms;
+    /* A server's peer, until its first frame; a client's attempt to connect. */
+    uint32_t handshake_timeout_ms; /* ≤ INT_MAX */
     uint32_t idle_ms;   /* a server's connection without a call is closed */
     uint32_t unread_ms; /* who does not read an answer or what a stream ends
                          * with for so long is cut off */

@@ -47,13 +47,15 @@ static grpc_channel *core_new(const struct rpc_channel *ch,
         {GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1},
         {GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RPC_BACKOFF_MIN_MS},
         {GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RPC_BACKOFF_MAX_MS},
-        {GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, RPC_CONNECT_MS},
     };
     struct rpc_args args = {.count = 0};
     rpc_args_add_common(&args, ch->rpc);
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
         rpc_args_add(&args, ours[i].key, ours[i].value);
     }
+    /* So long an attempt may take, whatever its name says. */
+    rpc_args_add(&args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                 (int)ch->rpc->conf.handshake_timeout_ms);
     grpc_channel_args list = {args.count, args.list};
     return grpc_channel_create(ch->targets[ch->at], creds, &list);
 }
@@ -205,7 +207,7 @@ const char *rpc_channel_target(struct rpc_channel *ch)
 }
 
 /* A connection given up between its handshake and the server's first frame
- * lives on inside the library until RPC_CONNECT_MS are over. With a server that
+ * lives on inside the library until its time is over. With a server that
  * answers it is a matter of milliseconds, so wait for them. */
 static void settle(struct rpc_channel *ch)
 {

@@ -18,7 +18,6 @@ enum {
     RPC_UNHANDLED_MAX = 4, /* received messages a stream holds */
     RPC_ARGS_MAX = 24,     /* channel arguments */
     RPC_MESSAGE_COST = 64, /* housekeeping of a queued message, bytes */
-    RPC_CONNECT_MS = 5000, /* an attempt to connect gives up after */
     RPC_BACKOFF_MIN_MS = 200,
     RPC_BACKOFF_MAX_MS = 5000,
     RPC_SWEEP_MS = 1000, /* between two looks for what is not read */

@@ -10,8 +10,8 @@
 #include "sync/roster.h"
 
 enum {
-    RECHECK_MS = 10000, /* how long a call may outlive its certificate */
-    ASK_WITHIN_MS = 10000,
+    RECHECK_MS = 10000,    /* how long a call may outlive its certificate */
+    ASK_WITHIN_MS = 60000, /* a poor line's way there and back, and more */
     PUT_OFF_MS = 600000,
     HEAR_MS = 5000,
     MORE_MS = 60000,

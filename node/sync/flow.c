@@ -110,3 +110,45 @@ void flow_through(struct flow_taken *taken, int64_t now_ms)
 {
     taken->through_ms = now_ms;
 }
+
+enum {
+    ASKED_LEAST = 16 << 10, /* a signed head and certificates come with it */
+    ASKED_MOST = 64 << 20,
+    ASKED_ENTRY = 1 << 10, /* taken for the size of one that is not known */
+};
+
+void flow_ask_log(struct flow_asked *asked)
+{
+    asked->entry_bytes = 0;
+}
+
+uint64_t flow_ask(const struct flow_asked *asked)
+{
+    uint64_t bytes = asked->bytes > 0 ? asked->bytes : ASKED_LEAST;
+    uint64_t each = asked->entry_bytes > 0 ? asked->entry_bytes : ASKED_ENTRY;
+    return bytes > each ? bytes / each : 1;
+}
+
+void flow_came(struct flow_asked *asked, uint64_t entries, uint64_t bytes,
+               uint32_t took_ms)
+{
+    uint64_t was = asked->bytes > 0 ? asked->bytes : ASKED_LEAST;
+    uint32_t way = took_ms > 0 ? took_ms : 1;
+    if (entries == 0) {
+        return;
+    }
+    asked->entry_bytes = bytes / entries + 1;
+    if (asked->base_ms == 0 || way < asked->base_ms) {
+        asked->base_ms = way < FLOW_BASE_MS ? way : FLOW_BASE_MS;
+    }
+    uint32_t queued_ms = way - asked->base_ms;
+    uint64_t next =
+        queued_ms > FLOW_QUEUE_MS ? bytes * FLOW_QUEUE_MS / queued_ms : 4 * was;
+    next = next > ASKED_LEAST ? next : ASKED_LEAST;
+    asked->bytes = next < ASKED_MOST ? next : ASKED_MOST;
+}
+
+void flow_came_not(struct flow_asked *asked)
+{
+    asked->bytes = ASKED_LEAST;
+}

@@ -72,4 +72,24 @@ int64_t flow_take(struct flow_taken *taken, int64_t now_ms);
 /* It is in the store's hands. */
 void flow_through(struct flow_taken *taken, int64_t now_ms);
 
+/* ---- the side that asks ---- */
+
+/* Of what a Fetch brings nothing is acknowledged, so who sends cannot know what
+ * the line carries. Who asks does: it asks for so much at a time as came in
+ * some seconds. All zero: a line that is not known yet. */
+struct flow_asked {
+    uint64_t bytes;       /* at a time; 0: not known */
+    uint64_t entry_bytes; /* of those of the log, as they come; 0: not known */
+    uint32_t base_ms;     /* the shortest time that a call took; 0: not known */
+};
+/* Another log begins, with entries of another size. */
+void flow_ask_log(struct flow_asked *asked);
+/* So many entries may be asked for now; at least one. */
+uint64_t flow_ask(const struct flow_asked *asked);
+/* So many came, in so many bytes. */
+void flow_came(struct flow_asked *asked, uint64_t entries, uint64_t bytes,
+               uint32_t took_ms);
+/* The call was given up: it may have been too much. */
+void flow_came_not(struct flow_asked *asked);
+
 #endif

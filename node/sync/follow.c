@@ -20,7 +20,6 @@
 #include "sync/source.h"
 
 enum {
-    DIALING_MS = 10000,
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
     STALLED_MS = 10000,
     /* Nobody waits for an Ack while the parent has room: it goes when what came
@@ -817,7 +816,7 @@ struct follow *follow_start(const struct sync_env *env,
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)pthread_cond_init(&f->idle, NULL);
     link_init(&f->link, &(struct link_conf){
-                            .dialing_ms = DIALING_MS,
+                            .dialing_ms = conf->dialing_ms,
                             .greeting_ms = conf->greeting_ms,
                             .backoff_min_ms = conf->backoff_min_ms,
                             .backoff_max_ms = conf->backoff_max_ms,

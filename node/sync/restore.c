@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sync/flow.h"
 #include "sync/recv.h"
 #include "sync/remote.h"
 
@@ -32,6 +33,7 @@ struct restore {
     _Atomic uint64_t recovered;
     pthread_t thread;
     int64_t succeeded_at_ms[SUCCESSIONS_AN_HOUR]; /* the thread's; 0: none */
+    struct flow_asked asked;                      /* the thread's */
     pthread_mutex_t lock;                         /* all below */
     pthread_cond_t wake;
     bool started;
@@ -44,7 +46,8 @@ struct restore {
     bool told;   /* the parent named all it has, on this connection */
 };
 
-/* One Fetch of one log. Callbacks of its stream use `recv` and `log`. */
+/* The end of one log, by one Fetch after the other. Callbacks of its stream use
+ * `recv` and `log`. */
 struct pull {
     const struct sync_env *env;
     struct recv *recv;
@@ -54,6 +57,8 @@ struct pull {
     pthread_cond_t wake;
     struct rpc_stream *stream;
     uint64_t pending; /* bytes */
+    uint64_t came;    /* bytes, by this Fetch */
+    int64_t ended_at_ms;
     unsigned messages;
     bool closed;
     bool cancelled;
@@ -167,6 +172,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     (void)pthread_mutex_lock(&p->lock);
     bool go = p->err == ERR_OK;
     p->messages++;
+    p->came += message.len;
     (void)pthread_cond_broadcast(&p->wake);
     (void)pthread_mutex_unlock(&p->lock);
     enum err err = go ? take(p, message, &why) : ERR_OK;
@@ -190,6 +196,7 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
     }
     (void)pthread_mutex_lock(&p->lock);
     p->closed = true;
+    p->ended_at_ms = clock_mono_ms();
     p->stream = NULL;
     (void)pthread_cond_broadcast(&p->wake);
     (void)pthread_mutex_unlock(&p->lock);
@@ -274,6 +281,35 @@ static enum err pull_load(struct pull *p, const struct log_id *log,
     return err;
 }
 
+/* So many of the entries up to `last` as the line carries at once. */
+static enum err pull_some(struct restore *r, struct pull *p, uint64_t last,
+                          struct errmsg *why)
+{
+    uint64_t left = last - p->log->verified.size;
+    uint64_t n = flow_ask(&r->asked);
+    n = n < left ? n : left;
+    p->range.first = p->log->verified.size + 1;
+    p->range.last = p->log->verified.size + n;
+    p->came = 0;
+    p->closed = false;
+    int64_t began_at_ms = clock_mono_ms();
+    struct rpc_stream *s;
+    enum err err = rpc_stream_open(&s, r->channel, SYNC_FETCH, &pull_ops, p, 0);
+    if (err != ERR_OK) {
+        return err;
+    }
+    keep_stream(p, s);
+    set_pulling(r, p);
+    wait_for_all(p);
+    set_pulling(r, NULL);
+    if (p->err != ERR_OK) {
+        flow_came_not(&r->asked);
+        return err_set(why, p->err, "%s", p->why);
+    }
+    flow_came(&r->asked, n, p->came, (uint32_t)(p->ended_at_ms - began_at_ms));
+    return ERR_OK;
+}
+
 /* Entries behind what is held, up to `last`. */
 static enum err pull(struct restore *r, const struct log_id *log, uint64_t last,
                      struct errmsg *why)
@@ -285,17 +321,10 @@ static enum err pull(struct restore *r, const struct log_id *log, uint64_t last,
     (void)pthread_mutex_init(&p.lock, NULL);
     clock_cond_init(&p.wake);
     enum err err = pull_load(&p, log, why);
-    p.range = (struct wire_range){*log, p.log->verified.size + 1, last};
-    if (err == ERR_OK && p.range.first <= last) {
-        struct rpc_stream *s;
-        err = rpc_stream_open(&s, r->channel, SYNC_FETCH, &pull_ops, &p, 0);
-        if (err == ERR_OK) {
-            keep_stream(&p, s);
-            set_pulling(r, &p);
-            wait_for_all(&p);
-            set_pulling(r, NULL);
-            err = p.err == ERR_OK ? ERR_OK : err_set(why, p.err, "%s", p.why);
-        }
+    p.range = (struct wire_range){.log = *log};
+    flow_ask_log(&r->asked);
+    while (err == ERR_OK && p.log->verified.size < last) {
+        err = pull_some(r, &p, last, why);
     }
     recv_log_free(&p.log);
     recv_free(&p.recv);

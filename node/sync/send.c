@@ -179,6 +179,7 @@ void send_reset(struct send *send, uint64_t window)
         l->queue = QUEUE_NONE;
         l->next = NULL;
         l->sent = l->acked;
+        l->there = 0;
         l->in_flight = 0;
         l->want_first = l->want_last = 0;
         l->note_size = 0;
@@ -293,6 +294,7 @@ enum catch_up send_have(struct send *send, const struct log_id *log,
     }
     enum catch_up kind = CATCH_NONE;
     l->era++;
+    l->there = size;
     give_up(send, l);
     switch (l->barred ? SEND_REFUSED : verdict) {
     case SEND_NOTHING:
@@ -326,7 +328,7 @@ bool send_acked(struct send *send, const struct log_id *log, uint64_t size,
         return true; /* late, or only about the tiers above */
     }
     if (size > l->held && size > l->sent) {
-        return false;
+        return size <= l->there;
     }
     if (size > l->sent) {
         /* What an older connection left in the parent's queue came through

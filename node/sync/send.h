@@ -40,6 +40,7 @@ struct send_log {
     struct log_id log;   /* first: see logmap.h */
     uint64_t held;       /* committed here */
     uint64_t acked;      /* durable at the parent */
+    uint64_t there;      /* what the parent said on this connection */
     uint64_t sent;       /* past `held` if forwarded before its commit */
     uint64_t in_flight;  /* bytes of acked + 1 … sent */
     uint64_t full_goal;  /* size at which an unfinished full copy ends */
@@ -114,7 +115,9 @@ bool send_named(struct send *send, const struct log_id *log, uint64_t size);
 bool send_arrived(struct send *send, const struct log_id *log);
 /* `size` may be past what this connection sent: an older one's entries were
  * under way. `held_ms`: of that time the last entries waited at the parent.
- * False if the log is unknown or never had so many entries. */
+ * What is past what is held here and within what the parent said it has means
+ * nothing: the log is coming back. False if the log is unknown or neither had
+ * so many entries. */
 MUST_USE bool send_acked(struct send *send, const struct log_id *log,
                          uint64_t size, uint32_t held_ms);
 void send_stop(struct send *send, const struct log_id *log);

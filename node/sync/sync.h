@@ -93,7 +93,8 @@ struct uplink_conf {
     uint32_t segment_bytes; /* of one message, ≤ 1 MiB */
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
-    uint32_t greeting_ms; /* until the parent's Hello and Have */
+    uint32_t dialing_ms;  /* until the parent takes the call */
+    uint32_t greeting_ms; /* until its Hello and Have */
     uint32_t silence_ms;  /* without a message while something is owed */
 };
 
@@ -336,6 +337,7 @@ struct follow_conf {
     uint64_t parent_code;
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
+    uint32_t dialing_ms; /* as in struct uplink_conf */
     uint32_t greeting_ms;
 };
 struct follow_status {

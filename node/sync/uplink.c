@@ -8,7 +8,6 @@
 #include "sync/uplink_impl.h"
 
 enum {
-    DIALING_MS = 10000,
     RECHECK_MS = 1000,
     REWRAP_MS = 3600000,
     PACE_MS = 20, /* docs/decisions/0008-forwarding.md */
@@ -384,7 +383,7 @@ static struct uplink *make(const struct sync_env *env,
     (void)pthread_mutex_init(&up->lock, NULL);
     (void)pthread_cond_init(&up->idle, NULL);
     link_init(&up->link, &(struct link_conf){
-                             .dialing_ms = DIALING_MS,
+                             .dialing_ms = conf->dialing_ms,
                              .greeting_ms = conf->greeting_ms,
                              .silence_ms = conf->silence_ms,
                              .backoff_min_ms = conf->backoff_min_ms,

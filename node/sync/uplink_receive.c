@@ -475,8 +475,10 @@ static bool on_lost_log(struct conn *conn, const struct wire_log_have *have)
     if (is_own(up, &have->log)) {
         say_log(up, LOG_WARN, "SYNC-RESTORED", &have->log,
                 "the parent holds a log that this node lost");
+        /* Else its first entries to come back would be sent up again. */
+        bool came = came_meanwhile(conn, have);
         restore_log(up->restore, &have->log);
-        return false;
+        return came;
     }
     return up->env->entitled(up->env->ctx, have->log.origin,
                              up->env->self.code) &&

@@ -7,8 +7,9 @@
 # left.
 #
 # Given by ctest: CREDITNODE (program), BIN (folder of relay, acked, call),
-# BENCH_GEN (writes rows). STORE=mariadb: counties and above keep their stores
-# on a MariaDB server that the test starts. KEEP=1 keeps the folder.
+# BENCH_GEN (writes rows). SUITE=gm: the federation's suite, intl otherwise.
+# STORE=mariadb: counties and above keep their stores on a MariaDB server that
+# the test starts. KEEP=1 keeps the folder.
 # shellcheck shell=bash disable=SC2034
 
 set -uo pipefail
@@ -21,6 +22,7 @@ ROOT=$(cd "$HERE/../.." && pwd)
 : "${BENCH_GEN:=$(dirname "$CREDITNODE")/../tests/bench/bench_gen}"
 # Seconds within which anything healthy is over, however slow the machine.
 : "${PATIENCE:=120}"
+: "${SUITE:=intl}"
 # Of what was freed 16 MiB are kept back: fresh pages are what a start costs.
 export ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=16:${ASAN_OPTIONS:-}"
 export LSAN_OPTIONS="suppressions='$ROOT/tests/support/lsan.supp':print_suppressions=0:${LSAN_OPTIONS:-}"
@@ -38,6 +40,7 @@ VILLAGE2=341821100202
 # Not on /tmp: that is memory on many machines.
 WORK=$(mktemp -d /var/tmp/creditnode-test.XXXXXX)
 TREE=$WORK/tree
+TREE_SUITE=$SUITE
 TREE_NEXT_PORT=next_port
 # Most tests have the same federations and offices: their keys are made once.
 TREE_MOULDS=$ROOT/build/moulds
@@ -102,8 +105,7 @@ allow() { ALLOWED+=("$@"); }
 # ---- trees ----
 
 # Makes a federation and the line province ... village; starts nothing.
-make_line() { # [SUITE]
-    TREE_SUITE=${1:-intl}
+make_line() {
     check "federation" tree_federation "$PROVINCE"
     add_node "$PROVINCE" province ''
     add_node "$CITY" city "$PROVINCE"
@@ -113,8 +115,7 @@ make_line() { # [SUITE]
 }
 
 # Only a township with its county, as the top, and one village.
-make_small() { # [SUITE]
-    TREE_SUITE=${1:-intl}
+make_small() {
     check "federation" tree_federation "$PROVINCE"
     add_node "$COUNTY" county ''
     add_node "$TOWN" township "$COUNTY"

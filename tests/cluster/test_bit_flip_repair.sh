@@ -5,7 +5,7 @@
 # missing.
 . "$(dirname "$0")/lib.sh"
 
-make_small "${1:-intl}"
+make_small
 allow STORE-DAMAGED STORE-CORRUPT STORE-FAULT SYNC-UNREADABLE STORE-REBUILD \
     STORE-BACKGROUND
 start_all

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 allow CERT-REFUSED RELOAD-TRUST
-make_small "${1:-intl}"
+make_small
 # The township runs without a list of revoked certificates at first.
 cp "$TREE/$TOWN/identity.cfg" "$WORK/with-list"
 sed -i '/revoked = /d' "$TREE/$TOWN/identity.cfg"

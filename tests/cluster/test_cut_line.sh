@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 ROWS=200
-make_small "${1:-intl}"
+make_small
 make_relay "$VILLAGE"
 start_all
 check "import" enter "$VILLAGE" 1 $ROWS

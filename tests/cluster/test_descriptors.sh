@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 allow 'STORE-|Too many open files'
-make_small "${1:-intl}"
+make_small
 start "$COUNTY"
 TREE_RUN="prlimit --nofile=96:96"
 start "$TOWN"

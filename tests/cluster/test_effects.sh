@@ -2,13 +2,12 @@
 # From decision to effect: an app's check meets a listed subject, which its node
 # notes, once a day; the app says what it did; that rises, and the authority sees
 # what came of its directive. A full disk hinders no check.
-#   test_effects.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/apps.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
 allow STORE-FULL
-make_small "${1:-intl}"
+make_small
 make_app counter public,feedback
 make_app tender public,feedback
 make_app reader public

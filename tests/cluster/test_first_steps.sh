@@ -7,6 +7,8 @@
 usr=$WORK/usr etc=$WORK/etc var=$WORK/var share=$WORK/usr/share/creditnode
 FED=$WORK/fed
 as_node=()
+anchor=ca.pem
+[ "$SUITE" = intl ] || anchor=signing-ca.pem
 [ "$(id -u)" -ne 0 ] || as_node=(setpriv --reuid nobody --regid nogroup --clear-groups)
 # The suppressions may lie where that user cannot read.
 export LSAN_OPTIONS="print_suppressions=0:detect_leaks=0"
@@ -17,15 +19,15 @@ chmod 711 "$WORK"
 check "install" cmake --install "$(dirname "$CREDITNODE")/.." --prefix "$usr" >/dev/null
 [ -e "$usr/lib/systemd/system/creditnode.service" ] || fail "no unit"
 for who in li wang; do
-    check "key of $who" "$share/certs/make-decider.sh" "$WORK/$who" >/dev/null
+    check "key of $who" "$share/certs/make-decider.sh" "$WORK/$who" --suite "$SUITE" >/dev/null
 done
-check "federation" "$share/certs/make-federation.sh" "$FED" --name demo.credit \
+check "federation" "$share/certs/make-federation.sh" "$FED" --name demo.credit --suite "$SUITE" \
     --issuer 000000000000:2 --decider "000000000000:$WORK/li.pub:li" \
     --decider "000000000000:$WORK/wang.pub:wang" >"$WORK/hash"
 
 # Step 2 and 3.
 check "request" "$share/certs/request.sh" "$etc/certs" --federation demo.credit \
-    --tier national --code 000000000000 --ip 127.0.0.1 >/dev/null
+    --tier national --code 000000000000 --ip 127.0.0.1 --suite "$SUITE" >/dev/null
 mkdir "$WORK/carried" "$WORK/back"
 cp "$etc"/certs/*.csr "$WORK/carried"
 check "signing" "$share/certs/sign.sh" "$FED" "$WORK/carried" "$WORK/back" --yes
@@ -34,8 +36,9 @@ cp "$FED/root-document" "$etc/"
 cp "$share/tiers/national.cfg" "$etc/node.cfg"
 cp "$share/tiers/common.cfg" "$share/tiers/identity.cfg" "$etc/"
 tree_fill "$etc/common.cfg" name FILL-IN demo.credit \
-    root_document FILL-IN root-document root_hash FILL-IN "$(cat "$WORK/hash")"
-tree_fill "$etc/identity.cfg" ca FILL-IN certs/ca.pem ca FILL-IN certs/ca.pem \
+    root_document FILL-IN root-document root_hash FILL-IN "$(cat "$WORK/hash")" \
+    suite intl "$SUITE"
+tree_fill "$etc/identity.cfg" ca FILL-IN certs/ca.pem ca FILL-IN "certs/$anchor" \
     revoked FILL-IN certs/revoked \
     cert FILL-IN certs/tls.pem key FILL-IN certs/tls.key \
     cert FILL-IN certs/sign.pem key FILL-IN certs/sign.key \

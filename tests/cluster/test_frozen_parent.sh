@@ -3,7 +3,7 @@
 # working, and by itself catches up when the parent wakes.
 . "$(dirname "$0")/lib.sh"
 
-make_small "${1:-intl}"
+make_small
 start_all
 check "import" enter "$VILLAGE" 1 50
 check "equal" equal

@@ -5,7 +5,7 @@
 
 WINDOW=65536
 ROWS=4000
-make_small "${1:-intl}"
+make_small
 for node in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$node" replication.window="64 KiB"
     set_option "$node" replication.segment="8 KiB"

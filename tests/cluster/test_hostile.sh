@@ -3,7 +3,7 @@
 # bounded memory, and disturbs nobody.
 . "$(dirname "$0")/lib.sh"
 
-make_small "${1:-intl}"
+make_small
 start_all
 check "import" enter "$VILLAGE" 1 100
 check "equal" equal

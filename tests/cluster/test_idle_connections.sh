@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 MANY=10 # of each kind
-make_small "${1:-intl}"
+make_small
 set_option "$TOWN" rpc.idle="5 s"
 # Who does not answer a ping is found earlier; here nobody is asked.
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do

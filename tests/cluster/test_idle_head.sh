@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:1:1 $COUNTY:1:1"
-make_small "${1:-intl}"
+make_small
 start_all
 check "import" enter "$VILLAGE" 1 20
 check "equal" equal

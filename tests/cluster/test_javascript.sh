@@ -12,7 +12,7 @@ cp "$ROOT/tests/support/client.js" "$ROOT/docs/examples/app.js" "$WORK/js/"
 export PROTOS=$ROOT/proto CSV=$WORK/rows.csv
 
 TREE_ISSUERS="$COUNTY:1:1"
-make_small "${1:-intl}"
+make_small
 app() { # NAME SCOPES
     "$ROOT/certs/make-app.sh" "$TREE/fed" "$WORK/$1" --name "$1" --scopes "$2" >/dev/null ||
         fail "certificate of $1"

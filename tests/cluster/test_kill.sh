@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # kill -9 of any node at random moments under load: nothing acknowledged is
 # missing at any tier, nothing is there twice, every tier equals the origins.
-#   test_kill.sh [KILLS] [SUITE]
+#   test_kill.sh [KILLS]
 . "$(dirname "$0")/lib.sh"
 
 KILLS=${1:-100}
 ROWS=40 # a batch that is entered again until it is acknowledged as a whole
 nodes=("$PROVINCE" "$CITY" "$COUNTY" "$TOWN" "$VILLAGE" "$VILLAGE2")
 
-make_line "${2:-intl}"
+make_line
 add_node "$VILLAGE2" village "$TOWN"
 for node in "${nodes[@]}"; do set_option "$node" replication.segment="4 KiB"; done
 start_all

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 allow SYNC-DIFFERS
-make_small "${1:-intl}"
+make_small
 make_relay "$TOWN"
 start_all
 check "import" enter "$VILLAGE" 1 40

@@ -4,12 +4,10 @@
 # for: altered, cut off, older, with a gap, forked, of elsewhere. A node killed in
 # the middle of one, and a node that gets a file and the line at once, end at the
 # issuer's size and root.
-#   test_list_files.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
 HUB=000000000000
 TREE_ISSUERS="$HUB:2:3 $CITY:1:1"
-TREE_SUITE=${1:-intl}
 allow INTAKE-FORK STORE-FORKED RECEIPT-FORK
 check "federation" tree_federation "$PROVINCE"
 add_node "$HUB" national ''

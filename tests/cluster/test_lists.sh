@@ -3,11 +3,10 @@
 # three, in force in the village within moments and as a whole; removed;
 # expired; fresh, and stale when the issuer falls silent; known again after
 # kill -9 and to those who were away.
-#   test_lists.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="$COUNTY:2:3 $TOWN:1:1"
-make_small "${1:-intl}"
+make_small
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$code" replication.renew="400 ms"
 done
@@ -107,7 +106,7 @@ by_program | jq -e '.signatures == 1 and ([.entries[].values.MD_WSH] | unique | 
 
 note "a package made by hand, whose text moves the cursor of who signs"
 digest=sha256
-[ "${1:-intl}" = gm ] && digest=sm3
+[ "$SUITE" = gm ] && digest=sm3
 sed -n 's/^entry //p' "$WORK/p1" | head -n 1 | base64 -d |
     LC_ALL=C sed "s/示例认/\x1b[1A\xe2\x80\xae__/" >"$WORK/entry"
 {

@@ -3,6 +3,7 @@
 # nothing of it counts; after that it comes as a whole. A child whose
 # certificate is revoked or has expired hears nothing more.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
 make_small
@@ -14,26 +15,12 @@ done
 make_relay "$TOWN"
 start_all
 key=$TREE/fed/deciders/$COUNTY-1.key
-directive() { node_cmd "$1" directive "${@:2}"; }
-header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
-# Reasons that do not pack, so that it is more than one message.
-listings() { # FIRST LAST
-    echo "$header"
-    paste <("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | sed -n "$1,$2p") \
-        <(head -c $((120 * ($2 - $1 + 1))) /dev/urandom | base64 -w 160) |
-        awk -v division="${COUNTY:0:6}" '{
-            printf "示例商贸有限公司,%s,示例认〔2026〕%d号,%s,示例条例第十条,", $1, NR, $2
-            printf "2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,", division
-            print "失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕" }'
-}
-first=$("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | head -n 1)
-last=$("$BENCH_GEN" --rows 4000 --subjects 4000 --codes | tail -n 1)
+first=$(listing_codes | head -n 1)
+last=$(listing_codes | tail -n 1)
 listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length')" = "$3" ]; } # CODE SUBJECT COUNT
 # FIELD: of the county's log at the township.
 at_town() { directive "$TOWN" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .$1"; }
 half_there() { [ "$(at_town size)" -gt 10 ] && [ "$(at_town position)" -lt 10 ]; }
-position_of() { directive "$1" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .position"; }
-all_there() { [ "$(position_of "$1")" = "$(position_of "$COUNTY")" ]; }
 has_log() { [ "$(at_town position)" = 4 ]; }
 
 listings 4000 4000 >"$WORK/one.csv"
@@ -59,7 +46,7 @@ note "and joined"
 line "$TOWN" join
 line "$TOWN" rate 0
 for code in "$TOWN" "$VILLAGE"; do
-    within "$PATIENCE" "$code has it whole" all_there "$code"
+    within "$PATIENCE" "$code has it whole" list_arrived "$code"
     listed "$code" "$first" 1 || fail "$code does not list the first"
 done
 [ "$(logs_of "$TOWN" "select(.log | startswith(\"$COUNTY/directives/\")) | .root")" = \

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 STORE=mariadb
-make_small "${1:-intl}"
+make_small
 allow STORE-DAMAGED STORE-CORRUPT STORE-FAULT SYNC-UNREADABLE STORE-REBUILD \
     STORE-BACKGROUND
 ROWS=2000

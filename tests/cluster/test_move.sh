@@ -9,7 +9,6 @@
 COUNTY2=341822000000
 TOWN2=341821102000
 TREE_ISSUERS="000000000000:2:3 $CITY:1:1"
-TREE_SUITE=${1:-intl}
 check "federation" tree_federation "$PROVINCE"
 add_node "$CITY" city ''
 add_node "$COUNTY" county "$CITY"

@@ -2,11 +2,10 @@
 # The federation gets another root CA (docs/operations.md, "Certificates"): nodes
 # go over to it one after the other while records rise, and the old one is
 # dropped.
-#   test_new_ca.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
 allow ROOT-CA
-make_small "${1:-intl}"
+make_small
 start_all
 check "import" enter "$VILLAGE" 1 20
 check "equal" equal
@@ -14,9 +13,9 @@ check "equal" equal
 fed2=$WORK/fed2
 N=000000000000
 cas=(ca)
-[ "${1:-intl}" = intl ] || cas=(ca signing-ca)
+[ "$SUITE" = intl ] || cas=(ca signing-ca)
 check "a new CA" "$ROOT/certs/make-federation.sh" "$fed2" --name "$TREE_FEDERATION" \
-    --suite "${1:-intl}" --province "$PROVINCE" >/dev/null
+    --suite "$SUITE" --province "$PROVINCE" >/dev/null
 fingerprint() { openssl x509 -in "$1" -outform DER | sha256sum | cut -d' ' -f1; }
 has_version() { [ "$(status "$1" .root.version)" = "$2" ]; }
 new_root() { # VERSION CHANGE...

@@ -4,7 +4,7 @@
 # anew. Then the old certificates are revoked, and nothing is lost by that.
 . "$(dirname "$0")/lib.sh"
 
-make_small "${1:-intl}"
+make_small
 start "$COUNTY"
 start "$TOWN"
 start "$VILLAGE"

@@ -5,7 +5,7 @@
 . "$HERE/apps.sh"
 
 SAMPLES=$ROOT/simulate/samples
-make_line "${1:-intl}"
+make_line
 add_node "$VILLAGE2" village "$TOWN"
 set_option "$VILLAGE" inbox.path="$WORK/inbox"
 set_option "$VILLAGE" inbox.interval="100 ms"
@@ -108,13 +108,15 @@ cat "$WORK/names" <(iconv -f utf-8 -t gb18030 "$WORK/names") "$WORK/secrets" |
 # WHERE...: files and folders
 clear_in() { LC_ALL=C grep -raFlf "$WORK/patterns" "$@"; }
 check "the samples themselves are found" clear_in "$SAMPLES" >/dev/null
-LC_ALL=C grep -rqaF 91999900MA000100X7 "$TREE/$PROVINCE/data" ||
+stores=("$TREE"/*/data)
+! on_server "$PROVINCE" || stores+=("$SERVER")
+LC_ALL=C grep -rqaF 91999900MA000100X7 "${stores[@]}" ||
     fail "stores hide even clear subjects: the search shows nothing"
 
 stop_all() { check "stop" tree_down; }
 look() {
     local found
-    found=$(clear_in "$TREE"/*/data "$TREE"/*/log "$WORK"/receipt.* \
+    found=$(clear_in "${stores[@]}" "$TREE"/*/log "$WORK"/receipt.* \
         "$WORK"/answer.* "$WORK/said")
     [ -z "$found" ] || fail "in clear: $found: $(LC_ALL=C grep -aoFf "$WORK/patterns" $found | head -n 3)"
 }

@@ -2,11 +2,10 @@
 # Who holds a directive: each node signs for itself and those below it, so the
 # issuer knows at once whom it has reached and who is missing; also of nodes
 # that are away, and after a start.
-#   test_receipts.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
-make_small "${1:-intl}"
+make_small
 add_node "$VILLAGE2" village "$TOWN"
 start_all
 key=$TREE/fed/deciders/$COUNTY-1.key

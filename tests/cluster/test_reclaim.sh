@@ -3,12 +3,11 @@
 # file that a node below it wrote, opens a successor, and goes on deciding: with
 # nothing decided since, with something decided since, killed on the way, and
 # with nothing left at all.
-#   test_reclaim.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
 allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK RECEIPT-FORK RECLAIM-SET-ASIDE SYNC-FORKED SYNC-DIFFERS
-make_small "${1:-intl}"
+make_small
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$code" replication.renew="400 ms"
 done

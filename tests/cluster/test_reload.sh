@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 allow RELOAD-REFUSED CERT-REFUSED
-make_small "${1:-intl}"
+make_small
 start_all
 hup() { # CODE PATTERN: waits for the line
     local from

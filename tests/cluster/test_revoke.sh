@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
-make_small "${1:-intl}"
+make_small
 start_all
 keys=$TREE/fed/deciders
 directive() { node_cmd "$1" directive "${@:2}"; }
@@ -116,7 +116,7 @@ check "equal" equal
 
 note "a township over its county, by a package made by hand"
 digest=sha256
-[ "${1:-intl}" = gm ] && digest=sm3
+[ "$SUITE" = gm ] && digest=sm3
 hex() { printf "$(sed 's/../\\x&/g' <<<"$1")"; } # DIGITS: as bytes
 {
     # Format, type, subject kind, item; entered at; version; decided; lengths.
@@ -128,7 +128,7 @@ hex() { printf "$(sed 's/../\\x&/g' <<<"$1")"; } # DIGITS: as bytes
 } >"$WORK/entry"
 {
     printf 'creditnode-package 1\nfederation %s\nsuite %s\nissuer %s\n' \
-        "$(sed -n 's/^federation //p' "$WORK/one" | head -1)" "${1:-intl}" "$TOWN"
+        "$(sed -n 's/^federation //p' "$WORK/one" | head -1)" "$SUITE" "$TOWN"
     printf 'id 0123456789abcdef0123456789abcdef\nprepared %s000\n' "$(date +%s)"
     printf 'expires %s\nentries 1\n' "$(TZ=Asia/Shanghai date -d '+30 days' +%Y%m%d)"
     printf 'root %s\n' "$({ printf '\0'; cat "$WORK/entry"; } | openssl dgst -r "-$digest" | cut -d' ' -f1)"

@@ -3,11 +3,10 @@
 # keepers on machines of their own, published at any node, in force at all, also
 # at those that were away. A stolen key alone changes nothing; two texts of one
 # version part the neighbours, by name, and nothing is altered by it.
-#   test_root.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
 allow ROOT-FORKED ROOT-CA
-make_small "${1:-intl}"
+make_small
 start_all
 keys=$TREE/fed/deciders
 cn() { "$CREDITNODE" "$@" --lang en; }
@@ -44,7 +43,7 @@ check "the file of the federation" cmp "$WORK/root-1" "$TREE/fed/root-document"
 note "a stolen key is replaced"
 mkdir "$WORK/new"
 algorithm=(-algorithm EC -pkeyopt ec_paramgen_curve:P-256)
-[ "${1:-intl}" = intl ] || algorithm=(-algorithm SM2)
+[ "$SUITE" = intl ] || algorithm=(-algorithm SM2)
 openssl genpkey "${algorithm[@]}" -out "$keys/new.key" 2>/dev/null
 chmod 600 "$keys/new.key"
 openssl pkey -in "$keys/new.key" -pubout -out "$WORK/new.pub"
@@ -105,9 +104,9 @@ check "equal" equal
 
 note "a CA that is no longer named"
 mkdir "$WORK/fed2"
-"$ROOT/certs/make-federation.sh" "$WORK/fed2/f" --name "$TREE_FEDERATION" --suite "${1:-intl}" >/dev/null
+"$ROOT/certs/make-federation.sh" "$WORK/fed2/f" --name "$TREE_FEDERATION" --suite "$SUITE" >/dev/null
 ca=ca.pem
-[ "${1:-intl}" = intl ] || ca=signing-ca.pem
+[ "$SUITE" = intl ] || ca=signing-ca.pem
 check "propose" node_cmd "$COUNTY" root propose -o "$WORK/root-4" --add-ca "$WORK/fed2/f/$ca" >/dev/null
 sign "$WORK/root-4" "$WORK/root-3" "$N-1" "$N-2" new
 check "publish" node_cmd "$TOWN" root publish "$WORK/root-4" >/dev/null

@@ -2,11 +2,9 @@
 # The commands of the root document on files, as keepers use them on machines of
 # their own: proposed, shown and signed without a node. One node, the top of its
 # tree, says what may be published; how versions spread is test_root.sh's.
-#   test_root_files.sh [SUITE]
 . "$(dirname "$0")/lib.sh"
 
-SUITE=${1:-intl}
-make_small "$SUITE"
+make_small
 N=000000000000
 keys=$TREE/fed/deciders
 one=$TREE/fed/root-document # version 1

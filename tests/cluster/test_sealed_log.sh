@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
-make_small "${1:-intl}"
+make_small
 start_all
 keys=$TREE/fed/deciders
 directive() { node_cmd "$1" directive "${@:2}"; }

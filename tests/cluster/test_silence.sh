@@ -6,7 +6,6 @@
 # By its digits a township of another county: the city does not know better.
 STRANGE=341822100000
 TREE_ISSUERS="000000000000:2:3 $CITY:1:1"
-TREE_SUITE=${1:-intl}
 check "federation" tree_federation "$PROVINCE"
 add_node "$CITY" city ''
 add_node "$COUNTY" county "$CITY"

@@ -3,10 +3,11 @@
 # not given up, nothing goes twice, and what is small and new does not wait for
 # all that was there before.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 RATE=16000 # bytes a second, each way
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
-make_small "${1:-intl}"
+make_small
 # As short as they may be beside that rate, so that what lies in the line's
 # queues and is more than some seconds shows.
 for code in "$COUNTY" "$TOWN"; do
@@ -17,20 +18,6 @@ done
 make_relay "$TOWN"
 start_all
 key=$TREE/fed/deciders/$COUNTY-1.key
-directive() { node_cmd "$1" directive "${@:2}"; }
-header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
-# FIRST LAST: with reasons that do not pack.
-listings() {
-    echo "$header"
-    paste <("$BENCH_GEN" --rows 1201 --subjects 1201 --codes | sed -n "$1,$2p") \
-        <(head -c $((120 * ($2 - $1 + 1))) /dev/urandom | base64 -w 160) |
-        awk -v division="${COUNTY:0:6}" '{
-            printf "示例商贸有限公司,%s,示例认〔2026〕%d号,%s,示例条例第十条,", $1, NR, $2
-            printf "2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,", division
-            print "失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕" }'
-}
-position_of() { directive "$1" lists --json 2>/dev/null | jq -r ".lists[] | select(.issuer == \"$COUNTY\") | .position"; }
-lists_equal() { [ "$(position_of "$TOWN")" = "$(position_of "$COUNTY")" ]; }
 rose() { [ "$(size_at "$COUNTY" "$(own_log "$1")")" = "$(own_size "$1")" ]; } # CODE
 is_behind() { ! rose "$VILLAGE"; }
 connections() {
@@ -42,7 +29,7 @@ listings 1201 1201 >"$WORK/one.csv"
 check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --yes --publish >/dev/null
 check "rows" enter "$VILLAGE" 1 50
 check "equal" equal
-within "$PATIENCE" "the list is there" lists_equal
+within "$PATIENCE" "the list is there" list_arrived "$TOWN"
 from=$(($(log_end "$TOWN") + 1))
 before=$(connections)
 sent=$(line_bytes "$TOWN")
@@ -56,7 +43,7 @@ check "one row of the township" enter "$TOWN" 9001 1
 within "$PATIENCE" "that rises" rose "$TOWN"
 check "before all that was there before it" is_behind
 within $((2 * PATIENCE)) "the rest rises" rose "$VILLAGE"
-within "$PATIENCE" "the package comes" lists_equal
+within "$PATIENCE" "the package comes" list_arrived "$TOWN"
 check "equal" equal
 ! says "$TOWN" 'SYNC-LOST|SYNC-TIMEOUT|FOLLOW-LOST' "$from" || fail "the line was given up"
 check "one connection" [ "$(connections)" = "$before" ]

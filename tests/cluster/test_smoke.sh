@@ -3,7 +3,7 @@
 # proven equal on the way.
 . "$(dirname "$0")/lib.sh"
 
-make_line "${1:-intl}"
+make_line
 start_all
 check "village imports" enter "$VILLAGE" 1 300
 check "county imports" enter "$COUNTY" 1001 100

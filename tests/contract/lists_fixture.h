@@ -191,7 +191,7 @@ static inline void replace_third(struct rootchain *chain,
     const struct rootdoc_last last = {
         .incarnation = log->incarnation, .size = size, .root = *root};
     assert_ok(key_load(&key, key_path(VILLAGE, 1), &why));
-    suite_hash(SUITE_INTL, pubkey_spki(key_pubkey(key)), &id);
+    suite_hash(test_suite(), pubkey_spki(key_pubkey(key)), &id);
     key_free(&key);
     assert_ok(
         rootdraft_remove_decider(draft, TOWNSHIP, "341821100000-3", &why));

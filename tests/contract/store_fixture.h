@@ -1,6 +1,6 @@
 /* store_fixture.h - nodes with real certificates and a store each, for the
  * contract tests of the store. STORE_BACKEND=mariadb in the environment runs
- * them on a MariaDB server of their own. */
+ * them on a MariaDB server of their own, SUITE=gm with that suite. */
 #ifndef TESTS_STORE_FIXTURE_H
 #define TESTS_STORE_FIXTURE_H
 
@@ -23,6 +23,7 @@
 #include "store/keyring.h"
 #include "store/store_backend.h"
 #include "support/mariadb_server.h"
+#include "support/suite.h"
 
 #define FEDERATION "anhui.test"
 /* Arguments of certs/make-federation.sh, for who may issue directives. */
@@ -83,8 +84,9 @@ static inline void fed_read_trust(void)
 {
     char path[128];
     struct errmsg why;
-    (void)snprintf(path, sizeof path, "%s/fed/ca.pem", fed_dir);
-    assert_ok(trust_open(&fed_trust, SUITE_INTL, FEDERATION, path, NULL, &why));
+    (void)snprintf(path, sizeof path, "%s/fed/%s", fed_dir, test_anchor());
+    assert_ok(
+        trust_open(&fed_trust, test_suite(), FEDERATION, path, NULL, &why));
 }
 
 static inline int fed_setup(void **state)
@@ -99,10 +101,11 @@ static inline int fed_setup(void **state)
     (void)snprintf(fed_dir, sizeof fed_dir, "/tmp/store-test-XXXXXX");
     assert_non_null(mkdtemp(fed_dir));
     shell("$C/../tests/support/cast.sh . '"
-          "$C/make-federation.sh fed --name %s %s && "
+          "$C/make-federation.sh fed --name %s --suite %s %s && "
           "$C/make-node.sh fed %012llu --tier village --code %012llu && "
           "$C/make-node.sh fed %012llu --tier township --code %012llu'",
-          FEDERATION, FED_ISSUERS, VILLAGE, VILLAGE, TOWNSHIP, TOWNSHIP);
+          FEDERATION, suite_name(test_suite()), FED_ISSUERS, VILLAGE, VILLAGE,
+          TOWNSHIP, TOWNSHIP);
     fed_read_trust();
     if (on_mariadb()) {
         mariadb_init(&fed_server, fed_dir);
@@ -172,7 +175,7 @@ static inline enum err node_try_open(struct node *n, struct errmsg *why)
                                     .reserve_bytes = n->reserve_bytes,
                                     .queue_max = 256,
                                     .queue_bytes_max = 32 << 20};
-    const struct store_env env = {.suite = SUITE_INTL,
+    const struct store_env env = {.suite = test_suite(),
                                   .federation = FEDERATION,
                                   .self = n->code,
                                   .signer = &n->sign,
@@ -200,7 +203,7 @@ static inline void node_init(struct node *n, const struct backend *backend,
     load_identity(n, "sign", CERT_USE_SIGN, &n->sign);
     load_identity(n, "seal", CERT_USE_SEAL, &n->seal);
     assert_ok(
-        keyring_open(&n->keyring, n->keys, SUITE_INTL, code, &n->seal, &why));
+        keyring_open(&n->keyring, n->keys, test_suite(), code, &n->seal, &why));
     if (on_mariadb()) {
         mariadb_sql(&fed_server, "CREATE DATABASE IF NOT EXISTS `%s`",
                     node_database(n));
@@ -312,7 +315,7 @@ static inline void draft_put(struct buf *out, const struct draft *d)
 {
     struct buf body = BUF_INIT;
     struct hash digest;
-    suite_hash(SUITE_INTL, slice_str(d->text), &digest);
+    suite_hash(test_suite(), slice_str(d->text), &digest);
     buf_put_u8(&body, 0x0a);
     buf_put_u8(&body, RECORD_DIGEST_LEN);
     buf_put(&body, digest.b, RECORD_DIGEST_LEN);
@@ -489,7 +492,7 @@ static inline void unpack_run(struct segment *seg, struct block_codec *codec)
                 continue;
             }
             size_t k = (size_t)(number - seg->first);
-            suite_hash_leaf(SUITE_INTL, slots[i].entry, &seg->leaves[k]);
+            suite_hash_leaf(test_suite(), slots[i].entry, &seg->leaves[k]);
             at[k] = seg->raw.len;
             seg->slots[k].entry.len = slots[i].entry.len;
             buf_put_slice(&seg->raw, slots[i].entry);
@@ -620,8 +623,8 @@ static inline struct segment *forge_run(struct forge *f,
         struct hash leaf;
         struct slot slot = {.entry = entries[i]};
         struct block_ref *ref = &seg->refs[seg->refs_count++];
-        suite_hash_leaf(SUITE_INTL, entries[i], &leaf);
-        frontier_append(&f->frontier, SUITE_INTL, &leaf, NULL, NULL);
+        suite_hash_leaf(test_suite(), entries[i], &leaf);
+        frontier_append(&f->frontier, test_suite(), &leaf, NULL, NULL);
         *ref = (struct block_ref){.first = f->frontier.size, .count = 1};
         ref->offset = (uint32_t)seg->blocks.len;
         block_pack(codec, &slot, 1, &seg->blocks);
@@ -633,9 +636,9 @@ static inline struct segment *forge_run(struct forge *f,
     seg->newest.log = f->log;
     seg->newest.size = f->frontier.size;
     seg->newest.at_ms = clock_wall_ms();
-    frontier_root(&f->frontier, SUITE_INTL, &seg->newest.root);
+    frontier_root(&f->frontier, test_suite(), &seg->newest.root);
     seg->bridge.size = f->frontier.size;
-    assert_ok(checkpoint_sign(&seg->newest, FEDERATION, SUITE_INTL,
+    assert_ok(checkpoint_sign(&seg->newest, FEDERATION, test_suite(),
                               &f->signer->sign, &seg->note));
     buf_put_slice(&seg->chain, buf_slice(&f->signer->sign.chain));
     return seg;

@@ -140,7 +140,7 @@ static void start_exchange(void)
                                   .batch_rows = BATCH};
     env = (struct import_env){.store = village.store,
                               .keyring = village.keyring,
-                              .suite = SUITE_INTL,
+                              .suite = test_suite(),
                               .self = VILLAGE,
                               .batch_rows = 20};
     assert_ok(exchange_open(&exchange, &env, &conf, &log, &why));

@@ -295,10 +295,10 @@ static void inclusion_is_proved_for_every_entry(void **state)
         size_t n;
         buf_clear(&bytes);
         assert_ok(store_entry(village.store, &own, leaf + 1, &bytes));
-        suite_hash_leaf(SUITE_INTL, buf_slice(&bytes), &hash);
+        suite_hash_leaf(test_suite(), buf_slice(&bytes), &hash);
         assert_ok(tree_inclusion(&view, leaf, head.frontier.size, path, &n));
-        assert_ok(inclusion_verify(SUITE_INTL, leaf, head.frontier.size, &hash,
-                                   path, n, &head.root));
+        assert_ok(inclusion_verify(test_suite(), leaf, head.frontier.size,
+                                   &hash, path, n, &head.root));
     }
     buf_fini(&bytes);
 }
@@ -316,8 +316,8 @@ static void the_note_is_signed_by_the_node(void **state)
     assert_ok(store_note(village.store, &own, &note, &chain));
     assert_ok(trust_check(fed_trust, buf_slice(&chain), CERT_USE_SIGN,
                           clock_wall_ms(), &cert, &why));
-    assert_ok(
-        checkpoint_verify(buf_slice(&note), FEDERATION, SUITE_INTL, cert, &cp));
+    assert_ok(checkpoint_verify(buf_slice(&note), FEDERATION, test_suite(),
+                                cert, &cp));
     assert_int_equal(cp.size, 6);
     cert_free(&cert);
     buf_fini(&note);
@@ -333,7 +333,7 @@ static void assert_chain(const struct identity *signer, uint64_t size)
     struct checkpoint cp;
     assert_ok(store_note(village.store, &own, &note, &chain));
     assert_true(slice_eq(buf_slice(&chain), buf_slice(&signer->chain)));
-    assert_ok(checkpoint_verify(buf_slice(&note), FEDERATION, SUITE_INTL,
+    assert_ok(checkpoint_verify(buf_slice(&note), FEDERATION, test_suite(),
                                 signer->cert, &cp));
     assert_int_equal(cp.size, size);
     buf_fini(&note);

@@ -41,7 +41,7 @@ static struct store_conf conf_of(const struct node *n)
 
 static struct store_env env_of(const struct node *n)
 {
-    return (struct store_env){.suite = SUITE_INTL,
+    return (struct store_env){.suite = test_suite(),
                               .federation = FEDERATION,
                               .self = n->code,
                               .signer = &n->sign,
@@ -138,8 +138,8 @@ static enum err try_start(struct node *n, struct errmsg *why)
 static void start_to(void)
 {
     struct errmsg why = {""};
-    assert_ok(keyring_open(&to.keyring, to.keys, SUITE_INTL, to.code, &to.seal,
-                           &why));
+    assert_ok(keyring_open(&to.keyring, to.keys, test_suite(), to.code,
+                           &to.seal, &why));
     enum err err = try_start(&to, &why);
     if (err != ERR_OK) {
         fail_msg("store_open: %s: %s", err_name(err), why.text);
@@ -215,7 +215,7 @@ static void dump_hex(struct buf *out, const char *name, struct buf *bytes)
 {
     struct hash h;
     char text[2 * HASH_LEN + 1];
-    suite_hash(SUITE_INTL, buf_slice(bytes), &h);
+    suite_hash(test_suite(), buf_slice(bytes), &h);
     str_hex(h.b, HASH_LEN, text);
     buf_putf(out, " %s=%zu:%s", name, bytes->len, text);
     buf_clear(bytes);
@@ -383,7 +383,7 @@ static void fill_foreign(void)
     struct entry_open open = {.prev_incarnation = 1,
                               .prev_size = f.frontier.size};
     struct hash root;
-    frontier_root(&f.frontier, SUITE_INTL, &root);
+    frontier_root(&f.frontier, test_suite(), &root);
     memcpy(open.prev_root, root.b, HASH_LEN);
     struct log_id ended = f.log;
     const struct store_above above[] = {{TIER_COUNTY, 341821000000ull, 3}};
@@ -689,8 +689,8 @@ static void what_is_not_for_each_other_is_refused(void **state)
     assert_int_equal(pass_by(&other, NULL, &counts, &why), ERR_CONF);
     assert_said(&why, "belongs to node");
     /* A store of its own on the other side. */
-    assert_ok(keyring_open(&to.keyring, to.keys, SUITE_INTL, to.code, &to.seal,
-                           &why));
+    assert_ok(keyring_open(&to.keyring, to.keys, test_suite(), to.code,
+                           &to.seal, &why));
     assert_ok(try_start(&to, &why));
     node_stop(&to);
     assert_int_equal(pass_by(&from, NULL, &counts, &why), ERR_CONF);

@@ -432,9 +432,9 @@ static void a_named_predecessor_may_not_grow_past_its_end(void **state)
     struct hash leaf;
     struct hash root;
     draft_put(&entry, &d);
-    suite_hash_leaf(SUITE_INTL, buf_slice(&entry), &leaf);
-    frontier_append(&end, SUITE_INTL, &leaf, NULL, NULL);
-    frontier_root(&end, SUITE_INTL, &root);
+    suite_hash_leaf(test_suite(), buf_slice(&entry), &leaf);
+    frontier_append(&end, test_suite(), &leaf, NULL, NULL);
+    frontier_root(&end, test_suite(), &root);
     memcpy(open.prev_root, root.b, HASH_LEN);
     assert_ok(forge_open(&next, township.store, &village, 2, &open));
     assert_ok(forge_bytes(&old, township.store, buf_slice(&entry)));
@@ -468,10 +468,10 @@ static void ended_new(struct ended *e, size_t held)
             struct hash leaf;
             d.record = n;
             draft_put(&e->entry[n - 1], &d);
-            suite_hash_leaf(SUITE_INTL, buf_slice(&e->entry[n - 1]), &leaf);
-            frontier_append(&f, SUITE_INTL, &leaf, NULL, NULL);
+            suite_hash_leaf(test_suite(), buf_slice(&e->entry[n - 1]), &leaf);
+            frontier_append(&f, test_suite(), &leaf, NULL, NULL);
         }
-        frontier_root(&f, SUITE_INTL, &root);
+        frontier_root(&f, test_suite(), &root);
         e->ends[n] = (struct entry_open){.prev_incarnation = 1, .prev_size = n};
         memcpy(e->ends[n].prev_root, root.b, HASH_LEN);
         if (n > 1 && n <= held) {

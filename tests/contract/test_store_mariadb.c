@@ -720,7 +720,7 @@ static enum err open_as(enum store_role role, struct store **out,
                                     .cache_bytes = 2 << 20,
                                     .queue_max = 16,
                                     .queue_bytes_max = 1 << 20};
-    const struct store_env env = {.suite = SUITE_INTL,
+    const struct store_env env = {.suite = test_suite(),
                                   .federation = FEDERATION,
                                   .self = village.code,
                                   .signer = &village.sign,

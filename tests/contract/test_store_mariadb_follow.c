@@ -51,7 +51,7 @@ static enum err open_process(struct store **out, bool beside,
                               .write_buffer_bytes = 2 << 20,
                               .queue_max = 256,
                               .queue_bytes_max = 32 << 20};
-    const struct store_env env = {.suite = SUITE_INTL,
+    const struct store_env env = {.suite = test_suite(),
                                   .federation = FEDERATION,
                                   .self = county.code,
                                   .signer = &county.sign,

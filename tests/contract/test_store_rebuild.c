@@ -830,7 +830,7 @@ static void damage_is_told_once_and_found_by_the_patrol(void **state)
                                     .queue_max = 256,
                                     .queue_bytes_max = 32 << 20,
                                     .scrub_interval_ms = 100};
-    const struct store_env env = {.suite = SUITE_INTL,
+    const struct store_env env = {.suite = test_suite(),
                                   .federation = FEDERATION,
                                   .self = TOWNSHIP,
                                   .signer = &township.sign,

@@ -17,7 +17,7 @@ static inline void views_of(struct node *n, const char *database, bool on)
     conf = fed_mariadb;
     conf.database = database;
     const struct views_conf c = {.mariadb = &conf,
-                                 .suite = SUITE_INTL,
+                                 .suite = test_suite(),
                                  .self = n->code,
                                  .on = on,
                                  .log = &log};

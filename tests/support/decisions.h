@@ -12,6 +12,7 @@
 #include "credit/package.h"
 #include "credit/registry.h"
 #include "ident/rootchain.h"
+#include "support/suite.h"
 
 #define SUBJECT_A "91340000000000001X"
 #define SUBJECT_B "913400000000000028"
@@ -149,7 +150,7 @@ static inline struct package *
 package_of(const struct making *m, const struct decision *decisions, size_t n)
 {
     struct package_head head = {
-        .suite = SUITE_INTL,
+        .suite = test_suite(),
         .issuer = m->issuer,
         .prepared_ms = m->prepared_ms != 0 ? m->prepared_ms : clock_wall_ms()};
     struct package *p = NULL;

@@ -366,9 +366,10 @@ static int serve(void **state)
     shell(
         "[ -e app ] || $C/make-app.sh fed app --name hall --scopes authorised "
         ">/dev/null; cp fed/revoked list");
-    (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
+    (void)snprintf(ca, sizeof ca, "%s/fed/%s", fed_dir, test_anchor());
     (void)snprintf(revoked, sizeof revoked, "%s/list", fed_dir);
-    assert_ok(trust_open(&s->trust, SUITE_INTL, FEDERATION, ca, revoked, &why));
+    assert_ok(
+        trust_open(&s->trust, test_suite(), FEDERATION, ca, revoked, &why));
     load_tls("341821100201", "tls", &s->server_tls);
     load_tls("app", "app", &s->client_tls);
     memcpy(s->app.key, s->client_tls.self.key_id, sizeof s->app.key);

@@ -181,7 +181,7 @@ static enum outcome outcome_on(uint32_t day, uint32_t *version)
     struct execution x = execution_on(day, OUTCOME_HIT);
     struct slice app;
     execution_subject(&listing, subject);
-    execution_key(SUITE_INTL, &x, record_key);
+    execution_key(test_suite(), &x, record_key);
     subject_key_org(&key, SUBJECT_LISTING, slice_str(subject));
     assert_ok(store_row(township.store, &key, record_key, TOWNSHIP, &row));
     assert_ok(store_entry(township.store, &row.log, row.number, &bytes));
@@ -205,7 +205,7 @@ static void hit_on(uint32_t day)
     struct entry e;
     struct errmsg why;
     assert_ok(
-        execution_to_entry(&x, SUITE_INTL, clock_wall_ms(), &room, &e, &why));
+        execution_to_entry(&x, test_suite(), clock_wall_ms(), &room, &e, &why));
     entry_encode(&e, &bytes);
     const struct slice draft = buf_slice(&bytes);
     assert_ok(submit_bytes(township.store, &draft, 1, NULL));

@@ -45,18 +45,49 @@ static void on_warning(void *ctx, const char *text)
     (void)snprintf(noted, sizeof noted, "%s", text);
 }
 
+/* ---- a township that decides ---- */
+
+static struct {
+    struct node node;
+    struct backend backend; /* fails when it is told to */
+    struct sync_env sync;
+    struct api_env env;
+    struct buf file; /* what was prepared */
+} town;
+
+static int setup(void **state)
+{
+    (void)state;
+    town.backend = scripted(fixture_backend());
+    start_on(&town.node, &town.backend, TOWNSHIP, "prepare");
+    town.sync = (struct sync_env){.store = town.node.store, .trust = fed_trust};
+    town.env = (struct api_env){.store = town.node.store,
+                                .sync = &town.sync,
+                                .self = {.code = TOWNSHIP}};
+    town.file = (struct buf)BUF_INIT;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    buf_fini(&town.file);
+    node_fini(&town.node);
+    return 0;
+}
+
 /* ---- tests ---- */
 
 static struct errmsg last_why;
 
-static enum err prepare(const struct api_env *env, enum prepare_what what,
-                        const char *rows, struct buf *file)
+static enum err prepare(enum prepare_what what, const char *rows,
+                        struct buf *file)
 {
     const struct rows_sink sink = {.refused = on_refused,
                                    .warning = on_warning};
     struct prepare *p;
     rule[0] = 0;
-    prepare_begin(&p, env, what, &sink);
+    prepare_begin(&p, &town.env, what, &sink);
     enum err err = prepare_feed(p, slice_str(rows), &last_why);
     err = err == ERR_OK ? prepare_finish(p, file, &last_why) : err;
     prepare_free(&p);
@@ -64,7 +95,7 @@ static enum err prepare(const struct api_env *env, enum prepare_what what,
 }
 
 /* The package that was prepared, signed and published. */
-static void take(struct node *n, const struct buf *file)
+static void take(const struct buf *file)
 {
     struct package *p = NULL;
     struct errmsg why;
@@ -75,7 +106,7 @@ static void take(struct node *n, const struct buf *file)
         assert_ok(package_sign(p, key));
         key_free(&key);
     }
-    assert_ok(publish(n, p, NULL));
+    assert_ok(publish(&town.node, p, NULL));
     package_free(&p);
 }
 
@@ -84,35 +115,26 @@ static void take(struct node *n, const struct buf *file)
 static void what_is_in_force_is_read_or_nothing_is_prepared(void **state)
 {
     static const enum prepare_what whats[] = {PREPARE_ANY, PREPARE_CORRECTIONS};
-    struct backend backend = scripted(fixture_backend());
-    struct buf file = BUF_INIT;
-    struct node t;
     (void)state;
-    start_on(&t, &backend, TOWNSHIP, "prepare");
-    struct sync_env sync = {.store = t.store, .trust = fed_trust};
-    struct api_env env = {
-        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
-    take(&t, &file);
-    forget_entries(&t);
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
+    take(&town.file);
+    forget_entries(&town.node);
     static const enum script_read reads[] = {READ_LIST_ROWS, READ_BLOCKS};
     for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
         for (size_t k = 0; k < ARRAY_LEN(whats); k++) {
             fail_reads_with(reads[i], ERR_UNAVAILABLE);
-            buf_clear(&file);
-            assert_int_equal(prepare(&env, whats[k], listing, &file),
+            buf_clear(&town.file);
+            assert_int_equal(prepare(whats[k], listing, &town.file),
                              ERR_UNAVAILABLE);
             assert_non_null(strstr(last_why.text, "cannot be read now"));
             assert_string_equal(rule, "");
-            assert_int_equal(file.len, 0);
+            assert_int_equal(town.file.len, 0);
             reads_work();
         }
     }
-    assert_int_equal(prepare(&env, PREPARE_ANY, listing, &file), ERR_INVALID);
+    assert_int_equal(prepare(PREPARE_ANY, listing, &town.file), ERR_INVALID);
     assert_string_equal(rule, "listed-already");
-    assert_ok(prepare(&env, PREPARE_CORRECTIONS, listing, &file));
-    buf_fini(&file);
-    node_fini(&t);
+    assert_ok(prepare(PREPARE_CORRECTIONS, listing, &town.file));
 }
 
 /* A mistaken block of columns must not become the opposite decision. */
@@ -132,23 +154,15 @@ static void rows_are_judged_by_what_was_said_and_is_in_force(void **state)
         {PREPARE_CORRECTIONS, listing, ""},
         {PREPARE_ANY, removal, ""},
     };
-    struct buf file = BUF_INIT;
-    struct node t;
     (void)state;
-    start(&t, TOWNSHIP, "columns");
-    struct sync_env sync = {.store = t.store, .trust = fed_trust};
-    struct api_env env = {
-        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, PREPARE_LISTINGS, listing, &file));
-    take(&t, &file);
+    assert_ok(prepare(PREPARE_LISTINGS, listing, &town.file));
+    take(&town.file);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        buf_clear(&file);
-        enum err err = prepare(&env, cases[i].what, cases[i].rows, &file);
+        buf_clear(&town.file);
+        enum err err = prepare(cases[i].what, cases[i].rows, &town.file);
         assert_string_equal(rule, cases[i].rule);
         assert_int_equal(err, cases[i].rule[0] == 0 ? ERR_OK : ERR_INVALID);
     }
-    buf_fini(&file);
-    node_fini(&t);
 }
 
 static bool count_listing(void *ctx, const struct store_listing *l)
@@ -158,16 +172,16 @@ static bool count_listing(void *ctx, const struct store_listing *l)
     return true;
 }
 
-static size_t listed(const struct node *n, const char *code)
+static size_t listed(const char *code)
 {
     struct lists_view view;
     struct subject_key key;
     size_t count = 0;
     subject_key_org(&key, SUBJECT_USCC, slice_str(code));
-    lists_view_take(n->store, &view);
+    lists_view_take(town.node.store, &view);
     const struct listing_query q = {
         .view = &view, .subject = &key, .today = 20260601};
-    assert_ok(store_listings(n->store, &q, count_listing, &count, NULL));
+    assert_ok(store_listings(town.node.store, &q, count_listing, &count, NULL));
     lists_view_fini(&view);
     return count;
 }
@@ -178,25 +192,17 @@ static void a_removal_ends_all_listings_by_its_document(void **state)
 {
     struct buf first = BUF_INIT;
     struct buf second = BUF_INIT;
-    struct buf file = BUF_INIT;
-    struct node t;
     (void)state;
-    start(&t, TOWNSHIP, "twice");
-    struct sync_env sync = {.store = t.store, .trust = fed_trust};
-    struct api_env env = {
-        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, PREPARE_LISTINGS, listing, &first));
-    assert_ok(prepare(&env, PREPARE_LISTINGS, listing, &second));
-    take(&t, &first);
-    take(&t, &second);
-    assert_int_equal(listed(&t, "91440300708461136T"), 2);
-    assert_ok(prepare(&env, PREPARE_REMOVALS, removal, &file));
-    take(&t, &file);
-    assert_int_equal(listed(&t, "91440300708461136T"), 0);
+    assert_ok(prepare(PREPARE_LISTINGS, listing, &first));
+    assert_ok(prepare(PREPARE_LISTINGS, listing, &second));
+    take(&first);
+    take(&second);
+    assert_int_equal(listed("91440300708461136T"), 2);
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &town.file));
+    take(&town.file);
+    assert_int_equal(listed("91440300708461136T"), 0);
     buf_fini(&first);
     buf_fini(&second);
-    buf_fini(&file);
-    node_fini(&t);
 }
 
 /* ---- what was made elsewhere ---- */
@@ -255,7 +261,7 @@ static struct package *altered(const struct buf *file, uint16_t field,
     return other;
 }
 
-static struct package *measure_of(const struct api_env *env, const char *name)
+static struct package *measure_of(const char *name)
 {
     struct measure m = {.revision = 1,
                         .decided = 20260301,
@@ -271,17 +277,17 @@ static struct package *measure_of(const struct api_env *env, const char *name)
     measure_to_entry(&m, &room, &e);
     entry_encode(&e, &bytes);
     const struct slice one = buf_slice(&bytes);
-    assert_ok(prepare_package(env, 1772000000000, &one, 1, &p));
+    assert_ok(prepare_package(&town.env, 1772000000000, &one, 1, &p));
     buf_fini(&room);
     buf_fini(&bytes);
     return p;
 }
 
-static void expect_lawful(const struct api_env *env, struct package *p,
-                          const char *said)
+static void expect_lawful(struct package *p, const char *said)
 {
     last_why.text[0] = 0;
-    enum err err = directive_check_lawful(env, p, on_warning, NULL, &last_why);
+    enum err err =
+        directive_check_lawful(&town.env, p, on_warning, NULL, &last_why);
     assert_int_equal(err, said == NULL ? ERR_OK : ERR_DENIED);
     if (said != NULL && strstr(last_why.text, said) == NULL) {
         fail_msg("'%s' does not say '%s'", last_why.text, said);
@@ -307,26 +313,17 @@ what_was_made_elsewhere_is_judged_before_it_is_published(void **state)
         {FIELD_FACTS, "号码999900200002290017", "[personal-in-text]"},
         {FIELD_DOCUMENT_NO, "\x1b[1A\x1b[2K", "[control-character]"},
     };
-    struct buf file = BUF_INIT;
-    struct node t;
     (void)state;
-    start(&t, TOWNSHIP, "lawful");
-    struct sync_env sync = {.store = t.store, .trust = fed_trust};
-    struct api_env env = {
-        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        expect_lawful(&env, altered(&file, cases[i].field, cases[i].value),
+        expect_lawful(altered(&town.file, cases[i].field, cases[i].value),
                       cases[i].said);
     }
-    expect_lawful(&env, measure_of(&env, "限制采购"), NULL);
-    expect_lawful(&env, measure_of(&env, "限制\u202e采购"),
+    expect_lawful(measure_of("限制采购"), NULL);
+    expect_lawful(measure_of("限制\u202e采购"),
                   "entry 1 of the package: a text holds a control character");
-    expect_lawful(&env,
-                  measure_of(&env, "人９９９９００２００００２２９００１７"),
+    expect_lawful(measure_of("人９９９９００２００００２２９００１７"),
                   "a text holds a citizen number");
-    buf_fini(&file);
-    node_fini(&t);
 }
 
 /* Entry 3 of the log lists by the document that the removal names, entry 6 by
@@ -334,108 +331,88 @@ what_was_made_elsewhere_is_judged_before_it_is_published(void **state)
 static void a_removal_is_of_the_listing_that_its_values_name(void **state)
 {
     static const char other_no[] = "示例认〔2026〕8号";
-    struct buf file = BUF_INIT;
     struct buf off = BUF_INIT;
     struct package *p = NULL;
     struct log_id log;
-    struct node t;
     (void)state;
-    start(&t, TOWNSHIP, "about");
-    struct sync_env sync = {.store = t.store, .trust = fed_trust};
-    struct api_env env = {
-        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
-    take(&t, &file);
-    p = altered(&file, FIELD_DOCUMENT_NO, other_no);
-    buf_clear(&file);
-    package_put(p, &file);
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
+    take(&town.file);
+    p = altered(&town.file, FIELD_DOCUMENT_NO, other_no);
+    buf_clear(&town.file);
+    package_put(p, &town.file);
     package_free(&p);
-    take(&t, &file);
-    assert_ok(store_directives_log(t.store, &log));
-    assert_ok(prepare(&env, PREPARE_REMOVALS, removal, &off));
-    expect_lawful(&env, removal_of(&off, &log, 3), NULL);
-    expect_lawful(&env, removal_of(&off, &log, 6), "[not-listed]");
-    expect_lawful(&env, removal_of(&off, &log, 4), "[not-listed]");
-    take(&t, &off); /* of 3 */
-    expect_lawful(&env, removal_of(&off, &log, 3), "[not-listed]");
-    expect_lawful(&env, removal_of(&off, &log, 6), "[not-listed]");
-    buf_fini(&file);
+    take(&town.file);
+    assert_ok(store_directives_log(town.node.store, &log));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
+    expect_lawful(removal_of(&off, &log, 3), NULL);
+    expect_lawful(removal_of(&off, &log, 6), "[not-listed]");
+    expect_lawful(removal_of(&off, &log, 4), "[not-listed]");
+    take(&off); /* of 3 */
+    expect_lawful(removal_of(&off, &log, 3), "[not-listed]");
+    expect_lawful(removal_of(&off, &log, 6), "[not-listed]");
     buf_fini(&off);
-    node_fini(&t);
 }
 
 /* Its log is not held here. */
 static void of_a_listing_of_another_node_is_told_what_is_known(void **state)
 {
-    struct buf file = BUF_INIT;
     struct buf off = BUF_INIT;
     struct log_id log;
-    struct node t;
     (void)state;
-    start(&t, TOWNSHIP, "below");
-    struct sync_env sync = {.store = t.store, .trust = fed_trust};
-    struct api_env env = {
-        .store = t.store, .sync = &sync, .self = {.code = TOWNSHIP}};
-    assert_ok(prepare(&env, PREPARE_ANY, listing, &file));
-    take(&t, &file);
-    assert_ok(store_directives_log(t.store, &log));
-    assert_ok(prepare(&env, PREPARE_REMOVALS, removal, &off));
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
+    take(&town.file);
+    assert_ok(store_directives_log(town.node.store, &log));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
     log.origin = 341821000000;
-    expect_lawful(&env, removal_of(&off, &log, 3), "which is not below");
+    expect_lawful(removal_of(&off, &log, 3), "which is not below");
     log.origin = 341821100201;
     noted[0] = 0;
-    expect_lawful(&env, removal_of(&off, &log, 3), NULL);
+    expect_lawful(removal_of(&off, &log, 3), NULL);
     assert_non_null(
         strstr(noted, "91440300708461136T and is in force was not"));
-    env.roots = t.roots;
-    expect_lawful(&env, removal_of(&off, &log, 3), NULL);
+    town.env.roots = town.node.roots;
+    expect_lawful(removal_of(&off, &log, 3), NULL);
     log.origin = 341821100202; /* no issuer */
-    expect_lawful(&env, removal_of(&off, &log, 3),
-                  "341821100202 may list nobody");
+    expect_lawful(removal_of(&off, &log, 3), "341821100202 may list nobody");
     log.origin = 341821100201;
     struct package *p = removal_of(&off, &log, 3);
-    buf_clear(&file);
-    package_put(p, &file);
+    buf_clear(&town.file);
+    package_put(p, &town.file);
     package_free(&p);
-    take(&t, &file);
-    expect_lawful(&env, removal_of(&off, &log, 3),
-                  "ended that listing already");
-    expect_lawful(&env, removal_of(&off, &log, 4), NULL);
-    buf_fini(&file);
+    take(&town.file);
+    expect_lawful(removal_of(&off, &log, 3), "ended that listing already");
+    expect_lawful(removal_of(&off, &log, 4), NULL);
     buf_fini(&off);
-    node_fini(&t);
 }
 
 static void where_nobody_decides_nothing_is_prepared(void **state)
 {
-    struct node t;
     (void)state;
-    start(&t, TOWNSHIP, "nobody");
-    struct api_env env = {.self = {.code = TOWNSHIP}, .roots = t.roots};
-    assert_ok(directive_check_issuer(&env, &last_why));
-    env.self.code = 341821100202;
-    assert_int_equal(directive_check_issuer(&env, &last_why), ERR_DENIED);
+    town.env.roots = town.node.roots;
+    assert_ok(directive_check_issuer(&town.env, &last_why));
+    town.env.self.code = 341821100202;
+    assert_int_equal(directive_check_issuer(&town.env, &last_why), ERR_DENIED);
     assert_non_null(strstr(last_why.text, "341821100202"));
     assert_non_null(strstr(last_why.text, "341821100000"));
     assert_non_null(strstr(last_why.text, "340000000000"));
     assert_null(strstr(last_why.text, "341821100201"));
-    env.self.code = 110000000000;
-    assert_int_equal(directive_check_issuer(&env, &last_why), ERR_DENIED);
+    town.env.self.code = 110000000000;
+    assert_int_equal(directive_check_issuer(&town.env, &last_why), ERR_DENIED);
     assert_non_null(strstr(last_why.text, "no node above it decides"));
-    node_fini(&t);
 }
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_in_force_is_read_or_nothing_is_prepared),
-        cmocka_unit_test(
-            what_was_made_elsewhere_is_judged_before_it_is_published),
-        cmocka_unit_test(rows_are_judged_by_what_was_said_and_is_in_force),
-        cmocka_unit_test(a_removal_ends_all_listings_by_its_document),
-        cmocka_unit_test(a_removal_is_of_the_listing_that_its_values_name),
-        cmocka_unit_test(of_a_listing_of_another_node_is_told_what_is_known),
-        cmocka_unit_test(where_nobody_decides_nothing_is_prepared),
+        CASE(what_is_in_force_is_read_or_nothing_is_prepared),
+        CASE(what_was_made_elsewhere_is_judged_before_it_is_published),
+        CASE(rows_are_judged_by_what_was_said_and_is_in_force),
+        CASE(a_removal_ends_all_listings_by_its_document),
+        CASE(a_removal_is_of_the_listing_that_its_values_name),
+        CASE(of_a_listing_of_another_node_is_told_what_is_known),
+        CASE(where_nobody_decides_nothing_is_prepared),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -17,7 +17,7 @@ static void use(uint32_t batch_rows)
 {
     env = (struct import_env){.store = village.store,
                               .keyring = village.keyring,
-                              .suite = SUITE_INTL,
+                              .suite = test_suite(),
                               .self = VILLAGE,
                               .batch_rows = batch_rows};
 }
@@ -574,7 +574,7 @@ static void what_cannot_be_sealed_now_is_not_refused(void **state)
     (void)state;
     (void)snprintf(own, sizeof own, "%s/own", village.keys);
     assert_int_equal(unlink(own), 0);
-    assert_ok(keyring_open_beside(&beside, village.keys, SUITE_INTL, VILLAGE,
+    assert_ok(keyring_open_beside(&beside, village.keys, test_suite(), VILLAGE,
                                   &village.seal, &why));
     shell("mkdir -m 700 %s", own);
     env.keyring = beside;

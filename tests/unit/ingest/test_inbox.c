@@ -98,7 +98,7 @@ static int setup(void **state)
     node_init(&village, &store_rocksdb, VILLAGE, "village");
     env = (struct import_env){.store = village.store,
                               .keyring = village.keyring,
-                              .suite = SUITE_INTL,
+                              .suite = test_suite(),
                               .self = VILLAGE,
                               .batch_rows = 100};
     (void)snprintf(folder, sizeof folder, "%s/inbox", fed_dir);

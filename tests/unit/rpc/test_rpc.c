@@ -1,4 +1,8 @@
 /* Unary calls. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "health.pb-c.h"
 #include "unit/rpc/fixture.h"
 
@@ -463,6 +467,32 @@ static void no_server_is_unavailable_with_the_address(void **state)
     rpc_channel_close(&ch);
 }
 
+/* On a poor line certificates take long: it is the call's deadline that ends
+ * the wait for them, if that comes before the connection's. */
+static void a_server_may_take_its_time_to_greet(void **state)
+{
+    enum { PATIENT_MS = 7000 }; /* more than the library's own 5 s */
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    (void)snprintf(net.target, sizeof net.target, "127.0.0.1:%u",
+                   ntohs(at.sin_port));
+    struct rpc_channel *ch = net_dial(&net, net.client_tls, NULL);
+    struct buf request = BUF_INIT;
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    assert_int_equal(
+        rpc_unary_wait(ch, "/t.T/Echo", &request, PATIENT_MS, &reply, &why),
+        ERR_TIMEOUT);
+    (void)close(fd); /* the attempt ends */
+    rpc_channel_close(&ch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +515,7 @@ int main(void)
         CASE(health_is_served),
         CASE(an_address_in_use_is_named),
         CASE(no_server_is_unavailable_with_the_address),
+        CASE(a_server_may_take_its_time_to_greet),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, make_pki, remove_pki);

@@ -24,8 +24,8 @@ static void reopen(struct node *n)
     struct errmsg why;
     node_stop(n);
     keyring_free(&n->keyring);
-    assert_ok(keyring_open(&n->keyring, n->keys, SUITE_INTL, n->code, &n->seal,
-                           &why));
+    assert_ok(keyring_open(&n->keyring, n->keys, test_suite(), n->code,
+                           &n->seal, &why));
     node_start(n);
 }
 
@@ -171,7 +171,7 @@ static void keys_of_past_years_still_open(void **state)
           village.keys);
     reopen(&village);
     buf_put_u32(&old, 2024);
-    suite_seal(SUITE_INTL, key, aad, value, &old);
+    suite_seal(test_suite(), key, aad, value, &old);
     assert_ok(keyring_seal(village.keyring, aad, value, &new));
     assert_true(be_get32(new.data) > 2024);
     assert_ok(open_value(&village, VILLAGE, &old));
@@ -289,13 +289,13 @@ static void files_that_others_can_read_are_refused(void **state)
     struct keyring *kr = NULL;
     struct errmsg why;
     shell("chmod 0644 %s/own", village.keys);
-    assert_int_not_equal(keyring_open(&kr, village.keys, SUITE_INTL, VILLAGE,
+    assert_int_not_equal(keyring_open(&kr, village.keys, test_suite(), VILLAGE,
                                       &village.seal, &why),
                          ERR_OK);
     assert_null(kr);
     assert_non_null(strstr(why.text, "own"));
     shell("chmod 0600 %s/own && printf x >>%s/own", village.keys, village.keys);
-    assert_int_equal(keyring_open(&kr, village.keys, SUITE_INTL, VILLAGE,
+    assert_int_equal(keyring_open(&kr, village.keys, test_suite(), VILLAGE,
                                   &village.seal, &why),
                      ERR_CORRUPT);
 }
@@ -327,7 +327,7 @@ static void a_key_that_cannot_be_looked_at_is_not_made_anew(void **state)
         shell("touch %s/%s && chmod 600 %s/%s", village.keys, names[i],
               village.keys, names[i]);
         hide(&village, names[i]);
-        assert_int_equal(keyring_open(&kr, village.keys, SUITE_INTL, VILLAGE,
+        assert_int_equal(keyring_open(&kr, village.keys, test_suite(), VILLAGE,
                                       &village.seal, &why),
                          ERR_IO);
         assert_null(kr);
@@ -352,7 +352,7 @@ static void learned_keys_outlast_a_failed_read(void **state)
     assert_ok(keyring_seal(village.keyring, aad, value, &sealed));
     shell("mv %s/learned %s/learned.away && mkdir -m 700 %s/learned",
           township.keys, township.keys, township.keys);
-    assert_int_equal(keyring_open(&kr, township.keys, SUITE_INTL, TOWNSHIP,
+    assert_int_equal(keyring_open(&kr, township.keys, test_suite(), TOWNSHIP,
                                   &township.seal, &why),
                      ERR_IO);
     assert_null(kr);
@@ -382,14 +382,14 @@ static void beside_the_owner_nothing_is_made(void **state)
     struct buf sealed = BUF_INIT;
     (void)state;
     shell("rm %s/own", village.keys);
-    assert_ok(keyring_open_beside(&kr, village.keys, SUITE_INTL, VILLAGE,
+    assert_ok(keyring_open_beside(&kr, village.keys, test_suite(), VILLAGE,
                                   &village.seal, &why));
     assert_int_equal(keyring_seal(kr, aad, value, &sealed), ERR_UNAVAILABLE);
     assert_int_equal(sealed.len, 0);
     keyring_free(&kr);
     shell("test ! -e %s/own && rm %s/secret", village.keys, village.keys);
-    assert_int_equal(keyring_open_beside(&kr, village.keys, SUITE_INTL, VILLAGE,
-                                         &village.seal, &why),
+    assert_int_equal(keyring_open_beside(&kr, village.keys, test_suite(),
+                                         VILLAGE, &village.seal, &why),
                      ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "secret"));
     shell("test ! -e %s/secret", village.keys);

@@ -25,6 +25,7 @@
 #include "credit/record.h"
 #include "ident/rootchain.h"
 #include "store/store_backend.h"
+#include "support/suite.h"
 #include "sync/sync.h"
 
 #define FEDERATION "anhui.test"
@@ -92,8 +93,8 @@ static inline void *run_loop(void *arg)
 static inline void make_certificates(void)
 {
     struct buf line = BUF_INIT;
-    buf_putf(&line, "$C/make-federation.sh fed --name %s %s", FEDERATION,
-             FED_ISSUERS);
+    buf_putf(&line, "$C/make-federation.sh fed --name %s --suite %s %s",
+             FEDERATION, suite_name(test_suite()), FED_ISSUERS);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         buf_putf(&line,
                  " && $C/make-node.sh fed %012llu --tier %s --code %012llu",
@@ -117,8 +118,9 @@ static inline int fed_setup(void **state)
     log_set_fd(dup(fileno(sink)));
     (void)fclose(sink);
     make_certificates();
-    (void)snprintf(path, sizeof path, "%s/fed/ca.pem", fed_dir);
-    assert_ok(trust_open(&fed_trust, SUITE_INTL, FEDERATION, path, NULL, &why));
+    (void)snprintf(path, sizeof path, "%s/fed/%s", fed_dir, test_anchor());
+    assert_ok(
+        trust_open(&fed_trust, test_suite(), FEDERATION, path, NULL, &why));
     assert_ok(loop_new(&fed_loop, &why));
     assert_int_equal(pthread_create(&fed_thread, NULL, run_loop, fed_loop), 0);
     return 0;
@@ -329,7 +331,7 @@ static inline void node_start(struct node *n)
                                     .write_buffer_bytes = 4 << 20,
                                     .queue_max = 256,
                                     .queue_bytes_max = 32 << 20};
-    const struct store_env env = {.suite = SUITE_INTL,
+    const struct store_env env = {.suite = test_suite(),
                                   .federation = FEDERATION,
                                   .self = n->code,
                                   .signer = &n->sign,
@@ -384,10 +386,11 @@ static inline struct node *node_new_with(uint64_t code, const char *name,
     load_identity(n, "seal", CERT_USE_SEAL, &n->seal);
     load_tls(n);
     assert_ok(
-        keyring_open(&n->keyring, n->keys, SUITE_INTL, code, &n->seal, &why));
+        keyring_open(&n->keyring, n->keys, test_suite(), code, &n->seal, &why));
     n->up_conf = (struct uplink_conf){.segment_bytes = 256 << 10,
                                       .backoff_min_ms = 20,
                                       .backoff_max_ms = 200,
+                                      .dialing_ms = 10000,
                                       .greeting_ms = 10000,
                                       .silence_ms = 20000};
     n->down_conf = (struct downlink_conf){.window_bytes = window,
@@ -551,7 +554,7 @@ static inline void draft_put(struct buf *out, uint32_t record)
                       'a' + (int)(x >> 28), ' ' + (int)(i & 1), x >> 24);
     }
     (void)snprintf(subject, sizeof subject, "9134182100%08u", record / 16);
-    suite_hash(SUITE_INTL, slice_str(text), &digest);
+    suite_hash(test_suite(), slice_str(text), &digest);
     buf_put_u8(&body, 0x0a);
     buf_put_u8(&body, RECORD_DIGEST_LEN);
     buf_put(&body, digest.b, RECORD_DIGEST_LEN);

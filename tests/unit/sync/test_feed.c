@@ -151,6 +151,7 @@ static void start_following(void *ctx)
     const struct follow_conf conf = {.parent_code = COUNTY,
                                      .backoff_min_ms = 20,
                                      .backoff_max_ms = 200,
+                                     .dialing_ms = 10000,
                                      .greeting_ms = 10000};
     c->follow = follow_start(&c->node->env, c->channel, NULL, &conf);
 }

@@ -248,6 +248,76 @@ static void what_came_while_another_waited_waits_since_then(void **state)
     assert_int_equal(flow_take(&taken, 3100), 3100);
 }
 
+/* ---- the side that asks ---- */
+
+/* Asks until `entries` of `entry_bytes` have come over a line of so many bytes
+ * a second with so long a way; returns how often. The longest call in *most_ms.
+ */
+static unsigned fetch(struct flow_asked *asked, uint64_t entries,
+                      uint64_t entry_bytes, uint64_t rate, uint32_t way_ms,
+                      uint32_t *most_ms)
+{
+    enum { HEAD_BYTES = 2500 }; /* signed head and certificates */
+    unsigned calls = 0;
+    *most_ms = 0;
+    flow_ask_log(asked);
+    while (entries > 0) {
+        uint64_t n = flow_ask(asked);
+        n = n < entries ? n : entries;
+        uint64_t bytes = HEAD_BYTES + n * entry_bytes;
+        uint32_t took = way_ms + (uint32_t)(bytes * 1000 / rate);
+        flow_came(asked, n, bytes, took);
+        *most_ms = took > *most_ms ? took : *most_ms;
+        entries -= n;
+        calls++;
+    }
+    return calls;
+}
+
+static void a_slow_line_is_asked_for_some_seconds_of_what_it_carries(void **s)
+{
+    struct flow_asked asked = {.bytes = 0};
+    uint32_t most_ms;
+    (void)s;
+    /* A ping and its answer come through beside it, also when entries of the
+     * next log are larger. */
+    unsigned calls = fetch(&asked, 10000, 100, 2000, 600, &most_ms);
+    assert_in_range(most_ms, 1, 20000);
+    assert_in_range(calls, 1000000 / 20000, 1000000 / 10000);
+    (void)fetch(&asked, 100, 1000, 2000, 600, &most_ms);
+    assert_in_range(most_ms, 1, 20000);
+}
+
+static void a_quick_line_is_asked_for_all_of_it_soon(void **s)
+{
+    struct flow_asked asked = {.bytes = 0};
+    uint32_t most_ms;
+    (void)s;
+    assert_in_range(fetch(&asked, 1000000, 100, 100000000, 200, &most_ms), 2,
+                    12);
+}
+
+static void after_a_call_that_failed_little_is_asked_for(void **s)
+{
+    struct flow_asked asked = {.bytes = 0};
+    uint32_t most_ms;
+    (void)s;
+    (void)fetch(&asked, 100000, 100, 100000000, 1, &most_ms);
+    assert_true(flow_ask(&asked) > 10000);
+    flow_came_not(&asked);
+    assert_in_range(flow_ask(&asked), 1, 200);
+}
+
+static void at_least_one_is_asked_for(void **s)
+{
+    struct flow_asked asked = {.bytes = 0};
+    (void)s;
+    flow_came(&asked, 1, 900000, 400000);
+    assert_int_equal(flow_ask(&asked), 1);
+    flow_came(&asked, 1, 0, 0);
+    assert_true(flow_ask(&asked) >= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +331,11 @@ int main(void)
         cmocka_unit_test(nothing_is_learnt_from_what_was_dropped),
         cmocka_unit_test(never_more_than_was_announced),
         cmocka_unit_test(what_came_while_another_waited_waits_since_then),
+        cmocka_unit_test(
+            a_slow_line_is_asked_for_some_seconds_of_what_it_carries),
+        cmocka_unit_test(a_quick_line_is_asked_for_all_of_it_soon),
+        cmocka_unit_test(after_a_call_that_failed_little_is_asked_for),
+        cmocka_unit_test(at_least_one_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,9 +168,9 @@ static void one_text_both_ways(void **state)
     struct receipt *again = MEM_NEW(struct receipt);
     struct buf text = BUF_INIT;
     struct errmsg why = {""};
-    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
+    assert_ok(receipt_sign(r, FEDERATION, test_suite(), s->id.key, &text));
     assert_memory_equal(text.data, sample_text, sizeof sample_text - 1);
-    assert_ok(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+    assert_ok(receipt_verify(buf_slice(&text), FEDERATION, test_suite(),
                              s->id.cert, again, &why));
     assert_same(again, r);
     buf_fini(&text);
@@ -191,9 +191,9 @@ static void the_largest_fits(void **state)
                                                          INT64_MAX, 60000});
     }
     r->at_ms = INT64_MAX;
-    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
+    assert_ok(receipt_sign(r, FEDERATION, test_suite(), s->id.key, &text));
     assert_true(text.len <= RECEIPT_MAX);
-    assert_ok(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+    assert_ok(receipt_verify(buf_slice(&text), FEDERATION, test_suite(),
                              s->id.cert, r, &why));
     buf_fini(&text);
     mem_free(r);
@@ -211,11 +211,11 @@ static enum err read_altered(const struct signing *s, const char *from,
     buf_put(&text, sample_text, (size_t)(at - sample_text));
     buf_put_str(&text, to);
     buf_put_str(&text, at + strlen(from));
-    assert_ok(signature_put(s->id.key, SUITE_INTL,
+    assert_ok(signature_put(s->id.key, test_suite(),
                             sign ? buf_slice(&text) : slice_str(sample_text),
                             &line));
     buf_put_slice(&text, buf_slice(&line));
-    enum err err = receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+    enum err err = receipt_verify(buf_slice(&text), FEDERATION, test_suite(),
                                   s->id.cert, r, why);
     buf_fini(&line);
     buf_fini(&text);
@@ -268,16 +268,16 @@ static void only_the_node_itself_signs(void **state)
     struct errmsg why = {""};
     assert_int_equal(read_altered(s, "held 9", "held 8", false, &why),
                      ERR_BAD_SIGNATURE);
-    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->other.key, &text));
-    assert_int_equal(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+    assert_ok(receipt_sign(r, FEDERATION, test_suite(), s->other.key, &text));
+    assert_int_equal(receipt_verify(buf_slice(&text), FEDERATION, test_suite(),
                                     s->id.cert, out, &why),
                      ERR_DENIED);
-    assert_int_equal(receipt_verify(buf_slice(&text), FEDERATION, SUITE_INTL,
+    assert_int_equal(receipt_verify(buf_slice(&text), FEDERATION, test_suite(),
                                     s->other.cert, out, &why),
                      ERR_DENIED);
     for (size_t cut = 0; cut < text.len; cut++) {
         assert_int_not_equal(receipt_verify(slice_of(text.data, cut),
-                                            FEDERATION, SUITE_INTL,
+                                            FEDERATION, test_suite(),
                                             s->other.cert, out, &why),
                              ERR_OK);
     }
@@ -298,7 +298,7 @@ static void say(struct receipts *rs, const struct signing *s, struct receipt *r)
 {
     struct buf text = BUF_INIT;
     struct errmsg why = {""};
-    assert_ok(receipt_sign(r, FEDERATION, SUITE_INTL, s->id.key, &text));
+    assert_ok(receipt_sign(r, FEDERATION, test_suite(), s->id.key, &text));
     if (receipts_came(rs, cert_principal(s->id.cert), buf_slice(&text),
                       buf_slice(&s->id.chain), &why) != ERR_OK) {
         fail_msg("%s", why.text);

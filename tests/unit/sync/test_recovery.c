@@ -170,6 +170,8 @@ static void a_node_that_lost_its_store_gets_its_old_log_back(void **state)
     struct log_in_state l = {village, new, LOG_ACTIVE};
     assert_true(comes_true(has_two_entries, &l, WAIT_MS));
     await_equal(village, town, &new);
+    /* Nothing of what came down went up again. */
+    assert_in_range(status_of(village).sent_entries, 0, 10);
     node_free(village);
     node_free(town);
 }

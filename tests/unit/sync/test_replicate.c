@@ -500,11 +500,11 @@ static void copies_are_what_their_origin_signed(void **state)
     char ca[160];
     char list[160];
     struct sync_env env = town->env;
-    (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
+    (void)snprintf(ca, sizeof ca, "%s/fed/%s", fed_dir, test_anchor());
     (void)snprintf(list, sizeof list, "%s/list", fed_dir);
     shell("rm -f list && $C/revoke.sh list %012llu/sign.pem >/dev/null",
           (unsigned long long)VILLAGE);
-    assert_ok(trust_open(&env.trust, SUITE_INTL, FEDERATION, ca, list, &why));
+    assert_ok(trust_open(&env.trust, test_suite(), FEDERATION, ca, list, &why));
     assert_ok(sync_verify_origin(&env, &log, on_result, &v, &why));
     trust_free(&env.trust);
     assert_false(v.last.equal);

@@ -202,7 +202,7 @@ static void put_note(uint64_t incarnation, uint64_t size, uint8_t root,
                                   .at_ms = 1772000000000};
     buf_clear(out);
     assert_ok(
-        checkpoint_sign(&cp, FEDERATION, SUITE_INTL, &township.sign, out));
+        checkpoint_sign(&cp, FEDERATION, test_suite(), &township.sign, out));
     char theirs[CODE_LEN + 1];
     char ours[CODE_LEN + 1];
     char *at;

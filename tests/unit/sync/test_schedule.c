@@ -39,7 +39,7 @@ static struct hash node_hash(const struct hash *leaf, unsigned level)
     struct hash left = node_hash(leaf, level - 1);
     struct hash right = node_hash(leaf + (1 << (level - 1)), level - 1);
     struct hash out;
-    suite_hash_node(SUITE_INTL, &left, &right, &out);
+    suite_hash_node(test_suite(), &left, &right, &out);
     return out;
 }
 
@@ -55,14 +55,14 @@ static enum err mem_node(void *ctx, unsigned level, uint64_t index,
 static struct tree_view mem_view(struct mem_log *m)
 {
     return (struct tree_view){
-        .suite = SUITE_INTL, .size = m->size, .node = mem_node, .ctx = m};
+        .suite = test_suite(), .size = m->size, .node = mem_node, .ctx = m};
 }
 
 static void mem_add(struct mem_log *m, const struct hash *leaf)
 {
     assert_true(m->size < ENTRIES_MAX);
     m->leaf[m->size++] = *leaf;
-    frontier_append(&m->frontier, SUITE_INTL, leaf, NULL, NULL);
+    frontier_append(&m->frontier, test_suite(), leaf, NULL, NULL);
 }
 
 static void entry_text(const struct log_id *log, uint64_t number, char out[80])
@@ -126,7 +126,7 @@ static void grow(struct world *w, unsigned i, unsigned n)
         char text[80];
         struct hash leaf;
         entry_text(&m->log, m->size + 1, text);
-        suite_hash_leaf(SUITE_INTL, slice_str(text), &leaf);
+        suite_hash_leaf(test_suite(), slice_str(text), &leaf);
         mem_add(m, &leaf);
     }
     send_grew(&w->send, &m->log, m->size, w->connected);
@@ -140,10 +140,10 @@ static void sign(struct world *w, unsigned i)
     }
     struct checkpoint cp = {
         .log = m->log, .size = m->size, .at_ms = (int64_t)m->size};
-    frontier_root(&m->frontier, SUITE_INTL, &cp.root);
+    frontier_root(&m->frontier, test_suite(), &cp.root);
     buf_clear(&w->note[i]);
     assert_ok(
-        checkpoint_sign(&cp, FEDERATION, SUITE_INTL, w->signer, &w->note[i]));
+        checkpoint_sign(&cp, FEDERATION, test_suite(), w->signer, &w->note[i]));
     w->noted[i] = m->size;
 }
 

@@ -95,6 +95,25 @@ static void a_log_that_ended_short_is_sent_again(void **state)
     send_fini(&s);
 }
 
+/* A part of what was lost came back before the connection that brought it
+ * failed: the parent is right about the rest. */
+static void a_log_that_came_back_in_part_may_be_longer_there(void **state)
+{
+    struct send s;
+    struct log_id log = id(1);
+    (void)state;
+    begin(&s);
+    grew(&s, 1, 1);
+    (void)have(&s, 1, SEND_REFUSED, 100);
+    send_restored(&s, &log, 30, true);
+    assert_true(acked(&s, 1, 100));
+    assert_false(acked(&s, 1, 101));
+    send_reset(&s, WINDOW);
+    (void)have(&s, 1, SEND_PREFIX, 20);
+    assert_false(acked(&s, 1, 100));
+    send_fini(&s);
+}
+
 static void what_was_unreadable_before_a_restore_is_sent_after_it(void **state)
 {
     struct send s;
@@ -629,6 +648,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_restored_log_is_no_longer_than_it_is),
         cmocka_unit_test(a_log_that_ended_short_is_sent_again),
+        cmocka_unit_test(a_log_that_came_back_in_part_may_be_longer_there),
         cmocka_unit_test(what_was_unreadable_before_a_restore_is_sent_after_it),
         cmocka_unit_test(what_only_the_parent_named_is_sent_from_there_on),
         cmocka_unit_test(what_came_while_it_was_named_does_not_wait),

@@ -137,8 +137,8 @@ static enum err stored_pair(const struct receiving *r)
     assert_ok(store_note(r->to->store, &r->log, &note, &chain));
     assert_ok(trust_check(r->trust, buf_slice(&chain), CERT_USE_SIGN, 0, &cert,
                           &why));
-    enum err err =
-        checkpoint_verify(buf_slice(&note), FEDERATION, SUITE_INTL, cert, &cp);
+    enum err err = checkpoint_verify(buf_slice(&note), FEDERATION, test_suite(),
+                                     cert, &cp);
     cert_free(&cert);
     buf_fini(&note);
     buf_fini(&chain);
@@ -223,10 +223,10 @@ static struct trust *trust_with_list(void)
     struct errmsg why;
     char ca[160];
     char list[160];
-    (void)snprintf(ca, sizeof ca, "%s/fed/ca.pem", fed_dir);
+    (void)snprintf(ca, sizeof ca, "%s/fed/%s", fed_dir, test_anchor());
     (void)snprintf(list, sizeof list, "%s/list", fed_dir);
     shell("rm -f list && touch list");
-    assert_ok(trust_open(&trust, SUITE_INTL, FEDERATION, ca, list, &why));
+    assert_ok(trust_open(&trust, test_suite(), FEDERATION, ca, list, &why));
     return trust;
 }
 

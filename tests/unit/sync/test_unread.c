@@ -487,6 +487,7 @@ static void start_follow(void *ctx)
     const struct follow_conf conf = {.parent_code = COUNTY,
                                      .backoff_min_ms = 50,
                                      .backoff_max_ms = 200,
+                                     .dialing_ms = 10000,
                                      .greeting_ms = 10000};
     l->follow = follow_start(&l->node->env, l->channel, NULL, &conf);
 }
