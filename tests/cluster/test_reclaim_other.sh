@@ -3,7 +3,7 @@
 # back from another part. What it publishes again after that is known to the
 # first under its old place: it counts there once, and ends there with a removal
 # that names the new place.
-#   test_reclaim_other.sh [SUITE]
+#   test_reclaim_other.sh
 . "$(dirname "$0")/lib.sh"
 
 OTHER=341821101000 # a second township
