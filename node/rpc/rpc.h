@@ -203,7 +203,10 @@ void rpc_channel_reset(struct rpc_channel *channel);
 void rpc_channel_next(struct rpc_channel *channel);
 /* The address in use; borrowed from the channel. */
 const char *rpc_channel_target(struct rpc_channel *channel);
-/* Streams and calls on it end with ERR_CANCELLED first; blocks until their
+/* Streams and calls on it end with ERR_CANCELLED, and so do those that begin
+ * from now on; whoever waits for one waits no longer. */
+void rpc_channel_end(struct rpc_channel *channel);
+/* The same first; blocks until their
  * callbacks have returned, so not from one of them. NULL is allowed. */
 void rpc_channel_close(struct rpc_channel **channel);
 

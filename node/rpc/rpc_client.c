@@ -222,6 +222,14 @@ static void settle(struct rpc_channel *ch)
     (void)pthread_mutex_unlock(&ch->lock);
 }
 
+void rpc_channel_end(struct rpc_channel *ch)
+{
+    (void)pthread_mutex_lock(&ch->owner.lock);
+    ch->owner.closing = true;
+    (void)pthread_mutex_unlock(&ch->owner.lock);
+    rpc_owner_cancel_all(&ch->owner, ERR_CANCELLED, "the channel was closed");
+}
+
 void rpc_channel_close(struct rpc_channel **channel)
 {
     struct rpc_channel *ch = *channel;
@@ -229,10 +237,7 @@ void rpc_channel_close(struct rpc_channel **channel)
     if (ch == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&ch->owner.lock);
-    ch->owner.closing = true;
-    (void)pthread_mutex_unlock(&ch->owner.lock);
-    rpc_owner_cancel_all(&ch->owner, ERR_CANCELLED, "the channel was closed");
+    rpc_channel_end(ch);
     rpc_owner_wait(&ch->owner);
     settle(ch);
     rpc_channel_reset(ch);

@@ -405,6 +405,7 @@ static struct uplink *make(const struct sync_env *env,
 static void dispose(struct uplink *up)
 {
     if (up->restore != NULL) {
+        rpc_channel_end(up->channel); /* it may be waiting for an answer */
         restore_stop(up->restore);
     }
     (void)pthread_mutex_lock(&up->lock);

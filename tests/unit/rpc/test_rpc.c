@@ -493,6 +493,35 @@ static void a_server_may_take_its_time_to_greet(void **state)
     rpc_channel_close(&ch);
 }
 
+static void *wait_long(void *arg)
+{
+    struct buf request = BUF_INIT;
+    struct buf reply = BUF_INIT;
+    struct errmsg why;
+    *(enum err *)arg = rpc_unary_wait(net.channel, "/t.T/Park", &request,
+                                      CALL_MS, &reply, &why);
+    buf_fini(&reply);
+    return NULL;
+}
+
+static void who_waits_for_an_answer_is_told_of_the_end(void **state)
+{
+    unsigned before = atomic_load(&parked_n);
+    struct counts c = {0};
+    pthread_t waiting;
+    enum err err = ERR_OK;
+    (void)state;
+    assert_int_equal(pthread_create(&waiting, NULL, wait_long, &err), 0);
+    WAIT_FOR(atomic_load(&parked_n) > before);
+    rpc_channel_end(net.channel);
+    (void)pthread_join(waiting, NULL);
+    assert_int_equal(err, ERR_CANCELLED);
+    struct buf request = BUF_INIT;
+    rpc_unary(net.channel, "/t.T/Quick", &request, CALL_MS, count, &c);
+    WAIT_FOR(atomic_load(&c.other) == 1);
+    release();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +545,7 @@ int main(void)
         CASE(an_address_in_use_is_named),
         CASE(no_server_is_unavailable_with_the_address),
         CASE(a_server_may_take_its_time_to_greet),
+        CASE(who_waits_for_an_answer_is_told_of_the_end),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, make_pki, remove_pki);
