@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "credit/rules.h"
+#include "ingest/csv.h"
 
 FILE *cli_outcomes_open(const char *path)
 {
@@ -14,19 +15,6 @@ FILE *cli_outcomes_open(const char *path)
                     to);
     }
     return to;
-}
-
-/* Quoted as RFC 4180 says. */
-static void put_cell(FILE *to, const char *text, const char *end)
-{
-    (void)fputc('"', to);
-    for (const char *p = text; *p != 0; p++) {
-        if (*p == '"') {
-            (void)fputc('"', to);
-        }
-        (void)fputc(*p, to);
-    }
-    (void)fprintf(to, "\"%s", end);
 }
 
 char *cli_fault_zh(json_t *fault)
@@ -42,14 +30,14 @@ void cli_outcomes_put(FILE *to, json_t *row, json_t *fault, const char *name)
 {
     char *zh = cli_fault_zh(fault);
     (void)fprintf(to, "%lld,", cli_int(row, "line"));
-    put_cell(to, cli_text(row, "outcome"), ",");
-    put_cell(to, cli_text(row, "record_key"), ",");
-    put_cell(to, cli_text(row, "log"), ",");
+    csv_put_cell(to, cli_text(row, "outcome"), ",");
+    csv_put_cell(to, cli_text(row, "record_key"), ",");
+    csv_put_cell(to, cli_text(row, "log"), ",");
     (void)fprintf(to, "%lld,", cli_int(row, "number"));
-    put_cell(to, cli_text(fault, "column"), ",");
-    put_cell(to, cli_text(fault, "rule"), ",");
-    put_cell(to, cli_text(fault, "text"), ",");
-    put_cell(to, zh, ",");
-    put_cell(to, name, "\n");
+    csv_put_cell(to, cli_text(fault, "column"), ",");
+    csv_put_cell(to, cli_text(fault, "rule"), ",");
+    csv_put_cell(to, cli_text(fault, "text"), ",");
+    csv_put_cell(to, zh, ",");
+    csv_put_cell(to, name, "\n");
     mem_free(zh);
 }

@@ -388,3 +388,9 @@ enum err csv_reader_finish(struct csv_reader *reader, struct errmsg *why)
 {
     return advance(reader, true, why);
 }
+
+void csv_put_cell(FILE *to, const char *text, const char *end)
+{
+    (void)csv_fwrite(to, text, strlen(text));
+    (void)fputs(end, to);
+}

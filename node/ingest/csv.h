@@ -7,6 +7,8 @@
 #ifndef INGEST_CSV_H
 #define INGEST_CSV_H
 
+#include <stdio.h>
+
 #include "ingest/charset.h"
 
 enum {
@@ -35,5 +37,8 @@ MUST_USE enum err csv_reader_feed(struct csv_reader *reader, struct slice bytes,
 /* The end of the file: takes the last row. */
 MUST_USE enum err csv_reader_finish(struct csv_reader *reader,
                                     struct errmsg *why);
+
+/* Writes a cell, quoted, and what follows it. */
+void csv_put_cell(FILE *to, const char *text, const char *end);
 
 #endif

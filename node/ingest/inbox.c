@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "credit/citizen.h"
 #include "credit/rules.h"
+#include "ingest/csv.h"
 #include "ingest/watch.h"
 
 enum {
@@ -50,18 +51,6 @@ static bool make_path(char *out, const struct inbox *inbox, const char *folder,
 
 /* ---- receipts: RFC 4180 ---- */
 
-static void put_cell(FILE *to, const char *text, const char *end)
-{
-    (void)fputc('"', to);
-    for (const char *p = text; *p != 0; p++) {
-        if (*p == '"') {
-            (void)fputc('"', to);
-        }
-        (void)fputc(*p, to);
-    }
-    (void)fprintf(to, "\"%s", end);
-}
-
 static void put_row(FILE *to, const struct import_row *row,
                     const struct row_fault *fault)
 {
@@ -76,14 +65,14 @@ static void put_row(FILE *to, const struct import_row *row,
     (void)fprintf(to, "%llu,%s,%s,%s,%llu,", (unsigned long long)row->line,
                   row_outcome_name(row->outcome), key, log,
                   (unsigned long long)row->number);
-    put_cell(to, fault != NULL ? fault->column : "", ",");
-    put_cell(to, fault != NULL ? fault->rule : "", ",");
-    put_cell(to, fault != NULL ? fault->text : "", ",");
+    csv_put_cell(to, fault != NULL ? fault->column : "", ",");
+    csv_put_cell(to, fault != NULL ? fault->rule : "", ",");
+    csv_put_cell(to, fault != NULL ? fault->text : "", ",");
     struct buf zh = BUF_INIT;
     if (fault != NULL) {
         rules_put_zh(fault->rule, fault->text, &zh);
     }
-    put_cell(to, buf_cstr(&zh), "\r\n");
+    csv_put_cell(to, buf_cstr(&zh), "\r\n");
     buf_fini(&zh);
 }
 
@@ -102,7 +91,7 @@ static void on_warning(void *ctx, const char *text)
 {
     struct job *job = ctx;
     (void)fputs("0,note,,,0,\"\",\"\",", job->receipt);
-    put_cell(job->receipt, text, ",\"\"\r\n");
+    csv_put_cell(job->receipt, text, ",\"\"\r\n");
 }
 
 /* ---- one file ---- */
@@ -304,7 +293,7 @@ static bool close_receipt(struct job *job, enum err err,
 {
     if (err != ERR_OK) {
         (void)fputs("0,refused,,,0,\"\",\"file\",", job->receipt);
-        put_cell(job->receipt, why->text, "\r\n");
+        csv_put_cell(job->receipt, why->text, "\r\n");
     }
     bool written = fflush(job->receipt) == 0 && ferror(job->receipt) == 0 &&
                    fsync(fileno(job->receipt)) == 0;
