@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 /* The writer needs it seldom and goes first: as long as reads overlap, it
  * would never come in otherwise, and with it no commit. */

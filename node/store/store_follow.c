@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 enum {
     LOOK_MS = 40,

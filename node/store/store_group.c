@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 /* Places of what the store fills in (entry.h). */
 enum { VERSION_AT = 32, PREV_INCARNATION_AT = 36, PREV_NUMBER_AT = 44 };

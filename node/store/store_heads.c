@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 static const char *const state_names[] = {
     [LOG_ABSENT] = "absent",   [LOG_ACTIVE] = "active", [LOG_CLOSED] = "closed",

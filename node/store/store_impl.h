@@ -6,6 +6,8 @@
  *   store_stamp.c   which subjects may have changed since they were read
  *   store_index.c   what entries mean to the index; rows and issues
  *   store_lists.c   packages of directives: which count, and from when
+ *   store_lists_judge.c  all of a log judged anew
+ *   store_lists_publish.c  a package into the node's own log
  *   store_lists_once.c  a package counts once; the other places it stands at
  *   store_listed.c  what a subject is listed for
  *   store_listed_kept.c  list rows kept beside a distant database
@@ -406,113 +408,6 @@ void group_fork(struct group *g, struct touched *t, struct slice other_note,
                 const char *reason);
 /* Signs, commits, publishes. On an error nothing was written. */
 MUST_USE enum err group_commit(struct group *g, struct errmsg *why);
-
-/* ---- lists ---- */
-
-struct lists {
-    uint64_t roots;   /* version of the root document it was judged by */
-    uint64_t visible; /* everything up to this entry counts, but for `voids` */
-    uint64_t begin;   /* of the package that is open; 0: none */
-    struct buf text;  /* its signed text */
-    struct frontier packed; /* over its entries so far */
-    bool nodes;             /* a decision about a node may be among them */
-    bool rules;             /* a catalogue version or measure may be */
-    struct lists_void *voids;
-    size_t voids_n;
-    struct lists_alias *aliases; /* rising; at most LISTS_ALIASES_MAX */
-    size_t aliases_n;
-};
-enum { LISTS_ALIASES_MAX = 1024 }; /* of a log: they are read with its state */
-void lists_free(struct lists **lists);
-/* Is the entry in one of the `n` ranges? */
-bool lists_is_void(const struct lists_void *voids, size_t n, uint64_t number);
-/* Reads what is kept, judges anew where that is old. Before the writer runs. */
-MUST_USE enum err lists_load(struct store *s, struct errmsg *why);
-/* The same, and judges nothing. */
-MUST_USE enum err lists_read(struct store *s, struct errmsg *why);
-/* Reads again what is kept of one log. Follower. */
-MUST_USE enum err lists_follow(struct store *s, uint32_t id,
-                               struct errmsg *why);
-/* Entry `number` of a directives log: its rows, and what comes into effect. */
-void lists_take(struct group *g, struct touched *t, uint64_t number,
-                const struct slot *slot, const struct hash *leaf);
-/* What an entry says about lists, as a row; number 0: nothing. */
-void lists_row(const struct log_slot *slot, uint64_t number,
-               const struct slot *entry, struct list_row *out);
-/* Of the row of a package's end. */
-void lists_package_key(struct subject_key *out, const uint8_t *id);
-/* Of the rows of decisions about nodes. */
-void lists_nodes_key(struct subject_key *out);
-/* Of the rows of catalogue versions and measures. */
-void lists_rules_key(struct subject_key *out);
-/* Works the log's state into the batch, if it changed. */
-void lists_put(struct group *g, const struct touched *t);
-/* Makes it visible. heads.lock held. */
-void lists_publish(struct touched *t);
-/* Everything up to this entry counts; `l` may be NULL. */
-uint64_t lists_visible(const struct lists *l);
-/* Logs that readers see more than `before`. */
-void lists_say(const struct store *s, const struct log_slot *slot,
-               uint64_t before);
-/* The log was cut to `size`: takes back what lay behind. */
-MUST_USE enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
-                            struct errmsg *why);
-/* Finds anew what counts of the log, and lists issues in `generation`. Writer,
- * or before it runs. */
-MUST_USE enum err lists_judge(struct store *s, struct log_slot *slot,
-                              uint8_t generation, struct errmsg *why);
-/* Works a publication into the batch. */
-void lists_publication(struct group *g, struct item *item);
-/* Judges the logs anew that were judged by another root document, or by none.
- */
-MUST_USE enum err lists_judge_old(struct store *s, struct errmsg *why);
-
-/* ---- a package counts once (store_lists_once.c) ---- */
-
-/* Is the entry, which is of a package, one that counts? `l` may be NULL. */
-bool lists_counts(const struct lists *l, uint64_t number);
-/* Did this issuer's package with the id of `head` take effect before, in a log
- * or in this group? `number` is the end at hand. `same` says where, if the one
- * that did has the same content; else its incarnation is 0. If that cannot be
- * read, g->unread is set, and the group is not committed, whatever is judged
- * now. */
-bool lists_took_effect(struct group *g, const struct touched *t,
-                       uint64_t number, const struct package_head *head,
-                       struct lists_alias *same);
-/* The open package of `t` takes effect. */
-void lists_taken(struct group *g, const struct touched *t,
-                 const struct package_head *head);
-/* The open package of `t`, which ends with entry `last`, is the one that counts
- * at `same`. */
-void lists_add_alias(struct group *g, const struct touched *t, uint64_t last,
-                     const struct lists_alias *same);
-/* NULL: the entry is under no other name. */
-const struct lists_alias *lists_alias_at(const struct lists_alias *aliases,
-                                         size_t n, uint64_t number);
-/* Is there one whose package does not count any more where it did? Writer, or
- * before it runs. */
-bool lists_lost_alias(struct store *s, const struct log_slot *slot);
-
-/* ---- where a root document says that a log stood (store_lists_end.c) ---- */
-
-/* What root documents say of one log, as a group judges it. */
-struct lists_ends {
-    struct rootdoc_last *misfits; /* owned: another root is here */
-    size_t n;
-    uint64_t size; /* so many entries were looked at */
-    bool counted;  /* what is judged counted before */
-};
-/* Looks at the first `size` entries of a committed log; not within a walk. */
-MUST_USE enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,
-                                     struct lists_ends *out,
-                                     struct errmsg *why);
-/* rootchain_is_of_fn of a struct lists_ends. */
-bool lists_is_of(void *ctx, const struct rootdoc_last *last);
-/* Entry `number` was taken: with one that a document names it is known whether
- * the log is the one meant. */
-void lists_at_end(struct group *g, struct touched *t, uint64_t number);
-/* Judges anew what is due by that. Writer, between two groups. */
-void lists_settle(struct store *s);
 
 /* ---- catalogue versions and measures ---- */
 

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "credit/listing.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 /* ---- what a reader sees ---- */
 

@@ -10,7 +10,7 @@
 #include "credit/package.h"
 #include "credit/registry.h"
 #include "ident/rootchain.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 /* ---- the state of one log ---- */
 
@@ -26,17 +26,17 @@ void lists_free(struct lists **lists)
     }
 }
 
-static uint64_t roots_version(const struct store *s)
+uint64_t lists_roots_version(const struct store *s)
 {
     return s->env.roots != NULL
                ? rootdoc_version(rootchain_newest(s->env.roots))
                : 0;
 }
 
-static struct lists *lists_new(const struct store *s)
+struct lists *lists_new(const struct store *s)
 {
     struct lists *l = MEM_NEW(struct lists);
-    l->roots = roots_version(s);
+    l->roots = lists_roots_version(s);
     return l;
 }
 
@@ -114,7 +114,7 @@ static void decode_aliases(struct reader *r, struct lists *l)
 
 /* What a former build kept serves until it is judged anew: `roots` says by
  * none. */
-static struct lists *lists_decode(struct slice value)
+struct lists *lists_decode(struct slice value)
 {
     struct reader r = reader_of(value);
     struct lists *l = MEM_NEW(struct lists);
@@ -160,7 +160,7 @@ bool lists_is_void(const struct lists_void *voids, size_t n, uint64_t number)
 }
 
 /* The state that this group changes. */
-static struct lists *working(struct group *g, struct touched *t)
+struct lists *lists_working(struct group *g, struct touched *t)
 {
     if (t->lists == NULL) {
         t->lists = t->slot->lists != NULL ? lists_copy(t->slot->lists)
@@ -296,19 +296,10 @@ static bool of_this_log(const struct store *s, const struct log_id *log,
            strcmp(head->federation, s->federation) == 0;
 }
 
-/* What an end closes, as it is judged. */
-struct closing {
-    const struct package_head *head;
-    struct slice text;
-    struct slice lines;
-    int64_t at_ms; /* of the end, by the issuer's clock */
-    uint64_t number;
-    struct lists_alias *same; /* where else it stands, if it counts there */
-};
-
 static enum reason judge_signed(struct group *g, const struct log_id *log,
                                 const struct touched *t,
-                                const struct closing *c, struct errmsg *why)
+                                const struct lists_closing *c,
+                                struct errmsg *why)
 {
     struct lists_ends ends = {.size = 0};
     struct lists_ends *known = g->judge_only ? g->ends : &ends;
@@ -340,10 +331,10 @@ static enum reason judge_signed(struct group *g, const struct log_id *log,
                : REASON_UNSIGNED;
 }
 
-/* `t` NULL: the log is still to be opened. */
-static enum reason judge_closing(struct group *g, const struct log_id *log,
-                                 const struct touched *t,
-                                 const struct closing *c, struct errmsg *why)
+enum reason lists_judge_closing(struct group *g, const struct log_id *log,
+                                const struct touched *t,
+                                const struct lists_closing *c,
+                                struct errmsg *why)
 {
     if (!of_this_log(g->s, log, c->head)) {
         (void)err_set(why, ERR_DENIED,
@@ -382,13 +373,13 @@ static enum reason judge_end(struct group *g, const struct touched *t,
     if (l->packed.size != head->entries || !hash_eq(&root, &head->root)) {
         return REASON_CONTENT;
     }
-    const struct closing c = {.head = head,
-                              .text = buf_slice(&l->text),
-                              .lines = e->body,
-                              .at_ms = e->entered_at_ms,
-                              .number = number,
-                              .same = same};
-    return judge_closing(g, &t->slot->log, t, &c, &why);
+    const struct lists_closing c = {.head = head,
+                                    .text = buf_slice(&l->text),
+                                    .lines = e->body,
+                                    .at_ms = e->entered_at_ms,
+                                    .number = number,
+                                    .same = same};
+    return lists_judge_closing(g, &t->slot->log, t, &c, &why);
 }
 
 /* ---- one entry after the other ---- */
@@ -485,9 +476,9 @@ static void on_content(struct group *g, struct touched *t, uint64_t number,
     set_issue(g, t, number, reason);
 }
 
-static enum reason judge_content(const struct store *s,
-                                 const struct log_slot *slot,
-                                 const struct entry *e, enum err decoded)
+enum reason lists_judge_content(const struct store *s,
+                                const struct log_slot *slot,
+                                const struct entry *e, enum err decoded)
 {
     struct listing_facts f;
     struct registry_decision d;
@@ -524,7 +515,7 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
                 const struct slot *slot, const struct hash *leaf)
 {
     struct entry e = {.type = 0};
-    (void)working(g, t);
+    (void)lists_working(g, t);
     enum err err =
         slot->entry.data != NULL ? entry_decode(slot->entry, &e) : ERR_INVALID;
     if (err == ERR_OK && e.type == ENTRY_OPEN && number == 1) {
@@ -541,7 +532,8 @@ void lists_take(struct group *g, struct touched *t, uint64_t number,
     } else if (err == ERR_OK && e.type == ENTRY_PACKAGE_END) {
         on_end(g, t, number, &e);
     } else {
-        on_content(g, t, number, judge_content(g->s, t->slot, &e, err), leaf);
+        on_content(g, t, number, lists_judge_content(g->s, t->slot, &e, err),
+                   leaf);
     }
     lists_at_end(g, t, number);
 }
@@ -582,476 +574,4 @@ void lists_publish(struct touched *t)
         t->slot->lists = t->lists;
         t->lists = NULL;
     }
-}
-
-/* ---- judging anew ---- */
-
-struct judging {
-    struct group *g;
-    struct touched *t;
-};
-
-static void on_judged_entry(struct walk *w, uint64_t number,
-                            const struct slot *slot)
-{
-    struct judging *j = w->ctx;
-    struct hash leaf = slot->leaf;
-    if (slot->entry.data != NULL) {
-        suite_hash_leaf(j->g->s->env.suite, slot->entry, &leaf);
-    }
-    lists_take(j->g, j->t, number, slot, &leaf);
-}
-
-/* Entries 1 to `size`, into the group's working state. */
-static enum err judge_prefix(struct group *g, struct touched *t, uint64_t size,
-                             struct errmsg *why)
-{
-    struct judging j = {g, t};
-    struct walk w = {.slot = t->slot,
-                     .next = 1,
-                     .size = size,
-                     .entry = on_judged_entry,
-                     .ctx = &j};
-    bool before = g->judge_only;
-    struct lists_ends ends;
-    struct lists_ends *ends_before = g->ends;
-    enum err err = lists_look_at_ends(t->slot, size, &ends, why);
-    lists_free(&t->lists);
-    t->lists = lists_new(g->s);
-    g->judge_only = true;
-    g->ends = &ends;
-    w.codec = codec_take(&g->s->cache);
-    while (err == ERR_OK && w.next <= w.size) {
-        err = walk_run(&w, why);
-    }
-    codec_give(&g->s->cache, w.codec);
-    g->judge_only = before;
-    g->ends = ends_before;
-    mem_free(ends.misfits);
-    return err;
-}
-
-static void note_change(const struct group *g, const struct touched *t)
-{
-    const struct lists *before = t->slot->lists;
-    char log[LOG_ID_TEXT_MAX];
-    if (before != NULL && before->visible == t->lists->visible &&
-        before->voids_n == t->lists->voids_n) {
-        return;
-    }
-    log_id_format(&t->slot->log, log);
-    log_warn(&g->s->log, "LISTS-JUDGED",
-             "log=%s counts_to=%llu before=%llu roots=%llu", log,
-             (unsigned long long)t->lists->visible,
-             (unsigned long long)(before != NULL ? before->visible : 0),
-             (unsigned long long)t->lists->roots);
-}
-
-static enum err judge_log(struct store *s, struct log_slot *slot,
-                          uint8_t generation, bool rows_anew,
-                          struct errmsg *why)
-{
-    struct group g;
-    struct touched *t;
-    group_init(&g, s);
-    g.rows.generation = generation;
-    g.rows_anew = rows_anew;
-    enum err err = group_touch(&g, slot, &t, why);
-    if (err == ERR_OK) {
-        err = judge_prefix(&g, t, slot->size, why);
-    }
-    if (err == ERR_OK) {
-        note_change(&g, t);
-        t->dirty = true;
-        g.lists_move = true;
-        g.nodes_move = true;
-        g.rules_move = true;
-        g.issues = 0; /* counted anew by the caller */
-        err = group_commit(&g, why);
-    }
-    if (err == ERR_OK) {
-        writer_tell(s, &g);
-    }
-    group_fini(&g);
-    return err;
-}
-
-enum err lists_judge(struct store *s, struct log_slot *slot, uint8_t generation,
-                     struct errmsg *why)
-{
-    return judge_log(s, slot, generation, false, why);
-}
-
-/* What did not count since the same counted elsewhere is old, too, if that
- * counts no more. */
-static bool is_old(struct store *s, const struct log_slot *slot)
-{
-    return slot->lists == NULL || slot->lists->roots != roots_version(s) ||
-           lists_lost_alias(s, slot);
-}
-
-static enum err judge_all_old(struct store *s, struct errmsg *why)
-{
-    enum err err = ERR_OK;
-    for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
-        struct log_slot *slot = s->heads.sorted[i];
-        if (slot->log.kind == LOG_DIRECTIVES && slot->state != LOG_ABSENT &&
-            is_old(s, slot)) {
-            err = lists_judge(s, slot, atomic_load(&s->generation), why);
-        }
-    }
-    return err;
-}
-
-/* The logs that were judged by another version of the root document. Twice: of
- * two that have one package the first is judged by what the other was. */
-enum err lists_judge_old(struct store *s, struct errmsg *why)
-{
-    enum err err = judge_all_old(s, why);
-    return err == ERR_OK ? judge_all_old(s, why) : err;
-}
-
-/* ---- what an earlier build did not know ---- */
-
-struct unknown {
-    uint32_t log;
-    uint64_t number;
-    uint8_t reason;
-    bool found;
-};
-
-/* Stops at the next one of the log. */
-static bool on_unknown(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
-{
-    struct unknown *u = ctx;
-    u->found = log == u->log && reason_is_of_build(reason);
-    u->number = number;
-    u->reason = reason;
-    return log == u->log && !u->found;
-}
-
-static bool is_known_now(struct store *s, struct log_slot *slot,
-                         const struct unknown *u)
-{
-    struct buf bytes = BUF_INIT;
-    struct entry e;
-    bool known = false;
-    if (slot_entry(slot, u->number, &bytes) == ERR_OK) {
-        enum err decoded = entry_decode(buf_slice(&bytes), &e);
-        known = judge_content(s, slot, &e, decoded) != (enum reason)u->reason;
-    }
-    buf_fini(&bytes);
-    return known;
-}
-
-/* Is there an entry without effect and row that would have them by now? */
-static enum err look_for_known(struct store *s, struct log_slot *slot,
-                               bool *found, struct errmsg *why)
-{
-    struct unknown u = {.log = slot->id};
-    enum err err = ERR_OK;
-    *found = false;
-    do {
-        u.found = false;
-        err = s->backend->issues(s->db, atomic_load(&s->generation), slot->id,
-                                 u.number + 1, on_unknown, &u, why);
-        *found = err == ERR_OK && u.found && is_known_now(s, slot, &u);
-    } while (err == ERR_OK && u.found && !*found);
-    return err;
-}
-
-/* Of a package of which a build did not know an entry the others count. */
-static enum err judge_known(struct store *s, struct errmsg *why)
-{
-    enum err err = ERR_OK;
-    for (size_t i = 0; err == ERR_OK && i < s->heads.n; i++) {
-        struct log_slot *slot = s->heads.sorted[i];
-        bool found = false;
-        if (slot->log.kind == LOG_DIRECTIVES && slot->state != LOG_ABSENT) {
-            err = look_for_known(s, slot, &found, why);
-        }
-        if (err == ERR_OK && found) {
-            err = judge_log(s, slot, atomic_load(&s->generation), true, why);
-        }
-    }
-    return err;
-}
-
-static bool load_lists(void *ctx, uint32_t id, struct slice value)
-{
-    struct store *s = ctx;
-    struct log_slot *slot = heads_at(&s->heads, id);
-    if (slot != NULL) {
-        lists_free(&slot->lists);
-        slot->lists = lists_decode(value); /* NULL: judged anew */
-    }
-    return true;
-}
-
-enum err lists_read(struct store *s, struct errmsg *why)
-{
-    return s->backend->parts(s->db, PART_LISTS, load_lists, s, why);
-}
-
-enum err lists_follow(struct store *s, uint32_t id, struct errmsg *why)
-{
-    struct buf value = BUF_INIT;
-    struct log_slot *slot = heads_at(&s->heads, id);
-    enum err err = s->backend->part(s->db, id, PART_LISTS, &value, why);
-    if (err == ERR_OK && slot != NULL) {
-        struct lists *lists = lists_decode(buf_slice(&value));
-        (void)pthread_mutex_lock(&s->heads.lock);
-        struct lists *before = slot->lists;
-        slot->lists = lists;
-        (void)pthread_mutex_unlock(&s->heads.lock);
-        lists_free(&before);
-    }
-    buf_fini(&value);
-    return err;
-}
-
-enum err lists_load(struct store *s, struct errmsg *why)
-{
-    enum err err = lists_read(s, why);
-    if (err == ERR_OK) {
-        err = lists_judge_old(s, why);
-    }
-    if (err == ERR_OK) {
-        err = judge_known(s, why);
-    }
-    /* With a full disk what was judged before serves until there is room. */
-    return err == ERR_NO_SPACE ? ERR_OK : err;
-}
-
-static enum err do_judge_again(struct store *s, void *ctx, struct errmsg *why)
-{
-    (void)ctx;
-    enum err err = lists_judge_old(s, why);
-    if (err == ERR_OK) {
-        recover_recount_issues(s);
-    }
-    return err;
-}
-
-enum err store_judge_again(struct store *store, struct errmsg *why)
-{
-    return writer_job(store, do_judge_again, NULL, why);
-}
-
-/* ---- cutting ---- */
-
-/* The rows of entries past `size` go; what counts is found anew. */
-enum err lists_cut(struct group *g, struct touched *t, uint64_t size,
-                   struct errmsg *why)
-{
-    struct buf bytes = BUF_INIT;
-    enum err err = ERR_OK;
-    for (uint64_t n = t->slot->size; err == ERR_OK && n > size; n--) {
-        struct list_row row;
-        buf_clear(&bytes);
-        err = slot_entry(t->slot, n, &bytes);
-        struct slot one = {.entry = buf_slice(&bytes)};
-        if (err == ERR_OK) {
-            lists_row(t->slot, n, &one, &row);
-            g->s->backend->del_issue(g->batch, g->rows.generation, t->slot->id,
-                                     n);
-        }
-        if (err == ERR_OK && row.number != 0) {
-            g->s->backend->del_list_row(g->batch, g->rows.generation, &row);
-            g->lists_written = true;
-        }
-    }
-    buf_fini(&bytes);
-    if (err != ERR_OK) {
-        return err_set(why, err, "directives behind %llu cannot be read",
-                       (unsigned long long)size);
-    }
-    g->lists_move = true;
-    g->nodes_move = true;
-    g->rules_move = true;
-    return judge_prefix(g, t, size, why);
-}
-
-/* ---- publishing ---- */
-
-static bool own_directives_pull(struct store *s)
-{
-    for (size_t i = 0; i < s->heads.n; i++) {
-        const struct log_slot *slot = s->heads.sorted[i];
-        if (slot->own && slot->log.kind == LOG_DIRECTIVES &&
-            slot->state == LOG_PULLING) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The log to append to; NULL: it is still to be opened. */
-static enum err publishing_log(struct group *g, struct touched **out,
-                               struct errmsg *why)
-{
-    struct store *s = g->s;
-    uint32_t id = atomic_load(&s->directives_id);
-    *out = NULL;
-    if (atomic_load(&s->awaits_parent) || own_directives_pull(s)) {
-        return err_set(why, ERR_BUSY,
-                       "this node's own logs are still to come back from its "
-                       "parent: publish when they are here");
-    }
-    if (id == 0) {
-        return ERR_OK;
-    }
-    enum err err = group_touch(g, heads_at(&s->heads, id), out, why);
-    if (err == ERR_OK && (*out)->head.h.state != LOG_ACTIVE) {
-        err = err_set(why, ERR_FORKED,
-                      "this node's directives log is stopped: %s",
-                      log_state_name((*out)->head.h.state));
-    }
-    return err;
-}
-
-static void append_all(struct group *g, struct touched *t, struct item *item)
-{
-    for (size_t i = 0; i < item->entries; i++) {
-        struct slot one = {.entry = item->drafts[i]};
-        struct hash leaf;
-        suite_hash_leaf(g->s->env.suite, one.entry, &leaf);
-        uint64_t number = group_append_own(g, t, one.entry);
-        item->first = i == 0 ? number : item->first;
-        item->last = number;
-        lists_take(g, t, number, &one, &leaf);
-    }
-    item->log = t->slot->log;
-}
-
-static enum err err_of(enum reason reason)
-{
-    return reason == REASON_NONE       ? ERR_OK
-           : reason == REASON_REPLAYED ? ERR_EXISTS
-           : reason == REASON_UNSIGNED ? ERR_BAD_SIGNATURE
-                                       : ERR_DENIED;
-}
-
-/* A package that would have no effect does not get into the log. */
-static enum err may_publish(struct group *g, struct touched *t,
-                            const struct item *item, struct errmsg *why)
-{
-    const struct log_id none = {.origin = g->s->env.self,
-                                .kind = LOG_DIRECTIVES};
-    struct lists_alias same;
-    struct closing c = {.head = item->package,
-                        .text = buf_slice(&item->text),
-                        .lines = buf_slice(&item->lines),
-                        .at_ms = clock_wall_ms(),
-                        .same = &same};
-    if (t != NULL) {
-        (void)working(g, t);
-        c.number = t->head.h.frontier.size + item->entries;
-    }
-    enum reason reason =
-        judge_closing(g, t != NULL ? &t->slot->log : &none, t, &c, why);
-    if (g->unread != ERR_OK) {
-        *why = g->unread_why;
-        return g->unread;
-    }
-    return err_of(reason);
-}
-
-void lists_publication(struct group *g, struct item *item)
-{
-    struct touched *t;
-    struct errmsg why = {""};
-    enum err err = publishing_log(g, &t, &why);
-    if (err == ERR_OK) {
-        err = may_publish(g, t, item, &why);
-    }
-    if (err == ERR_OK && t == NULL) {
-        const struct entry_open first = {0};
-        err =
-            group_open_log(g, LOG_DIRECTIVES, &first, &item->opening, &t, &why);
-    }
-    if (err == ERR_OK) {
-        append_all(g, t, item);
-    } else {
-        item_fail(item, err, "%.150s", why.text);
-    }
-}
-
-static enum err do_open(struct store *s, void *ctx, struct errmsg *why)
-{
-    const struct entry_open first = {0};
-    struct log_id *out = ctx;
-    struct buf entry = BUF_INIT;
-    struct touched *t;
-    struct group g;
-    group_init(&g, s);
-    enum err err = publishing_log(&g, &t, why);
-    if (err == ERR_OK && t != NULL) {
-        err = err_set(why, ERR_EXISTS, "this node has a directives log");
-    }
-    if (err == ERR_OK) {
-        err = group_open_log(&g, LOG_DIRECTIVES, &first, &entry, &t, why);
-    }
-    if (err == ERR_OK) {
-        (void)working(&g, t);
-        err = group_commit(&g, why);
-    }
-    if (err == ERR_OK) {
-        *out = t->slot->log;
-        writer_tell(s, &g);
-    }
-    group_fini(&g);
-    buf_fini(&entry);
-    return err;
-}
-
-enum err store_open_directives(struct store *store, struct log_id *out,
-                               struct errmsg *why)
-{
-    return writer_job(store, do_open, out, why);
-}
-
-static struct item *publication(const struct package *package)
-{
-    size_t n = package->head.entries + 2U;
-    struct slice *entries = mem_zalloc(n, sizeof *entries);
-    struct buf room = BUF_INIT;
-    package_log_entries(package, clock_wall_ms(), &room, entries);
-    struct item *item = item_submission(entries, n);
-    buf_fini(&room);
-    mem_free(entries);
-    mem_free(item->judged);
-    item->judged = NULL;
-    item->kind = ITEM_PUBLISH;
-    item->package = mem_dup(&package->head, sizeof package->head);
-    buf_put_slice(&item->text, buf_slice(&package->text));
-    buf_put_slice(&item->lines, buf_slice(&package->signatures));
-    return item;
-}
-
-enum err store_publish(struct store *store, const struct package *package,
-                       store_published_fn *done, void *ctx)
-{
-    enum err err = (enum err)atomic_load(&store->unwritable);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct item *item = publication(package);
-    item->published = done;
-    item->ctx = ctx;
-    err = writer_push(store, &item);
-    if (err != ERR_OK) {
-        item_free(item);
-    }
-    return err;
-}
-
-enum err store_directives_log(struct store *store, struct log_id *out)
-{
-    uint32_t id = atomic_load(&store->directives_id);
-    if (id == 0) {
-        return ERR_NOT_FOUND;
-    }
-    *out = heads_at(&store->heads, id)->log;
-    return ERR_OK;
 }

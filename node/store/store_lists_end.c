@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ident/rootchain.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 enum err lists_look_at_ends(struct log_slot *slot, uint64_t size,
                             struct lists_ends *out, struct errmsg *why)

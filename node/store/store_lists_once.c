@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "credit/package.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 bool lists_counts(const struct lists *l, uint64_t number)
 {

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 /* A format that no build knows: no node may open the store. */
 enum { STORE_FORMAT = 1, FORMAT_BARRED = 0x8000 };

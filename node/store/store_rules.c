@@ -9,7 +9,7 @@
 #include "credit/listing.h"
 #include "credit/measure.h"
 #include "ident/rootchain.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 enum { ROWS_MAX = 8192 };
 

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 enum { SALVAGE_TURN = 1024, SALVAGE_TURN_BYTES = 1 << 20 };
 

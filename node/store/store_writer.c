@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/store_impl.h"
+#include "store/store_lists.h"
 
 enum {
     RETRY_MS = 1000,
