@@ -89,7 +89,10 @@ done
 note "a node that no root document names"
 stop "$VILLAGE"
 directive "$TOWN" import "$WORK/one.csv" --dry-run >"$WORK/out" 2>&1
-grep -q 'authority-area' "$WORK/out" || fail "a county's decision at a township: $(cat "$WORK/out")"
+grep -q "names no deciders for $TOWN" "$WORK/out" || fail "a county's decision at a township: $(cat "$WORK/out")"
+sed "s/,${COUNTY:0:6},失信/,341802,失信/; s/2026〕7号,示例事由/2026〕8号,示例事由/" "$WORK/one.csv" >"$WORK/other.csv"
+directive "$COUNTY" import "$WORK/other.csv" --dry-run >"$WORK/out" 2>&1
+grep -q 'authority-area' "$WORK/out" || fail "another county's decision: $(cat "$WORK/out")"
 sed "s/,${COUNTY:0:6},失信/,$TOWN,失信/" "$WORK/one.csv" >"$WORK/town.csv"
 directive "$TOWN" import "$WORK/town.csv" --key "$key" --yes --publish >"$WORK/out" 2>&1 && fail "published"
 grep -q "names no deciders for $TOWN" "$WORK/out" || fail "no reason: $(cat "$WORK/out")"
