@@ -8,7 +8,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler
     librocksdb-dev libzstd-dev libcsv-dev libjansson-dev libmariadb-dev)
 PACKAGES_RUN=(openssl procps)
 PACKAGES_TEST=(libcmocka-dev clang clang-tidy clang-format libclang-rt-dev llvm jq
-    git iproute2 nodejs npm mariadb-server-core mariadb-client-core galera-4)
+    git iproute2 nodejs npm mariadb-server-core mariadb-client galera-4)
 
 say() { printf '%s\n' "$*" >&2; }
 
