@@ -7,6 +7,7 @@
 
 command -v npm >/dev/null && command -v node >/dev/null || { note "no npm"; exit 77; }
 (mkdir "$WORK/js" && cd "$WORK/js" && npm install --no-fund --no-audit --ignore-scripts \
+    --fetch-retries 2 --fetch-retry-mintimeout 1000 --fetch-retry-maxtimeout 5000 \
     @grpc/grpc-js @grpc/proto-loader @grpc/reflection >npm.log 2>&1) || { note "npm installs nothing here"; exit 77; }
 cp "$ROOT/tests/support/client.js" "$ROOT/docs/examples/app.js" "$WORK/js/"
 export PROTOS=$ROOT/proto CSV=$WORK/rows.csv

@@ -527,18 +527,23 @@ static void of_elsewhere_it_is_refused_by_name(void **state)
     struct node *village = listener(VILLAGE, "v7");
     struct log_id log = decide(county, 1, 1);
     export(county, &log, 1, &file);
+    enum suite here = test_suite();
+    enum suite other = here == SUITE_GM ? SUITE_INTL : SUITE_GM;
+    char suites[64];
+    (void)snprintf(suites, sizeof suites, "suite %s, this node's is %s",
+                   suite_name(other), suite_name(here));
     struct wire_hello hello = {.protocol = WIRE_PROTOCOL,
-                               .suite = slice_str("intl"),
+                               .suite = slice_str(suite_name(here)),
                                .federation = slice_str("hubei.test"),
                                .code = COUNTY};
     greet(&out, &file, &hello);
     refused(town, &out, ERR_DENIED,
             "federation hubei.test, this node's is " FEDERATION);
     hello.federation = slice_str(FEDERATION);
-    hello.suite = slice_str("gm");
+    hello.suite = slice_str(suite_name(other));
     greet(&out, &file, &hello);
-    refused(town, &out, ERR_CONF, "suite gm, this node's is intl");
-    hello.suite = slice_str("intl");
+    refused(town, &out, ERR_CONF, suites);
+    hello.suite = slice_str(suite_name(here));
     hello.protocol = WIRE_PROTOCOL + 1;
     greet(&out, &file, &hello);
     refused(town, &out, ERR_UNSUPPORTED, "this node speaks");

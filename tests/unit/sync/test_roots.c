@@ -364,7 +364,7 @@ static void send_hello_as(struct rpc_stream *s, uint64_t code, uint64_t version,
     wire_put_hello(
         &message,
         &(struct wire_hello){.protocol = WIRE_PROTOCOL,
-                             .suite = slice_str("intl"),
+                             .suite = slice_str(suite_name(test_suite())),
                              .federation = slice_str(FEDERATION),
                              .root_document = slice_of(hash, HASH_LEN),
                              .root_version = version,
