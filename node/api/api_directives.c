@@ -16,8 +16,6 @@
 #include "credit/uscc.h"
 #include "ingest/subjects.h"
 
-enum { SKEW_SAID_S = 60 }; /* as in health */
-
 static bool keep_open(struct admin_call *call, struct buf *file,
                       size_t max_bytes, enum err *err, struct errmsg *why)
 {
@@ -101,8 +99,9 @@ static void send_warning(void *ctx, const char *text)
 static void note_clock(const struct api_env *env, struct admin_call *call)
 {
     char text[256];
-    long long off_s = status_skew_ms(env) / 1000;
-    if (llabs(off_s) < SKEW_SAID_S) {
+    long long off_ms = status_skew_ms(env);
+    long long off_s = off_ms / 1000;
+    if (llabs(off_ms) < HEALTH_SKEW_MS) {
         return;
     }
     (void)snprintf(text, sizeof text,

@@ -7,7 +7,6 @@
 enum {
     UPLINK_WARN_MS = 60 * 1000, /* a cut line is daily life */
     UPLINK_ALARM_MS = 15 * 60 * 1000,
-    SKEW_WARN_MS = 60 * 1000,
     VIEWS_STOPPED_WARN_MS = 60 * 1000, /* a server that is started again */
     VIEWS_BEHIND_WARN_MS = 5 * 60 * 1000,
     ISSUES_WARN = 1,
@@ -109,11 +108,11 @@ static void judge_children(const struct health_facts *f,
 static void judge_clock(const struct health_facts *f, struct health_report *r)
 {
     long long parent_s = f->parent_skew_ms / 1000;
-    if (llabs(f->parent_skew_ms) >= SKEW_WARN_MS) {
+    if (llabs(f->parent_skew_ms) >= HEALTH_SKEW_MS) {
         add(r, HEALTH_WARN, "clock",
             "this clock is %lld s %s the parent's: set it, here or there",
             llabs(parent_s), parent_s > 0 ? "behind" : "ahead of");
-    } else if (llabs(f->child_skew_ms) >= SKEW_WARN_MS) {
+    } else if (llabs(f->child_skew_ms) >= HEALTH_SKEW_MS) {
         add(r, HEALTH_WARN, "clock",
             "this clock and a child's differ by %lld s: see creditnode status",
             llabs(f->child_skew_ms) / 1000);

@@ -49,6 +49,8 @@ struct health_facts {
 /* A child is silent when nothing was heard of it for so many times
  * replication.silence. */
 enum { HEALTH_SILENCES = 3 };
+/* From here on another clock is called wrong. */
+enum { HEALTH_SKEW_MS = 60 * 1000 };
 
 /* All ids that a reason can have, NULL behind the last. */
 extern const char *const health_reason_ids[];

@@ -31,6 +31,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "credit/package.h"
@@ -217,6 +218,11 @@ struct row_map {
 };
 /* Spreads; of memory only, so it may become another one with any build. */
 uint64_t subject_hash(const struct subject_key *subject);
+static inline bool subject_key_eq(const struct subject_key *a,
+                                  const struct subject_key *b)
+{
+    return a->len == b->len && memcmp(a->b, b->b, a->len) == 0;
+}
 void row_map_fini(struct row_map *map);
 /* Finds or adds, unread. Borrowed from the map. */
 struct row_state *row_map_get(struct row_map *map, const struct row_key *key);

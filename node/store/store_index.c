@@ -324,8 +324,7 @@ static bool key_same(const struct row_key *a, const struct row_key *b)
 {
     return a->origin == b->origin &&
            memcmp(a->record_key, b->record_key, RECORD_KEY_LEN) == 0 &&
-           a->subject.len == b->subject.len &&
-           memcmp(a->subject.b, b->subject.b, a->subject.len) == 0;
+           subject_key_eq(&a->subject, &b->subject);
 }
 
 struct row_state *row_map_get(struct row_map *map, const struct row_key *key)

@@ -170,12 +170,6 @@ static void name_target(const struct lists_view *view, struct list_row *row)
     }
 }
 
-static bool same_subject(const struct subject_key *a,
-                         const struct subject_key *b)
-{
-    return a->len == b->len && memcmp(a->b, b->b, a->len) == 0;
-}
-
 static bool gather(void *ctx, const struct list_row *row)
 {
     struct gathered *g = ctx;
@@ -184,7 +178,7 @@ static bool gather(void *ctx, const struct list_row *row)
     if (log == NULL) {
         return true;
     }
-    while (!same_subject(&g->subjects[g->at], &row->subject)) {
+    while (!subject_key_eq(&g->subjects[g->at], &row->subject)) {
         g->at++; /* they come in that order */
     }
     if (g->n == ROWS_MAX) {

@@ -103,8 +103,7 @@ static bool stamp_holds(struct store *s, const struct listed_stamp *stamp)
 static bool is_of(const struct listed_kept *k,
                   const struct subject_key *subject)
 {
-    return k != NULL && k->subject.len == subject->len &&
-           memcmp(k->subject.b, subject->b, subject->len) == 0;
+    return k != NULL && subject_key_eq(&k->subject, subject);
 }
 
 static size_t set_of(const struct listed_cache *cache,

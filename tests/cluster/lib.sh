@@ -394,6 +394,11 @@ line_bytes() { # CODE: bytes that went up so far
     awk '{print $2}' "$TREE/$1/stats"
 }
 
+line_connections() { # CODE: that were made so far
+    line "$1" stats "$TREE/$1/stats"
+    awk '{print $6}' "$TREE/$1/stats"
+}
+
 # ---- end ----
 
 reports() { # CODE: of sanitizers

@@ -3,13 +3,13 @@
 # down and freshness is unproven, for a clock is wrong; afterwards they are fresh
 # again at once, though heads of tomorrow were heard and are stored below.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="$COUNTY:1:1"
 make_small
 for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
     set_option "$code" replication.renew="400 ms"
 done
-directive() { node_cmd "$1" directive "${@:2}"; }
 freshness() { directive "$1" lists --json 2>/dev/null | jq -r '.lists[0].freshness'; }
 is_fresh() { [ "$(freshness "$1")" = "$2" ]; }
 listed() { [ "$(node_cmd "$1" query 913400001000000167 --json 2>/dev/null | jq '.listings | length')" = "$2" ]; }

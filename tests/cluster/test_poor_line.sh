@@ -23,10 +23,6 @@ key=$TREE/fed/deciders/$COUNTY-1.key
 
 # Seconds: what so many bytes take on that line, and what goes with them.
 carries() { echo $((PATIENCE + 2 * $1 / RATE)); }
-connections() {
-    line_bytes "$VILLAGE" >/dev/null
-    awk '{print $6}' "$TREE/$VILLAGE/stats"
-}
 streams() { is "$VILLAGE" .uplink.state streaming; }
 # TEXT [FROM-LINE]: nothing was given up since.
 held() {
@@ -38,7 +34,7 @@ note "its first start"
 start_all
 within "$PATIENCE" "the village has its parent" streams
 held "its first start"
-check "one connection" [ "$(connections)" = 1 ]
+check "one connection" [ "$(line_connections "$VILLAGE")" = 1 ]
 note "$(cat "$TREE/$VILLAGE/stats")"
 check "rows" enter "$VILLAGE" 1 100
 listings 1 50 >"$WORK/list.csv"
@@ -59,14 +55,14 @@ empty_node "$VILLAGE"
 line "$VILLAGE" rate "$RATE"
 bytes_down() { line_bytes "$VILLAGE" >/dev/null && awk '{print $4}' "$TREE/$VILLAGE/stats"; }
 down=$(bytes_down)
-before=$(connections)
+before=$(line_connections "$VILLAGE")
 from=$(($(log_end "$VILLAGE") + 1))
 start "$VILLAGE"
 is_back() { [ "$(logs_of "$VILLAGE" "select(.log == \"$log\") | \"\(.state) \(.size)\"")" = "closed $size" ]; }
 within "$(carries 400000)" "the log is whole again" is_back
 note "$(($(bytes_down) - down)) bytes came down"
 held "its log from above" "$from"
-check "one connection" [ "$(connections)" = $((before + 1)) ]
+check "one connection" [ "$(line_connections "$VILLAGE")" = $((before + 1)) ]
 check "a row in the new log" enter "$VILLAGE" 9001 1
 check "that rises" equal "$(carries 50000)"
 check "everything acknowledged" acked "$VILLAGE" "$TOWN" "$COUNTY"

@@ -5,6 +5,7 @@
 # that names the new place.
 #   test_reclaim_other.sh
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 OTHER=341821101000 # a second township
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
@@ -22,11 +23,9 @@ A=913400001000000167
 D=91340000100000040P
 E=91340000100000059L
 cd "$WORK" || exit 1
-directive() { node_cmd "$1" directive "${@:2}"; }
-header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
 decide() { # SUBJECT
     {
-        echo "$header"
+        echo "$LIST_HEADER"
         printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
             "$1" "${COUNTY:0:6}"
     } >one.csv

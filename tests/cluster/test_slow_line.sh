@@ -20,10 +20,6 @@ start_all
 key=$TREE/fed/deciders/$COUNTY-1.key
 rose() { [ "$(size_at "$COUNTY" "$(own_log "$1")")" = "$(own_size "$1")" ]; } # CODE
 is_behind() { ! rose "$VILLAGE"; }
-connections() {
-    line_bytes "$TOWN" >/dev/null
-    awk '{print $6}' "$TREE/$TOWN/stats"
-}
 
 listings 1201 1201 >"$WORK/one.csv"
 check "open the log" directive "$COUNTY" import "$WORK/one.csv" --key "$key" --yes --publish >/dev/null
@@ -31,7 +27,7 @@ check "rows" enter "$VILLAGE" 1 50
 check "equal" equal
 within "$PATIENCE" "the list is there" list_arrived "$TOWN"
 from=$(($(log_end "$TOWN") + 1))
-before=$(connections)
+before=$(line_connections "$TOWN")
 sent=$(line_bytes "$TOWN")
 
 note "much goes up and down"
@@ -46,7 +42,7 @@ within $((2 * PATIENCE)) "the rest rises" rose "$VILLAGE"
 within "$PATIENCE" "the package comes" list_arrived "$TOWN"
 check "equal" equal
 ! says "$TOWN" 'SYNC-LOST|SYNC-TIMEOUT|FOLLOW-LOST' "$from" || fail "the line was given up"
-check "one connection" [ "$(connections)" = "$before" ]
+check "one connection" [ "$(line_connections "$TOWN")" = "$before" ]
 size=$(logs_of "$TOWN" "select(.log == \"$(own_log "$VILLAGE")\") | .size")
 sent=$(($(line_bytes "$TOWN") - sent))
 note "$size entries, $sent bytes went up"
