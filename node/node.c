@@ -16,10 +16,6 @@ enum {
     GRACE_MS = 2000,
     EFFECTS_WAIT_MS = 2000, /* a Check waits so long for the disk */
     METHODS_MAX = 16,
-    /* Of store.cache: answers given again. The embedded database has the larger
-     * part of it, and they come beside it; a server has a cache of its own. */
-    ANSWERS_PART = 8,
-    ANSWERS_PART_SERVER = 2,
 };
 
 const char *node_version(void)
@@ -87,13 +83,6 @@ static void down_exchange(struct node *node)
     node->exchange_tables = NULL;
 }
 
-static size_t room_for_answers(const struct conf *c)
-{
-    return c->store.cache_bytes / (c->store.backend == CONF_BACKEND_MARIADB
-                                       ? ANSWERS_PART_SERVER
-                                       : ANSWERS_PART);
-}
-
 static void fill_api_env(struct node *node)
 {
     const struct conf *c = node->conf;
@@ -115,7 +104,7 @@ static void fill_api_env(struct node *node)
         .rpc = node->rpc,
         .tls = &node->rpc_tls,
         .import = &node->import,
-        .answers = answers_new(node->store, room_for_answers(c)),
+        .answers = answers_new(node->store, node_answers_bytes(c)),
         .receipts = strand_new(rpc_pool(node->rpc)),
         .self = self,
         .started_ms = clock_wall_ms(),

@@ -145,6 +145,9 @@ MUST_USE enum err node_up_store(struct node *node, struct errmsg *why);
 void node_down_store(struct node *node);
 MUST_USE enum err node_up_views(struct node *node, struct errmsg *why);
 void node_down_views(struct node *node);
+/* Of store.cache, what answers that are given again may take; the rest is the
+ * store's. */
+size_t node_answers_bytes(const struct conf *conf);
 /* The server of a section. Strings stay the configuration's. */
 struct store_mariadb_conf node_server_conf(const struct conf_server *s);
 

@@ -125,21 +125,26 @@ static void store_is_replaced(void *ctx)
     }
 }
 
+size_t node_answers_bytes(const struct conf *conf)
+{
+    return conf->store.cache_bytes / 2;
+}
+
 /* Strings are the node's and its configuration's; `path` has PATH_LEN bytes. */
 static enum err store_conf_of(const struct node *node, char *path,
                               struct store_conf *out, struct errmsg *why)
 {
     const struct conf *c = node->conf;
-    *out =
-        (struct store_conf){.path = path,
-                            .mariadb = mariadb_of(c),
-                            .has_parent = c->parent.address[0] != 0,
-                            .cache_bytes = c->store.cache_bytes,
-                            .write_buffer_bytes = c->store.write_buffer_bytes,
-                            .reserve_bytes = c->store.reserve_bytes,
-                            .queue_max = c->store.queue_max,
-                            .queue_bytes_max = c->store.queue_bytes_max,
-                            .scrub_interval_ms = c->store.scrub_interval_ms};
+    *out = (struct store_conf){
+        .path = path,
+        .mariadb = mariadb_of(c),
+        .has_parent = c->parent.address[0] != 0,
+        .cache_bytes = c->store.cache_bytes - node_answers_bytes(c),
+        .write_buffer_bytes = c->store.write_buffer_bytes,
+        .reserve_bytes = c->store.reserve_bytes,
+        .queue_max = c->store.queue_max,
+        .queue_bytes_max = c->store.queue_bytes_max,
+        .scrub_interval_ms = c->store.scrub_interval_ms};
     return node_path(node, "store", path, why);
 }
 

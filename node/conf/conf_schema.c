@@ -53,7 +53,7 @@ static const char *const by_tier_listen[CONF_TIERS] = {
     "0.0.0.0:7460", "0.0.0.0:7460", "0.0.0.0:7460",
     "0.0.0.0:7460", "0.0.0.0:7460", ""};
 static const char *const by_tier_cache[CONF_TIERS] = {
-    "512 MiB", "512 MiB", "256 MiB", "64 MiB", "16 MiB", "4 MiB"};
+    "512 MiB", "512 MiB", "256 MiB", "64 MiB", "24 MiB", "12 MiB"};
 static const char *const by_tier_write_buffer[CONF_TIERS] = {
     "128 MiB", "128 MiB", "64 MiB", "16 MiB", "8 MiB", "8 MiB"};
 static const char *const by_tier_queue_bytes[CONF_TIERS] = {
@@ -398,10 +398,10 @@ const struct conf_row conf_rows[] = {
      .min = MIB,
      .max = TIB,
      .by_tier = by_tier_cache,
-     .help = "Memory for blocks and index pages kept unpacked; answers that "
-             "are given again may take an eighth of it more. With backend "
-             "mariadb, whose pages are kept by its server, half of it is for "
-             "such answers, the rest for blocks and list rows."},
+     .help = "Memory for what is kept to be read again: half of it for whole "
+             "answers, two fifths for pages of the database, a tenth for "
+             "blocks. With backend mariadb, whose pages are kept by its "
+             "server, the other half is for blocks and list rows."},
     {.path = "store.write_buffer",
      AT_SIZE(store.write_buffer_bytes),
      .min = 256 * KIB,

@@ -50,14 +50,24 @@ static struct store *store_new(const struct backend *backend,
     (void)pthread_mutex_init(&s->watch_lock, NULL);
     (void)pthread_mutex_init(&s->rules.lock, NULL);
     heads_init(&s->heads);
-    /* The larger part of the cache is the database's own. */
-    cache_init(&s->cache, conf->cache_bytes / 4);
+    struct cache_parts parts = cache_parts_of(conf);
+    cache_init(&s->cache, parts.blocks);
     stamps_init(&s->stamps, conf->cache_bytes);
-    listed_cache_init(&s->listed, conf->cache_bytes / 16);
+    listed_cache_init(&s->listed, parts.list_rows);
     s->codec = block_codec_new();
     s->serial_fd = -1;
     s->queue.closing = true; /* until the writer runs */
     return s;
+}
+
+struct cache_parts cache_parts_of(const struct store_conf *conf)
+{
+    size_t all = conf->cache_bytes;
+    if (conf->mariadb.database != NULL) {
+        return (struct cache_parts){.blocks = all / 8 * 5,
+                                    .list_rows = all / 8 * 3};
+    }
+    return (struct cache_parts){.pages = all / 5 * 4, .blocks = all / 5};
 }
 
 static void store_free(struct store *s)

@@ -103,7 +103,9 @@ struct store_conf {
     const char *path; /* folder, made if missing */
     /* database NULL: in the folder, by RocksDB. */
     struct store_mariadb_conf mariadb;
-    uint64_t cache_bytes; /* blocks and index pages kept unpacked */
+    /* Pages of the database, unless a server has them, blocks unpacked and, of a
+     * server's, rows about lists; all together. */
+    uint64_t cache_bytes;
     uint64_t write_buffer_bytes;
     uint64_t reserve_bytes; /* free disk below which writes are refused */
     uint32_t queue_max;     /* submissions and segments waiting */

@@ -233,6 +233,16 @@ struct backend {
 extern const struct backend store_rocksdb;
 extern const struct backend store_mariadb;
 
+/* What of conf->cache_bytes is whose: pages of the embedded database; entries
+ * of blocks unpacked; rows about lists, which a server would have to be asked
+ * for. */
+struct cache_parts {
+    size_t pages;
+    size_t blocks;
+    size_t list_rows;
+};
+struct cache_parts cache_parts_of(const struct store_conf *conf);
+
 /* ERR_CONF if `file`, which only the backend named `other` keeps in its folder,
  * is in `path`: the node would begin anew beside what it has. */
 MUST_USE enum err backend_refuse_other(const char *path, const char *file,

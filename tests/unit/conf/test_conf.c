@@ -347,7 +347,7 @@ static void defaults_follow_the_tier(void **state)
     assert_int_equal(village->federation.suite, 1);
     assert_int_equal(village->federation.root_hash[1], 0x11);
     assert_int_equal(village->store.backend, CONF_BACKEND_EMBEDDED);
-    assert_int_equal(village->store.cache_bytes, 4 << 20);
+    assert_int_equal(village->store.cache_bytes, 12 << 20);
     assert_int_equal(village->store.write_buffer_bytes, 8 << 20);
     assert_int_equal(village->replication.segment_bytes, 256 << 10);
     assert_int_equal(village->replication.backoff_min_ms, 200);
