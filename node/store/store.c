@@ -50,7 +50,7 @@ static struct store *store_new(const struct backend *backend,
     (void)pthread_mutex_init(&s->watch_lock, NULL);
     (void)pthread_mutex_init(&s->rules.lock, NULL);
     heads_init(&s->heads);
-    struct cache_parts parts = cache_parts_of(conf);
+    struct cache_parts parts = cache_parts_of(s->backend, conf);
     cache_init(&s->cache, parts.blocks);
     stamps_init(&s->stamps, conf->cache_bytes);
     listed_cache_init(&s->listed, parts.list_rows);
@@ -60,10 +60,11 @@ static struct store *store_new(const struct backend *backend,
     return s;
 }
 
-struct cache_parts cache_parts_of(const struct store_conf *conf)
+struct cache_parts cache_parts_of(const struct backend *backend,
+                                  const struct store_conf *conf)
 {
     size_t all = conf->cache_bytes;
-    if (conf->mariadb.database != NULL) {
+    if (backend == &store_mariadb) {
         return (struct cache_parts){.blocks = all / 8 * 5,
                                     .list_rows = all / 8 * 3};
     }

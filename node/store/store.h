@@ -103,8 +103,8 @@ struct store_conf {
     const char *path; /* folder, made if missing */
     /* database NULL: in the folder, by RocksDB. */
     struct store_mariadb_conf mariadb;
-    /* Pages of the database, unless a server has them, blocks unpacked and, of a
-     * server's, rows about lists; all together. */
+    /* Pages of the database, unless a server has them, blocks unpacked and, of
+     * a server's, rows about lists; all together. */
     uint64_t cache_bytes;
     uint64_t write_buffer_bytes;
     uint64_t reserve_bytes; /* free disk below which writes are refused */

@@ -241,7 +241,8 @@ struct cache_parts {
     size_t blocks;
     size_t list_rows;
 };
-struct cache_parts cache_parts_of(const struct store_conf *conf);
+struct cache_parts cache_parts_of(const struct backend *backend,
+                                  const struct store_conf *conf);
 
 /* ERR_CONF if `file`, which only the backend named `other` keeps in its folder,
  * is in `path`: the node would begin anew beside what it has. */

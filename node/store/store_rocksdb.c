@@ -533,7 +533,8 @@ static struct rdb *rdb_new(const struct store_conf *conf)
 {
     struct rdb *r = MEM_NEW(struct rdb);
     r->options = rocksdb_options_create();
-    r->cache = rocksdb_cache_create_lru(cache_parts_of(conf).pages);
+    r->cache =
+        rocksdb_cache_create_lru(cache_parts_of(&store_rocksdb, conf).pages);
     options_common(r, conf);
     for (size_t i = 0; i < FAMILIES; i++) {
         options_family(r, conf, (enum family)i);
