@@ -487,6 +487,20 @@ long long cli_int(json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
+const struct cli_word cli_levels[] = {
+    {"ok", "正常"}, {"warn", "注意"}, {"alarm", "告警"}, {NULL, NULL}};
+
+const char *cli_word(const struct cli_word *words, const char *name,
+                     bool english)
+{
+    for (const struct cli_word *w = words; !english && w->name != NULL; w++) {
+        if (strcmp(w->name, name) == 0) {
+            return w->zh;
+        }
+    }
+    return name;
+}
+
 static bool lines_are_plain(struct slice text)
 {
     struct slice line;

@@ -92,6 +92,16 @@ const char *cli_text(json_t *object, const char *key);
 /* A member that is a number; 0 if there is none. */
 long long cli_int(json_t *object, const char *key);
 
+/* Words of the node's as office staff know them. */
+struct cli_word {
+    const char *name;
+    const char *zh;
+};
+extern const struct cli_word cli_levels[];
+/* `words` end with a NULL name; `name` itself if it is none of them. */
+const char *cli_word(const struct cli_word *words, const char *name,
+                     bool english);
+
 /* A table with columns as wide as their content; CJK counts double. */
 struct cli_table;
 struct cli_table *cli_table_new(const char *const *headings, size_t columns);

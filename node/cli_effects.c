@@ -64,17 +64,12 @@ static void print_listings(json_t *listings, bool english)
 
 static const char *outcome(json_t *row, bool english)
 {
-    static const char *const zh[][2] = {{"hit", "命中"},
-                                        {"applied", "已实施"},
-                                        {"not-applicable", "不适用"},
-                                        {"refused", "未实施"}};
-    const char *name = cli_text(row, "outcome");
-    for (size_t i = 0; !english && i < ARRAY_LEN(zh); i++) {
-        if (strcmp(zh[i][0], name) == 0) {
-            return zh[i][1];
-        }
-    }
-    return name;
+    static const struct cli_word words[] = {{"hit", "命中"},
+                                            {"applied", "已实施"},
+                                            {"not-applicable", "不适用"},
+                                            {"refused", "未实施"},
+                                            {NULL, NULL}};
+    return cli_word(words, cli_text(row, "outcome"), english);
 }
 
 static void print_executions(json_t *rows, bool english)

@@ -172,14 +172,11 @@ int cli_nodes(const struct cli_options *o)
 
 const char *cli_colour(const char *name, bool english)
 {
-    static const char *const zh[][2] = {
-        {"red", "红名单"}, {"black", "黑名单"}, {"watch", "关注名单"}};
-    for (size_t i = 0; !english && i < ARRAY_LEN(zh); i++) {
-        if (strcmp(zh[i][0], name) == 0) {
-            return zh[i][1];
-        }
-    }
-    return name;
+    static const struct cli_word words[] = {{"red", "红名单"},
+                                            {"black", "黑名单"},
+                                            {"watch", "关注名单"},
+                                            {NULL, NULL}};
+    return cli_word(words, name, english);
 }
 
 static bool print_hit(void *ctx, json_t *row)

@@ -212,18 +212,12 @@ static bool judge(struct watch *w)
 
 static const char *state_text(const struct watched *n, bool english)
 {
-    static const char *const zh[][2] = {
-        {"ok", "正常"}, {"warn", "注意"}, {"alarm", "告警"}};
     if (n->status == NULL) {
         return english ? "no answer" : "无应答";
     }
-    const char *state = cli_text(json_object_get(n->status, "health"), "state");
-    for (size_t i = 0; !english && i < ARRAY_LEN(zh); i++) {
-        if (strcmp(zh[i][0], state) == 0) {
-            return zh[i][1];
-        }
-    }
-    return state;
+    return cli_word(cli_levels,
+                    cli_text(json_object_get(n->status, "health"), "state"),
+                    english);
 }
 
 static void print_node(struct cli_table *t, const struct watched *n,

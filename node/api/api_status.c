@@ -222,10 +222,11 @@ static json_t *health_json(const struct health_report *report)
     json_t *reasons = json_array();
     for (size_t i = 0; i < report->count; i++) {
         (void)json_array_append_new(
-            reasons, json_pack("{s:s, s:s, s:o}", "level",
+            reasons, json_pack("{s:s, s:s, s:o, s:o}", "level",
                                health_level_name(report->reason[i].level), "id",
                                report->reason[i].id, "text",
-                               json_text(report->reason[i].text)));
+                               json_text(report->reason[i].text), "text_zh",
+                               json_text(report->reason[i].text_zh)));
     }
     return json_pack("{s:s, s:o}", "state", health_level_name(report->level),
                      "reasons", reasons);
@@ -315,13 +316,14 @@ static json_t *certificates_json(const struct health_facts *f)
 static bool add_child(void *ctx, const struct child_status *c)
 {
     json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+        "{s:o, s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
+        "s:o}",
         "code", json_code(c->peer.code), "tier", tier_name(c->peer.tier),
-        "address", json_text(c->address), "connected", c->connected ? 1 : 0,
-        "since_ms", (json_int_t)c->since_ms, "last_message_ms",
-        (json_int_t)c->last_message_ms, "silent_ms", (json_int_t)c->silent_ms,
-        "clock_skew_ms", (json_int_t)c->clock_skew_ms, "logs",
-        (json_int_t)c->logs, "received_entries",
+        "tier_zh", tier_name_zh(c->peer.tier), "address", json_text(c->address),
+        "connected", c->connected ? 1 : 0, "since_ms", (json_int_t)c->since_ms,
+        "last_message_ms", (json_int_t)c->last_message_ms, "silent_ms",
+        (json_int_t)c->silent_ms, "clock_skew_ms", (json_int_t)c->clock_skew_ms,
+        "logs", (json_int_t)c->logs, "received_entries",
         (json_int_t)c->received_entries, "refused", (json_int_t)c->refused,
         "last_refusal", json_text(c->last_refusal), "version",
         json_text(c->version));

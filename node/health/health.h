@@ -63,6 +63,7 @@ struct health_report {
         enum health_level level;
         const char *id; /* "uplink-down", stable */
         char text[160]; /* what it is and what to do */
+        char text_zh[320];
     } reason[HEALTH_REASONS_MAX];
 };
 void health_judge(const struct health_facts *facts,

@@ -65,5 +65,12 @@ within "$PATIENCE" "READY" grep -q ' READY ' "$WORK/log"
 check "import" "$usr/bin/creditnode" import -c "$etc/node.cfg" \
     "$ROOT/simulate/samples/licences-2018-utf8bom.csv" >"$WORK/out"
 within "$PATIENCE" "status" "$usr/bin/creditnode" status -c "$etc/node.cfg" >"$WORK/out"
+says() { "$usr/bin/creditnode" status -c "$etc/node.cfg" --lang "$1" | grep -q "$2"; } # LANG LINE
+for line in '已运行 [0-9]* 秒：正常$' '^存储      本级 [1-9][0-9]* 条' '^上级      '; do
+    says zh "$line" || fail "status in Chinese has no line '$line'"
+done
+for line in ', up [0-9]* s: ok$' '^store     [1-9][0-9]* own' '^parent    '; do
+    says en "$line" || fail "status in English has no line '$line'"
+done
 kill "${PROCESSES[0]}"
 wait "${PROCESSES[0]}" || fail "status $? at its end: $(tail -n 3 "$WORK/log")"

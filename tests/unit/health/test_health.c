@@ -48,6 +48,7 @@ static void expect(const struct health_facts *f, enum health_level level,
         assert_string_equal(r.reason[0].id, id);
         assert_int_equal(r.reason[0].level, level);
         assert_true(r.reason[0].text[0] != 0);
+        assert_true(r.reason[0].text_zh[0] != 0);
     }
 }
 
@@ -147,6 +148,7 @@ static void silent_children_warn(void **state)
     health_judge(&f, &r);
     assert_non_null(strstr(r.reason[0].text, "3 children"));
     assert_non_null(strstr(r.reason[0].text, "041821100201 for 12 min"));
+    assert_non_null(strstr(r.reason[0].text_zh, "041821100201 已 12 分钟"));
 }
 
 static void a_cut_line_warns_then_alarms(void **state)
@@ -284,9 +286,11 @@ static void a_clock_that_differs_warns_in_both_directions(void **state)
     expect(&f, HEALTH_WARN, "clock");
     health_judge(&f, &r);
     assert_non_null(strstr(r.reason[0].text, "90 s behind the parent's"));
+    assert_non_null(strstr(r.reason[0].text_zh, "慢 90 秒"));
     f.parent_skew_ms = -90000;
     health_judge(&f, &r);
     assert_non_null(strstr(r.reason[0].text, "90 s ahead of the parent's"));
+    assert_non_null(strstr(r.reason[0].text_zh, "快 90 秒"));
 }
 
 static bool is_listed(const char *id)
@@ -329,6 +333,8 @@ static void the_worst_reason_gives_the_level(void **state)
     assert_in_range(r.count, 1, HEALTH_REASONS_MAX - 1);
     for (size_t i = 0; i < r.count; i++) {
         assert_non_null(memchr(r.reason[i].text, 0, sizeof r.reason[i].text));
+        assert_in_range(strlen(r.reason[i].text_zh), 1,
+                        sizeof r.reason[i].text_zh - 2);
         assert_true(is_listed(r.reason[i].id));
     }
     assert_true(is_listed("views-stopped"));
