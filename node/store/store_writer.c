@@ -66,6 +66,24 @@ static void item_done(struct store *s, struct item *item)
     item_free(item);
 }
 
+static void fail_all(struct item *items, enum err err, const char *why)
+{
+    for (struct item *item = items; item != NULL; item = item->next) {
+        if (item->err == ERR_OK) {
+            item_fail(item, err, "%s", why);
+        }
+    }
+}
+
+static void finish_all(struct store *s, struct item *items)
+{
+    struct item *next;
+    for (struct item *item = items; item != NULL; item = next) {
+        next = item->next;
+        item_done(s, item);
+    }
+}
+
 /* ---- state ---- */
 
 /* Callers get ERR_NO_SPACE, to try later, unless the store is damaged. */
@@ -125,6 +143,74 @@ static enum err check_space(struct store *s, struct errmsg *why)
                        (unsigned long long)(s->conf.reserve_bytes >> 20));
     }
     return ERR_OK;
+}
+
+/* Takes what fits one group; a job goes alone. Locked. */
+static struct item *take_locked(struct queue *q)
+{
+    struct item *items = q->first;
+    struct item **at = &q->first;
+    size_t entries = 0;
+    size_t bytes = 0;
+    size_t n = 0;
+    while (*at != NULL && n < GROUP_ITEMS_MAX) {
+        struct item *item = *at;
+        bool alone = item->kind == ITEM_JOB;
+        if (item != items &&
+            (alone || entries + item->entries > GROUP_ENTRIES_MAX ||
+             bytes + item->bytes > GROUP_BYTES_MAX)) {
+            break;
+        }
+        entries += item->entries;
+        bytes += item->bytes;
+        n++;
+        q->n--;
+        q->bytes -= item->bytes;
+        at = &item->next;
+        if (alone) {
+            break;
+        }
+    }
+    struct item *rest = *at;
+    if (items != NULL) {
+        *at = NULL;
+        q->first = rest;
+        q->last = rest == NULL ? &q->first : q->last;
+    }
+    return items;
+}
+
+/* ---- refusals ---- */
+
+/* While nothing can be written. */
+static void refuse(struct store *s, struct item *items)
+{
+    enum err err = (enum err)atomic_load(&s->unwritable);
+    fail_all(items, err, "store takes no writes now");
+    if (items->kind == ITEM_JOB) {
+        (void)err_set(items->job_why, err, "%s", items->why);
+    }
+    finish_all(s, items);
+}
+
+static struct item *take_queued(struct queue *q)
+{
+    struct item *items = q->deferred;
+    q->deferred = NULL;
+    if (items == NULL) {
+        (void)pthread_mutex_lock(&q->lock);
+        items = take_locked(q);
+        (void)pthread_mutex_unlock(&q->lock);
+    }
+    return items;
+}
+
+static void refuse_queued(struct store *s)
+{
+    struct item *items;
+    while ((items = take_queued(&s->queue)) != NULL) {
+        refuse(s, items);
+    }
 }
 
 /* ---- doubtful commits ---- */
@@ -202,6 +288,7 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
                            "back: %s",
                            again.text);
         }
+        refuse_queued(s); /* the doubt is not about them */
         clock_sleep(RETRY_MS);
     }
 }
@@ -288,24 +375,6 @@ void writer_tell(struct store *s, const struct group *g)
     }
     writer_tell_logs(s, logs, n);
     mem_free(logs);
-}
-
-static void fail_all(struct item *items, enum err err, const char *why)
-{
-    for (struct item *item = items; item != NULL; item = item->next) {
-        if (item->err == ERR_OK) {
-            item_fail(item, err, "%s", why);
-        }
-    }
-}
-
-static void finish_all(struct store *s, struct item *items)
-{
-    struct item *next;
-    for (struct item *item = items; item != NULL; item = next) {
-        next = item->next;
-        item_done(s, item);
-    }
 }
 
 /* Cuts the list at the first item that must wait for the next group. */
@@ -448,41 +517,6 @@ static bool run_background(struct store *s)
 
 /* ---- queue ---- */
 
-/* Takes what fits one group; a job goes alone. Locked. */
-static struct item *take_locked(struct queue *q)
-{
-    struct item *items = q->first;
-    struct item **at = &q->first;
-    size_t entries = 0;
-    size_t bytes = 0;
-    size_t n = 0;
-    while (*at != NULL && n < GROUP_ITEMS_MAX) {
-        struct item *item = *at;
-        bool alone = item->kind == ITEM_JOB;
-        if (item != items &&
-            (alone || entries + item->entries > GROUP_ENTRIES_MAX ||
-             bytes + item->bytes > GROUP_BYTES_MAX)) {
-            break;
-        }
-        entries += item->entries;
-        bytes += item->bytes;
-        n++;
-        q->n--;
-        q->bytes -= item->bytes;
-        at = &item->next;
-        if (alone) {
-            break;
-        }
-    }
-    struct item *rest = *at;
-    if (items != NULL) {
-        *at = NULL;
-        q->first = rest;
-        q->last = rest == NULL ? &q->first : q->last;
-    }
-    return items;
-}
-
 static void until_ns(struct timespec *out, int64_t ns)
 {
     out->tv_sec = (time_t)(ns / NS_A_SECOND);
@@ -545,11 +579,7 @@ static void run_items(struct store *s, struct item *items)
     }
     enum err err = (enum err)atomic_load(&s->unwritable);
     if (err != ERR_OK && items != NULL) {
-        fail_all(items, err, "store takes no writes now");
-        if (items->kind == ITEM_JOB) {
-            (void)err_set(items->job_why, err, "%s", items->why);
-        }
-        finish_all(s, items);
+        refuse(s, items);
     } else if (items != NULL && items->kind == ITEM_JOB) {
         run_job(s, items);
     } else if (items != NULL) {

@@ -486,6 +486,38 @@ static void closing_answers_a_commit_in_doubt(void **state)
     buf_fini(&draft);
 }
 
+/* Nothing of theirs was tried: they need not wait until the doubt is over. */
+static void who_waits_behind_a_commit_in_doubt_is_told(void **state)
+{
+    (void)state;
+    struct waiter *first = waiter_new();
+    struct waiter *behind = waiter_new();
+    struct buf draft = BUF_INIT;
+    draft_put(&draft, &(struct draft){.record = 1,
+                                      .subject = "91341821MA2T00001X",
+                                      .text = "a"});
+    struct slice s = buf_slice(&draft);
+    atomic_store(&script.open, OPEN_FAILS);
+    atomic_store(&script.next_commit, COMMIT_LOST);
+    atomic_store(&script.held, true);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, first));
+    while (!atomic_load(&script.waiting)) {
+        (void)usleep(1000);
+    }
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, behind));
+    atomic_store(&script.held, false);
+    assert_int_equal(waiter_wait(behind), ERR_NO_SPACE);
+    assert_false(first->done);
+    atomic_store(&script.open, OPEN_WORKS);
+    assert_int_equal(waiter_wait(first), ERR_NO_SPACE);
+    wait_writable(true);
+    assert_ok(submit_one(1));
+    assert_sound(2);
+    waiter_free(first);
+    waiter_free(behind);
+    buf_fini(&draft);
+}
+
 /* The doubt comes after the stop was announced. What then is in the database
  * and unheard of here must not be written over. */
 static void a_stop_waits_for_no_doubt_that_comes_later(void **state)
@@ -708,6 +740,7 @@ int main(void)
         T(what_cannot_be_read_for_a_while_is_no_damage),
         T(what_was_set_aside_and_cannot_be_read_is_appended_later),
         T(closing_answers_a_commit_in_doubt),
+        T(who_waits_behind_a_commit_in_doubt_is_told),
         T(a_stop_waits_for_no_doubt_that_comes_later),
         T(a_reindex_does_not_wait_for_who_is_told_of_it),
         T(a_reindex_ends_when_it_is_told_to),
