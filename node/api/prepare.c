@@ -280,12 +280,11 @@ static void on_warning(void *ctx, const char *text)
 
 enum err directive_check_issuer(const struct api_env *env, struct errmsg *why)
 {
-    const struct rootdoc *doc =
-        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
     struct buf others = BUF_INIT;
-    if (doc == NULL || rootdoc_find_issuer(doc, env->self.code) != NULL) {
+    if (env->roots == NULL || rootchain_is_issuer(env->roots, env->self.code)) {
         return ERR_OK;
     }
+    const struct rootdoc *doc = rootchain_newest(env->roots);
     for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
         uint64_t code = rootdoc_issuer(doc, i)->code;
         if (listing_counts_at(code, env->self.code)) {
