@@ -183,7 +183,8 @@ static void narrow(struct slice cell, struct buf *out)
 
 enum kind { BLANK, CODE, WRONG, NEARLY, HEADING, OTHER };
 
-enum { NEARLY_MIN = 15, NEARLY_MAX = 20 };
+/* A code begins with its division: names in Latin letters are as long. */
+enum { NEARLY_MIN = 15, NEARLY_MAX = 20, DIGITS_MIN = 3 };
 
 static bool is_alnum(char c)
 {
@@ -195,14 +196,17 @@ static char upper(uint8_t c)
     return (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
 }
 
-static bool all_alnum(const char *text, size_t len)
+/* Letters and digits alone, some of these. */
+static bool may_be_code(const char *text, size_t len)
 {
+    size_t digits = 0;
     for (size_t i = 0; i < len; i++) {
         if (!is_alnum(text[i])) {
             return false;
         }
+        digits += text[i] <= '9';
     }
-    return true;
+    return digits >= DIGITS_MIN;
 }
 
 /* 9.134E+17: its last digits are gone. */
@@ -270,7 +274,7 @@ static enum kind kind_of(struct slice cell, char code[USCC_LEN + 1],
         return WRONG;
     }
     if (!uscc_normalise(cell, text, sizeof text, &len) || len < NEARLY_MIN ||
-        !all_alnum(text, len) || citizen_check(slice_of(text, len))) {
+        !may_be_code(text, len) || citizen_check(slice_of(text, len))) {
         return names_column(cell) ? HEADING : OTHER;
     }
     *rule = uscc_rule(result);

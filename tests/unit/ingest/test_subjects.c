@@ -73,6 +73,9 @@ static void every_list_of_an_office_is_read(void **state)
         {"XX项目投标人,,\n2026年,,\n名称\t信用代码\n甲\t" A "\n", "4=" A ";"},
         {"\xbc\xd7," A "\n乙," B "\n\xb1\xfb,\xb6\xa1\n",
          "1=" A ";2=" B ";3!no-code(\xb1\xfb,\xb6\xa1);"},
+        /* a name may have as many letters as a code has characters */
+        {"International Trade," A "\n", "1=" A ";"},
+        {"Collusive Practice\n", "1!no-code(Collusive Practice);"},
         /* all codes of a row, and lines in quotes */
         {"甲," A ",联合体 " A "," B "\n", "1=" A ";1=" A ";1=" B ";"},
         {"\"甲,\n乙 \"\"丙\"\"\"," A "\n" B "\n", "1=" A ";3=" B ";"},
