@@ -60,7 +60,7 @@ enum err listed_by(const struct api_env *env, const struct store_listing *l,
     enum err err = store_entry(env->store, &l->text_log, l->text, &bytes);
     *same = err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
             listing_values(&e, &r) == ERR_OK &&
-            slice_eq(record_get(&r, FIELD_DOCUMENT_NO), document);
+            listing_same_document(record_get(&r, FIELD_DOCUMENT_NO), document);
     buf_fini(&bytes);
     return err;
 }

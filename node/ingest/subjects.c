@@ -7,6 +7,7 @@
 #include "credit/citizen.h"
 #include "credit/rules.h"
 #include "credit/uscc.h"
+#include "credit/width.h"
 
 static const struct rule_text texts[] = {
     {"no-code",
@@ -133,10 +134,9 @@ static size_t narrow_utf8(struct slice s, char *out)
     const uint8_t *d = s.data;
     size_t len = str_utf8_first(s);
     *out = d[0] < 0x80 ? (char)d[0] : SEPARATES;
-    if (len == 3 && d[0] == 0xef && d[1] == 0xbc && d[2] >= 0x81) {
-        *out = (char)('!' + (d[2] - 0x81));
-    } else if (len == 3 && d[0] == 0xef && d[1] == 0xbd && d[2] <= 0x9e) {
-        *out = (char)('`' + (d[2] - 0x80));
+    char narrow = width_narrow(s);
+    if (narrow != 0) {
+        *out = narrow;
     } else if (len == 3 && (memcmp(d, "\xef\xbb\xbf", 3) == 0 ||
                             (d[0] == 0xe2 && d[1] == 0x80 && d[2] >= 0x8b &&
                              d[2] <= 0x8d))) {

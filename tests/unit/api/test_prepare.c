@@ -368,6 +368,31 @@ static void what_is_no_decision_is_not_published(void **state)
     expect_lawful(package_of_one(slice_str("?")), "no decision");
 }
 
+/* The same number in full width is no other decision: it would stay on the
+ * list when the other one is removed. */
+static void a_document_number_is_the_same_in_full_width(void **state)
+{
+    static const char wide[] = "示例认〔２０２６〕７号";
+    struct buf again = BUF_INIT;
+    (void)state;
+    assert_ok(prepare(PREPARE_LISTINGS, listing, &town.file));
+    struct package *p = altered(&town.file, FIELD_DOCUMENT_NO, wide);
+    package_put(p, &again);
+    package_free(&p);
+    take(&again);
+    buf_clear(&again);
+    assert_int_equal(prepare(PREPARE_LISTINGS, listing, &again), ERR_INVALID);
+    assert_string_equal(rule, "listed-already");
+    take(&town.file);
+    assert_int_equal(listed("91440300708461136T"), 2);
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &again));
+    assert_ok(package_parse(&p, buf_slice(&again), "test", &last_why));
+    expect_lawful(p, NULL);
+    take(&again);
+    assert_int_equal(listed("91440300708461136T"), 0);
+    buf_fini(&again);
+}
+
 /* Entry 3 of the log lists by the document that the removal names, entry 6 by
  * another one. */
 static void a_removal_is_of_the_listing_that_its_values_name(void **state)
@@ -508,6 +533,7 @@ int main(void)
         CASE(what_was_made_elsewhere_is_judged_before_it_is_published),
         CASE(rows_are_judged_by_what_was_said_and_is_in_force),
         CASE(a_removal_ends_all_listings_by_its_document),
+        CASE(a_document_number_is_the_same_in_full_width),
         CASE(what_is_no_decision_is_not_published),
         CASE(a_removal_is_of_the_listing_that_its_values_name),
         CASE(what_names_one_list_is_not_about_another),
