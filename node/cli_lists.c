@@ -307,10 +307,9 @@ int cmd_check(int argc, char **argv)
         return cli_usage("check",
                          "name one file: a credit code a line, or a table");
     }
-    if (file_read(argv[optind], SUBJECTS_MAX, &subjects, &why) != ERR_OK) {
-        return cli_fail("%s", why.text);
-    }
-    int rc = check_file(&o, buf_slice(&subjects));
+    int rc = file_read(argv[optind], SUBJECTS_MAX, &subjects, &why) == ERR_OK
+                 ? check_file(&o, buf_slice(&subjects))
+                 : cli_fail("%s", why.text);
     buf_fini(&subjects);
     return rc;
 }
