@@ -17,7 +17,10 @@ static inline char width_narrow(struct slice text)
     if (d[1] == 0xbc && d[2] >= 0x81) {
         return (char)('!' + (d[2] - 0x81));
     }
-    return d[1] == 0xbd && d[2] <= 0x9e ? (char)('`' + (d[2] - 0x80)) : 0;
+    if (d[1] == 0xbd && d[2] <= 0x9e) {
+        return (char)('`' + (d[2] - 0x80));
+    }
+    return 0;
 }
 
 #endif

@@ -133,7 +133,7 @@ static size_t narrow_utf8(struct slice s, char *out)
 {
     const uint8_t *d = s.data;
     size_t len = str_utf8_first(s);
-    *out = d[0] < 0x80 ? (char)d[0] : SEPARATES;
+    *out = (char)(d[0] < 0x80 ? d[0] : SEPARATES);
     char narrow = width_narrow(s);
     if (narrow != 0) {
         *out = narrow;
@@ -152,7 +152,7 @@ static size_t narrow_utf8(struct slice s, char *out)
 static size_t narrow_gb(struct slice s, char *out)
 {
     const uint8_t *d = s.data;
-    *out = d[0] < 0x80 ? (char)d[0] : SEPARATES;
+    *out = (char)(d[0] < 0x80 ? d[0] : SEPARATES);
     if (d[0] < 0x80 || s.len == 1) {
         return 1;
     }
