@@ -501,10 +501,9 @@ static int import(struct directive *d)
     if (cli_listfile_is(d->args[0])) {
         return cli_listfile_take(&d->o, d->args[0]);
     }
-    if (file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) != ERR_OK) {
-        return cli_fail("%s", why.text);
-    }
-    int rc = check_target(d); /* before a receipt is written over */
+    int rc = file_read(d->args[0], PACKAGE_FILE_MAX, &csv, &why) == ERR_OK
+                 ? check_target(d) /* before a receipt is written over */
+                 : cli_fail("%s", why.text);
     if (rc == EXIT_OK && d->receipt_path != NULL) {
         rc = cli_decided_open(&d->receipt, d->receipt_path, d->args[0]);
     }
@@ -619,10 +618,10 @@ static int rules_from(struct directive *d, const char *cmd)
         return cli_usage("directive", "name one JSON file, see "
                                       "docs/catalogue.md");
     }
-    if (file_read(d->args[0], RULES_FILE_MAX, &text, &why) != ERR_OK) {
-        return cli_fail("%s", why.text);
-    }
-    int rc = prepare_from(d, json_pack("{s:s}", "cmd", cmd), buf_slice(&text));
+    int rc =
+        file_read(d->args[0], RULES_FILE_MAX, &text, &why) == ERR_OK
+            ? prepare_from(d, json_pack("{s:s}", "cmd", cmd), buf_slice(&text))
+            : cli_fail("%s", why.text);
     buf_fini(&text);
     return rc;
 }

@@ -85,9 +85,9 @@ static void print_unheard(json_t *unheard, bool english)
     json_array_foreach(unheard, i, code)
     {
         cli_line(stdout,
-                 english ? "%s: no list of it ever came; it decided nothing "
-                           "yet, or that is missing here"
-                         : "%s：从未收到其名单；可能尚未作出决定，也可能缺失",
+                 english ? "%s: no list of it is here; it decided nothing yet, "
+                           "or that is missing"
+                         : "%s：这里没有其名单；可能尚未作出决定，也可能缺失",
                  json_string_value(code));
     }
 }
@@ -304,10 +304,9 @@ int cmd_check(int argc, char **argv)
         return cli_usage("check",
                          "name one file: a credit code a line, or a table");
     }
-    if (file_read(argv[optind], SUBJECTS_MAX, &subjects, &why) != ERR_OK) {
-        return cli_fail("%s", why.text);
-    }
-    int rc = check_file(&o, buf_slice(&subjects));
+    int rc = file_read(argv[optind], SUBJECTS_MAX, &subjects, &why) == ERR_OK
+                 ? check_file(&o, buf_slice(&subjects))
+                 : cli_fail("%s", why.text);
     buf_fini(&subjects);
     return rc;
 }

@@ -6,6 +6,7 @@
 
 #include "api/directives.h"
 #include "api/effects.h"
+#include "api/json.h"
 #include "api/query.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -167,13 +168,10 @@ static void count_one(struct tally *t, uint64_t origin, struct slice bytes)
     date_format(x.day, day);
     (void)json_array_append_new(
         t->rows,
-        json_pack("{s:s, s:s%, s:s, s:s, s:s%, s:s%}", "node", node, "app",
-                  (const char *)app.data, app.len, "day", day, "outcome",
-                  outcome_name(x.outcome), "measures",
-                  x.measures.len > 0 ? (const char *)x.measures.data : "",
-                  x.measures.len, "reason",
-                  x.reason.len > 0 ? (const char *)x.reason.data : "",
-                  x.reason.len));
+        json_pack("{s:s, s:o, s:s, s:s, s:o, s:o}", "node", node, "app",
+                  json_shown(app), "day", day, "outcome",
+                  outcome_name(x.outcome), "measures", json_shown(x.measures),
+                  "reason", json_shown(x.reason)));
 }
 
 static enum err tally_listing(const struct api_env *env,
@@ -200,6 +198,14 @@ static enum err tally_listing(const struct api_env *env,
     return err;
 }
 
+/* Of a listing that is void for it the subject may be a person's number. */
+static json_t *subject_json(const struct entry *e)
+{
+    return record_is_citizen(SUBJECT_USCC, e->subject)
+               ? json_string("***")
+               : json_text_of(e->subject);
+}
+
 /* NULL: it is no listing. */
 static json_t *listing_json(const struct api_env *env,
                             const struct listing_place *listing, bool with_rows,
@@ -220,15 +226,15 @@ static json_t *listing_json(const struct api_env *env,
     if (is_listing && *err == ERR_OK) {
         const struct catalogue_list *list = catalogue_list(e.item);
         execution_subject(listing, subject);
-        object = json_pack(
-            "{s:s, s:s%, s:s, s:s, s:I, s:I, s:I, s:I}", "listing", subject,
-            "subject", (const char *)e.subject.data, e.subject.len, "label",
-            list != NULL ? list->label_zh : "", "label_en",
-            list != NULL ? list->label_en : "", "hit",
-            (json_int_t)t.outcomes[OUTCOME_HIT], "applied",
-            (json_int_t)t.outcomes[OUTCOME_APPLIED], "not_applicable",
-            (json_int_t)t.outcomes[OUTCOME_NOT_APPLICABLE], "refused",
-            (json_int_t)t.outcomes[OUTCOME_REFUSED]);
+        object =
+            json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:I}", "listing",
+                      subject, "subject", subject_json(&e), "label",
+                      list != NULL ? list->label_zh : "", "label_en",
+                      list != NULL ? list->label_en : "", "hit",
+                      (json_int_t)t.outcomes[OUTCOME_HIT], "applied",
+                      (json_int_t)t.outcomes[OUTCOME_APPLIED], "not_applicable",
+                      (json_int_t)t.outcomes[OUTCOME_NOT_APPLICABLE], "refused",
+                      (json_int_t)t.outcomes[OUTCOME_REFUSED]);
         if (with_rows) {
             (void)json_object_set(object, "executions", t.rows);
         }

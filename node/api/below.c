@@ -7,6 +7,7 @@
 #include "api/query.h"
 #include "base/mem.h"
 #include "credit/execution.h"
+#include "credit/uscc.h"
 #include "ident/ident.h"
 #include "ident/rootchain.h"
 
@@ -44,18 +45,28 @@ static enum err check_its_issuer(const struct api_env *env,
                                  const struct below_listing *l,
                                  struct errmsg *why)
 {
-    const struct rootdoc *doc =
-        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
-    return doc == NULL || rootdoc_find_issuer(doc, l->place.log.origin) != NULL
+    uint64_t issuer = l->place.log.origin;
+    return env->roots == NULL || rootchain_is_issuer(env->roots, issuer)
                ? ERR_OK
                : err_set(why, ERR_DENIED,
                          "%012" PRIu64 " may list nobody by version %" PRIu64
                          " of the root document: is the listing's place "
                          "right? [not-listed]",
-                         l->place.log.origin, rootdoc_version(doc));
+                         issuer, rootdoc_version(rootchain_newest(env->roots)));
 }
 
 /* ---- what those who met it say ---- */
+
+/* What another node has for a code is shown to people, and stands in no note
+ * if it is none. */
+static bool take_execution(struct slice bytes, struct execution *out)
+{
+    struct entry e;
+    struct slice app;
+    return entry_decode(bytes, &e) == ERR_OK &&
+           execution_take(&e, out, &app) == ERR_OK &&
+           uscc_check(slice_str(out->subject)) == USCC_OK;
+}
 
 struct witness {
     struct log_id log;
@@ -83,13 +94,10 @@ static enum err ask_one(const struct api_env *env, const struct witness *w,
                         struct errmsg *note)
 {
     struct buf bytes = BUF_INIT;
-    struct entry e;
     struct execution x;
-    struct slice app;
     *says = SAYS_NOTHING;
     enum err err = store_entry(env->store, &w->log, w->number, &bytes);
-    if (err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
-        execution_take(&e, &x, &app) == ERR_OK) {
+    if (err == ERR_OK && take_execution(buf_slice(&bytes), &x)) {
         bool same = slice_eq(slice_str(x.subject), l->subject) &&
                     (x.list == 0 || x.list == l->list);
         *says = same ? SAYS_THE_SAME : SAYS_ANOTHER;

@@ -83,10 +83,11 @@ json_t *lists_json(const struct api_env *env, const struct lists_view *view);
 MUST_USE enum err listed_by(const struct api_env *env,
                             const struct store_listing *l,
                             struct slice document, bool *same);
-/* The authorities above whose decisions count here and of whom not one log ever
- * came: they may have decided nothing yet, or a line, a parent or a file
- * withholds it. Returns how many. */
-enum { LISTS_UNHEARD_MAX = 5 }; /* tiers above a village */
+/* The authorities whose decisions count here and of whom not one log is held:
+ * they may have decided nothing yet, or a line, a parent or a file withholds
+ * it. So may this node itself be one, whose store was lost. Returns how many.
+ */
+enum { LISTS_UNHEARD_MAX = 6 }; /* tiers, down to a village */
 size_t lists_unheard(const struct api_env *env, const struct lists_view *view,
                      uint64_t out[LISTS_UNHEARD_MAX]);
 /* Their codes. Owned. */

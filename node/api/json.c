@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "credit/citizen.h"
 #include "ident/rootchain.h"
 
 /* Bytes that are none: the first, and what would go on with it. */
@@ -46,6 +47,15 @@ json_t *json_text_of(struct slice text)
 json_t *json_text(const char *text)
 {
     return json_text_of(slice_str(text));
+}
+
+json_t *json_shown(struct slice text)
+{
+    struct buf shown = BUF_INIT;
+    citizen_hide(text, CITIZEN_NEW_OR_OLD, &shown);
+    json_t *value = json_text_of(buf_slice(&shown));
+    buf_fini(&shown);
+    return value;
 }
 
 json_t *json_code(uint64_t code)

@@ -14,6 +14,10 @@ struct rootdoc;
 json_t *json_text(const char *text);
 json_t *json_text_of(struct slice text);
 
+/* The same for people to read: "***" for each citizen number in it, which a
+ * node that judges otherwise may have let pass. */
+json_t *json_shown(struct slice text);
+
 json_t *json_code(uint64_t code);
 json_t *json_u64(uint64_t v);
 /* The log's id as "log" and its "origin". */

@@ -112,8 +112,9 @@ static enum err check_listing(const struct api_env *env, const struct entry *e,
 struct target {
     const struct api_env *env;
     struct listing_place place;
+    uint16_t list;
     struct slice document;
-    bool there; /* and not ended */
+    bool there; /* not ended, and on that list */
     bool same;
     enum err err;
 };
@@ -124,7 +125,7 @@ static bool on_target(void *ctx, const struct store_listing *l)
     if (l->number != t->place.number || !log_id_eq(&l->log, &t->place.log)) {
         return true;
     }
-    t->there = true;
+    t->there = l->list == t->list;
     t->err = listed_by(t->env, l, t->document, &t->same);
     return false;
 }
@@ -138,7 +139,7 @@ static enum err find_target(const struct api_env *env, const struct entry *e,
     struct lists_view view;
     struct subject_key key;
     struct record r;
-    struct target t = {.env = env, .place = f->target};
+    struct target t = {.env = env, .place = f->target, .list = f->list};
     *fits = listing_values(e, &r) == ERR_OK;
     if (!*fits) {
         return ERR_OK;
@@ -207,20 +208,36 @@ static enum err check_target(const struct lawful *l, const struct entry *e,
                                    number, what.text);
 }
 
-static enum err check_entry(const struct lawful *l, const struct entry *e,
+/* What is none is void at every node, or takes the package apart as the end of
+ * another one would. */
+static bool take_decision(struct slice bytes, struct entry *out)
+{
+    return entry_decode(bytes, out) == ERR_OK &&
+           (listing_is_type(out->type) || out->type == ENTRY_NODE ||
+            out->type == ENTRY_CATALOGUE || out->type == ENTRY_MEASURE);
+}
+
+static enum err check_entry(const struct lawful *l, struct slice bytes,
                             size_t number, struct errmsg *why)
 {
     const struct api_env *env = l->env;
-    if (listing_is_type(e->type)) {
-        enum err err = check_listing(env, e, number, why);
-        return err == ERR_OK ? check_target(l, e, number, why) : err;
+    struct entry e;
+    if (!take_decision(bytes, &e)) {
+        return err_set(why, ERR_DENIED,
+                       "entry %zu of the package: no decision that this build "
+                       "knows [malformed]",
+                       number);
     }
-    const char *rule = directive_rule_fault(env, e);
+    if (listing_is_type(e.type)) {
+        enum err err = check_listing(env, &e, number, why);
+        return err == ERR_OK ? check_target(l, &e, number, why) : err;
+    }
+    const char *rule = directive_rule_fault(env, &e);
     if (rule != NULL) {
         return err_set(why, ERR_DENIED, "entry %zu of the package: %s [%s]",
                        number, catalogue_change_text(rule), rule);
     }
-    const char *fault = text_fault(e);
+    const char *fault = text_fault(&e);
     return fault == NULL
                ? ERR_OK
                : err_set(why, ERR_DENIED, "entry %zu of the package: a text %s",
@@ -238,10 +255,7 @@ enum err directive_check_lawful(const struct api_env *env,
         return ERR_OK; /* the store refuses it, for what it is */
     }
     for (size_t i = 0; err == ERR_OK && i < package->head.entries; i++) {
-        struct entry e;
-        if (entry_decode(package->entries[i], &e) == ERR_OK) {
-            err = check_entry(&l, &e, i + 1, why);
-        }
+        err = check_entry(&l, package->entries[i], i + 1, why);
     }
     return err;
 }

@@ -47,21 +47,20 @@ static bool is_heard(const struct lists_view *view, uint64_t issuer)
 }
 
 /* By the digits of the code, as in listing_counts_at(): a root document may
- * name hundreds of issuers, and each answer asks. */
+ * name hundreds of issuers, and each answer asks. The last one is the node
+ * itself, whatever its tier. */
 size_t lists_unheard(const struct api_env *env, const struct lists_view *view,
                      uint64_t out[LISTS_UNHEARD_MAX])
 {
-    static const enum tier tiers[] = {TIER_NATIONAL, TIER_PROVINCE, TIER_CITY,
-                                      TIER_COUNTY, TIER_TOWNSHIP};
-    const struct rootdoc *doc =
-        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
-    uint64_t self = env->self.code;
-    uint64_t before = self;
+    static const enum tier tiers[LISTS_UNHEARD_MAX] = {
+        TIER_NATIONAL, TIER_PROVINCE, TIER_CITY,
+        TIER_COUNTY,   TIER_TOWNSHIP, TIER_VILLAGE};
+    uint64_t before = UINT64_MAX;
     size_t n = 0;
-    for (size_t i = 0; doc != NULL && i < ARRAY_LEN(tiers); i++) {
-        uint64_t code = division_at(self, tiers[i]);
-        if (code != self && code != before && !is_heard(view, code) &&
-            rootdoc_find_issuer(doc, code) != NULL) {
+    for (size_t i = 0; env->roots != NULL && i < ARRAY_LEN(tiers); i++) {
+        uint64_t code = division_at(env->self.code, tiers[i]);
+        if (code != before && !is_heard(view, code) &&
+            rootchain_is_issuer(env->roots, code)) {
             out[n++] = code;
         }
         before = code;

@@ -60,7 +60,7 @@ enum err listed_by(const struct api_env *env, const struct store_listing *l,
     enum err err = store_entry(env->store, &l->text_log, l->text, &bytes);
     *same = err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
             listing_values(&e, &r) == ERR_OK &&
-            slice_eq(record_get(&r, FIELD_DOCUMENT_NO), document);
+            listing_same_document(record_get(&r, FIELD_DOCUMENT_NO), document);
     buf_fini(&bytes);
     return err;
 }
@@ -280,12 +280,11 @@ static void on_warning(void *ctx, const char *text)
 
 enum err directive_check_issuer(const struct api_env *env, struct errmsg *why)
 {
-    const struct rootdoc *doc =
-        env->roots != NULL ? rootchain_newest(env->roots) : NULL;
     struct buf others = BUF_INIT;
-    if (doc == NULL || rootdoc_find_issuer(doc, env->self.code) != NULL) {
+    if (env->roots == NULL || rootchain_is_issuer(env->roots, env->self.code)) {
         return ERR_OK;
     }
+    const struct rootdoc *doc = rootchain_newest(env->roots);
     for (size_t i = 0; i < rootdoc_issuer_count(doc); i++) {
         uint64_t code = rootdoc_issuer(doc, i)->code;
         if (listing_counts_at(code, env->self.code)) {

@@ -9,6 +9,7 @@
 #include "credit/measure.h"
 #include "credit/rules.h"
 #include "credit/uscc.h"
+#include "credit/width.h"
 
 enum { TARGET_ORIGIN = 1 }; /* field of the body */
 
@@ -181,6 +182,30 @@ const char *listing_fault(const struct entry *e, uint64_t issuer,
     }
     *column = b.column;
     return b.rule;
+}
+
+/* ---- document numbers ---- */
+
+/* Cuts the character off that `text` begins with, in half width. */
+static struct slice next_narrow(struct slice *text, char *room)
+{
+    size_t n = str_utf8_first(*text);
+    struct slice c = slice_of(text->data, n > 0 ? n : 1);
+    *room = width_narrow(*text);
+    *text = slice_of(text->data + c.len, text->len - c.len);
+    return *room != 0 ? slice_of(room, 1) : c;
+}
+
+bool listing_same_document(struct slice a, struct slice b)
+{
+    bool same = true;
+    while (same && a.len > 0 && b.len > 0) {
+        char x;
+        char y;
+        struct slice first = next_narrow(&a, &x);
+        same = slice_eq(first, next_narrow(&b, &y));
+    }
+    return same && a.len == b.len;
 }
 
 /* ---- making one ---- */

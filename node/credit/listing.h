@@ -62,6 +62,9 @@ MUST_USE enum err listing_to_entry(const struct record *r, uint8_t type,
                                    const struct listing_place *target,
                                    int64_t now_ms, struct buf *room,
                                    struct entry *out);
+/* Do two document numbers name one decision? Who types one does not see whether
+ * its digits are wide. */
+bool listing_same_document(struct slice a, struct slice b);
 /* The list that a record of either item names; 0: none. */
 uint16_t listing_list_of(const struct record *r);
 /* What the decision says, or the list itself where it does not. */

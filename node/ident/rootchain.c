@@ -167,6 +167,22 @@ const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version)
     return doc;
 }
 
+bool rootchain_is_issuer(struct rootchain *chain, uint64_t code)
+{
+    return rootdoc_find_issuer(rootchain_newest(chain), code) != NULL;
+}
+
+bool rootchain_was_issuer(struct rootchain *chain, uint64_t code)
+{
+    const struct rootdoc *doc;
+    bool found = false;
+    for (uint64_t v = 1; !found && (doc = rootchain_at(chain, v)) != NULL;
+         v++) {
+        found = rootdoc_find_issuer(doc, code) != NULL;
+    }
+    return found;
+}
+
 /* Lock held. What was noted of the peer, or NULL. */
 static struct fork *find_fork(struct rootchain *chain, uint64_t peer)
 {

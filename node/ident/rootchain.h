@@ -36,6 +36,11 @@ const struct rootdoc *rootchain_newest(struct rootchain *chain);
 /* NULL: not known here. */
 const struct rootdoc *rootchain_at(struct rootchain *chain, uint64_t version);
 
+/* Does the version in force name deciders for the node? */
+MUST_USE bool rootchain_is_issuer(struct rootchain *chain, uint64_t code);
+/* Does it, or did a version before it? What was decided then may count. */
+MUST_USE bool rootchain_was_issuer(struct rootchain *chain, uint64_t code);
+
 /* Whose deciders judge what ends at entry `number` of the directives log
  * `incarnation` of `code`: those in force, or those before them where the
  * versions since say so, of a log whose first entries are those that they name.

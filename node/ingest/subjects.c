@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "credit/citizen.h"
 #include "credit/rules.h"
 #include "credit/uscc.h"
+#include "credit/width.h"
 
 static const struct rule_text texts[] = {
     {"no-code",
@@ -121,25 +123,90 @@ static struct slice trimmed(struct slice s)
     return s;
 }
 
+/* ---- as people write letters and digits in Chinese text ---- */
+
+/* The character at the front in half width; 0: it is invisible, and nothing
+ * stands for it; SEPARATES: it is no part of a code. Returns its bytes. */
+enum { SEPARATES = 1 };
+
+static size_t narrow_utf8(struct slice s, char *out)
+{
+    const uint8_t *d = s.data;
+    size_t len = str_utf8_first(s);
+    *out = (char)(d[0] < 0x80 ? d[0] : SEPARATES);
+    char narrow = width_narrow(s);
+    if (narrow != 0) {
+        *out = narrow;
+    } else if (len == 3 && (memcmp(d, "\xef\xbb\xbf", 3) == 0 ||
+                            (d[0] == 0xe2 && d[1] == 0x80 && d[2] >= 0x8b &&
+                             d[2] <= 0x8d))) {
+        *out = 0;
+    } else if ((len == 2 && d[0] == 0xc2 && d[1] == 0xa0) ||
+               (len == 3 && memcmp(d, "\xe3\x80\x80", 3) == 0)) {
+        *out = ' ';
+    }
+    return len;
+}
+
+/* GB18030: half of a character may look like a letter. */
+static size_t narrow_gb(struct slice s, char *out)
+{
+    const uint8_t *d = s.data;
+    *out = (char)(d[0] < 0x80 ? d[0] : SEPARATES);
+    if (d[0] < 0x80 || s.len == 1) {
+        return 1;
+    }
+    if (d[0] == 0xa3 && d[1] >= 0xa1 && d[1] <= 0xfe) {
+        *out = (char)('!' + (d[1] - 0xa1));
+    } else if (d[0] == 0xa1 && d[1] == 0xa1) {
+        *out = ' ';
+    }
+    bool four = d[1] >= '0' && d[1] <= '9' && s.len >= 4;
+    return four ? 4 : 2;
+}
+
+static void narrow(struct slice cell, struct buf *out)
+{
+    bool utf8 = str_utf8_valid(cell);
+    buf_clear(out);
+    while (cell.len > 0) {
+        char c;
+        size_t n = (utf8 ? narrow_utf8 : narrow_gb)(cell, &c);
+        if (c != 0) {
+            buf_put_u8(out, (uint8_t)c);
+        }
+        cell = slice_from(cell, n);
+    }
+}
+
 /* ---- what a cell is ---- */
 
 enum kind { BLANK, CODE, WRONG, NEARLY, HEADING, OTHER };
 
-enum { NEARLY_MIN = 15, NEARLY_MAX = 20 };
+/* A code begins with its division: names in Latin letters are as long. */
+enum { NEARLY_MIN = 15, NEARLY_MAX = 20, DIGITS_MIN = 3 };
 
 static bool is_alnum(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
 }
 
-static bool all_alnum(const char *text, size_t len)
+static char upper(uint8_t c)
 {
+    return (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+}
+
+/* Letters and digits alone, some of these. */
+static bool may_be_code(const char *text, size_t len)
+{
+    size_t digits = 0;
     for (size_t i = 0; i < len; i++) {
         if (!is_alnum(text[i])) {
             return false;
         }
+        digits += text[i] <= '9';
     }
-    return true;
+    return digits >= DIGITS_MIN;
 }
 
 /* 9.134E+17: its last digits are gone. */
@@ -207,7 +274,7 @@ static enum kind kind_of(struct slice cell, char code[USCC_LEN + 1],
         return WRONG;
     }
     if (!uscc_normalise(cell, text, sizeof text, &len) || len < NEARLY_MIN ||
-        !all_alnum(text, len) || citizen_check(slice_of(text, len))) {
+        !may_be_code(text, len) || citizen_check(slice_of(text, len))) {
         return names_column(cell) ? HEADING : OTHER;
     }
     *rule = uscc_rule(result);
@@ -217,11 +284,13 @@ static enum kind kind_of(struct slice cell, char code[USCC_LEN + 1],
 /* ---- rows ---- */
 
 struct seen {
-    size_t cells; /* that are not blank */
+    unsigned columns; /* cells so far */
+    size_t cells;     /* that are not blank */
     size_t codes;
     size_t wrong;
     size_t headings;
-    struct slice nearly; /* the first one; len 0: none */
+    uint64_t heading_columns; /* as struct reading's code_columns */
+    struct slice nearly;      /* the first one; len 0: none */
     const char *nearly_rule;
 };
 
@@ -229,27 +298,94 @@ struct reading {
     const struct subjects_sink *sink; /* NULL: only looks */
     struct subjects_counts counts;
     uint64_t line; /* of the row at hand */
+    uint64_t
+        code_columns;    /* by the last headings; a bit each, of the first 64 */
+    struct buf narrowed; /* the cell at hand, in half width */
 };
 
-static enum err take_cell(const struct reading *r, struct slice cell,
+static enum err take_code(const struct reading *r, struct seen *seen,
+                          const char *code)
+{
+    seen->codes++;
+    return r->sink == NULL ? ERR_OK
+                           : r->sink->code(r->sink->ctx, r->line, code);
+}
+
+/* Those that stand in a text, with something else around them: several of a
+ * consortium in one cell, or one behind its name. */
+static enum err take_inside(const struct reading *r, struct seen *seen)
+{
+    const struct slice text = buf_slice(&r->narrowed);
+    enum err err = ERR_OK;
+    size_t start = 0;
+    for (size_t i = 0; err == ERR_OK && i <= text.len; i++) {
+        char code[USCC_LEN + 1];
+        if (i < text.len && is_alnum(upper(text.data[i]))) {
+            continue;
+        }
+        if (i - start == USCC_LEN &&
+            uscc_read(slice_of(text.data + start, USCC_LEN), code) == USCC_OK) {
+            err = take_code(r, seen, code);
+        }
+        start = i + 1;
+    }
+    return err;
+}
+
+/* Neither a code nor a mistyped one as a whole. */
+static bool is_text(enum kind kind)
+{
+    return kind == OTHER || kind == HEADING;
+}
+
+static enum kind narrow_kind_of(struct reading *r, struct slice cell,
+                                char code[USCC_LEN + 1], const char **rule)
+{
+    enum kind kind = kind_of(cell, code, rule);
+    buf_clear(&r->narrowed);
+    if (!is_text(kind) || cell.len < USCC_LEN) {
+        return kind;
+    }
+    narrow(cell, &r->narrowed);
+    enum kind narrowed = kind_of(buf_slice(&r->narrowed), code, rule);
+    return narrowed == OTHER ? kind : narrowed; /* of Chinese nothing is left */
+}
+
+/* In a column that says so what is nearly a code is a mistyped one, whatever
+ * stands beside it; elsewhere it may be the number of a register or account. */
+static enum kind kind_in(const struct reading *r, uint64_t column,
+                         enum kind kind)
+{
+    return kind == NEARLY && (r->code_columns & column) != 0 ? WRONG : kind;
+}
+
+static enum err take_cell(struct reading *r, struct slice cell,
                           struct seen *seen)
 {
     char code[USCC_LEN + 1];
     const char *rule = "";
-    enum kind kind = kind_of(cell, code, &rule);
+    uint64_t column = seen->columns < 64 ? UINT64_C(1) << seen->columns : 0;
+    size_t before = seen->codes;
+    enum kind kind = kind_in(r, column, narrow_kind_of(r, cell, code, &rule));
+    enum err err = ERR_OK;
+    seen->columns++;
     seen->cells += kind != BLANK;
-    seen->codes += kind == CODE;
     seen->wrong += kind == WRONG;
-    seen->headings += kind == HEADING;
-    if (kind == NEARLY && seen->nearly.len == 0) {
+    if (kind == CODE) {
+        err = take_code(r, seen, code);
+    } else if (is_text(kind)) {
+        err = take_inside(r, seen);
+    } else if (kind == WRONG && r->sink != NULL) {
+        err = r->sink->bad(r->sink->ctx, r->line, cell, rule);
+    } else if (kind == NEARLY && seen->nearly.len == 0) {
         seen->nearly = cell;
         seen->nearly_rule = rule;
     }
-    if (r->sink == NULL || (kind != CODE && kind != WRONG)) {
-        return ERR_OK;
+    if (kind == HEADING && seen->codes == before) {
+        seen->headings++;
+        seen->heading_columns |= column;
     }
-    return kind == CODE ? r->sink->code(r->sink->ctx, r->line, code)
-                        : r->sink->bad(r->sink->ctx, r->line, cell, rule);
+    return err;
 }
 
 /* Rows in quotes may have several lines. */
@@ -284,6 +420,7 @@ static enum err take_row(struct reading *r, struct slice *rest,
         return err;
     }
     if (seen->headings > 0 && seen->cells > 1) { /* of another table below */
+        r->code_columns = seen->heading_columns;
         r->counts.passed++;
         return ERR_OK;
     }
@@ -309,14 +446,16 @@ static void skip_title(struct reading *r, struct slice *rest)
         (void)take_row(&look, &at, &seen); /* a look cannot fail */
         rows += seen.cells > 0;
         if (seen.codes + seen.wrong > 0 || seen.nearly.len > 0) {
-            return;
+            break;
         }
         if (seen.headings > 0) {
             *rest = at;
             r->counts = (struct subjects_counts){look.counts.lines, rows};
-            return;
+            r->code_columns = seen.heading_columns;
+            break;
         }
     }
+    buf_fini(&look.narrowed);
 }
 
 enum err subjects_read(struct slice file, const struct subjects_sink *sink,
@@ -337,6 +476,7 @@ enum err subjects_read(struct slice file, const struct subjects_sink *sink,
         struct seen seen;
         err = take_row(&r, &rest, &seen);
     }
+    buf_fini(&r.narrowed);
     *out = r.counts;
     return err;
 }

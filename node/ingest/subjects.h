@@ -1,13 +1,15 @@
 /* subjects.h - the credit codes in a list of organisations as offices have it.
  *
  * One code a line, or a table: cells parted by commas, tabs or semicolons, the
- * columns in any order, with or without headings. Nothing but ASCII is looked
- * for, and these marks are the same bytes in UTF-8 and in GB18030; so no
- * character set has to be known, and lines of both may stand in one file.
+ * columns in any order, with or without headings. The marks are the same bytes
+ * in UTF-8 and in GB18030; so no character set has to be known, and lines of
+ * both may stand in one file. Codes are found in full width, too, and within a
+ * cell that holds more.
  *
  * Whoever is not found must not look as if on no list: a row without a code,
- * and a cell that may be a mistyped one, are reported. Every code of a row is:
- * a consortium has several. Pure; any thread. */
+ * and a cell that may be a mistyped one, are reported; of a column whose
+ * heading says that it has codes also beside a good one. Every code of a row
+ * is: a consortium has several. Pure; any thread. */
 #ifndef INGEST_SUBJECTS_H
 #define INGEST_SUBJECTS_H
 

@@ -111,6 +111,7 @@ struct gathered_row {
     size_t place; /* of its subject */
 };
 struct gathered {
+    struct store *store;
     const struct listing_query *q;
     const struct subject_key *subjects;
     size_t at; /* the one that rows come of */
@@ -221,20 +222,63 @@ static const struct list_row *removal_of(const struct gathered *g,
     return first;
 }
 
+/* Of the issuer's logs in the view the one that `log` follows, as its first
+ * entry says; NULL: none, or it is not here. */
+static const struct lists_log *predecessor_of(struct gathered *g,
+                                              const struct lists_log *log)
+{
+    const struct lists_view *view = g->q->view;
+    const struct lists_log *found = NULL;
+    struct buf bytes = BUF_INIT;
+    struct entry e;
+    struct entry_open open;
+    enum err err = g->q->now ? store_entry_now(g->store, &log->log, 1, &bytes)
+                             : store_entry(g->store, &log->log, 1, &bytes);
+    bool follows =
+        err == ERR_OK && entry_decode(buf_slice(&bytes), &e) == ERR_OK &&
+        e.type == ENTRY_OPEN && entry_open_decode(&e, &open) == ERR_OK;
+    g->err = g->err == ERR_OK ? err : g->err;
+    for (size_t i = 0; follows && found == NULL && i < view->n; i++) {
+        const struct log_id *id = &view->logs[i].log;
+        if (id->origin == log->log.origin &&
+            id->incarnation == open.prev_incarnation) {
+            found = &view->logs[i];
+        }
+    }
+    buf_fini(&bytes);
+    return found;
+}
+
+/* At any remove. Who made the logs may have made a ring of them. */
+static bool is_behind(struct gathered *g, const struct lists_log *log,
+                      const struct lists_log *than)
+{
+    const struct lists_log *at = log;
+    for (size_t i = 0; at != NULL && at != than && i < g->q->view->n; i++) {
+        at = predecessor_of(g, at);
+    }
+    return at == than;
+}
+
 /* Numbers of a successor begin anew, and it may have come before the log that
- * it follows. */
-static bool is_later(const struct gathered_row *r,
+ * it follows, as by files. That one listing was corrected in two logs is rare
+ * enough to read where they begin. */
+static bool is_later(struct gathered *g, const struct gathered_row *r,
                      const struct gathered_row *than)
 {
     if (r->log == than->log) {
         return r->row.number > than->row.number;
+    }
+    bool behind = is_behind(g, r->log, than->log);
+    if (behind || is_behind(g, than->log, r->log)) {
+        return behind;
     }
     return r->log->ended != than->log->ended ? than->log->ended
                                              : r->log->id > than->log->id;
 }
 
 /* The newest correction counts. */
-static const struct gathered_row *text_of(const struct gathered *g,
+static const struct gathered_row *text_of(struct gathered *g,
                                           const struct gathered_row *listing)
 {
     const struct gathered_row *text = listing;
@@ -243,7 +287,7 @@ static const struct gathered_row *text_of(const struct gathered *g,
         if (r->row.type == ENTRY_CORRECTION &&
             is_about(&r->row, listing->log, listing->row.number) &&
             r->log->log.origin == listing->log->log.origin &&
-            (text == listing || is_later(r, text))) {
+            (text == listing || is_later(g, r, text))) {
             text = r;
         }
     }
@@ -256,9 +300,9 @@ static bool in_force(const struct listing_query *q, const struct list_row *text)
                       (text->until == 0 || q->today <= text->until));
 }
 
-/* `g` is what there is of one subject. False: `fn` ends it. */
-static bool give(const struct gathered *g, size_t place,
-                 store_listing_of_fn *fn, void *ctx)
+/* `g` is what there is of one subject. False: `fn` or an error ends it. */
+static bool give(struct gathered *g, size_t place, store_listing_of_fn *fn,
+                 void *ctx)
 {
     bool more = true;
     for (size_t i = 0; more && i < g->n; i++) {
@@ -282,7 +326,8 @@ static bool give(const struct gathered *g, size_t place,
                                   .removed = removal != NULL,
                                   .removed_on =
                                       removal != NULL ? removal->decided : 0};
-        more = !in_force(g->q, &text->row) || fn(ctx, place, &l);
+        more = g->err == ERR_OK &&
+               (!in_force(g->q, &text->row) || fn(ctx, place, &l));
     }
     return more;
 }
@@ -297,8 +342,10 @@ static bool give_all(struct gathered *g, size_t first, store_listing_of_fn *fn,
         while (end < g->n && g->rows[end].place == g->rows[i].place) {
             end++;
         }
-        struct gathered one = {.q = g->q, .rows = g->rows + i, .n = end - i};
+        struct gathered one = {
+            .store = g->store, .q = g->q, .rows = g->rows + i, .n = end - i};
         more = give(&one, first + g->rows[i].place, fn, ctx);
+        g->err = one.err;
     }
     return more;
 }
@@ -343,7 +390,8 @@ static bool of_one(void *ctx, size_t place, const struct store_listing *l)
 enum err store_listings(struct store *store, const struct listing_query *query,
                         store_listing_fn *fn, void *ctx, bool *met)
 {
-    struct gathered g = {.q = query, .subjects = query->subject};
+    struct gathered g = {
+        .store = store, .q = query, .subjects = query->subject};
     struct one_subject one = {fn, ctx};
     enum err err = query->view->n > 0 ? rows_of(store, query->now,
                                                 query->subject, 1, gather, &g)
@@ -351,6 +399,7 @@ enum err store_listings(struct store *store, const struct listing_query *query,
     err = err == ERR_OK ? g.err : err;
     if (err == ERR_OK) {
         (void)give_all(&g, 0, of_one, &one);
+        err = g.err;
     }
     if (met != NULL) {
         *met = g.met;
@@ -364,7 +413,7 @@ enum err store_listings_of(struct store *store,
                            const struct subject_key *subjects, size_t n,
                            store_listing_of_fn *fn, void *ctx)
 {
-    struct gathered g = {.q = query};
+    struct gathered g = {.store = store, .q = query};
     bool more = query->view->n > 0;
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && more && i < n; i += SUBJECTS_A_READ) {
@@ -374,6 +423,7 @@ enum err store_listings_of(struct store *store,
         err = rows_of(store, query->now, g.subjects, some, gather, &g);
         err = err == ERR_OK ? g.err : err;
         more = err == ERR_OK && give_all(&g, i, fn, ctx);
+        err = err == ERR_OK ? g.err : err;
     }
     mem_free(g.rows);
     return err;

@@ -42,8 +42,7 @@ static bool on_told(void *ctx, const struct feed_status *told)
 static bool is_issuer(const struct sync_env *env)
 {
     return env->roots != NULL &&
-           rootdoc_find_issuer(rootchain_newest(env->roots), env->self.code) !=
-               NULL;
+           rootchain_is_issuer(env->roots, env->self.code);
 }
 
 static bool is_answered_above(const struct sync_env *env)

@@ -43,18 +43,6 @@ void intake_free(struct intake **intake)
 
 /* ---- which logs ---- */
 
-/* Does any version of the root document let it issue? */
-static bool is_issuer(const struct sync_env *env, uint64_t code)
-{
-    const struct rootdoc *doc;
-    for (uint64_t v = 1; (doc = rootchain_at(env->roots, v)) != NULL; v++) {
-        if (rootdoc_find_issuer(doc, code) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Why the log is not taken; NULL: it is. */
 static const char *not_entitled(const struct sync_env *env,
                                 const struct log_id *log)
@@ -68,7 +56,7 @@ static const char *not_entitled(const struct sync_env *env,
     if (!listing_counts_at(log->origin, env->self.code)) {
         return "its issuer is no authority above this node";
     }
-    return is_issuer(env, log->origin)
+    return rootchain_was_issuer(env->roots, log->origin)
                ? NULL
                : "the root document names no deciders for its issuer";
 }

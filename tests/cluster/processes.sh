@@ -2,6 +2,7 @@
 # Two processes of one node; sourced after lib.sh. CODE is the first one, CODE-b
 # the second: a folder of the tree as any other, with the first one's
 # certificates and data.
+. "$HERE/lists.sh"
 
 # CODE: after its store was put on a database, and before its children start.
 second_process() {
@@ -52,8 +53,8 @@ LISTS=0
 decide_list() {
     LISTS=$((LISTS + 1))
     {
-        echo "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
-        printf '示例商贸有限公司,%s,示例认〔2026〕%d号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例省法院,11340000200000013H,%s,失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
+        echo "$LIST_HEADER"
+        printf '示例商贸有限公司,%s,示例认〔2026〕%d号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例省法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
             "$LISTED" "$LISTS" "${PROVINCE:0:6}"
     } >"$WORK/list.csv"
     check "decide" node_cmd "$PROVINCE" directive import "$WORK/list.csv" \

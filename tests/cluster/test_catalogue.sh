@@ -5,6 +5,7 @@
 # reads when that comes; restarts change nothing; an unknown measure is refused.
 . "$(dirname "$0")/lib.sh"
 . "$HERE/apps.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="$COUNTY:1:1 $TOWN:1:1"
 make_small
@@ -13,7 +14,6 @@ make_app bureau public,shared
 grant "$TOWN" hall public bureau public,shared
 grant "$COUNTY" hall public bureau public,shared
 start_all
-directive() { node_cmd "$1" directive "${@:2}"; }
 key=$TREE/fed/deciders/$COUNTY-1.key
 town_key=$TREE/fed/deciders/$TOWN-1.key
 version_is() { [ "$(node_cmd "$1" catalogue --json 2>/dev/null | jq -r .version)" = "$2" ]; }
@@ -107,7 +107,7 @@ check "narrow the kind" directive "$COUNTY" catalogue "$WORK/v3.json" --key "$ke
 
 note "measures"
 list_row() { # MEASURES
-    echo "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+    echo "$LIST_HEADER"
     echo "宣城市样例甲贸易有限公司,$subject,示例认〔2026〕1号,示例,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,${COUNTY:0:6},失信被执行人,示例告〔2026〕7号,2026-02-01,$1,履行完毕"
 }
 list_row "C01、X99" >"$WORK/list.csv"

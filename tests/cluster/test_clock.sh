@@ -22,9 +22,9 @@ note "a day ahead"
 TREE_RUN="env CREDITNODE_CLOCK_SKEW_MS=86400000" start "$COUNTY"
 start "$TOWN"
 start "$VILLAGE"
-cat >"$WORK/decisions.csv" <<'END'
-主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件
-示例商贸有限公司,913400001000000167,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,341821,失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕
+cat >"$WORK/decisions.csv" <<END
+$LIST_HEADER
+示例商贸有限公司,913400001000000167,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,341821,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕
 END
 county_says_clock() { status "$COUNTY" '.health.reasons[].id' | grep -qx clock; }
 within "$PATIENCE" "the county knows that a clock is wrong" county_says_clock

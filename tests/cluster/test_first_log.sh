@@ -11,11 +11,12 @@ for code in "$COUNTY" "$TOWN" "$VILLAGE"; do
 done
 cd "$WORK" || exit 1
 echo 91340000100000032W >subjects
-checked() { # STATUS: of a check at the village
+checked_at() { # CODE STATUS: of a check there
     local rc=0
-    node_cmd "$VILLAGE" check subjects --json >checked 2>/dev/null || rc=$?
-    [ "$rc" = "$1" ]
+    node_cmd "$1" check subjects --json >checked 2>/dev/null || rc=$?
+    [ "$rc" = "$2" ]
 }
+checked() { checked_at "$VILLAGE" "$1"; }
 unheard() { [ "$(jq -c .unheard checked)" = "$1" ]; }
 own_lists() { # CODE COUNT: directives logs of its own
     [ "$(logs_of "$1" 'select(.own and (.log | contains("/directives/"))) | .log' | wc -l)" = "$2" ]
@@ -25,6 +26,10 @@ note "too early"
 start_all
 within "$PATIENCE" "nothing is sure yet" checked 4
 unheard "[\"$COUNTY\",\"$TOWN\"]" || fail "unheard: $(cat checked)"
+for code in "$COUNTY" "$TOWN"; do
+    checked_at "$code" 4 || fail "$code cannot know that it decided nothing: $(cat checked)"
+done
+unheard "[\"$COUNTY\",\"$TOWN\"]" || fail "unheard at $TOWN: $(cat checked)"
 
 note "when it is time"
 for code in "$COUNTY" "$TOWN"; do
@@ -44,3 +49,13 @@ for code in "$COUNTY" "$TOWN"; do
     check "one log of $code" own_lists "$code" 1
 done
 check "none at who may not issue" own_lists "$VILLAGE" 0
+
+note "an issuer that lost its store"
+check "sure before" checked_at "$COUNTY" 0
+stop "$COUNTY"
+empty_node "$COUNTY"
+set_option "$COUNTY" replication.first_log="1 h"
+start "$COUNTY"
+within "$PATIENCE" "a node below says what was there" says "$COUNTY" FEED-LOST-LOG
+checked_at "$COUNTY" 4 || fail "what it decided is lost, and nobody listed: $(cat checked)"
+unheard "[\"$COUNTY\"]" || fail "unheard: $(cat checked)"

@@ -4,6 +4,7 @@
 # reason and the node goes on. The example of docs/apps.md does what that page
 # says. Left out (77) where npm reaches no registry.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 command -v npm >/dev/null && command -v node >/dev/null || { note "no npm"; exit 77; }
 (mkdir "$WORK/js" && cd "$WORK/js" && npm install --no-fund --no-audit --ignore-scripts \
@@ -103,7 +104,7 @@ grep -q '^DENIED: .*apps' "$WORK/answer.err" || fail "no reason: $(cat "$WORK/an
 note "example: a listed bidder, and what was done"
 listed=913400001000000167
 {
-    echo "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+    echo "$LIST_HEADER"
     printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
         "$listed" "${COUNTY:0:6}"
 } >"$WORK/decision.csv"

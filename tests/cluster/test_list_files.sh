@@ -5,6 +5,7 @@
 # the middle of one, and a node that gets a file and the line at once, end at the
 # issuer's size and root.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 HUB=000000000000
 TREE_ISSUERS="$HUB:2:3 $CITY:1:1"
@@ -27,8 +28,6 @@ E=91340000100000059L
 F=91999900MA68P03N9M
 G=91999900MA78M8RM06
 cd "$WORK" || exit 1
-directive() { node_cmd "$1" directive "${@:2}"; }
-header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
 row() { # SUBJECT REASON NUMBER
     printf '示例商贸有限公司,%s,示例认〔2026〕%d号,%s,示例条例第十条,2026-03-01,2026-03-05,长期,示例部,11100000000000019F,000000,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' "$1" "$3" "$2"
 }
@@ -41,11 +40,11 @@ publish() { # FILE: at the hub, by two of three
     check "publish" directive "$HUB" publish package >/dev/null
 }
 decide() { # SUBJECT
-    { echo "$header"; row "$1" 示例事由 7; } >one.csv
+    { echo "$LIST_HEADER"; row "$1" 示例事由 7; } >one.csv
     publish one.csv
 }
 many() { # COUNT: reasons that do not pack, so that it is many messages
-    echo "$header"
+    echo "$LIST_HEADER"
     paste -d ' ' <("$BENCH_GEN" --rows "$1" --subjects "$1" --codes) <(seq "$1") \
         <(head -c $(($1 * 120)) /dev/urandom | base64 -w 160) |
         while read -r code n reason; do row "$code" "$reason" "$n"; done
@@ -209,7 +208,7 @@ done
 ! says "$CITY" 'FOLLOW-(REFUSED|FORKED|ROLLBACK)' || fail "file and line were taken for a fault"
 
 note "what does not belong here"
-{ echo "$header"; sed 's/,000000,/,341800,/; s/,[0-9A-Z]*,示例认/,'"$B"',示例认/' one.csv | tail -n 1; } >city.csv
+{ echo "$LIST_HEADER"; sed 's/,000000,/,341800,/; s/,[0-9A-Z]*,示例认/,'"$B"',示例认/' one.csv | tail -n 1; } >city.csv
 check "the city decides" directive "$CITY" import city.csv --key "$TREE/fed/deciders/$CITY-1.key" --yes --publish >/dev/null
 check "export" directive "$CITY" export of-city --log "$(logs_of "$CITY" "select(.own and (.log | contains(\"/directives/\"))) | .log")" >/dev/null
 refused "$PROVINCE" of-city 'no authority above this node'

@@ -194,7 +194,7 @@ within "$PATIENCE" "all that came is fresh" is_fresh "$VILLAGE" fresh
 ends_with 4 91340000100000032W || fail "nothing came of the township, and that is sure: $(cat "$WORK/checked")"
 [ "$(jq -c .unheard "$WORK/checked")" = "[\"$TOWN\"]" ] || fail "not named: $(cat "$WORK/checked")"
 node_cmd "$VILLAGE" check "$WORK/few" >"$WORK/out"
-grep -q "$TOWN: no list of it ever came" "$WORK/out" || fail "not told: $(cat "$WORK/out")"
+grep -q "$TOWN: no list of it is here" "$WORK/out" || fail "not told: $(cat "$WORK/out")"
 ends_with 4 91340000100000032W 913400001000000 || fail "a line without a code, and nobody listed: $(cat "$WORK/checked")"
 ends_with 3 $'\xef\xbb\xbf'"$A" || fail "the first line of a spreadsheet: $(cat "$WORK/checked")"
 

@@ -4,6 +4,7 @@
 # list fork its log, and what was in force before stays; an issuer that no root
 # document names, and a decision held back past its day, count for nothing.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
 allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK RECEIPT-FORK SYNC-FORKED SYNC-DIFFERS
@@ -16,11 +17,9 @@ key=$TREE/fed/deciders/$COUNTY-1.key
 A=913400001000000167
 B=913400001000000242
 C=91340000100000032W
-directive() { node_cmd "$1" directive "${@:2}"; }
-header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
 decide() { # CODE SUBJECT
     {
-        echo "$header"
+        echo "$LIST_HEADER"
         printf '示例商贸有限公司,%s,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
             "$2" "${COUNTY:0:6}"
     } >"$WORK/one.csv"

@@ -4,6 +4,7 @@
 # nothing decided since, with something decided since, killed on the way, and
 # with nothing left at all.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:1:1"
 allow STORE-FORKED FEED-FORKED FOLLOW-FORKED FOLLOW-ROLLBACK RECEIPT-FORK RECLAIM-SET-ASIDE SYNC-FORKED SYNC-DIFFERS
@@ -19,15 +20,13 @@ C=91340000100000032W
 D=91340000100000040P
 E=91340000100000059L
 cd "$WORK" || exit 1
-directive() { node_cmd "$1" directive "${@:2}"; }
-header="主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
 row() { # SUBJECT NUMBER
     printf '示例商贸有限公司,%s,示例认〔2026〕%d号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
         "$1" "$2" "${COUNTY:0:6}"
 }
 publish() { directive "$COUNTY" import "$1" --key "$key" --yes --publish >out 2>&1; } # CSV
 decide() {                                                                       # SUBJECT
-    { echo "$header" && row "$1" 7; } >one.csv
+    { echo "$LIST_HEADER" && row "$1" 7; } >one.csv
     publish one.csv
 }
 listed() { [ "$(node_cmd "$1" query "$2" --json 2>/dev/null | jq -r '.listings | length')" = "$3" ]; } # CODE SUBJECT COUNT
@@ -132,7 +131,7 @@ note "killed on the way"
 keep
 third=$(newest_log)
 {
-    echo "$header"
+    echo "$LIST_HEADER"
     for i in $(seq 1 3000); do row "$A" "$((100 + i))"; done
 } >many.csv
 check "many decisions" publish many.csv

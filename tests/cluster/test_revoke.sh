@@ -4,12 +4,12 @@
 # comes back when it is restored. What is below a revoked node sends it nothing.
 # An authority that is not above it has no say.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="000000000000:2:3 $COUNTY:2:3 $TOWN:1:1"
 make_small
 start_all
 keys=$TREE/fed/deciders
-directive() { node_cmd "$1" directive "${@:2}"; }
 by_two() { # COMMAND...: makes a package; signed by two of the county's three deciders
     rm -f "$WORK/package"
     check "prepare" directive "$COUNTY" "$@" -o "$WORK/package" >"$WORK/out" &&
@@ -83,9 +83,9 @@ calls_of() { # HOLDER CHILD: both of them
 }
 has_calls() { [ "$(calls_of "$TOWN" "$VILLAGE")" = "$1" ]; }
 {
-    echo "主体名称,主体统一社会信用代码,认定文书号,列入事由,列入依据,认定日期,起始日期,截止日期,认定机关,认定机关统一社会信用代码,认定机关行政区划,名单类型,失信领域,事先告知（公示）文书号,告知（公示）日期,措施编号,移出条件"
+    echo "$LIST_HEADER"
     for ((i = 0; i < 1500; i++)); do
-        printf '示例商贸有限公司,913400001000000167,示例认〔2026〕%s号,%s,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
+        printf '示例商贸有限公司,913400001000000167,示例认〔2026〕%s号,%s,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' \
             "$i" "$(head -c 300 /dev/urandom | base64 -w0)" "${COUNTY:0:6}"
     done
 } >"$WORK/many.csv"

@@ -22,7 +22,6 @@ start_all
 within "$PATIENCE" "one writes, the other stands by" find_sides "$COUNTY"
 within "$PATIENCE" "the township has its parent" is "$TOWN" .uplink.state streaming
 
-directive() { node_cmd "$1" directive "${@:2}"; }
 is_at() { [ "$(listed_at "$1" "$2")" = "$3" ]; }
 
 note "lists from above are as fresh beside as where they come in"

@@ -388,6 +388,60 @@ static void the_newest_correction_is_the_successors(void **state)
     node_fini(&t);
 }
 
+/* Of three the last came first, so that both corrections stand in logs that
+ * ended. */
+static void the_newest_correction_is_that_of_the_later_log(void **state)
+{
+    struct node t;
+    struct node scratch;
+    struct node v;
+    struct forge logs[3];
+    struct kept_package first[2];
+    struct kept_package second;
+    (void)state;
+    start(&t, TOWNSHIP, "a");
+    start(&scratch, VILLAGE, "scratch");
+    start(&v, VILLAGE, "b");
+    struct decision d = {
+        .subject = SUBJECT_A, .from = 20260301, .until = 20260301};
+    keep_package(&first[0], &d);
+    d.type = ENTRY_CORRECTION;
+    d.target = (struct listing_place){{TOWNSHIP, 77, LOG_DIRECTIVES}, 3};
+    d.until = 20301231;
+    keep_package(&first[1], &d);
+    d.until = 20260401; /* it ended long ago */
+    keep_package(&second, &d);
+    struct entry_open opens[3] = {{.prev_incarnation = 0},
+                                  {.prev_incarnation = 77, .prev_size = 7},
+                                  {.prev_incarnation = 78, .prev_size = 4}};
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(forge_open_kind(&logs[i], scratch.store, &t, LOG_DIRECTIVES,
+                                  77 + i, i > 0 ? &opens[i] : NULL));
+        forge_kept(&logs[i], &scratch, i == 0 ? first : &second, 2 - i);
+        if (i < 2) {
+            struct hash root =
+                root_at(&scratch, &logs[i].log, opens[i + 1].prev_size);
+            memcpy(opens[i + 1].prev_root, root.b, HASH_LEN);
+        }
+    }
+    for (size_t i = 3; i-- > 0;) {
+        assert_ok(forge_open_kind(&logs[i], v.store, &t, LOG_DIRECTIVES, 77 + i,
+                                  i > 0 ? &opens[i] : NULL));
+        forge_kept(&logs[i], &v, i == 0 ? first : &second, 2 - i);
+    }
+    assert_int_equal(look(&scratch, SUBJECT_A, NULL), 0);
+    assert_int_equal(look(&v, SUBJECT_A, NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        package_free(&first[i].package);
+        buf_fini(&first[i].room);
+    }
+    package_free(&second.package);
+    buf_fini(&second.room);
+    node_fini(&v);
+    node_fini(&scratch);
+    node_fini(&t);
+}
+
 static void days_are_counted_to_the_last(void **state)
 {
     struct node t;
@@ -1422,6 +1476,7 @@ int main(void)
         cmocka_unit_test(a_removal_ends_what_it_names),
         cmocka_unit_test(the_newest_correction_counts),
         cmocka_unit_test(the_newest_correction_is_the_successors),
+        cmocka_unit_test(the_newest_correction_is_that_of_the_later_log),
         cmocka_unit_test(days_are_counted_to_the_last),
         cmocka_unit_test(only_the_same_authority_or_one_above_ends_a_listing),
         cmocka_unit_test(nothing_counts_before_the_end_is_there),

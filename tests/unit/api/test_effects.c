@@ -2,6 +2,7 @@
  * fails, as it is told. */
 #include "contract/lists_fixture.h"
 
+#include "support/executions.h"
 #include "support/scripted_backend.h"
 
 #include "api/effects.h"
@@ -308,6 +309,31 @@ static void a_listing_that_cannot_be_read_is_not_unknown(void **state)
     reads_work();
 }
 
+static void
+what_others_reported_is_shown_without_numbers_of_persons(void **state)
+{
+    char place[EXECUTION_SUBJECT_MAX];
+    struct errmsg why;
+    json_t *result = NULL;
+    (void)state;
+    enter_execution(township.store, TOWNSHIP, &listing, LISTED, "counter",
+                    "号码999900200002290017");
+    enter_execution(township.store, TOWNSHIP, &listing, LISTED,
+                    "999900200002290017", "\xff");
+    execution_subject(&listing, place);
+    json_t *args = json_pack("{s:s}", "listing", place);
+    assert_ok(effects_cmd_list(&env, NULL, args, &result, &why));
+    json_t *rows = json_object_get(
+        json_array_get(json_object_get(result, "listings"), 0), "executions");
+    char text[4096] = "";
+    assert_int_equal(json_array_size(rows), 2);
+    assert_true(json_dumpb(rows, text, sizeof text - 1, 0) < sizeof text);
+    assert_null(strstr(text, "0022900"));
+    assert_non_null(strstr(text, "***"));
+    json_decref(result);
+    json_decref(args);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +351,9 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_listing_that_cannot_be_read_is_not_unknown, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            what_others_reported_is_shown_without_numbers_of_persons, setup,
+            teardown),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);
 }

@@ -1,5 +1,6 @@
 /* Decisions on their way into a package, over a real store. */
 #include "contract/lists_fixture.h"
+#include "support/executions.h"
 #include "support/scripted_backend.h"
 
 #include "api/directives.h"
@@ -207,9 +208,10 @@ static void a_removal_ends_all_listings_by_its_document(void **state)
 
 /* ---- what was made elsewhere ---- */
 
-/* The removal in `file`, of the listing of entry `number` of `log`. */
-static struct package *removal_of(const struct buf *file,
-                                  const struct log_id *log, uint64_t number)
+/* The removal or correction in `file`, of the listing of entry `number` of
+ * `log`. */
+static struct package *about_entry(const struct buf *file, uint8_t type,
+                                   const struct log_id *log, uint64_t number)
 {
     struct package *p = NULL;
     struct package *other = NULL;
@@ -222,8 +224,7 @@ static struct package *removal_of(const struct buf *file,
     assert_ok(package_parse(&p, buf_slice(file), "test", &why));
     assert_ok(entry_decode(p->entries[0], &e));
     assert_ok(listing_values(&e, &r));
-    assert_ok(listing_to_entry(&r, ENTRY_REMOVAL, &place, e.entered_at_ms,
-                               &room, &e));
+    assert_ok(listing_to_entry(&r, type, &place, e.entered_at_ms, &room, &e));
     entry_encode(&e, &bytes);
     const struct slice one = buf_slice(&bytes);
     assert_ok(package_new(&other, &p->head, &one, 1));
@@ -231,6 +232,12 @@ static struct package *removal_of(const struct buf *file,
     buf_fini(&room);
     buf_fini(&bytes);
     return other;
+}
+
+static struct package *removal_of(const struct buf *file,
+                                  const struct log_id *log, uint64_t number)
+{
+    return about_entry(file, ENTRY_REMOVAL, log, number);
 }
 
 /* The package in `file` with another value in its one listing. */
@@ -259,6 +266,24 @@ static struct package *altered(const struct buf *file, uint16_t field,
     buf_fini(&room);
     buf_fini(&bytes);
     return other;
+}
+
+/* What a package may hold as a file, and no node would prepare. */
+static struct package *package_of_one(struct slice entry)
+{
+    struct package *p = NULL;
+    assert_ok(prepare_package(&town.env, 1772000000000, &entry, 1, &p));
+    return p;
+}
+
+static struct package *package_of_type(uint8_t type)
+{
+    const struct entry e = {.type = type, .entered_at_ms = 1772000000000};
+    struct buf bytes = BUF_INIT;
+    entry_encode(&e, &bytes);
+    struct package *p = package_of_one(buf_slice(&bytes));
+    buf_fini(&bytes);
+    return p;
 }
 
 static struct package *measure_of(const char *name)
@@ -326,6 +351,48 @@ what_was_made_elsewhere_is_judged_before_it_is_published(void **state)
                   "a text holds a citizen number");
 }
 
+static void what_is_no_decision_is_not_published(void **state)
+{
+    static const uint8_t types[] = {0,
+                                    ENTRY_OPEN,
+                                    ENTRY_RECORD,
+                                    ENTRY_KEY,
+                                    ENTRY_PACKAGE,
+                                    ENTRY_PACKAGE_END,
+                                    ENTRY_MEASURE + 1};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        expect_lawful(package_of_type(types[i]),
+                      "entry 1 of the package: no decision");
+    }
+    expect_lawful(package_of_one(slice_str("?")), "no decision");
+}
+
+/* The same number in full width is no other decision: it would stay on the
+ * list when the other one is removed. */
+static void a_document_number_is_the_same_in_full_width(void **state)
+{
+    static const char wide[] = "示例认〔２０２６〕７号";
+    struct buf again = BUF_INIT;
+    (void)state;
+    assert_ok(prepare(PREPARE_LISTINGS, listing, &town.file));
+    struct package *p = altered(&town.file, FIELD_DOCUMENT_NO, wide);
+    package_put(p, &again);
+    package_free(&p);
+    take(&again);
+    buf_clear(&again);
+    assert_int_equal(prepare(PREPARE_LISTINGS, listing, &again), ERR_INVALID);
+    assert_string_equal(rule, "listed-already");
+    take(&town.file);
+    assert_int_equal(listed("91440300708461136T"), 2);
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &again));
+    assert_ok(package_parse(&p, buf_slice(&again), "test", &last_why));
+    expect_lawful(p, NULL);
+    take(&again);
+    assert_int_equal(listed("91440300708461136T"), 0);
+    buf_fini(&again);
+}
+
 /* Entry 3 of the log lists by the document that the removal names, entry 6 by
  * another one. */
 static void a_removal_is_of_the_listing_that_its_values_name(void **state)
@@ -350,6 +417,32 @@ static void a_removal_is_of_the_listing_that_its_values_name(void **state)
     take(&off); /* of 3 */
     expect_lawful(removal_of(&off, &log, 3), "[not-listed]");
     expect_lawful(removal_of(&off, &log, 6), "[not-listed]");
+    buf_fini(&off);
+}
+
+/* One document may put a subject on two lists. */
+static void what_names_one_list_is_not_about_another(void **state)
+{
+    struct buf off = BUF_INIT;
+    struct buf right = BUF_INIT;
+    struct log_id log;
+    (void)state;
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
+    take(&town.file);
+    struct package *p = altered(&town.file, FIELD_LIST, "重大税收违法");
+    buf_clear(&town.file);
+    package_put(p, &town.file);
+    package_free(&p);
+    take(&town.file);
+    assert_ok(store_directives_log(town.node.store, &log));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
+    assert_ok(prepare(PREPARE_CORRECTIONS, listing, &right));
+    expect_lawful(about_entry(&off, ENTRY_REMOVAL, &log, 3), NULL);
+    expect_lawful(about_entry(&off, ENTRY_REMOVAL, &log, 6), "[not-listed]");
+    expect_lawful(about_entry(&right, ENTRY_CORRECTION, &log, 3), NULL);
+    expect_lawful(about_entry(&right, ENTRY_CORRECTION, &log, 6),
+                  "[not-listed]");
+    buf_fini(&right);
     buf_fini(&off);
 }
 
@@ -385,6 +478,36 @@ static void of_a_listing_of_another_node_is_told_what_is_known(void **state)
     buf_fini(&off);
 }
 
+/* That a removal was not checked is told, whatever the node says whose listing
+ * it ends; and nothing of it that is no code. */
+static void what_is_told_of_it_is_a_code_or_nothing(void **state)
+{
+    static const char *const said[] = {
+        "999900200002290017", "\xff\xff[2J340000010000X", "91340000100000032X"};
+    struct buf off = BUF_INIT;
+    struct log_id log;
+    (void)state;
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
+    take(&town.file);
+    assert_ok(store_directives_log(town.node.store, &log));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
+    log.origin = 341821100201;
+    const struct listing_place place = {log, 3};
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        enter_execution(town.node.store, TOWNSHIP, &place, said[i], "counter",
+                        "");
+        noted[0] = 0;
+        expect_lawful(removal_of(&off, &log, 3), NULL);
+        assert_non_null(strstr(noted, "and is in force was not"));
+        assert_null(strstr(noted, said[i]));
+    }
+    enter_execution(town.node.store, TOWNSHIP, &place, "91340000100000032W",
+                    "counter", "");
+    expect_lawful(removal_of(&off, &log, 3), NULL);
+    assert_non_null(strstr(noted, "it lists 91340000100000032W"));
+    buf_fini(&off);
+}
+
 static void where_nobody_decides_nothing_is_prepared(void **state)
 {
     (void)state;
@@ -410,8 +533,12 @@ int main(void)
         CASE(what_was_made_elsewhere_is_judged_before_it_is_published),
         CASE(rows_are_judged_by_what_was_said_and_is_in_force),
         CASE(a_removal_ends_all_listings_by_its_document),
+        CASE(a_document_number_is_the_same_in_full_width),
+        CASE(what_is_no_decision_is_not_published),
         CASE(a_removal_is_of_the_listing_that_its_values_name),
+        CASE(what_names_one_list_is_not_about_another),
         CASE(of_a_listing_of_another_node_is_told_what_is_known),
+        CASE(what_is_told_of_it_is_a_code_or_nothing),
         CASE(where_nobody_decides_nothing_is_prepared),
     };
     return cmocka_run_group_tests(tests, lists_setup, lists_teardown);

@@ -12,6 +12,12 @@
 #define A "913400001000000167"
 #define B "91340000100000032W"
 
+/* A in full width, in UTF-8 and in GB18030. */
+#define WIDE_A "９１３４００００１００００００１６７"
+#define GB_A                                                                   \
+    "\xa3\xb9\xa3\xb1\xa3\xb3\xa3\xb4\xa3\xb0\xa3\xb0\xa3\xb0\xa3\xb0\xa3\xb1" \
+    "\xa3\xb0\xa3\xb0\xa3\xb0\xa3\xb0\xa3\xb0\xa3\xb0\xa3\xb1\xa3\xb6\xa3\xb7"
+
 /* Codes as "line=code;", the others as "line!rule(text);". */
 static struct buf seen = BUF_INIT;
 static enum err answer;
@@ -67,10 +73,23 @@ static void every_list_of_an_office_is_read(void **state)
         {"XX项目投标人,,\n2026年,,\n名称\t信用代码\n甲\t" A "\n", "4=" A ";"},
         {"\xbc\xd7," A "\n乙," B "\n\xb1\xfb,\xb6\xa1\n",
          "1=" A ";2=" B ";3!no-code(\xb1\xfb,\xb6\xa1);"},
+        /* a name may have as many letters as a code has characters */
+        {"International Trade," A "\n", "1=" A ";"},
+        {"Collusive Practice\n", "1!no-code(Collusive Practice);"},
         /* all codes of a row, and lines in quotes */
-        {"甲," A ",联合体 " A "," B "\n", "1=" A ";1=" B ";"},
+        {"甲," A ",联合体 " A "," B "\n", "1=" A ";1=" A ";1=" B ";"},
         {"\"甲,\n乙 \"\"丙\"\"\"," A "\n" B "\n", "1=" A ";3=" B ";"},
         {"\"甲\" 公司," A "\n\"乙\n" B "\n", "1=" A ";2!no-code(乙);3=" B ";"},
+        /* in full width, beside the code of an agent */
+        {WIDE_A "," B "\n", "1=" A ";1=" B ";"},
+        {GB_A "," B "\n", "1=" A ";1=" B ";"},
+        {"9134\xe2\x80\x8b"
+         "00001000000167\t甲\n",
+         "1=" A ";"},
+        /* within a cell that holds more */
+        {"甲（" A "）、乙（" B "）," B "\n", "1=" A ";1=" B ";1=" B ";"},
+        {"单位：甲,统一社会信用代码：91340000100000032w\n", "1=" B ";"},
+        {"\xcd\xb3\xd2\xbb" A "\xa3\xac" GB_A "\n", "1=" A ";1=" A ";"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -97,6 +116,17 @@ static void who_is_not_found_does_not_look_unlisted(void **state)
          "1=" A ";1!uscc-check(913400001000000168);"},
         /* a title is passed over, but no row that may have a code */
         {"913400001000000\n名称,信用代码\n", "1!uscc-length(913400001000000);"},
+        {A "９1" A "\n", "1!no-code(" A "９1" A ");"},
+        {"甲" A "7\n", "1!no-code(甲" A "7);"},
+        {"９１３４００００１０００００１６\n",
+         "1!uscc-length(９１３４００００１０００００１６);"},
+        /* a digit is missing, in a column that says what it should be */
+        {"投标人信用代码,开户账号,代理机构信用代码\n91340000100000016,"
+         "6222020200112233," A "\n",
+         "2!uscc-length(91340000100000016);2=" A ";"},
+        {"信用代码,账号\n" A ",1\n名称,账号,信用代码\n6222020200112233,1," A
+         "\n",
+         "2=" A ";4=" A ";"},
         /* a person's number beside a code is none, alone it is no code */
         {A ",11010519491231002X\n", "1=" A ";"},
         {"11010519491231002X\n", "1!no-code(11010519491231002X);"},
