@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "credit/rules.h"
 #include "ingest/inbox.h"
+#include "support/scripted_backend.h"
 
 enum { PATIENCE_MS = 60000, QUIET_MS = 300 };
 
@@ -143,12 +144,28 @@ static bool look(const char *name, struct stat *st)
     return lstat(path, st) == 0;
 }
 
+/* The disk takes so long for the next receipt of a.csv. */
+static _Atomic unsigned slow_ms;
+
+static void take_time(ino_t file)
+{
+    struct stat draft;
+    unsigned ms = atomic_load(&slow_ms);
+    if (ms > 0 && look(".a.csv.receipt", &draft) && draft.st_ino == file) {
+        atomic_store(&slow_ms, 0);
+        (void)usleep(ms * 1000);
+    }
+}
+
 /* Takes the place of the library's, for the program under test too. */
 int fsync(int fd)
 {
     struct stat st;
     struct stat done;
     struct stat all;
+    if (atomic_load(&slow_ms) > 0 && fstat(fd, &st) == 0) {
+        take_time(st.st_ino);
+    }
     if (syncs.watched && fstat(fd, &st) == 0 && look(".", &all) &&
         look("done", &done) && syncs.n < SYNCS_MAX &&
         (st.st_ino == done.st_ino || st.st_ino == all.st_ino)) {
@@ -497,6 +514,101 @@ static void what_cannot_be_looked_at_is_not_written_over(void **state)
     assert_true(S_ISLNK(st.st_mode));
 }
 
+/* ---- one record in two files ---- */
+
+static void lay_record(const char *name, const char *content)
+{
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    table_row(&table, 1, content);
+    lay(name, buf_slice(&table));
+    buf_fini(&table);
+}
+
+static uint64_t entries(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    return stats.entries;
+}
+
+static void assert_outcome(const char *receipt, const char *outcome)
+{
+    assert_int_equal(times(text_of(receipt), outcome), 1);
+}
+
+/* Each would take the other's place at every look. */
+static void files_that_cannot_move_are_taken_once(void **state)
+{
+    (void)state;
+    wait_for("done");
+    uint64_t before = entries();
+    assert_int_equal(rmdir(at("done")), 0);
+    assert_int_equal(symlink("done", at("done")), 0); /* leads nowhere */
+    lay_record("a.csv", "准予");
+    lay_record("b.csv", "变更");
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (entries() < before + 2) {
+        assert_true(clock_mono_ms() < give_up);
+        (void)usleep(5000);
+    }
+    (void)usleep(3 * QUIET_MS * 1000); /* several looks */
+    assert_int_equal(entries(), before + 2);
+    assert_int_equal(unlink(at("done")), 0);
+    assert_int_equal(mkdir(at("done"), 0700), 0);
+    wait_for("done/a.csv");
+    wait_for("done/b.csv");
+    assert_outcome("done/a.csv.receipt.csv", ",new,");
+    assert_outcome("done/b.csv.receipt.csv", ",changed,");
+    assert_int_equal(entries(), before + 2);
+}
+
+/* Its content is another by then. */
+static void a_file_that_changes_before_it_can_move_is_taken_again(void **state)
+{
+    (void)state;
+    wait_for("done");
+    uint64_t before = entries();
+    assert_int_equal(rmdir(at("done")), 0);
+    assert_int_equal(symlink("done", at("done")), 0); /* leads nowhere */
+    lay_record("a.csv", "准予");
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (entries() < before + 1) {
+        assert_true(clock_mono_ms() < give_up);
+        (void)usleep(5000);
+    }
+    lay_record("a.csv", "变更许可");
+    assert_int_equal(unlink(at("done")), 0);
+    assert_int_equal(mkdir(at("done"), 0700), 0);
+    wait_for("done/a.csv");
+    assert_outcome("done/a.csv.receipt.csv", ",changed,");
+    assert_int_equal(entries(), before + 2);
+}
+
+/* The store takes nothing for a moment, and is back before the next file. */
+static void a_file_that_waits_is_not_overtaken(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    node_fini(&village);
+    struct backend backend = scripted(&store_rocksdb);
+    node_init(&village, &backend, VILLAGE, "village");
+    env.store = village.store;
+    env.keyring = village.keyring;
+    lay_record("a.csv", "准予");
+    lay_record("b.csv", "变更");
+    atomic_store(&script.next_commit, COMMIT_REFUSED);
+    atomic_store(&slow_ms, 2500);
+    open_inbox();
+    wait_for("done/a.csv");
+    wait_for("done/b.csv");
+    assert_outcome("done/a.csv.receipt.csv", ",new,");
+    assert_outcome("done/b.csv.receipt.csv", ",changed,");
+    inbox_close(&inbox);
+    node_fini(&village);
+    node_init(&village, &store_rocksdb, VILLAGE, "village");
+}
+
 static void a_folder_that_cannot_be_made_is_named(void **state)
 {
     (void)state;
@@ -531,6 +643,9 @@ int main(void)
         INBOX_TEST(files_wait_while_the_store_takes_nothing),
         INBOX_TEST(a_name_too_long_for_its_receipt_waits),
         INBOX_TEST(what_cannot_be_looked_at_is_not_written_over),
+        INBOX_TEST(files_that_cannot_move_are_taken_once),
+        INBOX_TEST(a_file_that_changes_before_it_can_move_is_taken_again),
+        INBOX_TEST(a_file_that_waits_is_not_overtaken),
         INBOX_TEST(a_folder_that_cannot_be_made_is_named),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
