@@ -375,6 +375,55 @@ static void of_a_long_table_a_little_is_read(void **state)
     node_start(&village);
 }
 
+/* ---- what a server is set to for others ---- */
+
+static void set_global(const char *const *options, size_t n, bool back)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = strchr(options[i], '=');
+        int len = back ? (int)(equals - options[i]) : (int)strlen(options[i]);
+        mariadb_sql(&fed_server, "SET GLOBAL %.*s%s", len, options[i],
+                    back ? "=DEFAULT" : "");
+    }
+}
+
+/* A node that read only the first of its heads would open another log. */
+static void what_a_server_is_set_to_for_others_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const options[] = {
+        "sql_select_limit=1",
+        "autocommit=0",
+        "completion_type='RELEASE'",
+        "sql_mode='ORACLE,PAD_CHAR_TO_FULL_LENGTH'",
+        "sql_safe_updates=1",
+        "sql_big_selects=0",
+        "max_join_size=1",
+    };
+    struct node town;
+    struct row_list list;
+    node_init(&town, &store_rocksdb, TOWNSHIP, "town");
+    submit_many(town.store, 1, 40);
+    struct log_id log = store_own_log(town.store);
+    struct log_id own = store_own_log(village.store);
+    copy_log(town.store, village.store, &log);
+    assert_ok(submit_one(1));
+    set_global(options, ARRAY_LEN(options), false);
+    node_restart(&village);
+    struct log_id now = store_own_log(village.store);
+    assert_true(log_id_eq(&now, &own));
+    assert_same_log(village.store, town.store, &log);
+    for (uint32_t i = 2; i <= 5; i++) {
+        assert_ok(submit_one(i));
+    }
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, 5);
+    node_restart(&village);
+    assert_int_equal(size_of(village.store, &own), 1 + 5);
+    set_global(options, ARRAY_LEN(options), true);
+    node_fini(&town);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -387,6 +436,7 @@ int main(void)
         T(who_lost_the_database_drops_no_index),
         T(mending_is_an_opening_of_its_own),
         T(of_a_long_table_a_little_is_read),
+        T(what_a_server_is_set_to_for_others_changes_nothing),
     };
     (void)setenv("STORE_BACKEND", store_mariadb.name, 1);
     mariadb_or_skip();
