@@ -272,6 +272,22 @@ static enum err check_cluster(struct mdb_conn *c, struct errmsg *why)
                : mdb_fail(c, ER_UNKNOWN_COM_ERROR, "wsrep_ready is OFF", why);
 }
 
+/* Of the words by which it tells itself from others, FNV-1a. */
+static enum err ask_id(struct mdb_conn *c, struct errmsg *why)
+{
+    char words[512];
+    uint64_t h = UINT64_C(14695981039346656037);
+    enum err err = mdb_ask(c,
+                           "SELECT CONCAT_WS(' ',@@hostname,@@port,@@server_id,"
+                           "@@datadir,@@socket)",
+                           words, sizeof words, why);
+    for (const char *p = words; *p != 0; p++) {
+        h = (h ^ (uint8_t)*p) * UINT64_C(1099511628211);
+    }
+    c->server.id = h != 0 ? h : 1;
+    return err;
+}
+
 static enum err check_version(struct mdb_conn *c, struct errmsg *why)
 {
     return mariadb_connection(c->mysql) &&
@@ -292,6 +308,9 @@ static enum err check_server(struct mdb_conn *c,
     s->connection = mysql_thread_id(c->mysql);
     bool guest = conf->rights != NULL;
     enum err err = check_cluster(c, why);
+    if (err == ERR_OK) {
+        err = ask_id(c, why);
+    }
     if (err == ERR_OK && !guest) {
         err = check_durable(c, why);
     }
@@ -348,6 +367,13 @@ static enum err open_one(struct mdb_conn **out,
         mdb_shut(&c);
     }
     *out = c;
+    return err;
+}
+
+enum err mdb_sync(struct mdb_conn *conn, struct errmsg *why)
+{
+    enum err err = mdb_run(conn, "SET SESSION wsrep_sync_wait=1", why);
+    conn->server.synced = err == ERR_OK;
     return err;
 }
 
