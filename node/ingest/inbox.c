@@ -23,6 +23,8 @@ enum {
     CHUNK = 64 * 1024,
     NAME_LEN_MAX = 200, /* leaves room for what receipts add to it */
     TAKEN_MAX = 1024,
+    UNFINISHED_TIMES = 15, /* the settle time, but … */
+    UNFINISHED_MS = 60000, /* … no longer, unless that itself is */
 };
 
 /* One that was taken in and could not be moved. It is not taken in again: of
@@ -473,6 +475,28 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
+/* Ends it as no table does whose copying came to its end? A stalled line stops
+ * nearly always within a row, or before the first byte. */
+static bool looks_unfinished(const char *path, const struct stat *st)
+{
+    char last = '\n';
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return false; /* taking it in says why */
+    }
+    bool read = st->st_size > 0 && pread(fd, &last, 1, st->st_size - 1) == 1;
+    (void)close(fd);
+    return st->st_size == 0 || (read && last != '\n' && last != '\r');
+}
+
+static int64_t unfinished_for_ms(const struct inbox *inbox)
+{
+    int64_t settle_ms = inbox->conf.settle_ms;
+    int64_t ms = UNFINISHED_TIMES * settle_ms;
+    ms = ms < UNFINISHED_MS ? ms : UNFINISHED_MS;
+    return ms > settle_ms ? ms : settle_ms;
+}
+
 static bool is_ready(const struct inbox *inbox, const char *name)
 {
     char path[PATH_LEN];
@@ -488,7 +512,11 @@ static bool is_ready(const struct inbox *inbox, const char *name)
     int64_t age_ms = (int64_t)(now.tv_sec - st.st_ctim.tv_sec) * 1000 +
                      (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
     /* A time from the future says nothing; the clock may have been set. */
-    return age_ms >= (int64_t)inbox->conf.settle_ms || age_ms < -60000;
+    if (age_ms < -60000 || age_ms >= unfinished_for_ms(inbox)) {
+        return true;
+    }
+    return age_ms >= (int64_t)inbox->conf.settle_ms &&
+           !looks_unfinished(path, &st);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)

@@ -311,6 +311,44 @@ static void a_file_is_left_until_it_has_settled(void **state)
     buf_fini(&table);
 }
 
+static void append_to(const char *name, const char *text, size_t len)
+{
+    int fd = open(at(name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), len);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Before its first byte, and within a row: neither is moved away from under
+ * who copies. */
+static void a_copy_that_stalls_is_waited_for(void **state)
+{
+    enum { ROWS = 3, CUT = 40 };
+    (void)state;
+    struct buf table = BUF_INIT;
+    inbox_close(&inbox);
+    conf.settle_ms = 1500;
+    open_inbox();
+    table_header(&table);
+    for (unsigned i = 0; i < ROWS; i++) {
+        table_row(&table, i, "准予");
+    }
+    const char *text = buf_cstr(&table);
+    append_to("a.csv", text, 0);
+    append_to("b.csv", text, table.len - CUT);
+    (void)usleep(3500000);
+    assert_true(is_there("a.csv"));
+    assert_true(is_there("b.csv"));
+    append_to("a.csv", text, table.len);
+    append_to("b.csv", text + table.len - CUT, CUT);
+    wait_for("done/a.csv");
+    wait_for("done/b.csv");
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), ROWS);
+    assert_int_equal(times(text_of("done/b.csv.receipt.csv"), ",unchanged,"),
+                     ROWS);
+    buf_fini(&table);
+}
+
 static void names_of_unfinished_files_are_left_alone(void **state)
 {
     (void)state;
@@ -634,6 +672,7 @@ int main(void)
         INBOX_TEST(a_file_over_the_limit_is_rejected),
         INBOX_TEST(personal_values_are_masked_in_the_receipt),
         INBOX_TEST(a_file_is_left_until_it_has_settled),
+        INBOX_TEST(a_copy_that_stalls_is_waited_for),
         INBOX_TEST(names_of_unfinished_files_are_left_alone),
         INBOX_TEST(links_folders_and_pipes_are_ignored),
         INBOX_TEST(a_link_under_the_receipts_name_is_not_followed),
