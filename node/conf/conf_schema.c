@@ -556,7 +556,9 @@ const struct conf_row conf_rows[] = {
      AT_DURATION(inbox.settle_ms),
      .max = 10 * MINUTE,
      .def = "2 s",
-     .help = "A file is read when it has not changed for this time."},
+     .help = "A file is read when it has not changed for this time; an empty "
+             "one, or one without a line end at its end, for fifteen times "
+             "that, up to a minute."},
 
     SERVER_ROWS("exchange", exchange.server,
                 "Database in which departments write tables; it belongs to "

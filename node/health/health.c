@@ -158,9 +158,9 @@ static void judge_store(const struct health_facts *f, struct health_report *r)
     }
     if (f->store.awaits_parent) {
         add(r, HEALTH_WARN, "store-on-hold",
-            "new store: records are kept and get their numbers when the "
-            "parent said what it holds of this node",
-            "新建存储：记录已保存，待上级告知其持有的本节点数据后编号");
+            "new or restored store: records are kept and get their numbers "
+            "when the parent said what it holds of this node",
+            "新建或恢复的存储：记录已保存，待上级告知其持有的本节点数据后编号");
     }
     if (f->store.issues >= ISSUES_WARN) {
         add(r, HEALTH_WARN, "entries-without-effect",

@@ -22,6 +22,17 @@ enum {
     PATH_LEN = 4096,
     CHUNK = 64 * 1024,
     NAME_LEN_MAX = 200, /* leaves room for what receipts add to it */
+    TAKEN_MAX = 1024,
+    UNFINISHED_TIMES = 15, /* the settle time, but … */
+    UNFINISHED_MS = 60000, /* … no longer, unless that itself is */
+};
+
+/* One that was taken in and could not be moved. It is not taken in again: of
+ * two such files with one record each look would make another version of it. */
+struct taken {
+    char name[NAME_LEN_MAX + 1];
+    const char *folder; /* to which it is to move */
+    struct stat st;
 };
 
 struct inbox {
@@ -29,7 +40,10 @@ struct inbox {
     struct inbox_conf conf;
     const struct log_ctx *log;
     struct watch watch;
-    bool later; /* a file of this look has to wait */
+    bool later;     /* a file of this look has to wait */
+    bool all_later; /* … for what the others would wait for, too */
+    struct taken *taken;
+    size_t taken_n;
 };
 
 /* One file under way. */
@@ -39,6 +53,7 @@ struct job {
     const char *shown; /* the name as log lines may show it */
     FILE *receipt;
     struct stat st; /* when it was opened */
+    bool of_store;  /* what went wrong is not of the file */
 };
 
 static bool make_path(char *out, const struct inbox *inbox, const char *folder,
@@ -96,30 +111,40 @@ static void on_warning(void *ctx, const char *text)
 
 /* ---- one file ---- */
 
-static enum err feed_file(struct inbox *inbox, int fd, struct import *import,
+/* The file stays where it is and is tried again later. */
+static bool is_temporary(enum err err)
+{
+    return err_class(err) == ERR_CLASS_LATER ||
+           err_class(err) == ERR_CLASS_NOW || err == ERR_CANCELLED ||
+           err == ERR_CORRUPT;
+}
+
+static enum err feed_file(struct job *job, int fd, struct import *import,
                           struct errmsg *why)
 {
+    struct inbox *inbox = job->inbox;
     uint8_t *chunk = mem_alloc(CHUNK);
     uint64_t total = 0;
     enum err err = ERR_OK;
-    while (err == ERR_OK) {
+    bool more = true;
+    while (err == ERR_OK && more) {
         ssize_t n = read(fd, chunk, CHUNK);
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n < 0) {
             err = err_set(why, ERR_IO, "reading: %s", strerror(errno));
-        } else if (n == 0) {
-            err = import_finish(import, why);
-            break;
         } else if ((total += (uint64_t)n) > inbox->conf.file_max_bytes) {
             err = err_set(why, ERR_TOO_LARGE,
                           "larger than ingest.file_max (%llu bytes)",
                           (unsigned long long)inbox->conf.file_max_bytes);
-        } else if (watch_is_stopping(&inbox->watch)) {
+        } else if (n > 0 && watch_is_stopping(&inbox->watch)) {
             err = ERR_CANCELLED;
         } else {
-            err = import_feed(import, slice_of(chunk, (size_t)n), why);
+            more = n > 0;
+            err = more ? import_feed(import, slice_of(chunk, (size_t)n), why)
+                       : import_finish(import, why);
+            job->of_store = is_temporary(err);
         }
     }
     mem_free(chunk);
@@ -171,7 +196,7 @@ static enum err import_file(struct job *job, const char *path,
             .row = on_row, .warning = on_warning, .ctx = job};
         struct import *import = NULL;
         import_begin(&import, job->inbox->env, &sink);
-        err = feed_file(job->inbox, fd, import, why);
+        err = feed_file(job, fd, import, why);
         import_counts(import, counts);
         import_free(&import);
         struct errmsg changed;
@@ -183,14 +208,6 @@ static enum err import_file(struct job *job, const char *path,
         (void)close(fd);
     }
     return err;
-}
-
-/* The file stays where it is and is tried again later. */
-static bool is_temporary(enum err err)
-{
-    return err_class(err) == ERR_CLASS_LATER ||
-           err_class(err) == ERR_CLASS_NOW || err == ERR_CANCELLED ||
-           err == ERR_CORRUPT;
 }
 
 static void put_off(struct job *job, const char *reason)
@@ -215,22 +232,31 @@ static bool give_back(const struct job *job, const char *moved,
            rename(moved, other) == 0;
 }
 
-/* False, errno set: it stays, or could not. The receipt is in place, on the
- * disk too, before the file moves: who finds the file in done/ finds its
- * receipt. After a crash between the two the file is read again and nothing
- * changes. */
-static bool move(struct job *job, const char *path, const char *draft,
-                 const char *to, const char *receipt)
+enum moved { MOVED, MOVED_NOT, MOVED_LEFT };
+
+/* MOVED_LEFT, errno set: it is where it was, and its receipt in the draft.
+ * MOVED_NOT, errno set: something is amiss with what moved. The receipt is in
+ * place, on the disk too, before the file moves: who finds the file in done/
+ * finds its receipt. After a crash between the two the file is read again and
+ * nothing changes. */
+static enum moved move(struct job *job, const char *path, const char *draft,
+                       const char *to, const char *receipt)
 {
     struct stat moved;
-    if (rename(draft, receipt) != 0 || !file_sync_folder_of(receipt) ||
-        rename(path, to) != 0) {
-        return false;
+    if (rename(draft, receipt) != 0) {
+        return MOVED_LEFT;
+    }
+    if (!file_sync_folder_of(receipt) || rename(path, to) != 0) {
+        int saved = errno;
+        bool left = rename(receipt, draft) == 0;
+        errno = saved;
+        return left ? MOVED_LEFT : MOVED_NOT;
     }
     bool seen = lstat(to, &moved) == 0;
     bool taken = !seen && errno == ENOENT; /* by who reads done/ */
     if (taken || (seen && same_content(&job->st, &moved))) {
-        return file_sync_folder_of(to) && file_sync_folder_of(path);
+        return file_sync_folder_of(to) && file_sync_folder_of(path) ? MOVED
+                                                                    : MOVED_NOT;
     }
     put_off(job, seen ? "another came under its name while it was read"
                       : "it cannot be seen whether it is what was read");
@@ -240,10 +266,11 @@ static bool move(struct job *job, const char *path, const char *draft,
     int saved = errno;
     (void)unlink(receipt);
     errno = saved;
-    return back;
+    return back ? MOVED : MOVED_NOT;
 }
 
-static void settle(struct job *job, const char *path, const char *draft,
+/* True: it is to be moved again. */
+static bool settle(struct job *job, const char *path, const char *draft,
                    const char *folder)
 {
     struct inbox *inbox = job->inbox;
@@ -262,12 +289,14 @@ static void settle(struct job *job, const char *path, const char *draft,
         ok = make_path(to, inbox, folder, job->name, again) &&
              make_path(receipt, inbox, folder, job->name, with_receipt);
     }
-    if (!ok || !move(job, path, draft, to, receipt)) {
+    enum moved moved = ok ? move(job, path, draft, to, receipt) : MOVED_LEFT;
+    if (moved != MOVED) {
         inbox->later = true;
         log_error(inbox->log, "INBOX-MOVE",
                   "file=\"%s\" folder=%s reason=\"%s\"", job->shown, folder,
                   ok ? strerror(errno) : "path too long");
     }
+    return moved == MOVED_LEFT;
 }
 
 /* Made anew: a link that somebody laid under this name is not followed. */
@@ -300,12 +329,92 @@ static bool close_receipt(struct job *job, enum err err,
     return fclose(job->receipt) == 0 && written;
 }
 
+/* ---- files that were taken in and not moved ---- */
+
+static struct taken *find_taken(const struct inbox *inbox, const char *name)
+{
+    for (size_t i = 0; i < inbox->taken_n; i++) {
+        if (strcmp(inbox->taken[i].name, name) == 0) {
+            return &inbox->taken[i];
+        }
+    }
+    return NULL;
+}
+
+static void forget(struct inbox *inbox, struct taken *t)
+{
+    *t = inbox->taken[--inbox->taken_n];
+}
+
+/* There is room: see process(). */
+static void remember(struct job *job, const char *folder)
+{
+    struct inbox *inbox = job->inbox;
+    if (inbox->taken == NULL) {
+        inbox->taken = mem_zalloc(TAKEN_MAX, sizeof *inbox->taken);
+    }
+    struct taken *t = &inbox->taken[inbox->taken_n++];
+    *t = (struct taken){.folder = folder, .st = job->st};
+    (void)snprintf(t->name, sizeof t->name, "%s", job->name);
+}
+
+/* False: it is another one now, or its receipt is gone. */
+static bool is_as_taken(const struct taken *t, const char *path,
+                        const char *draft)
+{
+    struct stat now;
+    return lstat(path, &now) == 0 && same_content(&t->st, &now) &&
+           access(draft, F_OK) == 0;
+}
+
+/* False: it has to be taken in. */
+static bool move_again(struct job *job, const char *path, const char *draft)
+{
+    struct taken *t = find_taken(job->inbox, job->name);
+    bool as_taken = t != NULL && is_as_taken(t, path, draft);
+    if (as_taken) {
+        job->st = t->st;
+    }
+    bool left = as_taken && settle(job, path, draft, t->folder);
+    if (t != NULL && !left) {
+        forget(job->inbox, t);
+    }
+    return as_taken;
+}
+
+static bool is_gone(const struct inbox *inbox, const struct taken *t)
+{
+    char path[PATH_LEN];
+    struct stat st;
+    return make_path(path, inbox, "", t->name, "") && lstat(path, &st) != 0 &&
+           errno == ENOENT;
+}
+
+/* Files that somebody else took away, with the drafts of their receipts. */
+static void forget_gone(struct inbox *inbox)
+{
+    char draft[PATH_LEN];
+    for (size_t i = inbox->taken_n; i > 0; i--) {
+        struct taken *t = &inbox->taken[i - 1];
+        if (!is_gone(inbox, t)) {
+            continue;
+        }
+        if (make_path(draft, inbox, ".", t->name, ".receipt")) {
+            (void)unlink(draft);
+        }
+        forget(inbox, t);
+    }
+}
+
+/* ---- taking in ---- */
+
 static void take(struct job *job, const char *path, const char *draft)
 {
     struct import_counts counts = {0};
     struct errmsg why = {{0}};
     enum err err = import_file(job, path, &counts, &why);
     bool written = close_receipt(job, err, &why);
+    job->inbox->all_later = job->of_store || !written;
     if (!written || is_temporary(err)) {
         (void)unlink(draft);
         if (err != ERR_CANCELLED) {
@@ -313,7 +422,10 @@ static void take(struct job *job, const char *path, const char *draft)
         }
         return;
     }
-    settle(job, path, draft, err == ERR_OK ? "done/" : "rejected/");
+    const char *folder = err == ERR_OK ? "done/" : "rejected/";
+    if (settle(job, path, draft, folder)) {
+        remember(job, folder);
+    }
     log_info(job->inbox->log, "INBOX",
              "file=\"%s\" result=%s rows=%llu new=%llu changed=%llu "
              "unchanged=%llu refused=%llu",
@@ -338,8 +450,16 @@ static void process(struct inbox *inbox, const char *name)
         put_off(&job, "the name is too long; make it shorter");
         return;
     }
+    if (move_again(&job, path, draft)) {
+        return;
+    }
+    if (inbox->taken_n == TAKEN_MAX) {
+        inbox->later = true; /* nothing can be moved, it seems */
+        return;
+    }
     job.receipt = open_receipt(draft);
     if (job.receipt == NULL) {
+        inbox->all_later = true;
         put_off(&job, strerror(errno));
         return;
     }
@@ -353,6 +473,28 @@ static bool ends_with(const char *name, const char *end)
     size_t n = strlen(name);
     size_t m = strlen(end);
     return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* Ends it as no table does whose copying came to its end? A stalled line stops
+ * nearly always within a row, or before the first byte. */
+static bool looks_unfinished(const char *path, const struct stat *st)
+{
+    char last = '\n';
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return false; /* taking it in says why */
+    }
+    bool read = st->st_size > 0 && pread(fd, &last, 1, st->st_size - 1) == 1;
+    (void)close(fd);
+    return st->st_size == 0 || (read && last != '\n' && last != '\r');
+}
+
+static int64_t unfinished_for_ms(const struct inbox *inbox)
+{
+    int64_t settle_ms = inbox->conf.settle_ms;
+    int64_t ms = UNFINISHED_TIMES * settle_ms;
+    ms = ms < UNFINISHED_MS ? ms : UNFINISHED_MS;
+    return ms > settle_ms ? ms : settle_ms;
 }
 
 static bool is_ready(const struct inbox *inbox, const char *name)
@@ -370,7 +512,11 @@ static bool is_ready(const struct inbox *inbox, const char *name)
     int64_t age_ms = (int64_t)(now.tv_sec - st.st_ctim.tv_sec) * 1000 +
                      (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
     /* A time from the future says nothing; the clock may have been set. */
-    return age_ms >= (int64_t)inbox->conf.settle_ms || age_ms < -60000;
+    if (age_ms < -60000 || age_ms >= unfinished_for_ms(inbox)) {
+        return true;
+    }
+    return age_ms >= (int64_t)inbox->conf.settle_ms &&
+           !looks_unfinished(path, &st);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -389,8 +535,12 @@ static bool look(void *ctx)
                   inbox->conf.path, strerror(errno));
         return true;
     }
+    inbox->all_later = false;
+    forget_gone(inbox);
     for (int i = 0; i < n; i++) {
-        if (!watch_is_stopping(&inbox->watch) &&
+        /* Of two files with one record the later one counts: it does not come
+         * in before a file that has to wait for the store or the disk. */
+        if (!inbox->all_later && !watch_is_stopping(&inbox->watch) &&
             is_ready(inbox, names[i]->d_name)) {
             process(inbox, names[i]->d_name);
         }
@@ -442,5 +592,6 @@ void inbox_close(struct inbox **inbox_ptr)
         return;
     }
     watch_stop(&inbox->watch);
+    mem_free(inbox->taken);
     mem_free(inbox);
 }

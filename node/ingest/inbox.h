@@ -4,10 +4,11 @@
  * time, is imported and moved to done/ (or rejected/ if the file as a whole
  * was refused), each with a receipt NAME.receipt.csv that lists what happened
  * to every row. Names that begin with "." or end in ".part" or ".tmp" are left
- * alone until they are renamed. A file that was in work when the node died, or
- * that changed meanwhile, is imported again: rows that are there already change
- * nothing. While the store takes nothing, files stay, and looks become rarer,
- * down to one a minute.
+ * alone until they are renamed; one that is empty, or has no line end at its
+ * end, for longer than the settle time: its copying may only have stalled. A
+ * file that was in work when the node died, or that changed meanwhile, is
+ * imported again: rows that are there already change nothing. While the store
+ * takes nothing, files stay, and looks become rarer, down to one a minute.
  *
  * Threads: one of its own. */
 #ifndef INGEST_INBOX_H

@@ -49,7 +49,9 @@ struct mdb_server {
     uint64_t packet_max; /* bytes of one statement */
     bool readonly;
     bool cluster;      /* Galera */
+    bool synced;       /* each read waits for what the cluster committed */
     unsigned place;    /* in the configuration's list */
+    uint64_t id;       /* tells servers apart, also behind one address */
     char datadir[256]; /* "" unless it runs on this machine */
 };
 

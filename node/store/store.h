@@ -585,7 +585,8 @@ MUST_USE enum err store_succeed(struct store *store, const struct log_id *log,
                                 const struct hash *peer_root, struct slice note,
                                 struct errmsg *why);
 
-/* True while a new store waits for store_parent_told(). */
+/* True while a store that is new, or whose log was rolled back, waits for
+ * store_parent_told(). */
 bool store_awaits_parent(struct store *store);
 /* The parent named all logs of this node that it has, and they are here or
  * PULLING. Blocks; not on the writer thread. */
@@ -675,7 +676,7 @@ struct store_stats {
     bool writable; /* false: see why */
     bool beside;   /* another process writes: see why */
     char why[160];
-    bool awaits_parent; /* new: records wait (store_awaits_parent()) */
+    bool awaits_parent; /* records wait (store_awaits_parent()) */
     bool damaged;       /* and what to do about it: */
     const char *damage_todo;
     char damage[256];

@@ -13,8 +13,8 @@
 enum { SIZE_EVERY_MS = 60000 }; /* how often the size is asked */
 
 struct mdb {
-    struct store_conf conf;     /* as it was first opened; but for its path */
-    _Atomic unsigned writes_at; /* place of the writer's server */
+    struct store_conf conf; /* as it was first opened; but for its path */
+    struct mdb_target writes_to;
     struct mdb_writer *writer;
     struct mdb_pool *pool;
     char datadir[256];  /* of the server, before: */
@@ -124,8 +124,8 @@ static enum err mdb_backend_open(void **db, const struct store_conf *conf,
     struct errmsg cause;
     struct mdb *m = MEM_NEW(struct mdb);
     m->conf = *conf;
-    m->writer = mdb_writer_new(&m->conf, &m->writes_at);
-    m->pool = mdb_pool_new(&m->conf.mariadb, &m->writes_at, m->conf.known);
+    m->writer = mdb_writer_new(&m->conf, &m->writes_to);
+    m->pool = mdb_pool_new(&m->conf.mariadb, &m->writes_to, m->conf.known);
     enum err err =
         readonly ? open_reading(m, &cause) : open_writing(m, conf, &cause);
     if (err != ERR_OK) {

@@ -97,11 +97,17 @@ bool mdb_is_silent(const char *address);
 
 /* ---- the pool ---- */
 
+/* The server that is written to. */
+struct mdb_target {
+    _Atomic unsigned place;
+    _Atomic uint64_t id; /* 0: none yet */
+};
+
 struct mdb_pool;
-/* `writes_at`: place of the server that is written to; `known` as in
- * store_conf. Both outlive the pool. */
+/* `writes_to`: the server that is written to; `known` as in store_conf. Both
+ * outlive the pool. */
 struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
-                              const _Atomic unsigned *writes_at,
+                              const struct mdb_target *writes_to,
                               const _Atomic uint64_t *known);
 /* Nobody reads any more. */
 void mdb_pool_free(struct mdb_pool **pool);
@@ -166,6 +172,9 @@ MUST_USE enum err mdb_check_known(struct mdb_conn *c,
 MUST_USE enum err mdb_check_whose(struct mdb_conn *c,
                                   const struct store_conf *conf,
                                   struct errmsg *why);
+/* From now on each read of the connection waits for what other servers of its
+ * cluster have committed. */
+MUST_USE enum err mdb_sync(struct mdb_conn *conn, struct errmsg *why);
 /* ERR_NOT_FOUND: no tables yet, or of an older version; ERR_CONF: of a newer
  * one. */
 MUST_USE enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why);

@@ -189,20 +189,26 @@ static enum err connect_to(struct mdb_conn *c,
 }
 
 /* The server ends what this side does not end: a statement, a transaction of
- * a node that is gone. */
+ * a node that is gone. All else is what a server may be set to for others: the
+ * character set that was asked for in connecting is not taken by one with
+ * skip-character-set-client-handshake, and every character that its own lacks
+ * would come as a question mark; rows past its sql_select_limit would not come
+ * at all. */
 static enum err set_session(struct mdb_conn *c,
                             const struct store_mariadb_conf *conf,
                             struct errmsg *why)
 {
     char sql[512];
     unsigned timeout_s = seconds(conf->timeout_ms);
-    (void)snprintf(
-        sql, sizeof sql,
-        "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
-        "tx_isolation='READ-COMMITTED',max_statement_time=%u,"
-        "innodb_lock_wait_timeout=%u,idle_transaction_timeout=%u,"
-        "wait_timeout=31536000",
-        timeout_s, (timeout_s + 1) / 2, timeout_s);
+    (void)snprintf(sql, sizeof sql,
+                   "SET NAMES utf8mb4,"
+                   "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+                   "tx_isolation='READ-COMMITTED',max_statement_time=%u,"
+                   "innodb_lock_wait_timeout=%u,idle_transaction_timeout=%u,"
+                   "wait_timeout=31536000,autocommit=1,completion_type=0,"
+                   "sql_select_limit=18446744073709551615,sql_big_selects=1,"
+                   "sql_safe_updates=0",
+                   timeout_s, (timeout_s + 1) / 2, timeout_s);
     return mdb_run(c, sql, why);
 }
 
@@ -266,23 +272,45 @@ static enum err check_cluster(struct mdb_conn *c, struct errmsg *why)
                : mdb_fail(c, ER_UNKNOWN_COM_ERROR, "wsrep_ready is OFF", why);
 }
 
+/* Of the words by which it tells itself from others, FNV-1a. */
+static enum err ask_id(struct mdb_conn *c, struct errmsg *why)
+{
+    char words[512];
+    uint64_t h = UINT64_C(14695981039346656037);
+    enum err err = mdb_ask(c,
+                           "SELECT CONCAT_WS(' ',@@hostname,@@port,@@server_id,"
+                           "@@datadir,@@socket)",
+                           words, sizeof words, why);
+    for (const char *p = words; *p != 0; p++) {
+        h = (h ^ (uint8_t)*p) * UINT64_C(1099511628211);
+    }
+    c->server.id = h != 0 ? h : 1;
+    return err;
+}
+
+static enum err check_version(struct mdb_conn *c, struct errmsg *why)
+{
+    return mariadb_connection(c->mysql) &&
+                   mysql_get_server_version(c->mysql) >= VERSION_MIN
+               ? ERR_OK
+               : err_set(why, ERR_CONF,
+                         "MariaDB %s: the server is %.60s: MariaDB 10.5 or "
+                         "later is needed",
+                         c->where, mysql_get_server_info(c->mysql));
+}
+
 static enum err check_server(struct mdb_conn *c,
                              const struct store_mariadb_conf *conf,
                              struct errmsg *why)
 {
     uint64_t readonly = 0;
-    const char *version = mysql_get_server_info(c->mysql);
-    if (!mariadb_connection(c->mysql) ||
-        mysql_get_server_version(c->mysql) < VERSION_MIN) {
-        return err_set(why, ERR_CONF,
-                       "MariaDB %s: the server is %.60s: MariaDB 10.5 or later "
-                       "is needed",
-                       c->where, version);
-    }
     struct mdb_server *s = &c->server;
     s->connection = mysql_thread_id(c->mysql);
     bool guest = conf->rights != NULL;
     enum err err = check_cluster(c, why);
+    if (err == ERR_OK) {
+        err = ask_id(c, why);
+    }
     if (err == ERR_OK && !guest) {
         err = check_durable(c, why);
     }
@@ -326,16 +354,26 @@ static enum err open_one(struct mdb_conn **out,
                        ? connect_to(c, conf, why)
                        : err_set(why, ERR_IO, "MariaDB: no connection object");
     if (err == ERR_OK) {
-        err = check_server(c, conf, why);
+        err = check_version(c, why);
     }
     if (err == ERR_OK) {
         err = set_session(c, conf, why);
+    }
+    if (err == ERR_OK) {
+        err = check_server(c, conf, why);
     }
     *number = c->number;
     if (err != ERR_OK) {
         mdb_shut(&c);
     }
     *out = c;
+    return err;
+}
+
+enum err mdb_sync(struct mdb_conn *conn, struct errmsg *why)
+{
+    enum err err = mdb_run(conn, "SET SESSION wsrep_sync_wait=1", why);
+    conn->server.synced = err == ERR_OK;
     return err;
 }
 

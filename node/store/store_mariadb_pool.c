@@ -22,7 +22,7 @@ struct waiter {
 
 struct mdb_pool {
     const struct store_mariadb_conf *conf;
-    const _Atomic unsigned *writes_at;
+    const struct mdb_target *writes_to;
     const _Atomic uint64_t *known;
     pthread_mutex_t lock;
     struct waiter *waiting; /* lock: in order of arrival */
@@ -32,12 +32,12 @@ struct mdb_pool {
 };
 
 struct mdb_pool *mdb_pool_new(const struct store_mariadb_conf *conf,
-                              const _Atomic unsigned *writes_at,
+                              const struct mdb_target *writes_to,
                               const _Atomic uint64_t *known)
 {
     struct mdb_pool *p = MEM_NEW(struct mdb_pool);
     p->conf = conf;
-    p->writes_at = writes_at;
+    p->writes_to = writes_to;
     p->known = known;
     p->idle = mem_zalloc(conf->connections, sizeof(*p->idle));
     (void)pthread_mutex_init(&p->lock, NULL);
@@ -129,14 +129,24 @@ static enum err wait_locked(struct mdb_pool *p, struct errmsg *why)
 
 /* ---- connections ---- */
 
+/* Is it to the server that is written to? Behind one address there may be
+ * several. */
+static bool is_writers(const struct mdb_pool *p, const struct mdb_server *s)
+{
+    uint64_t id = atomic_load(&p->writes_to->id);
+    return s->place == atomic_load(&p->writes_to->place) &&
+           (id == 0 || s->id == id);
+}
+
 /* Locked: one that idles; those at a server that is not written to any more
  * are closed. */
 static struct mdb_conn *idle_locked(struct mdb_pool *p)
 {
-    unsigned place = atomic_load(p->writes_at);
+    unsigned place = atomic_load(&p->writes_to->place);
     while (p->idle_n > 0) {
         struct mdb_conn *c = p->idle[--p->idle_n];
-        if (mdb_server(c)->place == place) {
+        const struct mdb_server *s = mdb_server(c);
+        if (is_writers(p, s) || (s->synced && s->place == place)) {
             return c;
         }
         mdb_shut(&c);
@@ -145,20 +155,31 @@ static struct mdb_conn *idle_locked(struct mdb_pool *p)
     return NULL;
 }
 
+/* Not the server that is written to: one of its cluster has to wait until it
+ * has all, and any other will lack the next commit. */
+static enum err take_other(struct mdb_conn *c, struct errmsg *why)
+{
+    return mdb_server(c)->cluster
+               ? mdb_sync(c, why)
+               : err_set(why, ERR_UNAVAILABLE,
+                         "mariadb.address leads to a server that is not the "
+                         "one written to: name that one alone, not a replica "
+                         "nor an address that several servers share");
+}
+
 /* To the server that is written to, which has everything, or to one of its
- * cluster that waits until it has. One that lacks what was committed, such as
- * a replica or what was put back from a backup, would answer wrongly. */
+ * cluster. One that lacks what was committed, such as a replica or what was put
+ * back from a backup, would answer wrongly. */
 static enum err open_reader(struct mdb_pool *p, struct mdb_conn **out,
                             struct errmsg *why)
 {
-    unsigned writes_at = atomic_load(p->writes_at);
-    unsigned place = writes_at;
+    unsigned place = atomic_load(&p->writes_to->place);
     enum err err = mdb_open_at(out, p->conf, &mdb_store_sql, &place, why);
     if (err == ERR_OK) {
         err = mdb_check_known(*out, p->known, ERR_UNAVAILABLE, why);
     }
-    if (err == ERR_OK && mdb_server(*out)->cluster && place != writes_at) {
-        err = mdb_run(*out, "SET SESSION wsrep_sync_wait=1", why);
+    if (err == ERR_OK && !is_writers(p, mdb_server(*out))) {
+        err = take_other(*out, why);
     }
     if (err != ERR_OK) {
         mdb_shut(out);

@@ -12,7 +12,7 @@ struct mdb_writer {
     const struct store_conf *conf;
     struct mdb_owner owner; /* fd -1: not taken */
     struct mdb_conn *conn;  /* NULL: none now */
-    _Atomic unsigned *writes_at;
+    struct mdb_target *writes_to;
 };
 
 /* First of all: whoever else moved the number holds its row until he is done,
@@ -107,13 +107,13 @@ static enum err fill(struct mdb_writer *w, const struct mdb_batch *b,
 /* First of all, when it is opened anew. */
 static void try_next(struct mdb_writer *w)
 {
-    unsigned next = atomic_load(w->writes_at) + 1;
-    atomic_store(w->writes_at, next % mdb_servers(&w->conf->mariadb));
+    unsigned next = atomic_load(&w->writes_to->place) + 1;
+    atomic_store(&w->writes_to->place, next % mdb_servers(&w->conf->mariadb));
 }
 
 static enum err open_writer(struct mdb_writer *w, struct errmsg *why)
 {
-    unsigned place = atomic_load(w->writes_at);
+    unsigned place = atomic_load(&w->writes_to->place);
     enum err err =
         mdb_open_at(&w->conn, &w->conf->mariadb, &mdb_store_sql, &place, why);
     if (err == ERR_OK && mdb_server(w->conn)->readonly) {
@@ -135,7 +135,8 @@ static enum err open_writer(struct mdb_writer *w, struct errmsg *why)
         err = mdb_claim(w->conn, &w->owner, &w->conf->mariadb, why);
     }
     if (err == ERR_OK) {
-        atomic_store(w->writes_at, place);
+        atomic_store(&w->writes_to->place, place);
+        atomic_store(&w->writes_to->id, mdb_server(w->conn)->id);
         w->owner.reopened = true;
     } else {
         mdb_shut(&w->conn);
@@ -213,12 +214,12 @@ enum err mdb_writer_commit(struct mdb_writer *w, struct mdb_batch *batch,
 }
 
 struct mdb_writer *mdb_writer_new(const struct store_conf *conf,
-                                  _Atomic unsigned *writes_at)
+                                  struct mdb_target *writes_to)
 {
     struct mdb_writer *w = MEM_NEW(struct mdb_writer);
     w->conf = conf;
     w->owner.fd = -1;
-    w->writes_at = writes_at;
+    w->writes_to = writes_to;
     return w;
 }
 

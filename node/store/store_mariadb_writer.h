@@ -8,10 +8,10 @@
 #include "store/store_mariadb_batch.h"
 
 struct mdb_writer;
-/* Without a connection yet. `conf` and `writes_at`, the place of the server
- * that is written to, outlive it. */
+/* Without a connection yet. `conf` and `writes_to`, which it fills in, outlive
+ * it. */
 struct mdb_writer *mdb_writer_new(const struct store_conf *conf,
-                                  _Atomic unsigned *writes_at);
+                                  struct mdb_target *writes_to);
 void mdb_writer_free(struct mdb_writer **writer);
 /* Takes the folder at `path`, unless it has it, connects, and claims the
  * database for `instance` (`reopened` by the same store). Again: on a new

@@ -259,6 +259,14 @@ static void retire(struct touched *t, const struct succeed *c)
     t->dirty = true;
 }
 
+/* Whoever was put back once may have been before: the parent may hold
+ * successors of this log that are not known here, with later versions. What is
+ * appended comes after those. */
+static bool waits_for_parent(const struct store *s, const struct log_slot *slot)
+{
+    return s->conf.has_parent && slot->log.kind == LOG_RECORDS;
+}
+
 static enum err fill(struct group *g, const struct succeed *c,
                      struct log_slot *slot, struct buf *entry,
                      struct touched **out, struct errmsg *why)
@@ -289,6 +297,9 @@ static enum err fill(struct group *g, const struct succeed *c,
         return err;
     }
     retire(old, c);
+    if (waits_for_parent(g->s, slot)) {
+        await_put(g, true);
+    }
     struct entry_open open = {0};
     if (c->peer_size > 0) {
         open.prev_incarnation = slot->log.incarnation;
@@ -324,6 +335,9 @@ static enum err do_succeed(struct store *s, void *ctx, struct errmsg *why)
     if (err == ERR_OK) {
         assert(own != NULL); /* fill() opened it */
         own_log_is(s, own->slot);
+        if (waits_for_parent(s, slot)) {
+            atomic_store(&s->awaits_parent, true);
+        }
         (void)pthread_mutex_lock(&s->heads.lock);
         s->hold.active = s->hold.active && !is_held(s, slot);
         (void)pthread_mutex_unlock(&s->heads.lock);

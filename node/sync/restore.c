@@ -673,9 +673,6 @@ static bool recover_log(struct restore *r, const struct log_id *id)
 static bool admit(struct restore *r)
 {
     struct errmsg why = {""};
-    if (!store_awaits_parent(r->env->store)) {
-        return true;
-    }
     enum err err = store_parent_told(r->env->store, &why);
     if (err != ERR_OK && err != ERR_CANCELLED) { /* the node ends: next time */
         log_error(r->env->log, "SYNC-RECOVERY", "err=%s text=\"%s\"",
@@ -699,21 +696,24 @@ static void work_on_first(struct restore *r)
     r->missed = r->missed || !done;
 }
 
-/* Lock held, given up meanwhile. Nothing waits: false if nothing was done. */
+/* Lock held, given up meanwhile. Nothing waits: false if nothing was done. What
+ * the parent told holds for the whole connection, for a log may be found rolled
+ * back at any time of it. */
 static bool conclude(struct restore *r)
 {
     bool missed = r->missed;
-    bool told = r->told && !missed;
-    r->missed = false;
-    r->told = r->told && missed;
+    bool told = r->told && !missed && store_awaits_parent(r->env->store);
     if (!missed && !told) {
         return false;
     }
+    r->missed = false;
     (void)pthread_mutex_unlock(&r->lock);
-    if (!told || !admit(r)) {
+    bool again = !told || !admit(r);
+    if (again) {
         r->retry(r->ctx); /* by a new connection all is told again */
     }
     (void)pthread_mutex_lock(&r->lock);
+    r->told = r->told && !again;
     return true;
 }
 
@@ -807,8 +807,8 @@ void restore_greeted(struct restore *r)
 void restore_told(struct restore *r)
 {
     (void)pthread_mutex_lock(&r->lock);
-    if (!r->cancelled && store_awaits_parent(r->env->store)) {
-        r->told = true;
+    r->told = !r->cancelled;
+    if (r->told && store_awaits_parent(r->env->store)) {
         wake(r);
     }
     (void)pthread_mutex_unlock(&r->lock);

@@ -549,6 +549,39 @@ static void a_full_store_leaves_rows_waiting(void **state)
     assert_rows("x_outcome='new' AND x_version=1", 1);
 }
 
+/* What an administrator sets for others: the character set of who connects is
+ * not asked, sessions commit by themselves only if told, few rows are sent. The
+ * second character of the name is one that utf8mb3 lacks. */
+static void what_the_server_is_set_to_changes_nothing(void **state)
+{
+    (void)state;
+    static const char name[] = "样\xf0\xa0\xae\xb7公司";
+    struct log_id log = store_own_log(village.store);
+    struct buf bytes = BUF_INIT;
+    mariadb_end(&server, SIGTERM);
+    mariadb_start_with(&server, "--skip-networking "
+                                "--skip-character-set-client-handshake "
+                                "--character-set-server=utf8mb3");
+    for (unsigned i = 1; i <= 3; i++) {
+        put_good(i, "一");
+    }
+    department("UPDATE " WATER " SET XK_XDR_MC='%s'", name);
+    mariadb_sql(&server, "SET GLOBAL sql_select_limit=1, autocommit=0, "
+                         "completion_type='CHAIN', sql_mode='ORACLE,"
+                         "EMPTY_STRING_IS_NULL,PAD_CHAR_TO_FULL_LENGTH'");
+    start_exchange();
+    wait_until_decided();
+    mariadb_sql(&server, "SET GLOBAL sql_select_limit=DEFAULT, autocommit=1, "
+                         "completion_type=DEFAULT, sql_mode=DEFAULT");
+    assert_rows("x_outcome='new' AND x_version=1", 3);
+    assert_ok(store_entry(village.store, &log, 2, &bytes));
+    assert_non_null(memmem(bytes.data, bytes.len, name, sizeof name - 1));
+    buf_fini(&bytes);
+    exchange_close(&exchange);
+    mariadb_end(&server, SIGTERM);
+    mariadb_start(&server);
+}
+
 static void rights_are_the_least(void **state)
 {
     (void)state;
@@ -585,6 +618,7 @@ int main(void)
         EXCHANGE_TEST(a_table_of_another_kind_is_refused),
         EXCHANGE_TEST(a_row_that_cannot_be_marked_does_not_keep_the_others),
         EXCHANGE_TEST(a_full_store_leaves_rows_waiting),
+        EXCHANGE_TEST(what_the_server_is_set_to_changes_nothing),
         EXCHANGE_TEST(rights_are_the_least),
     };
     mariadb_or_skip();

@@ -375,6 +375,118 @@ static void of_a_long_table_a_little_is_read(void **state)
     node_start(&village);
 }
 
+/* ---- what a server is set to for others ---- */
+
+static void set_global(const char *const *options, size_t n, bool back)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = strchr(options[i], '=');
+        int len = back ? (int)(equals - options[i]) : (int)strlen(options[i]);
+        mariadb_sql(&fed_server, "SET GLOBAL %.*s%s", len, options[i],
+                    back ? "=DEFAULT" : "");
+    }
+}
+
+/* A node that read only the first of its heads would open another log. */
+static void what_a_server_is_set_to_for_others_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const options[] = {
+        "sql_select_limit=1",
+        "autocommit=0",
+        "completion_type='RELEASE'",
+        "sql_mode='ORACLE,PAD_CHAR_TO_FULL_LENGTH'",
+        "sql_safe_updates=1",
+        "sql_big_selects=0",
+        "max_join_size=1",
+    };
+    struct node town;
+    struct row_list list;
+    node_init(&town, &store_rocksdb, TOWNSHIP, "town");
+    submit_many(town.store, 1, 40);
+    struct log_id log = store_own_log(town.store);
+    struct log_id own = store_own_log(village.store);
+    copy_log(town.store, village.store, &log);
+    assert_ok(submit_one(1));
+    set_global(options, ARRAY_LEN(options), false);
+    node_restart(&village);
+    struct log_id now = store_own_log(village.store);
+    assert_true(log_id_eq(&now, &own));
+    assert_same_log(village.store, town.store, &log);
+    for (uint32_t i = 2; i <= 5; i++) {
+        assert_ok(submit_one(i));
+    }
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, 5);
+    node_restart(&village);
+    assert_int_equal(size_of(village.store, &own), 1 + 5);
+    set_global(options, ARRAY_LEN(options), true);
+    node_fini(&town);
+}
+
+/* ---- several servers behind one address ---- */
+
+static struct mariadb_server twin;
+static char shared[112]; /* a socket that leads to one of the two */
+
+static void lead_to(const struct mariadb_server *s)
+{
+    shell("ln -sfn %s %s", s->socket, shared);
+}
+
+/* With all that the first one holds. */
+static void make_twin(void)
+{
+    (void)snprintf(twin.dir, sizeof twin.dir, "%s/twin", fed_dir);
+    (void)snprintf(twin.socket, sizeof twin.socket, "%s/socket", twin.dir);
+    (void)snprintf(shared, sizeof shared, "%s/shared", fed_dir);
+    mariadb_end(&fed_server, SIGTERM);
+    shell("mkdir twin && cp -r %s/data twin/data", fed_server.dir);
+    mariadb_start(&fed_server);
+    mariadb_start(&twin);
+}
+
+static void end_readers(void)
+{
+    char sql[64];
+    const char *one = "SELECT p.id FROM information_schema.processlist p, "
+                      "village.cn_owner o WHERE p.db='village' AND "
+                      "p.id<>o.connection LIMIT 1";
+    for (uint64_t id; (id = number_of(one)) != 0; clock_sleep(10)) {
+        (void)snprintf(sql, sizeof sql, "KILL %llu", (unsigned long long)id);
+        mariadb_sql(&fed_server, "%s", sql);
+    }
+}
+
+/* A replica, or the next one of those that a proxy takes turns with: it had all
+ * when it was asked, and lacks the next commit. */
+static void another_server_of_the_address_answers_nothing(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    assert_ok(submit_one(1));
+    assert_ok(submit_one(2));
+    node_stop(&village);
+    make_twin();
+    lead_to(&fed_server);
+    fed_mariadb.socket = shared;
+    node_start(&village);
+    lead_to(&twin);
+    end_readers();
+    assert_int_equal(read_subject(village.store, &n), ERR_UNAVAILABLE);
+    assert_int_equal(n, 0);
+    assert_int_not_equal(submit_one(1), ERR_OK);
+    lead_to(&fed_server);
+    wait_writable();
+    assert_ok(submit_one(3));
+    assert_ok(read_subject(village.store, &n));
+    assert_int_equal(n, 3);
+    node_stop(&village);
+    fed_mariadb.socket = NULL;
+    mariadb_end(&twin, SIGKILL);
+    node_start(&village);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -387,6 +499,8 @@ int main(void)
         T(who_lost_the_database_drops_no_index),
         T(mending_is_an_opening_of_its_own),
         T(of_a_long_table_a_little_is_read),
+        T(what_a_server_is_set_to_for_others_changes_nothing),
+        T(another_server_of_the_address_answers_nothing),
     };
     (void)setenv("STORE_BACKEND", store_mariadb.name, 1);
     mariadb_or_skip();

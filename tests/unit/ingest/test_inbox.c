@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "credit/rules.h"
 #include "ingest/inbox.h"
+#include "support/scripted_backend.h"
 
 enum { PATIENCE_MS = 60000, QUIET_MS = 300 };
 
@@ -143,12 +144,28 @@ static bool look(const char *name, struct stat *st)
     return lstat(path, st) == 0;
 }
 
+/* The disk takes so long for the next receipt of a.csv. */
+static _Atomic unsigned slow_ms;
+
+static void take_time(ino_t file)
+{
+    struct stat draft;
+    unsigned ms = atomic_load(&slow_ms);
+    if (ms > 0 && look(".a.csv.receipt", &draft) && draft.st_ino == file) {
+        atomic_store(&slow_ms, 0);
+        (void)usleep(ms * 1000);
+    }
+}
+
 /* Takes the place of the library's, for the program under test too. */
 int fsync(int fd)
 {
     struct stat st;
     struct stat done;
     struct stat all;
+    if (atomic_load(&slow_ms) > 0 && fstat(fd, &st) == 0) {
+        take_time(st.st_ino);
+    }
     if (syncs.watched && fstat(fd, &st) == 0 && look(".", &all) &&
         look("done", &done) && syncs.n < SYNCS_MAX &&
         (st.st_ino == done.st_ino || st.st_ino == all.st_ino)) {
@@ -291,6 +308,44 @@ static void a_file_is_left_until_it_has_settled(void **state)
     assert_int_equal(close(fd), 0);
     wait_for("done/a.csv");
     assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 10);
+    buf_fini(&table);
+}
+
+static void append_to(const char *name, const char *text, size_t len)
+{
+    int fd = open(at(name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), len);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Before its first byte, and within a row: neither is moved away from under
+ * who copies. */
+static void a_copy_that_stalls_is_waited_for(void **state)
+{
+    enum { ROWS = 3, CUT = 40 };
+    (void)state;
+    struct buf table = BUF_INIT;
+    inbox_close(&inbox);
+    conf.settle_ms = 1500;
+    open_inbox();
+    table_header(&table);
+    for (unsigned i = 0; i < ROWS; i++) {
+        table_row(&table, i, "准予");
+    }
+    const char *text = buf_cstr(&table);
+    append_to("a.csv", text, 0);
+    append_to("b.csv", text, table.len - CUT);
+    (void)usleep(3500000);
+    assert_true(is_there("a.csv"));
+    assert_true(is_there("b.csv"));
+    append_to("a.csv", text, table.len);
+    append_to("b.csv", text + table.len - CUT, CUT);
+    wait_for("done/a.csv");
+    wait_for("done/b.csv");
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), ROWS);
+    assert_int_equal(times(text_of("done/b.csv.receipt.csv"), ",unchanged,"),
+                     ROWS);
     buf_fini(&table);
 }
 
@@ -497,6 +552,101 @@ static void what_cannot_be_looked_at_is_not_written_over(void **state)
     assert_true(S_ISLNK(st.st_mode));
 }
 
+/* ---- one record in two files ---- */
+
+static void lay_record(const char *name, const char *content)
+{
+    struct buf table = BUF_INIT;
+    table_header(&table);
+    table_row(&table, 1, content);
+    lay(name, buf_slice(&table));
+    buf_fini(&table);
+}
+
+static uint64_t entries(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    return stats.entries;
+}
+
+static void assert_outcome(const char *receipt, const char *outcome)
+{
+    assert_int_equal(times(text_of(receipt), outcome), 1);
+}
+
+/* Each would take the other's place at every look. */
+static void files_that_cannot_move_are_taken_once(void **state)
+{
+    (void)state;
+    wait_for("done");
+    uint64_t before = entries();
+    assert_int_equal(rmdir(at("done")), 0);
+    assert_int_equal(symlink("done", at("done")), 0); /* leads nowhere */
+    lay_record("a.csv", "准予");
+    lay_record("b.csv", "变更");
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (entries() < before + 2) {
+        assert_true(clock_mono_ms() < give_up);
+        (void)usleep(5000);
+    }
+    (void)usleep(3 * QUIET_MS * 1000); /* several looks */
+    assert_int_equal(entries(), before + 2);
+    assert_int_equal(unlink(at("done")), 0);
+    assert_int_equal(mkdir(at("done"), 0700), 0);
+    wait_for("done/a.csv");
+    wait_for("done/b.csv");
+    assert_outcome("done/a.csv.receipt.csv", ",new,");
+    assert_outcome("done/b.csv.receipt.csv", ",changed,");
+    assert_int_equal(entries(), before + 2);
+}
+
+/* Its content is another by then. */
+static void a_file_that_changes_before_it_can_move_is_taken_again(void **state)
+{
+    (void)state;
+    wait_for("done");
+    uint64_t before = entries();
+    assert_int_equal(rmdir(at("done")), 0);
+    assert_int_equal(symlink("done", at("done")), 0); /* leads nowhere */
+    lay_record("a.csv", "准予");
+    int64_t give_up = clock_mono_ms() + PATIENCE_MS;
+    while (entries() < before + 1) {
+        assert_true(clock_mono_ms() < give_up);
+        (void)usleep(5000);
+    }
+    lay_record("a.csv", "变更许可");
+    assert_int_equal(unlink(at("done")), 0);
+    assert_int_equal(mkdir(at("done"), 0700), 0);
+    wait_for("done/a.csv");
+    assert_outcome("done/a.csv.receipt.csv", ",changed,");
+    assert_int_equal(entries(), before + 2);
+}
+
+/* The store takes nothing for a moment, and is back before the next file. */
+static void a_file_that_waits_is_not_overtaken(void **state)
+{
+    (void)state;
+    inbox_close(&inbox);
+    node_fini(&village);
+    struct backend backend = scripted(&store_rocksdb);
+    node_init(&village, &backend, VILLAGE, "village");
+    env.store = village.store;
+    env.keyring = village.keyring;
+    lay_record("a.csv", "准予");
+    lay_record("b.csv", "变更");
+    atomic_store(&script.next_commit, COMMIT_REFUSED);
+    atomic_store(&slow_ms, 2500);
+    open_inbox();
+    wait_for("done/a.csv");
+    wait_for("done/b.csv");
+    assert_outcome("done/a.csv.receipt.csv", ",new,");
+    assert_outcome("done/b.csv.receipt.csv", ",changed,");
+    inbox_close(&inbox);
+    node_fini(&village);
+    node_init(&village, &store_rocksdb, VILLAGE, "village");
+}
+
 static void a_folder_that_cannot_be_made_is_named(void **state)
 {
     (void)state;
@@ -522,6 +672,7 @@ int main(void)
         INBOX_TEST(a_file_over_the_limit_is_rejected),
         INBOX_TEST(personal_values_are_masked_in_the_receipt),
         INBOX_TEST(a_file_is_left_until_it_has_settled),
+        INBOX_TEST(a_copy_that_stalls_is_waited_for),
         INBOX_TEST(names_of_unfinished_files_are_left_alone),
         INBOX_TEST(links_folders_and_pipes_are_ignored),
         INBOX_TEST(a_link_under_the_receipts_name_is_not_followed),
@@ -531,6 +682,9 @@ int main(void)
         INBOX_TEST(files_wait_while_the_store_takes_nothing),
         INBOX_TEST(a_name_too_long_for_its_receipt_waits),
         INBOX_TEST(what_cannot_be_looked_at_is_not_written_over),
+        INBOX_TEST(files_that_cannot_move_are_taken_once),
+        INBOX_TEST(a_file_that_changes_before_it_can_move_is_taken_again),
+        INBOX_TEST(a_file_that_waits_is_not_overtaken),
         INBOX_TEST(a_folder_that_cannot_be_made_is_named),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);

@@ -765,6 +765,77 @@ static void a_node_put_back_twice_keeps_its_logs(void **state)
     }
 }
 
+/* The first log is asked about before the second, in which the last version
+ * was: what was written since is not to be counted on from the first. */
+static void what_is_changed_after_a_second_restore_is_the_newest(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v2nv");
+    struct node *town = node_new(TOWNSHIP, "t2nv");
+    struct log_id first = store_own_log(village->store);
+    village->has_parent = true;
+    node_listen(town);
+    submit(village, 7, 1);
+    node_back_up(village);
+    node_connect(village, town);
+    submit(village, 100, 10);
+    await_acked(village, town, &first);
+    struct log_id second = first;
+    while (log_id_cmp(&second, &first) <= 0) {
+        node_put_back(village);
+        node_connect(village, town);
+        await_state(village, &first, LOG_CLOSED);
+        second = store_own_log(village->store);
+    }
+    assert_ok(submit_text(village, 7, 1007));
+    await_version(village, 7, 2);
+    await_version(town, 7, 2);
+
+    node_put_back(village);
+    assert_ok(submit_text(village, 7, 2007));
+    assert_int_equal(version_of(village, 7), 2); /* as far as it knows */
+    node_connect(village, town);
+    await_version(village, 7, 3);
+    await_version(town, 7, 3);
+    await_state(village, &second, LOG_CLOSED);
+    assert_false(store_awaits_parent(village->store));
+    assert_int_equal(count_lines("INDEX-CONFLICT", "v2nv"), 0);
+    assert_int_equal(count_lines("INDEX-CONFLICT", "t2nv"), 0);
+    node_free(village);
+    node_free(town);
+}
+
+/* What waits after a restore waits over a start, too, and for no longer than
+ * until the parent has said all again. */
+static void a_restored_node_that_stops_waits_on(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v2st");
+    struct node *town = node_new(TOWNSHIP, "t2st");
+    struct log_id first = store_own_log(village->store);
+    village->has_parent = true;
+    node_listen(town);
+    submit(village, 7, 1);
+    node_back_up(village);
+    node_connect(village, town);
+    submit(village, 100, 10);
+    await_acked(village, town, &first);
+    node_put_back(village);
+    succeed_by_hand(village, town, &first);
+    assert_true(store_awaits_parent(village->store));
+    submit(village, 8, 1);
+    assert_int_equal(version_of(village, 8), 0);
+    node_stop(village);
+    node_start(village);
+    assert_true(store_awaits_parent(village->store));
+    node_connect(village, town);
+    await_version(village, 8, 1);
+    await_version(town, 8, 1);
+    assert_false(store_awaits_parent(village->store));
+    node_free(village);
+    node_free(town);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -786,6 +857,8 @@ int main(void)
         cmocka_unit_test(a_node_that_is_really_new_waits_for_one_word_only),
         cmocka_unit_test(many_lost_logs_all_come_back),
         cmocka_unit_test(a_node_put_back_twice_keeps_its_logs),
+        cmocka_unit_test(what_is_changed_after_a_second_restore_is_the_newest),
+        cmocka_unit_test(a_restored_node_that_stops_waits_on),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
