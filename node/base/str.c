@@ -152,7 +152,7 @@ static size_t utf8_len(const uint8_t *p, size_t left, uint32_t *cp)
     return n;
 }
 
-/* Bytes of ASCII without NUL at `p`, in steps of eight. */
+/* Bytes of ASCII without NUL at `p`, in steps of eight and then by ones. */
 static size_t ascii_run(const uint8_t *p, size_t left)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -163,6 +163,9 @@ static size_t ascii_run(const uint8_t *p, size_t left)
             break;
         }
     }
+    while (n < left && p[n] - 1U < 0x7f) {
+        n++;
+    }
     return n;
 }
 
@@ -172,6 +175,29 @@ static bool is_plain_three(const uint8_t *p, size_t left)
 {
     return left >= 3 && p[0] >= 0xe1 && p[0] <= 0xec && p[1] >> 6 == 2 &&
            p[2] >> 6 == 2;
+}
+
+static uint64_t word_at(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* The same of two such characters, by one look at the eight bytes at `p`. */
+static bool are_plain_threes(const uint8_t *p)
+{
+    static const uint8_t kind[8] = {0xf0, 0xc0, 0xc0, 0xf0, 0xc0, 0xc0};
+    static const uint8_t wanted[8] = {0xe0, 0x80, 0x80, 0xe0, 0x80, 0x80};
+    static const uint8_t low[8] = {15, 0, 0, 15, 0, 0};
+    static const uint8_t three[8] = {3, 0, 0, 3, 0, 0};
+    static const uint8_t carry[8] = {16, 0, 0, 16, 0, 0};
+    uint64_t word = word_at(p);
+    uint64_t nibbles = word & word_at(low); /* of the first bytes: 1 to 12 */
+    uint64_t under = nibbles + word_at(low);
+    uint64_t over = nibbles + word_at(three);
+    return (word & word_at(kind)) == word_at(wanted) &&
+           ((under & ~over) & word_at(carry)) == word_at(carry);
 }
 
 bool str_next_line(struct slice *rest, struct slice *line)
@@ -189,20 +215,19 @@ bool str_next_line(struct slice *rest, struct slice *line)
 bool str_utf8_valid(struct slice data)
 {
     uint32_t cp;
-    for (size_t i = 0; i < data.len;) {
-        if (is_plain_three(data.data + i, data.len - i)) {
-            i += 3;
-            continue;
+    for (size_t i = 0, n; i < data.len; i += n) {
+        const uint8_t *p = data.data + i;
+        size_t left = data.len - i;
+        if (left >= 8 && are_plain_threes(p)) {
+            n = 6;
+        } else if (is_plain_three(p, left)) {
+            n = 3;
+        } else if ((n = ascii_run(p, left)) == 0) {
+            n = utf8_len(p, left, &cp);
+            if (n == 0 || cp == 0) {
+                return false;
+            }
         }
-        i += ascii_run(data.data + i, data.len - i);
-        if (i == data.len) {
-            break;
-        }
-        size_t n = utf8_len(data.data + i, data.len - i, &cp);
-        if (n == 0 || cp == 0) {
-            return false;
-        }
-        i += n;
     }
     return true;
 }
