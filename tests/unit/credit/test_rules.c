@@ -144,6 +144,7 @@ static void length_is_counted_in_characters(void **state)
 /* Several bytes are looked at together: each place is another case. */
 static void control_characters_are_found_anywhere(void **state)
 {
+    static const char *const marks[] = {"\xc2\x9b", "\u061c", "\u202e"};
     (void)state;
     for (size_t at = 1; at < 20; at++) {
         for (unsigned c = 1; c < 0x80; c++) {
@@ -160,10 +161,12 @@ static void control_characters_are_found_anywhere(void **state)
         }
         char text[64];
         struct slice out;
-        (void)snprintf(text, sizeof text, "%.*s\xc2\x9b样样样样", (int)at,
-                       "abcdefghijklmnopqrst");
-        assert_string_equal(value(1, SET_2018, FIELD_REMARK, text, &out),
-                            "control-character");
+        for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+            (void)snprintf(text, sizeof text, "%.*s%s样样样样", (int)at,
+                           "abcdefghijklmnopqrst", marks[i]);
+            assert_string_equal(value(1, SET_2018, FIELD_REMARK, text, &out),
+                                "control-character");
+        }
         (void)snprintf(text, sizeof text, "%.*s“样”…样样样", (int)at,
                        "abcdefghijklmnopqrst");
         assert_null(value(1, SET_2018, FIELD_REMARK, text, &out));
