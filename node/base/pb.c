@@ -16,7 +16,8 @@ void pb_put_u64(struct buf *b, uint32_t field, uint64_t value)
 void pb_put_bytes(struct buf *b, uint32_t field, struct slice bytes)
 {
     if (bytes.len > 0) {
-        uint8_t *start = buf_reserve(b, 2 * VARINT_LEN_MAX + bytes.len);
+        uint8_t *start =
+            buf_reserve(b, bytes.len + VARINT_LEN_MAX + VARINT_LEN_MAX);
         uint8_t *at = varint_put(start, (uint64_t)field << 3 | PB_BYTES);
         at = varint_put(at, bytes.len);
         memcpy(at, bytes.data, bytes.len);

@@ -212,24 +212,32 @@ bool str_next_line(struct slice *rest, struct slice *line)
     return true;
 }
 
+/* Bytes at `p` that are well formed and not NUL, at least one character of
+ * them, as many as one look tells; 0: none. */
+static size_t valid_run(const uint8_t *p, size_t left)
+{
+    uint32_t cp = 0;
+    if (left >= 8 && are_plain_threes(p)) {
+        return 6;
+    }
+    if (is_plain_three(p, left)) {
+        return 3;
+    }
+    size_t n = ascii_run(p, left);
+    if (n == 0) {
+        n = utf8_len(p, left, &cp);
+        n = cp != 0 ? n : 0;
+    }
+    return n;
+}
+
 bool str_utf8_valid(struct slice data)
 {
-    uint32_t cp;
-    for (size_t i = 0, n; i < data.len; i += n) {
-        const uint8_t *p = data.data + i;
-        size_t left = data.len - i;
-        if (left >= 8 && are_plain_threes(p)) {
-            n = 6;
-        } else if (is_plain_three(p, left)) {
-            n = 3;
-        } else if ((n = ascii_run(p, left)) == 0) {
-            n = utf8_len(p, left, &cp);
-            if (n == 0 || cp == 0) {
-                return false;
-            }
-        }
+    size_t n = 1;
+    for (size_t i = 0; n > 0 && i < data.len; i += n) {
+        n = valid_run(data.data + i, data.len - i);
     }
-    return true;
+    return n > 0;
 }
 
 size_t str_utf8_first(struct slice text)

@@ -331,51 +331,65 @@ static size_t bare_run(struct slice s)
     return n;
 }
 
+/* A document number in the making. */
+struct document {
+    uint8_t text[DOCUMENT_BYTES_MAX];
+    size_t len;
+};
+
+/* Takes what stays as it is, and then one bracket or blank, off `raw`. False:
+ * it is too long. */
+static bool document_take(struct document *d, struct slice *raw)
+{
+    enum { ROOM = 4 }; /* bytes that must be left where something begins */
+    const char *kept = NULL;
+    size_t bare = bare_run(*raw);
+    if (bare > 0 && d->len + bare - 1 + ROOM > sizeof d->text) {
+        return false;
+    }
+    memcpy(d->text + d->len, raw->data, bare);
+    d->len += bare;
+    *raw = slice_of(raw->data + bare, raw->len - bare);
+    if (raw->len == 0) {
+        return true;
+    }
+    if (d->len + ROOM > sizeof d->text) {
+        return false;
+    }
+    size_t step = blank_len(*raw);
+    if (step == 0 && may_be_bracket(raw->data[0])) {
+        step = bracket_at(*raw, &kept);
+    }
+    struct slice part = slice_of(raw->data, step == 0);
+    part = kept != NULL ? slice_str(kept) : part;
+    memcpy(d->text + d->len, part.data, part.len);
+    d->len += part.len;
+    step = step > 0 ? step : 1;
+    *raw = slice_of(raw->data + step, raw->len - step);
+    return true;
+}
+
 static const char *document_value(const struct catalogue_field *field,
                                   const struct enum_list *values,
                                   struct slice raw, struct rules_room *room,
                                   struct slice *out)
 {
-    uint8_t text[DOCUMENT_BYTES_MAX];
-    size_t len = 0;
+    struct document d;
     (void)values;
+    d.len = 0;
     while (raw.len > 0) {
-        const char *kept = NULL;
-        size_t bare = bare_run(raw);
-        if (len + bare + 3 > sizeof text) {
+        if (!document_take(&d, &raw)) {
             return "too-long";
         }
-        memcpy(text + len, raw.data, bare);
-        len += bare;
-        raw = slice_of(raw.data + bare, raw.len - bare);
-        if (raw.len == 0) {
-            break;
-        }
-        if (len + 4 > sizeof text) {
-            return "too-long";
-        }
-        size_t blank = blank_len(raw);
-        size_t met = blank == 0 && may_be_bracket(raw.data[0])
-                         ? bracket_at(raw, &kept)
-                         : 0;
-        if (met > 0) {
-            struct slice bracket = slice_str(kept);
-            memcpy(text + len, bracket.data, bracket.len);
-            len += bracket.len;
-        } else if (blank == 0) {
-            text[len++] = raw.data[0];
-        }
-        size_t step = blank + met > 0 ? blank + met : 1;
-        raw = slice_of(raw.data + step, raw.len - step);
     }
-    struct slice done = slice_of(text, len);
+    struct slice done = slice_of(d.text, d.len);
     if (has_control(done)) {
         return "control-character";
     }
     if (str_utf8_count(done) > field->max_chars) {
         return "too-long";
     }
-    return keep(room, text, len, out) ? NULL : "too-long";
+    return keep(room, d.text, d.len, out) ? NULL : "too-long";
 }
 
 static bool may_be_open(const struct catalogue_field *field)
