@@ -22,17 +22,15 @@ void buf_fini(struct buf *b)
     *b = (struct buf)BUF_INIT;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t more)
+uint8_t *buf_grow(struct buf *b, size_t more)
 {
     assert(more <= SIZE_MAX / 4);
-    if (b->data == NULL || b->cap - b->len < more) {
-        size_t cap = b->cap < 64 ? 64 : b->cap;
-        while (cap - b->len < more) {
-            cap *= 2;
-        }
-        b->data = mem_realloc(b->data, cap);
-        b->cap = cap;
+    size_t cap = b->cap < 64 ? 64 : b->cap;
+    while (cap - b->len < more) {
+        cap *= 2;
     }
+    b->data = mem_realloc(b->data, cap);
+    b->cap = cap;
     return b->data + b->len;
 }
 
@@ -76,14 +74,8 @@ void buf_put_u64(struct buf *b, uint64_t v)
 
 void buf_put_varint(struct buf *b, uint64_t v)
 {
-    uint8_t *at = buf_reserve(b, 10);
-    size_t n = 0;
-    while (v >= 0x80) {
-        at[n++] = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    at[n++] = (uint8_t)v;
-    b->len += n;
+    uint8_t *at = buf_reserve(b, VARINT_LEN_MAX);
+    b->len += (size_t)(varint_put(at, v) - at);
 }
 
 void buf_put_str(struct buf *b, const char *text)
@@ -124,39 +116,6 @@ uint8_t *buf_steal(struct buf *b, size_t *len)
     *len = b->len;
     *b = (struct buf)BUF_INIT;
     return data;
-}
-
-void be_put16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-void be_put32(uint8_t *p, uint32_t v)
-{
-    be_put16(p, (uint16_t)(v >> 16));
-    be_put16(p + 2, (uint16_t)v);
-}
-
-void be_put64(uint8_t *p, uint64_t v)
-{
-    be_put32(p, (uint32_t)(v >> 32));
-    be_put32(p + 4, (uint32_t)v);
-}
-
-uint16_t be_get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-uint32_t be_get32(const uint8_t *p)
-{
-    return (uint32_t)be_get16(p) << 16 | be_get16(p + 2);
-}
-
-uint64_t be_get64(const uint8_t *p)
-{
-    return (uint64_t)be_get32(p) << 32 | be_get32(p + 4);
 }
 
 struct slice reader_bytes(struct reader *r, size_t len)

@@ -47,17 +47,34 @@ static inline void buf_clear(struct buf *b)
 {
     b->len = 0;
 }
+uint8_t *buf_grow(struct buf *b, size_t more); /* buf_reserve()'s */
 /* Makes room for `more` bytes behind len and returns their address; the
  * caller adds what it wrote to len. */
-uint8_t *buf_reserve(struct buf *b, size_t more);
+static inline uint8_t *buf_reserve(struct buf *b, size_t more)
+{
+    return b->data != NULL && b->cap - b->len >= more ? b->data + b->len
+                                                      : buf_grow(b, more);
+}
 void buf_put(struct buf *b, const void *data, size_t len);
 void buf_put_slice(struct buf *b, struct slice s);
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);
 void buf_put_u32(struct buf *b, uint32_t v);
 void buf_put_u64(struct buf *b, uint64_t v);
-/* Base-128 varint, low group first (as in protobuf). */
+/* Base-128 varint, low group first (as in protobuf), of at most
+ * VARINT_LEN_MAX bytes. */
+enum { VARINT_LEN_MAX = 10 };
 void buf_put_varint(struct buf *b, uint64_t v);
+/* Writes one to `at`; returns the place behind it. */
+static inline uint8_t *varint_put(uint8_t *at, uint64_t v)
+{
+    while (v >= 0x80) {
+        *at++ = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    *at++ = (uint8_t)v;
+    return at;
+}
 void buf_put_str(struct buf *b, const char *text);
 void buf_putf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_vputf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
@@ -67,12 +84,33 @@ const char *buf_cstr(struct buf *b);
 uint8_t *buf_steal(struct buf *b, size_t *len);
 
 /* Big-endian at fixed places. */
-void be_put16(uint8_t *p, uint16_t v);
-void be_put32(uint8_t *p, uint32_t v);
-void be_put64(uint8_t *p, uint64_t v);
-uint16_t be_get16(const uint8_t *p);
-uint32_t be_get32(const uint8_t *p);
-uint64_t be_get64(const uint8_t *p);
+static inline void be_put16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+static inline void be_put32(uint8_t *p, uint32_t v)
+{
+    be_put16(p, (uint16_t)(v >> 16));
+    be_put16(p + 2, (uint16_t)v);
+}
+static inline void be_put64(uint8_t *p, uint64_t v)
+{
+    be_put32(p, (uint32_t)(v >> 32));
+    be_put32(p + 4, (uint32_t)v);
+}
+static inline uint16_t be_get16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+static inline uint32_t be_get32(const uint8_t *p)
+{
+    return (uint32_t)be_get16(p) << 16 | be_get16(p + 2);
+}
+static inline uint64_t be_get64(const uint8_t *p)
+{
+    return (uint64_t)be_get32(p) << 32 | be_get32(p + 4);
+}
 
 struct reader {
     const uint8_t *at;

@@ -1,6 +1,7 @@
 #include "base/pb.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum { LEN_BYTES = 4 };
 
@@ -15,9 +16,12 @@ void pb_put_u64(struct buf *b, uint32_t field, uint64_t value)
 void pb_put_bytes(struct buf *b, uint32_t field, struct slice bytes)
 {
     if (bytes.len > 0) {
-        buf_put_varint(b, (uint64_t)field << 3 | PB_BYTES);
-        buf_put_varint(b, bytes.len);
-        buf_put_slice(b, bytes);
+        uint8_t *start =
+            buf_reserve(b, bytes.len + VARINT_LEN_MAX + VARINT_LEN_MAX);
+        uint8_t *at = varint_put(start, (uint64_t)field << 3 | PB_BYTES);
+        at = varint_put(at, bytes.len);
+        memcpy(at, bytes.data, bytes.len);
+        b->len += (size_t)(at - start) + bytes.len;
     }
 }
 

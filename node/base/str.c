@@ -152,7 +152,7 @@ static size_t utf8_len(const uint8_t *p, size_t left, uint32_t *cp)
     return n;
 }
 
-/* Bytes of ASCII without NUL at `p`, in steps of eight. */
+/* Bytes of ASCII without NUL at `p`, in steps of eight and then by ones. */
 static size_t ascii_run(const uint8_t *p, size_t left)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -163,6 +163,9 @@ static size_t ascii_run(const uint8_t *p, size_t left)
             break;
         }
     }
+    while (n < left && p[n] - 1U < 0x7f) {
+        n++;
+    }
     return n;
 }
 
@@ -172,6 +175,29 @@ static bool is_plain_three(const uint8_t *p, size_t left)
 {
     return left >= 3 && p[0] >= 0xe1 && p[0] <= 0xec && p[1] >> 6 == 2 &&
            p[2] >> 6 == 2;
+}
+
+static uint64_t word_at(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* The same of two such characters, by one look at the eight bytes at `p`. */
+static bool are_plain_threes(const uint8_t *p)
+{
+    static const uint8_t kind[8] = {0xf0, 0xc0, 0xc0, 0xf0, 0xc0, 0xc0};
+    static const uint8_t wanted[8] = {0xe0, 0x80, 0x80, 0xe0, 0x80, 0x80};
+    static const uint8_t low[8] = {15, 0, 0, 15, 0, 0};
+    static const uint8_t three[8] = {3, 0, 0, 3, 0, 0};
+    static const uint8_t carry[8] = {16, 0, 0, 16, 0, 0};
+    uint64_t word = word_at(p);
+    uint64_t nibbles = word & word_at(low); /* of the first bytes: 1 to 12 */
+    uint64_t under = nibbles + word_at(low);
+    uint64_t over = nibbles + word_at(three);
+    return (word & word_at(kind)) == word_at(wanted) &&
+           ((under & ~over) & word_at(carry)) == word_at(carry);
 }
 
 bool str_next_line(struct slice *rest, struct slice *line)
@@ -186,25 +212,32 @@ bool str_next_line(struct slice *rest, struct slice *line)
     return true;
 }
 
+/* Bytes at `p` that are well formed and not NUL, at least one character of
+ * them, as many as one look tells; 0: none. */
+static size_t valid_run(const uint8_t *p, size_t left)
+{
+    uint32_t cp = 0;
+    if (left >= 8 && are_plain_threes(p)) {
+        return 6;
+    }
+    if (is_plain_three(p, left)) {
+        return 3;
+    }
+    size_t n = ascii_run(p, left);
+    if (n == 0) {
+        n = utf8_len(p, left, &cp);
+        n = cp != 0 ? n : 0;
+    }
+    return n;
+}
+
 bool str_utf8_valid(struct slice data)
 {
-    uint32_t cp;
-    for (size_t i = 0; i < data.len;) {
-        if (is_plain_three(data.data + i, data.len - i)) {
-            i += 3;
-            continue;
-        }
-        i += ascii_run(data.data + i, data.len - i);
-        if (i == data.len) {
-            break;
-        }
-        size_t n = utf8_len(data.data + i, data.len - i, &cp);
-        if (n == 0 || cp == 0) {
-            return false;
-        }
-        i += n;
+    size_t n = 1;
+    for (size_t i = 0; n > 0 && i < data.len; i += n) {
+        n = valid_run(data.data + i, data.len - i);
     }
-    return true;
+    return n > 0;
 }
 
 size_t str_utf8_first(struct slice text)

@@ -532,7 +532,8 @@ const struct enum_word *catalogue_word(const struct enum_list *list,
 {
     for (size_t i = 0; i < list->count; i++) {
         const char *text = list->words[i].word;
-        if (strlen(text) == word.len &&
+        if (word.len > 0 && word.data[0] == (uint8_t)text[0] &&
+            strlen(text) == word.len &&
             memcmp(text, word.data, word.len) == 0) {
             return &list->words[i];
         }

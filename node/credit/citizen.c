@@ -276,22 +276,26 @@ static bool may_begin(uint8_t c)
     return is_digit(c) || c == 0xef;
 }
 
-/* Bytes from `p` on at which no number begins, in steps of eight: this looks at
- * every text of every row. */
-static size_t between_numbers(const uint8_t *p, size_t left)
+/* The top bit of each of the eight bytes at `p` at which a number may begin. */
+static uint64_t beginnings(const uint8_t *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint64_t low = ones * 0x7f;
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    uint64_t digit = word ^ ones * '0'; /* under 10, if it is one */
+    uint64_t wide = word ^ ones * 0xef; /* 0, if it is one */
+    uint64_t neither = (((digit & low) + ones * (0x80 - 10)) | digit) &
+                       (((wide & low) + low) | wide);
+    return ~neither & (ones << 7);
+}
+
+/* Bytes from `p` on at which no number begins, in steps of eight. */
+static size_t between_numbers(const uint8_t *p, size_t left)
+{
     size_t n = 0;
-    for (uint64_t word; left - n >= sizeof word; n += sizeof word) {
-        memcpy(&word, p + n, sizeof word);
-        uint64_t digit = word ^ ones * '0'; /* under 10, if it is one */
-        uint64_t wide = word ^ ones * 0xef; /* 0, if it is one */
-        uint64_t neither = (((digit & low) + ones * (0x80 - 10)) | digit) &
-                           (((wide & low) + low) | wide);
-        if ((~neither & (ones << 7)) != 0) {
-            break;
-        }
+    while (left - n >= sizeof(uint64_t) && beginnings(p + n) == 0) {
+        n += sizeof(uint64_t);
     }
     while (n < left && !may_begin(p[n])) {
         n++;
@@ -299,13 +303,29 @@ static size_t between_numbers(const uint8_t *p, size_t left)
     return n;
 }
 
+/* Each digit takes one byte or begins with one: with fewer there is no number.
+ * This looks at every text of every row, most of which have none. */
+static bool has_enough_digits(struct slice text)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t digits = 0;
+    size_t i = 0;
+    for (; text.len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        digits += (beginnings(text.data + i) >> 7) * ones >> 56;
+    }
+    for (; i < text.len; i++) {
+        digits += may_begin(text.data[i]);
+    }
+    return digits >= OLD_LEN;
+}
+
 bool citizen_find(struct slice text, enum citizen_forms forms,
                   struct slice *found)
 {
-    struct run r = {.text = text, .forms = forms, .alone = true};
-    if (text.len < OLD_LEN) {
+    if (text.len < OLD_LEN || !has_enough_digits(text)) {
         return false;
     }
+    struct run r = {.text = text, .forms = forms, .alone = true};
     for (size_t at = 0, len = 0; at < text.len; at += len) {
         size_t skip =
             r.digits == 0 ? between_numbers(text.data + at, text.len - at) : 0;

@@ -141,11 +141,29 @@ static bool is_open_text(struct slice text)
     return found;
 }
 
+/* Of 8 digits, as records have it; 0: something else. */
+static uint32_t eight_digits(struct slice text)
+{
+    uint32_t number = 0;
+    for (size_t i = 0; text.len == 8 && i < 8; i++) {
+        unsigned digit = text.data[i] - (unsigned)'0';
+        if (digit > 9) {
+            return 0;
+        }
+        number = number * 10 + digit;
+    }
+    return number;
+}
+
 enum date_form date_parse(struct slice text, uint32_t *out)
 {
     *out = 0;
     if (text.len == 0) {
         return DATE_NONE;
+    }
+    uint32_t date = eight_digits(text);
+    if (date != 0) {
+        return judge(date, (struct slice){NULL, 0}, out);
     }
     if (is_open_text(text)) {
         *out = DATE_OPEN_END;

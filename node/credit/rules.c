@@ -110,19 +110,32 @@ static size_t blank_len(struct slice s)
     if (c < 0x80) {
         return c == ' ' || (c >= '\t' && c <= '\r') ? 1 : 0;
     }
-    bool may_be = c == 0xc2 || c == 0xe3 || c == 0xef;
-    for (size_t i = 0; may_be && i < ARRAY_LEN(wide); i++) {
-        size_t len = strlen(wide[i]);
-        if (s.len >= len && memcmp(s.data, wide[i], len) == 0) {
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
+        size_t len = c == (uint8_t)wide[i][0] ? strlen(wide[i]) : 0;
+        if (len > 0 && s.len >= len && memcmp(s.data, wide[i], len) == 0) {
             return len;
         }
     }
     return 0;
 }
 
+/* First and last bytes of what blank_len() knows. */
+static bool may_begin_blank(uint8_t c)
+{
+    return c <= ' ' || c == 0xc2 || c == 0xe3 || c == 0xef;
+}
+
+static bool may_end_blank(uint8_t c)
+{
+    return c <= ' ' || c == 0xa0 || c == 0x80 || c == 0xbf;
+}
+
 static size_t blank_len_at_end(struct slice s)
 {
-    for (size_t len = 1; len <= 3 && len <= s.len; len++) {
+    if (s.data[s.len - 1] < 0x80) {
+        return blank_len(slice_of(s.data + s.len - 1, 1));
+    }
+    for (size_t len = 2; len <= 3 && len <= s.len; len++) {
         if (blank_len(slice_of(s.data + s.len - len, len)) == len) {
             return len;
         }
@@ -132,10 +145,12 @@ static size_t blank_len_at_end(struct slice s)
 
 static struct slice trim(struct slice s)
 {
-    for (size_t n; (n = blank_len(s)) > 0;) {
+    for (size_t n;
+         s.len > 0 && may_begin_blank(s.data[0]) && (n = blank_len(s)) > 0;) {
         s = slice_of(s.data + n, s.len - n);
     }
-    for (size_t n; (n = blank_len_at_end(s)) > 0;) {
+    for (size_t n; s.len > 0 && may_end_blank(s.data[s.len - 1]) &&
+                   (n = blank_len_at_end(s)) > 0;) {
         s.len -= n;
     }
     return s;
@@ -173,11 +188,45 @@ static bool is_line_break(uint8_t c)
     return c == '\n' || c == '\r' || c == '\t';
 }
 
+/* Could one of the eight bytes at `p` be of a character that is refused? Line
+ * breaks and some marks beyond ASCII are looked at more closely. */
+static bool may_control(const uint8_t *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    /* A top bit set says: below a blank, or 0x7f, … */
+    uint64_t ascii = ((word - ones * ' ') | (word + ones)) & ~word;
+    /* … 0xc2 or 0xe2, 0xd8. A borrow may set it above one that is. */
+    uint64_t c2 = (word | ones * 0x20) ^ ones * 0xe2;
+    uint64_t d8 = word ^ ones * 0xd8;
+    uint64_t wide = ((c2 - ones) & ~c2) | ((d8 - ones) & ~d8);
+    return ((ascii | wide) & (ones << 7)) != 0;
+}
+
+/* True if no byte is of a character that is refused. */
+static bool is_harmless(struct slice s)
+{
+    const size_t step = sizeof(uint64_t);
+    if (s.len < step) {
+        return false;
+    }
+    for (size_t i = 0; i + step <= s.len; i += step) {
+        if (may_control(s.data + i)) {
+            return false;
+        }
+    }
+    return !may_control(s.data + s.len - step);
+}
+
 /* A text may have several lines; else nothing that str_is_plain() refuses. */
 static bool has_control(struct slice s)
 {
     bool found = false;
     bool look = false; /* a first byte of what is refused beyond ASCII */
+    if (is_harmless(s)) {
+        return false;
+    }
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.data[i];
         found |= c == 0x7f || (c < 0x20 && !is_line_break(c));
@@ -264,41 +313,83 @@ static bool may_be_bracket(uint8_t c)
            c == 0xef;
 }
 
+/* 〔 and 〕, as they are kept. */
+static bool is_kept_bracket(const uint8_t *p, size_t left)
+{
+    return left >= 3 && p[0] == 0xe3 && p[1] == 0x80 && (p[2] | 1) == 0x95;
+}
+
+/* Bytes at the start of `s` that stay as they are. */
+static size_t bare_run(struct slice s)
+{
+    size_t n = 0;
+    while (n < s.len &&
+           (is_kept_bracket(s.data + n, s.len - n) ||
+            (!may_begin_blank(s.data[n]) && !may_be_bracket(s.data[n])))) {
+        n++;
+    }
+    return n;
+}
+
+/* A document number in the making. */
+struct document {
+    uint8_t text[DOCUMENT_BYTES_MAX];
+    size_t len;
+};
+
+/* Takes what stays as it is, and then one bracket or blank, off `raw`. False:
+ * it is too long. */
+static bool document_take(struct document *d, struct slice *raw)
+{
+    enum { ROOM = 4 }; /* bytes that must be left where something begins */
+    const char *kept = NULL;
+    size_t bare = bare_run(*raw);
+    if (bare > 0 && d->len + bare - 1 + ROOM > sizeof d->text) {
+        return false;
+    }
+    memcpy(d->text + d->len, raw->data, bare);
+    d->len += bare;
+    *raw = slice_of(raw->data + bare, raw->len - bare);
+    if (raw->len == 0) {
+        return true;
+    }
+    if (d->len + ROOM > sizeof d->text) {
+        return false;
+    }
+    size_t step = blank_len(*raw);
+    if (step == 0 && may_be_bracket(raw->data[0])) {
+        step = bracket_at(*raw, &kept);
+    }
+    struct slice part = slice_of(raw->data, step == 0);
+    part = kept != NULL ? slice_str(kept) : part;
+    memcpy(d->text + d->len, part.data, part.len);
+    d->len += part.len;
+    step = step > 0 ? step : 1;
+    *raw = slice_of(raw->data + step, raw->len - step);
+    return true;
+}
+
 static const char *document_value(const struct catalogue_field *field,
                                   const struct enum_list *values,
                                   struct slice raw, struct rules_room *room,
                                   struct slice *out)
 {
-    uint8_t text[DOCUMENT_BYTES_MAX];
-    size_t len = 0;
+    struct document d;
     (void)values;
+    d.len = 0;
     while (raw.len > 0) {
-        const char *kept = NULL;
-        size_t blank = blank_len(raw);
-        size_t met = blank == 0 && may_be_bracket(raw.data[0])
-                         ? bracket_at(raw, &kept)
-                         : 0;
-        if (len + 4 > sizeof text) {
+        if (!document_take(&d, &raw)) {
             return "too-long";
         }
-        if (met > 0) {
-            struct slice bracket = slice_str(kept);
-            memcpy(text + len, bracket.data, bracket.len);
-            len += bracket.len;
-        } else if (blank == 0) {
-            text[len++] = raw.data[0];
-        }
-        size_t step = blank + met > 0 ? blank + met : 1;
-        raw = slice_of(raw.data + step, raw.len - step);
     }
-    struct slice done = slice_of(text, len);
+    struct slice done = slice_of(d.text, d.len);
     if (has_control(done)) {
         return "control-character";
     }
     if (str_utf8_count(done) > field->max_chars) {
         return "too-long";
     }
-    return keep(room, text, len, out) ? NULL : "too-long";
+    return keep(room, d.text, d.len, out) ? NULL : "too-long";
 }
 
 static bool may_be_open(const struct catalogue_field *field)
@@ -725,6 +816,9 @@ static void check_clear_text(struct check *c)
         c->category == CATEGORY_PERSON ? SUBJECT_PERSON : SUBJECT_USCC;
     for (size_t i = 0; i < c->r->item->count; i++) {
         const struct catalogue_field *field = &c->r->item->fields[i];
+        if (c->r->values[i].len == 0) {
+            continue;
+        }
         bool clear = field->personal == PERSONAL_MASKED ||
                      !record_is_personal(field, kind);
         if (clear && record_names_citizen(field, c->r->values[i])) {

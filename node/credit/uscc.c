@@ -96,7 +96,13 @@ const char *uscc_rule(enum uscc_result result)
 bool uscc_normalise(struct slice text, char *out, size_t max, size_t *len)
 {
     size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
+    /* Most are given as they are kept: no blank, hyphen or small letter. */
+    while (n < text.len && n < max && text.data[n] >= '0' &&
+           text.data[n] <= 'Z') {
+        out[n] = (char)text.data[n];
+        n++;
+    }
+    for (size_t i = n; i < text.len; i++) {
         uint8_t c = text.data[i];
         if (c == ' ' || c == '\t' || c == '-') {
             continue;

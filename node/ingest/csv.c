@@ -17,7 +17,8 @@ struct csv_reader {
     struct buf in; /* bytes not yet taken, from `at` */
     size_t at;
     size_t scanned; /* of the row at `at`: how far its end was looked for */
-    bool quoted;    /* inside quotes there */
+    bool quotes;    /* some were met on the way … */
+    bool quoted;    /* … and it is inside them there */
     uint64_t line;  /* at `at` */
     struct csv_parser parser;
     struct buf bytes; /* of cells that libcsv read, one behind the other */
@@ -83,17 +84,18 @@ static void on_row_end(int c, void *ctx)
     (void)ctx;
 }
 
-/* Most rows need no parser: without quotes and line breaks inside, what is
- * between two commas is a cell, less its blanks. The rest is libcsv's. */
-static bool is_plain_row(struct slice text)
+static bool has(struct slice text, char c)
 {
-    static const char special[] = {'"', '\r', '\n'};
-    for (size_t i = 0; i < ARRAY_LEN(special); i++) {
-        if (memchr(text.data, special[i], text.len) != NULL) {
-            return false;
-        }
-    }
-    return true;
+    return memchr(text.data, c, text.len) != NULL;
+}
+
+/* Most rows need no parser: without quotes and line breaks inside, what is
+ * between two commas is a cell, less its blanks. The rest is libcsv's.
+ * `simple`: there are neither quotes nor line feeds. */
+static bool is_plain_row(struct slice text, bool simple)
+{
+    return text.len > 0 && (simple || (!has(text, '"') && !has(text, '\n'))) &&
+           !has(text, '\r');
 }
 
 static bool is_csv_blank(uint8_t c)
@@ -133,13 +135,13 @@ static void split_row(struct csv_reader *r, struct slice text)
     }
 }
 
-/* Fills cells, or sets r->rule. */
-static void parse_row(struct csv_reader *r, struct slice text)
+/* Fills cells, or sets r->rule. `simple` as is_plain_row() has it. */
+static void parse_row(struct csv_reader *r, struct slice text, bool simple)
 {
     r->count = 0;
     r->rule = NULL;
     buf_clear(&r->bytes);
-    if (text.len > 0 && is_plain_row(text)) {
+    if (is_plain_row(text, simple)) {
         split_row(r, text);
         return;
     }
@@ -167,19 +169,21 @@ static bool is_empty_row(const struct csv_reader *r)
     return true;
 }
 
-static enum err read_row(struct csv_reader *r, struct slice raw)
+/* What is simple stays so: quotes and line breaks are the same bytes in every
+ * character set taken. */
+static enum err read_row(struct csv_reader *r, struct slice raw, bool simple)
 {
     struct slice text;
     if (r->converter == NULL) {
         text = raw;
-        r->rule = memchr(raw.data, 0, raw.len) != NULL ? "encoding" : NULL;
+        r->rule = has(raw, '\0') ? "encoding" : NULL;
     } else {
         r->rule = charset_to_utf8(r->converter, raw, &text) != ERR_OK
                       ? "encoding"
                       : NULL;
     }
     if (r->rule == NULL) {
-        parse_row(r, text);
+        parse_row(r, text, simple);
     }
     if (r->rule != NULL) {
         return r->bad(r->ctx, r->line, r->rule);
@@ -219,7 +223,10 @@ static size_t find_row(struct csv_reader *r)
         if (nl == NULL) {
             break;
         }
-        r->quoted ^= count_quotes(from, nl) & 1;
+        if (has(slice_of(from, (size_t)(nl - from)), '"')) {
+            r->quotes = true;
+            r->quoted ^= count_quotes(from, nl) & 1;
+        }
         from = nl + 1;
         if (!r->quoted) {
             return (size_t)(nl - start);
@@ -229,13 +236,15 @@ static size_t find_row(struct csv_reader *r)
     return SIZE_MAX;
 }
 
-/* Steps over `len` bytes of rows or lines; the line break behind them too. */
-static void pass(struct csv_reader *r, size_t len)
+/* Steps over `len` bytes of rows or lines, with `inside` line breaks in them;
+ * the line break behind them too. */
+static void pass(struct csv_reader *r, size_t len, uint64_t inside)
 {
     bool line_break = r->at + len < r->in.len;
-    r->line += count_lines(slice_of(r->in.data + r->at, len + line_break));
+    r->line += inside + line_break;
     r->at += len + line_break;
     r->scanned = 0;
+    r->quotes = false;
     r->quoted = false;
 }
 
@@ -256,22 +265,23 @@ static struct slice without_cr(struct slice raw)
  * commas and line breaks are the same in every character set taken. */
 static bool is_well_formed(struct csv_reader *r, struct slice raw)
 {
-    parse_row(r, raw);
+    parse_row(r, raw, false);
     return r->rule != NULL ? strcmp(r->rule, "csv-form") != 0 : true;
 }
 
 /* Takes the row of `len` bytes at `at`. One that spans lines and is malformed
- * is cut to its first line: a quote too many must not swallow good rows. */
-static enum err take_row(struct csv_reader *r, size_t len)
+ * is cut to its first line: a quote too many must not swallow good rows.
+ * `simple`: one line without quotes. */
+static enum err take_row(struct csv_reader *r, size_t len, bool simple)
 {
     struct slice raw = slice_of(r->in.data + r->at, len);
-    size_t line_len = first_line(raw);
+    size_t line_len = simple ? len : first_line(raw);
     if (line_len < len && !is_well_formed(r, without_cr(raw))) {
         len = line_len;
         raw.len = line_len;
     }
-    enum err err = read_row(r, without_cr(raw));
-    pass(r, len);
+    enum err err = read_row(r, without_cr(raw), simple);
+    pass(r, len, line_len < len ? count_lines(raw) : 0);
     return err;
 }
 
@@ -284,7 +294,7 @@ static enum err take_too_long(struct csv_reader *r)
     r->skipping = line_len == raw.len;
     enum err err =
         r->bad(r->ctx, r->line, long_line ? "row-too-long" : "csv-form");
-    pass(r, line_len);
+    pass(r, line_len, 0);
     return err;
 }
 
@@ -294,7 +304,7 @@ static bool skip_line(struct csv_reader *r)
     struct slice raw = slice_of(r->in.data + r->at, r->in.len - r->at);
     size_t line_len = first_line(raw);
     r->skipping = line_len == raw.len;
-    pass(r, line_len);
+    pass(r, line_len, 0);
     return !r->skipping;
 }
 
@@ -344,11 +354,11 @@ static enum err take_rows(struct csv_reader *r, bool last)
         size_t len = find_row(r);
         size_t left = r->in.len - r->at;
         if (len != SIZE_MAX && len <= CSV_ROW_MAX) {
-            err = take_row(r, len);
+            err = take_row(r, len, !r->quotes);
         } else if (left > CSV_ROW_MAX) {
             err = take_too_long(r);
         } else if (last && left > 0) {
-            err = take_row(r, left);
+            err = take_row(r, left, false);
         } else {
             break;
         }

@@ -121,7 +121,7 @@ static bool header_get(struct slice block, struct header *h)
 /* Decompressing in one piece takes no memory for the window a frame asks for,
  * so raw_len is the only size to trust, and that was bounded. */
 static bool unpack_frame(struct block_codec *codec, struct slice frame,
-                         size_t raw_len)
+                         size_t raw_len, struct buf *out)
 {
     if (frame.len < sizeof(frame_magic) ||
         memcmp(frame.data, frame_magic, sizeof(frame_magic)) != 0 ||
@@ -129,13 +129,13 @@ static bool unpack_frame(struct block_codec *codec, struct slice frame,
         ZSTD_findFrameCompressedSize(frame.data, frame.len) != frame.len) {
         return false;
     }
-    uint8_t *room = buf_reserve(&codec->raw, raw_len);
+    uint8_t *room = buf_reserve(out, raw_len);
     size_t len = ZSTD_decompressDCtx(codec->unpacker, room, raw_len, frame.data,
                                      frame.len);
     if (len != raw_len) { /* an error code is larger than any length */
         return false;
     }
-    codec->raw.len = len;
+    out->len += len;
     return true;
 }
 
@@ -154,30 +154,47 @@ static void slot_get(struct reader *r, struct slot *slot)
     slot->entry = reader_bytes(r, len);
 }
 
-enum err block_unpack(struct block_codec *codec, struct slice block,
-                      struct slot slots[BLOCK_ENTRIES_MAX], size_t *count)
+static enum err unpack_payload(struct block_codec *codec,
+                               const struct header *h, struct slice payload,
+                               struct buf *out)
+{
+    if (h->form == FORM_STORED) {
+        buf_put_slice(out, payload);
+        return ERR_OK;
+    }
+    return unpack_frame(codec, payload, h->raw_len, out) ? ERR_OK : ERR_INVALID;
+}
+
+enum err block_unpack_to(struct block_codec *codec, struct slice block,
+                         struct buf *out, struct slot *slots, size_t *count)
 {
     struct header h;
+    size_t start = out->len;
     if (!header_get(block, &h)) {
         return ERR_INVALID;
     }
     struct slice payload =
         slice_of(block.data + BLOCK_HEADER_LEN, block.len - BLOCK_HEADER_LEN);
-    buf_clear(&codec->raw);
-    if (h.form == FORM_STORED) {
-        buf_put_slice(&codec->raw, payload);
-    } else if (!unpack_frame(codec, payload, h.raw_len)) {
+    if (unpack_payload(codec, &h, payload, out) != ERR_OK) {
         return ERR_INVALID;
     }
-    struct reader r = reader_of(buf_slice(&codec->raw));
+    struct reader r = reader_of(slice_of(out->data + start, out->len - start));
     for (size_t i = 0; i < h.count; i++) {
         slot_get(&r, &slots[i]);
     }
     if (!reader_done(&r)) {
+        out->len = start;
         return ERR_INVALID;
     }
     *count = h.count;
     return ERR_OK;
+}
+
+enum err block_unpack(struct block_codec *codec, struct slice block,
+                      struct slot slots[BLOCK_ENTRIES_MAX], size_t *count)
+{
+    buf_clear(&codec->raw);
+    return block_unpack_to(codec, block, &codec->raw, slots, count);
 }
 
 enum err block_sizes(struct slice block, size_t *count, size_t *raw_len)

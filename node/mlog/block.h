@@ -39,6 +39,12 @@ void block_pack(struct block_codec *codec, const struct slot *slots,
 MUST_USE enum err block_unpack(struct block_codec *codec, struct slice block,
                                struct slot slots[BLOCK_ENTRIES_MAX],
                                size_t *count);
+/* The same, but the payload is appended to `out`, from which the slots borrow:
+ * it moves unless there is room for raw_len more bytes. `slots` has room for as
+ * many as block_sizes() says. On an error the length of `out` is as it was. */
+MUST_USE enum err block_unpack_to(struct block_codec *codec, struct slice block,
+                                  struct buf *out, struct slot *slots,
+                                  size_t *count);
 /* Header only: entries, and the bytes behind unpacking. */
 MUST_USE enum err block_sizes(struct slice block, size_t *count,
                               size_t *raw_len);

@@ -425,7 +425,7 @@ struct segment {
     struct frontier after;  /* at first + count - 1 */
     struct hash *leaves;    /* count, owned */
     struct slot *slots;     /* count, owned; bytes point into raw */
-    struct buf raw;         /* unpacked entries, owned */
+    struct buf raw;         /* what the blocks unpack to, owned */
     struct buf blocks;      /* packed blocks as they came, owned */
     struct block_ref *refs; /* where the blocks are, owned */
     size_t refs_count;

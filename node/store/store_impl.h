@@ -202,6 +202,7 @@ void index_judge(struct store *s, const struct log_id *log, uint64_t number,
 
 /* Rows of one group: read once, changed in memory, written together. */
 struct row_state {
+    uint64_t hash; /* subject_hash() of the row's */
     struct row row;
     bool dirty; /* to be written, or removed if version is 0 */
 };
@@ -215,6 +216,7 @@ struct row_map {
     struct row_state **sorted; /* those from place `sorted_from` to */
     size_t sorted_from;        /* `sorted_to`, in order of their keys */
     size_t sorted_to;
+    struct row_chunk *chunks; /* what holds those in `at`, the newest first */
 };
 /* Spreads; of memory only, so it may become another one with any build. */
 uint64_t subject_hash(const struct subject_key *subject);

@@ -284,9 +284,10 @@ uint64_t subject_hash(const struct subject_key *subject)
     return mix(h, word);
 }
 
-static uint64_t key_hash(const struct row_key *key)
+/* `subject`: its hash. */
+static uint64_t key_hash(uint64_t subject, const struct row_key *key)
 {
-    uint64_t h = subject_hash(&key->subject) ^ key->origin << 8;
+    uint64_t h = subject ^ key->origin << 8;
     uint64_t word;
     for (size_t i = 0; i < RECORD_KEY_LEN; i += sizeof word) {
         memcpy(&word, key->record_key + i, sizeof word);
@@ -295,10 +296,36 @@ static uint64_t key_hash(const struct row_key *key)
     return h;
 }
 
+/* A group has a state for each of its entries: they are made some at a time,
+ * and freed together. */
+enum { CHUNK_STATES = 32 };
+struct row_chunk {
+    struct row_chunk *next;
+    size_t used;
+    struct row_state at[CHUNK_STATES];
+};
+
+static struct row_state *state_new(struct row_map *map, uint64_t hash,
+                                   const struct row_key *key)
+{
+    struct row_chunk *chunk = map->chunks;
+    if (chunk == NULL || chunk->used == CHUNK_STATES) {
+        chunk = mem_alloc(sizeof *chunk);
+        chunk->next = map->chunks;
+        chunk->used = 0;
+        map->chunks = chunk;
+    }
+    struct row_state *state = &chunk->at[chunk->used++];
+    *state = (struct row_state){.hash = hash, .row = {.key = *key}};
+    return state;
+}
+
 void row_map_fini(struct row_map *map)
 {
-    for (size_t i = 0; i < map->n; i++) {
-        mem_free(map->at[i]);
+    struct row_chunk *next;
+    for (struct row_chunk *chunk = map->chunks; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        mem_free(chunk);
     }
     mem_free(map->at);
     mem_free(map->slots);
@@ -312,7 +339,8 @@ static void row_map_grow(struct row_map *map)
     mem_free(map->slots);
     map->slots = mem_zalloc(map->slots_n, sizeof(*map->slots));
     for (size_t i = 0; i < map->n; i++) {
-        size_t at = key_hash(&map->at[i]->row.key) & (map->slots_n - 1);
+        const struct row_state *state = map->at[i];
+        size_t at = key_hash(state->hash, &state->row.key) & (map->slots_n - 1);
         while (map->slots[at] != 0) {
             at = (at + 1) & (map->slots_n - 1);
         }
@@ -332,7 +360,8 @@ struct row_state *row_map_get(struct row_map *map, const struct row_key *key)
     if (map->n * 2 >= map->slots_n) {
         row_map_grow(map);
     }
-    size_t at = key_hash(key) & (map->slots_n - 1);
+    uint64_t hash = subject_hash(&key->subject);
+    size_t at = key_hash(hash, key) & (map->slots_n - 1);
     for (; map->slots[at] != 0; at = (at + 1) & (map->slots_n - 1)) {
         struct row_state *state = map->at[map->slots[at] - 1];
         if (key_same(&state->row.key, key)) {
@@ -343,8 +372,7 @@ struct row_state *row_map_get(struct row_map *map, const struct row_key *key)
         map->cap = map->cap == 0 ? 64 : map->cap * 2;
         map->at = mem_realloc(map->at, map->cap * sizeof(struct row_state *));
     }
-    struct row_state *state = MEM_NEW(struct row_state);
-    state->row.key = *key;
+    struct row_state *state = state_new(map, hash, key);
     map->at[map->n++] = state;
     map->slots[at] = (uint32_t)map->n;
     return state;

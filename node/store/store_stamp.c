@@ -25,10 +25,10 @@ void stamps_fini(struct stamps *stamps)
     mem_free(stamps->at);
 }
 
-static size_t place_of(const struct stamps *stamps,
-                       const struct subject_key *subject)
+/* Of a subject with this subject_hash(). */
+static size_t place_of(const struct stamps *stamps, uint64_t hash)
 {
-    return (size_t)(subject_hash(subject) >> 32) & (stamps->n - 1);
+    return (size_t)(hash >> 32) & (stamps->n - 1);
 }
 
 /* ---- the writer's side; several rows may share a counter ---- */
@@ -50,8 +50,7 @@ void stamps_begin_rows(struct stamps *stamps, const struct row_map *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
         if (rows->at[i]->dirty) {
-            (void)begin(
-                &stamps->at[place_of(stamps, &rows->at[i]->row.key.subject)]);
+            (void)begin(&stamps->at[place_of(stamps, rows->at[i]->hash)]);
         }
     }
 }
@@ -60,7 +59,7 @@ void stamps_end_rows(struct stamps *stamps, const struct row_map *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
         if (rows->at[i]->dirty) {
-            end(&stamps->at[place_of(stamps, &rows->at[i]->row.key.subject)]);
+            end(&stamps->at[place_of(stamps, rows->at[i]->hash)]);
         }
     }
 }
@@ -90,7 +89,7 @@ bool store_stamp_take(struct store *store, const struct subject_key *subject,
                       struct store_stamp *out)
 {
     const struct stamps *stamps = &store->stamps;
-    out->place = place_of(stamps, subject);
+    out->place = place_of(stamps, subject_hash(subject));
     out->all = atomic_load(&stamps->all);
     out->subject = atomic_load(&stamps->at[out->place]);
     return ((out->all | out->subject) & 1) == 0 && store_up_to_date(store);

@@ -758,13 +758,14 @@ static enum err judge_draft(struct store *s, const struct log_id *own,
     return fits ? ERR_OK : ERR_INVALID;
 }
 
+/* `judged` is left to the caller: index_judge() fills it in. */
 struct item *item_submission(const struct slice *drafts, size_t n)
 {
     struct item *item = MEM_NEW(struct item);
     item->kind = ITEM_SUBMIT;
     item->entries = n;
     item->drafts = mem_zalloc(n, sizeof(*item->drafts));
-    item->judged = mem_zalloc(n, sizeof(*item->judged));
+    item->judged = mem_alloc(n * sizeof(*item->judged));
     item->results = mem_zalloc(n, sizeof(*item->results));
     size_t len = 0;
     for (size_t i = 0; i < n; i++) {
@@ -860,7 +861,7 @@ static struct item *appending(struct store *s, const struct segment *seg)
     struct item *item = MEM_NEW(struct item);
     item->kind = ITEM_APPEND;
     item->entries = seg->count;
-    item->judged = mem_zalloc(seg->count, sizeof(*item->judged));
+    item->judged = mem_alloc(seg->count * sizeof(*item->judged));
     for (size_t i = 0; i < seg->count; i++) {
         index_judge(s, &seg->log, seg->first + i, &seg->slots[i],
                     &item->judged[i]);

@@ -38,8 +38,16 @@ bool flow_room(struct flow *flow, uint64_t in_flight)
 
 size_t flow_segment(const struct flow *flow, size_t most)
 {
-    uint64_t part = at_least(flow_whole(flow) / SEGMENTS, FLOW_SEGMENT_LEAST);
-    return (size_t)at_most(part, most);
+    uint64_t whole = flow_whole(flow);
+    uint64_t part = flow->quick ? whole : whole / SEGMENTS;
+    return (size_t)at_most(at_least(part, FLOW_SEGMENT_LEAST), most);
+}
+
+bool flow_fits(struct flow *flow, uint64_t bytes)
+{
+    bool fits = bytes <= flow_whole(flow);
+    flow->full = flow->full || !fits;
+    return fits;
 }
 
 void flow_sent(struct flow *flow, uint64_t bytes, int64_t now_ms)
@@ -74,6 +82,9 @@ static void learn(struct flow *flow, uint64_t took_ms, uint64_t line_ms)
         flow->window = at_most(at_least(more, flow->window),
                                at_least(flow->cap, FLOW_LEAST));
     }
+    /* Little that came back soon says neither. */
+    bool quick = carried(moved, FLOW_BLINK_MS, line_ms) >= flow->window;
+    flow->quick = quick || (flow->quick && line_ms <= FLOW_BLINK_MS);
 }
 
 void flow_acked(struct flow *flow, uint64_t bytes, uint32_t held_ms,

@@ -25,6 +25,7 @@ enum {
     FLOW_SEGMENT_LEAST = 8 << 10, /* of a message */
     FLOW_QUEUE_MS = 1000,         /* what a message may wait on its line … */
     FLOW_BASE_MS = 2000, /* … beside its way, which counts up to this */
+    FLOW_BLINK_MS = 500, /* where all goes in so long, one message may be all */
 };
 
 /* All zero: a line that is not known yet and carries nothing. */
@@ -38,6 +39,7 @@ struct flow {
     int64_t timed_at_ms;
     uint32_t base_ms; /* the shortest way that was seen */
     bool full;        /* something waited for room since then */
+    bool quick;       /* what may be under way goes in FLOW_BLINK_MS */
 };
 
 /* A connection begins, and the other side takes `cap` bytes, or it ended (0).
@@ -45,9 +47,14 @@ struct flow {
 void flow_begin(struct flow *flow, uint64_t cap);
 /* May more go while so many bytes are under way? Notes that somebody asked. */
 bool flow_room(struct flow *flow, uint64_t in_flight);
-/* A message for all of which the line has room at once. */
+/* The size of a message, at most `most`: a quarter of what may be under way, so
+ * that what is new and small waits for one of four; all of it on a line that is
+ * quick enough, because each message costs a proof, a check and a commit at
+ * every tier. */
 size_t flow_segment(const struct flow *flow, size_t most);
-/* The largest message that a line with nothing under way may be given. */
+/* May a message of another's making go as it is? Notes that somebody asked. */
+bool flow_fits(struct flow *flow, uint64_t bytes);
+/* What may be under way. */
 uint64_t flow_whole(const struct flow *flow);
 /* So many bytes were handed over … */
 void flow_sent(struct flow *flow, uint64_t bytes, int64_t now_ms);

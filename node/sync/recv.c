@@ -373,23 +373,19 @@ static enum err take_block(struct work *w, struct slice block)
 {
     struct segment *seg = w->seg;
     uint64_t number = w->in->first + seg->count;
-    struct slot slots[BLOCK_ENTRIES_MAX];
+    struct slot *slots = seg->slots + seg->count;
     size_t count;
-    if (block_unpack(w->recv->codec, block, slots, &count) != ERR_OK) {
+    if (block_unpack_to(w->recv->codec, block, &seg->raw, slots, &count) !=
+        ERR_OK) {
         return refuse(w, ERR_PROTOCOL, number, "a block cannot be unpacked");
     }
     for (size_t i = 0; i < count; i++) {
-        struct slice entry = slots[i].entry;
-        if (entry.data == NULL) {
+        if (slots[i].entry.data == NULL) {
             return refuse(w, ERR_UNSUPPORTED, number + i,
                           "entry %llu is withheld and no erasure covers it",
                           (unsigned long long)number + i);
         }
-        suite_hash_leaf(w->suite, entry, &seg->leaves[seg->count]);
-        seg->slots[seg->count].entry =
-            slice_of(seg->raw.data + seg->raw.len, entry.len);
-        buf_put_slice(&seg->raw, entry);
-        seg->count++;
+        suite_hash_leaf(w->suite, slots[i].entry, &seg->leaves[seg->count++]);
     }
     seg->refs[seg->refs_count++] = (struct block_ref){
         .first = number,

@@ -471,7 +471,7 @@ void send_sent(struct send *send, const struct send_job *job, uint64_t last,
 static bool forwards(struct send *send, size_t bytes)
 {
     return flow_room(&send->flow, send->in_flight) &&
-           bytes <= flow_whole(&send->flow);
+           flow_fits(&send->flow, bytes);
 }
 
 bool send_forward(struct send *send, const struct log_id *log, uint64_t first,

@@ -569,7 +569,7 @@ static void put_segment(struct buf *out, uint32_t number,
                         const struct wire_segment_out *s)
 {
     (void)buf_reserve(out, s->blocks->len + s->refs_count * 4 + s->note.len +
-                               s->bridge.len + s->chain.len + 64);
+                               s->bridge.len + s->chain.len + 96);
     size_t mark = pb_begin(out, number);
     put_log(out, &s->log);
     pb_put_u64(out, 2, s->refs[0].first);

@@ -175,6 +175,69 @@ static void utf8_follows_rfc_3629(void **state)
     }
 }
 
+/* Length of the character at `p` by the table of RFC 3629 §4, 0: none. */
+static size_t char_len(const uint8_t *p, size_t left)
+{
+    static const struct {
+        uint8_t first, last, low, high;
+        size_t len;
+    } rows[] = {
+        {0x01, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2},
+        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+        {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (p[0] >= rows[i].first && p[0] <= rows[i].last &&
+            rows[i].len <= left &&
+            (rows[i].len == 1 ||
+             (p[1] >= rows[i].low && p[1] <= rows[i].high))) {
+            len = rows[i].len;
+        }
+    }
+    for (size_t i = 2; i < len; i++) {
+        len = p[i] >> 6 == 2 ? len : 0;
+    }
+    return len;
+}
+
+static bool chars_valid(const uint8_t *p, size_t len)
+{
+    size_t n = 1;
+    for (size_t i = 0; n > 0 && i < len; i += n) {
+        n = char_len(p + i, len - i);
+    }
+    return n > 0;
+}
+
+/* Several bytes are looked at together: any two of them may be bad. */
+static void utf8_is_judged_alike_wherever_it_stands(void **state)
+{
+    static const uint8_t bytes[] = {0x00, 0x01, 0x20, 0x7f, 0x80, 0x9f, 0xa0,
+                                    0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1,
+                                    0xec, 0xed, 0xee, 0xef, 0xf0, 0xf4, 0xff};
+    static const char *const texts[] = {"宣城市宣州区", "abc城市def州",
+                                        "abcdefghijklmnopq"};
+    (void)state;
+    for (size_t t = 0; t < ARRAY_LEN(texts); t++) {
+        size_t len = strlen(texts[t]);
+        for (size_t at = 0; at < len * len; at++) {
+            for (size_t b = 0; b < ARRAY_LEN(bytes) * ARRAY_LEN(bytes); b++) {
+                uint8_t *copy = mem_dup(texts[t], len);
+                copy[at / len] = bytes[b / ARRAY_LEN(bytes)];
+                copy[at % len] = bytes[b % ARRAY_LEN(bytes)];
+                if (str_utf8_valid(slice_of(copy, len)) !=
+                    chars_valid(copy, len)) {
+                    fail_msg("text %zu, places %zu, bytes %zu", t, at, b);
+                }
+                mem_free(copy);
+            }
+        }
+    }
+}
+
 static void width_counts_columns_not_bytes(void **state)
 {
     (void)state;
@@ -277,6 +340,7 @@ int main(void)
         cmocka_unit_test(base64_that_is_not_canonical_is_refused),
         cmocka_unit_test(numbers_are_digits_only),
         cmocka_unit_test(utf8_follows_rfc_3629),
+        cmocka_unit_test(utf8_is_judged_alike_wherever_it_stands),
         cmocka_unit_test(width_counts_columns_not_bytes),
         cmocka_unit_test(what_a_terminal_acts_on_is_tamed),
         cmocka_unit_test(all_other_text_stays_as_it_is),

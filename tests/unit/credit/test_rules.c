@@ -141,6 +141,65 @@ static void length_is_counted_in_characters(void **state)
     buf_fini(&text);
 }
 
+/* Several bytes are looked at together: each place is another case. */
+static void control_characters_are_found_anywhere(void **state)
+{
+    static const char *const marks[] = {"\xc2\x9b", "\u061c", "\u202e"};
+    (void)state;
+    for (size_t at = 1; at < 20; at++) {
+        for (unsigned c = 1; c < 0x80; c++) {
+            char text[22] = "";
+            struct slice out;
+            bool refused =
+                c == 0x7f || (c < ' ' && c != '\t' && c != '\n' && c != '\r');
+            memset(text, 'x', sizeof text - 1);
+            text[at] = (char)c;
+            const char *rule = value(1, SET_2018, FIELD_REMARK, text, &out);
+            if (refused != (rule != NULL)) {
+                fail_msg("%u at %zu: %s", c, at, rule != NULL ? rule : "kept");
+            }
+        }
+        char text[64];
+        struct slice out;
+        for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+            (void)snprintf(text, sizeof text, "%.*s%s样样样样", (int)at,
+                           "abcdefghijklmnopqrst", marks[i]);
+            assert_string_equal(value(1, SET_2018, FIELD_REMARK, text, &out),
+                                "control-character");
+        }
+        (void)snprintf(text, sizeof text, "%.*s“样”…样样样", (int)at,
+                       "abcdefghijklmnopqrst");
+        assert_null(value(1, SET_2018, FIELD_REMARK, text, &out));
+    }
+}
+
+/* 128 characters may have four bytes each; there is room for 509 of them. */
+static void document_numbers_have_room(void **state)
+{
+    static const char *const ends[] = {"", "1", "]"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        for (size_t wide = 120; wide <= 128; wide++) {
+            struct buf text = BUF_INIT;
+            struct slice out;
+            for (size_t n = 0; n < wide; n++) {
+                buf_put_str(&text, "\U00020000");
+            }
+            buf_put_str(&text, ends[i]);
+            size_t chars = wide + strlen(ends[i]);
+            const char *rule =
+                value(1, SET_2018, FIELD_DOCUMENT_NO, buf_cstr(&text), &out);
+            bool fits = chars <= 128 && 4 * wide <= 508;
+            if (fits != (rule == NULL)) {
+                fail_msg("%zu and \"%s\": %s", wide, ends[i],
+                         rule != NULL ? rule : "kept");
+            }
+            assert_true(!fits || out.len == 4 * wide + (i == 2 ? 3 : i));
+            buf_fini(&text);
+        }
+    }
+}
+
 /* ---- records ---- */
 
 static char breaches[1024];
@@ -364,6 +423,8 @@ int main(void)
         cmocka_unit_test(values_are_brought_into_one_form),
         cmocka_unit_test(each_rule_refuses_its_values),
         cmocka_unit_test(length_is_counted_in_characters),
+        cmocka_unit_test(control_characters_are_found_anywhere),
+        cmocka_unit_test(document_numbers_have_room),
         cmocka_unit_test(records_are_judged_as_a_whole),
         cmocka_unit_test(refused_values_are_not_missing_as_well),
         cmocka_unit_test(the_older_set_needs_less_and_is_completed),

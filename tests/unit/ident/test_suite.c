@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 
 #include "base/file.h"
@@ -102,6 +104,37 @@ static void hmac_gives_known_answers(void **state)
               slice_str("what do ya want for nothing?"), &h);
     assert_hash(&h, "5bdcc146bf60754e6a042426089575c7"
                     "5a003f089d2739839dec58b964ec3843");
+    uint8_t long_key[131]; /* RFC 4231 case 6: longer than a block */
+    memset(long_key, 0xaa, sizeof long_key);
+    suite_mac(
+        SUITE_INTL, slice_of(long_key, sizeof long_key),
+        slice_str("Test Using Larger Than Block-Size Key - Hash Key First"),
+        &h);
+    assert_hash(&h, "60e431591ee0b67f0d8a26aacbf5b77f"
+                    "8e0bc6213728c5140546040f0ee37f54");
+}
+
+/* Keys about as long as a block of the hash, and what is fed in pieces. */
+static void hmac_is_that_of_the_library(void **state)
+{
+    (void)state;
+    uint8_t bytes[200];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(7 * i + 1);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        const EVP_MD *md = both[i] == SUITE_GM ? EVP_sm3() : EVP_sha256();
+        for (size_t len = 0; len <= 130; len++) {
+            struct hash want;
+            struct hash h;
+            unsigned n = 0;
+            assert_non_null(
+                HMAC(md, bytes, (int)len, bytes + 3, 3 * len / 2, want.b, &n));
+            suite_mac(both[i], slice_of(bytes, len),
+                      slice_of(bytes + 3, 3 * len / 2), &h);
+            assert_true(hash_eq(&h, &want));
+        }
+    }
 }
 
 static void hmac_with_an_empty_key_forgets_the_key_before(void **state)
@@ -303,6 +336,7 @@ int main(void)
         cmocka_unit_test(sm3_gives_known_answers),
         cmocka_unit_test(tree_hashes_carry_their_prefix),
         cmocka_unit_test(hmac_gives_known_answers),
+        cmocka_unit_test(hmac_is_that_of_the_library),
         cmocka_unit_test(hmac_with_an_empty_key_forgets_the_key_before),
         cmocka_unit_test(sealed_by_sm4_opens_to_the_known_block),
         cmocka_unit_test(sealed_by_aes_gcm_opens_to_the_known_block),

@@ -182,6 +182,47 @@ static void blocks_are_those_of_the_vectors(void **state)
     buf_fini(&file);
 }
 
+/* One behind the other, as a segment keeps them; what is malformed leaves no
+ * trace. */
+static void blocks_unpack_behind_each_other(void **state)
+{
+    enum { PER_BLOCK = 3 };
+    const struct slot first[PER_BLOCK] = {{.entry = slice_str("entry 1")},
+                                          {.entry = slice_str("")},
+                                          {.entry = slice_str("entry 3")}};
+    struct slot second[1] = {{.entry = {NULL, 0}}};
+    struct buf blocks[2] = {BUF_INIT, BUF_INIT};
+    struct buf room = BUF_INIT;
+    struct slot slots[PER_BLOCK + 2];
+    size_t count = 0;
+    memset(second[0].leaf.b, 7, HASH_LEN);
+    block_pack(*state, first, PER_BLOCK, &blocks[0]);
+    block_pack(*state, second, 1, &blocks[1]);
+    (void)buf_reserve(&room, 1000);
+    assert_int_equal(
+        block_unpack_to(*state, buf_slice(&blocks[0]), &room, slots, &count),
+        ERR_OK);
+    assert_int_equal(count, PER_BLOCK);
+    size_t len = room.len;
+    blocks[1].data[1]++; /* one entry more than there is */
+    assert_int_equal(block_unpack_to(*state, buf_slice(&blocks[1]), &room,
+                                     slots + PER_BLOCK, &count),
+                     ERR_INVALID);
+    assert_int_equal(room.len, len);
+    blocks[1].data[1]--;
+    assert_int_equal(block_unpack_to(*state, buf_slice(&blocks[1]), &room,
+                                     slots + PER_BLOCK, &count),
+                     ERR_OK);
+    assert_int_equal(count, 1);
+    assert_slots_equal(slots, first, PER_BLOCK);
+    assert_slots_equal(slots + PER_BLOCK, second, 1);
+    assert_true(slots[0].entry.data > room.data &&
+                slots[0].entry.data < room.data + len);
+    buf_fini(&blocks[0]);
+    buf_fini(&blocks[1]);
+    buf_fini(&room);
+}
+
 static void every_truncation_is_refused(void **state)
 {
     struct buf file = BUF_INIT;
@@ -408,6 +449,7 @@ int main(void)
         cmocka_unit_test(empty_and_largest_entries_are_read_back),
         cmocka_unit_test(similar_entries_are_compressed),
         cmocka_unit_test(blocks_are_those_of_the_vectors),
+        cmocka_unit_test(blocks_unpack_behind_each_other),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(lying_headers_are_refused),
         cmocka_unit_test(slots_that_do_not_fit_are_refused),

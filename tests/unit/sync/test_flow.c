@@ -145,6 +145,75 @@ static void who_has_little_to_send_loses_no_room(void **state)
     assert_int_equal(flow_whole(&flow), FLOW_FIRST);
 }
 
+/* Hands over a batch, which may wait for room, and sees it through; returns in
+ * how many messages it went. */
+static size_t send_batch(struct model *m, uint64_t rest)
+{
+    size_t before = m->end;
+    while (rest > 0 || m->in_flight > 0) {
+        come_back(m);
+        while (rest > 0 && flow_room(&m->flow, m->in_flight)) {
+            size_t bytes = flow_segment(&m->flow, SEGMENT);
+            bytes = bytes < rest ? bytes : (size_t)rest;
+            *at(m, m->end++) = (struct message){.bytes = bytes};
+            m->in_flight += bytes;
+            rest -= bytes;
+            flow_sent(&m->flow, bytes, m->now_ms);
+        }
+        carry(m);
+        m->now_ms++;
+    }
+    return m->end - before;
+}
+
+/* As imports make them: just what may be under way, so that none waits. */
+static void a_batch_on_a_quick_line_is_one_message(void **state)
+{
+    static const struct {
+        uint64_t rate;
+        uint64_t batch;
+        size_t least; /* messages … */
+        size_t most;
+    } lines[] = {{10000, 259000, 1, 1},
+                 {10000, 60000, 1, 1},
+                 {1000, 60000, 1, 2},
+                 {100, 259000, 4, 20},
+                 {2, 32000, 4, 4}};
+    static struct model m;
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        begin(&m, lines[i].rate, 4);
+        for (size_t n = 0; n < 8; n++) {
+            (void)send_batch(&m, lines[i].batch);
+        }
+        assert_in_range(send_batch(&m, lines[i].batch), lines[i].least,
+                        lines[i].most);
+        (void)send_batch(&m, 300); /* says nothing of the line */
+        assert_in_range(send_batch(&m, lines[i].batch), lines[i].least,
+                        lines[i].most);
+    }
+    begin(&m, 10000, 4);
+    (void)send_batch(&m, 259000);
+    (void)send_batch(&m, 259000);
+    m.rate = 20; /* it is another line now */
+    (void)send_batch(&m, 259000);
+    assert_in_range(flow_segment(&m.flow, SEGMENT), FLOW_SEGMENT_LEAST,
+                    64 << 10);
+}
+
+/* Of another's making: it goes whole, or not at all. */
+static void what_does_not_fit_waits_for_room(void **state)
+{
+    struct flow flow = {.cap = 0};
+    (void)state;
+    flow_begin(&flow, CAP);
+    assert_true(flow_fits(&flow, FLOW_FIRST));
+    flow_sent(&flow, 1000, 0);
+    assert_false(flow_fits(&flow, FLOW_FIRST + 1));
+    flow_acked(&flow, 1000, 0, 1);
+    assert_true(flow_whole(&flow) > FLOW_FIRST);
+}
+
 static void a_busy_store_is_not_taken_for_a_slow_line(void **state)
 {
     static struct model m;
@@ -324,6 +393,8 @@ int main(void)
         cmocka_unit_test(a_slow_line_is_given_some_seconds_of_what_it_carries),
         cmocka_unit_test(a_quick_line_is_given_all),
         cmocka_unit_test(who_has_little_to_send_loses_no_room),
+        cmocka_unit_test(a_batch_on_a_quick_line_is_one_message),
+        cmocka_unit_test(what_does_not_fit_waits_for_room),
         cmocka_unit_test(a_busy_store_is_not_taken_for_a_slow_line),
         cmocka_unit_test(of_one_that_does_not_say_it_only_for_so_long),
         cmocka_unit_test(a_line_that_becomes_slow_is_given_less),
