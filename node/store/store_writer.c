@@ -348,6 +348,17 @@ static void count_clients(struct store *s, const struct item *items,
     q->linger_until = now_ns + wait_ns;
 }
 
+/* Before what waits already: that came later. */
+static void defer(struct queue *q, struct item *items)
+{
+    struct item **end = &items;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = q->deferred;
+    q->deferred = items;
+}
+
 static enum err run_group(struct store *s, struct item *items)
 {
     struct group g;
@@ -356,7 +367,7 @@ static enum err run_group(struct store *s, struct item *items)
     group_init(&g, s);
     enum err err = group_read_rows(&g, items, &why);
     if (err == ERR_OK) {
-        s->queue.deferred = take_items(&g, items);
+        defer(&s->queue, take_items(&g, items));
         err = group_commit(&g, &why);
     }
     if (err != ERR_OK) {
