@@ -647,13 +647,23 @@ static bool take_segment(struct group *g, struct item *item)
 
 /* ---- items ---- */
 
+/* A first version of another node's record is new, unless its origin tells the
+ * same again in another log. */
+static bool is_first(const struct store *s, const struct item *item,
+                     const struct judged *j)
+{
+    return item->kind == ITEM_APPEND && j->row.version == 1 && !j->has_prev &&
+           j->row.key.origin != s->env.self;
+}
+
 enum err group_read_rows(struct group *g, const struct item *items,
-                         struct errmsg *why)
+                         bool presume, struct errmsg *why)
 {
     size_t from = g->rows.n;
     for (const struct item *item = items; item != NULL; item = item->next) {
         for (size_t i = 0; item->judged != NULL && i < item->entries; i++) {
-            row_map_want(&g->rows, &item->judged[i]);
+            const struct judged *j = &item->judged[i];
+            row_map_want(&g->rows, j, presume && is_first(g->s, item, j));
         }
     }
     return row_map_read(&g->rows, g->s, from, why);

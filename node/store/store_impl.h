@@ -203,7 +203,8 @@ void index_judge(struct store *s, const struct log_id *log, uint64_t number,
 /* Rows of one group: read once, changed in memory, written together. */
 struct row_state {
     struct row row;
-    bool dirty; /* to be written, or removed if version is 0 */
+    bool dirty;    /* to be written, or removed if version is 0 */
+    bool presumed; /* not looked for: taken not to be there */
 };
 struct row_map {
     uint8_t generation;
@@ -226,9 +227,12 @@ static inline bool subject_key_eq(const struct subject_key *a,
 void row_map_fini(struct row_map *map);
 /* Finds or adds, unread. Borrowed from the map. */
 struct row_state *row_map_get(struct row_map *map, const struct row_key *key);
-/* Adds the rows that an entry may change. */
-void row_map_want(struct row_map *map, const struct judged *judged);
-/* Reads all rows from place `from` on, in order of their keys. */
+/* Adds the rows that an entry may change. `presume`: its own is taken not to be
+ * there, unless another entry wants to know. */
+void row_map_want(struct row_map *map, const struct judged *judged,
+                  bool presume);
+/* Reads all rows from place `from` on that are not presumed, in order of their
+ * keys. */
 MUST_USE enum err row_map_read(struct row_map *map, struct store *s,
                                size_t from, struct errmsg *why);
 void row_map_write(struct row_map *map, struct store *s, void *batch);
@@ -393,9 +397,11 @@ void group_fini(struct group *g);
  * the head kept in memory no longer fits its own root. */
 MUST_USE enum err group_touch(struct group *g, struct log_slot *slot,
                               struct touched **out, struct errmsg *why);
-/* Reads the rows that the entries of `item` may change. */
+/* Reads the rows that the entries of `items` may change. `presume`: but for
+ * those that are most likely new; group_commit() says ERR_EXISTS if one is not.
+ */
 MUST_USE enum err group_read_rows(struct group *g, const struct item *items,
-                                  struct errmsg *why);
+                                  bool presume, struct errmsg *why);
 /* Works `item` into the batch; what is wrong with it goes into item->err.
  * False: it depends on a log that this group has changed already, so it
  * belongs to the next group. */
@@ -412,7 +418,8 @@ void group_put_issue(struct group *g, const struct log_slot *slot,
 /* Stops a log for good. */
 void group_fork(struct group *g, struct touched *t, struct slice other_note,
                 const char *reason);
-/* Signs, commits, publishes. On an error nothing was written. */
+/* Signs, commits, publishes. On an error nothing was written; ERR_EXISTS: the
+ * same items can be worked into another group, without presuming. */
 MUST_USE enum err group_commit(struct group *g, struct errmsg *why);
 
 /* ---- catalogue versions and measures ---- */
@@ -844,6 +851,7 @@ struct store {
     uint32_t rejudge_log;
     uint64_t rejudge_number;
     bool key_unsaved; /* writer: judge again when there is room */
+    uint32_t looks;   /* writer: groups until rows are presumed new again */
     _Atomic uint8_t generation;
 
     struct {

@@ -16,6 +16,7 @@ enum table {
     TABLE_PART,
     TABLE_BLOCK,
     TABLE_NODE,
+    TABLE_NEW_ROW, /* of cn_row too; a key is in one of the two only */
     TABLE_ROW,
     TABLE_LIST,
     TABLE_ISSUE,
@@ -152,10 +153,11 @@ void mdb_put_meta(void *batch, enum meta meta, struct slice value)
         (struct mdb_cell[]){mdb_num(meta), {.b = value}});
 }
 
-void mdb_put_row(void *batch, uint8_t generation, const struct row *row)
+static void add_row(void *batch, enum table table, enum mdb_sql sql,
+                    uint8_t generation, const struct row *row)
 {
     const struct row_key *k = &row->key;
-    add(batch, TABLE_ROW, SQL_PUT_ROW,
+    add(batch, table, sql,
         (struct mdb_cell[]){
             mdb_num(generation), mdb_bytes(k->subject.b, k->subject.len),
             mdb_bytes(k->record_key, RECORD_KEY_LEN), mdb_num(k->origin),
@@ -164,6 +166,16 @@ void mdb_put_row(void *batch, uint8_t generation, const struct row *row)
             mdb_num(row->moved), mdb_num(row->decided), mdb_num(row->until),
             mdb_num(row->publish_until),
             mdb_bytes(row->digest, row->has_digest ? DIGEST_LEN : 0)});
+}
+
+void mdb_put_row(void *batch, uint8_t generation, const struct row *row)
+{
+    add_row(batch, TABLE_ROW, SQL_PUT_ROW, generation, row);
+}
+
+void mdb_put_new_row(void *batch, uint8_t generation, const struct row *row)
+{
+    add_row(batch, TABLE_NEW_ROW, SQL_PUT_NEW_ROW, generation, row);
 }
 
 void mdb_del_row(void *batch, uint8_t generation, const struct row_key *key)

@@ -53,6 +53,9 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
          "decided=VALUES(decided),valid_until=VALUES(valid_until),"
          "publish_until=VALUES(publish_until),digest=VALUES(digest)",
          "nbbnnnnnnnnnnnb", ""},
+    [SQL_PUT_NEW_ROW] = {"INSERT INTO cn_row(generation," ROW_COLUMNS
+                         ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                         "nbbnnnnnnnnnnnb", ""},
     [SQL_PUT_LIST] =
         {"INSERT INTO cn_list(generation,subject," LIST_COLUMNS
          ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON DUPLICATE KEY UPDATE "

@@ -176,6 +176,7 @@ static enum err attempt(struct mdb_writer *w, const struct mdb_batch *b,
         err = mdb_run(w->conn, "COMMIT", why);
     }
     enum mdb_fault fault = err == ERR_OK ? FAULT_NONE : mdb_fault(w->conn);
+    bool exists = !filled && mdb_errno(w->conn) == ER_DUP_ENTRY;
     /* At a COMMIT only this says for certain that nothing is there, and of a
      * cluster not even this: what was certified may be played again. */
     bool undone = !filled || (mdb_errno(w->conn) == ER_LOCK_DEADLOCK &&
@@ -190,6 +191,9 @@ static enum err attempt(struct mdb_writer *w, const struct mdb_batch *b,
         return ERR_UNCERTAIN;
     }
     roll_back(w, err);
+    if (exists) { /* the only statement that says so: SQL_PUT_NEW_ROW */
+        return ERR_EXISTS;
+    }
     *again = (fault == FAULT_AGAIN || err == ERR_TIMEOUT) && undone;
     bool refused =
         fault == FAULT_FULL || fault == FAULT_READONLY || err == ERR_CONFLICT;
