@@ -52,11 +52,16 @@ static enum err drop_some(struct mdb_writer *w, enum mdb_sql sql,
                           uint8_t generation, uint64_t *gone,
                           struct errmsg *why)
 {
-    const struct mdb_cell cell = mdb_num(generation);
+    /* Rows begin with it, the rest has a column of it. */
+    const uint8_t from = generation;
+    const uint8_t to = (uint8_t)(generation + 1);
+    const struct mdb_cell keys[] = {mdb_bytes(&from, 1), mdb_bytes(&to, 1)};
+    const struct mdb_cell number = mdb_num(generation);
     uint64_t next = w->owner.claim + 1 != 0 ? w->owner.claim + 1 : 1;
     enum err err = move_claim(w->conn, w->owner.claim, next, why);
     if (err == ERR_OK) {
-        err = mdb_write(w->conn, sql, &cell, 1, gone, why);
+        err = mdb_write(w->conn, sql, sql == SQL_DROP_ROWS ? keys : &number, 1,
+                        gone, why);
     }
     if (err == ERR_OK) {
         err = mdb_run(w->conn, "COMMIT", why);

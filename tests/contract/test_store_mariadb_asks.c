@@ -1,5 +1,5 @@
-/* What a MariaDB server is not asked: for records that are new, since the commit
- * finds out that one is not. */
+/* What a MariaDB server is not asked: for records that are new, since the
+ * commit finds out that one is not. */
 #include "contract/store_fixture.h"
 
 enum {
