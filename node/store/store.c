@@ -54,6 +54,7 @@ static struct store *store_new(const struct backend *backend,
     cache_init(&s->cache, conf->cache_bytes / 4);
     stamps_init(&s->stamps, conf->cache_bytes);
     listed_cache_init(&s->listed, conf->cache_bytes / 16);
+    tree_kept_init(&s->tree_kept);
     s->codec = block_codec_new();
     s->serial_fd = -1;
     s->queue.closing = true; /* until the writer runs */
@@ -71,6 +72,7 @@ static void store_free(struct store *s)
     block_codec_free(&s->codec);
     cache_fini(&s->cache);
     listed_cache_fini(&s->listed);
+    tree_kept_fini(&s->tree_kept);
     stamps_fini(&s->stamps);
     mem_free(s->rules.all);
     (void)pthread_mutex_destroy(&s->rules.lock);

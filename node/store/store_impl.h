@@ -11,6 +11,7 @@
  *   store_lists_once.c  a package counts once; the other places it stands at
  *   store_listed.c  what a subject is listed for
  *   store_listed_kept.c  list rows kept beside a distant database
+ *   store_tree_kept.c  and tree nodes
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
  *   store_succeed.c a rolled back log gets a successor; what was set aside
@@ -284,6 +285,33 @@ MUST_USE enum err listed_rows(struct store *s, bool now,
                               const struct subject_key *subjects, size_t n,
                               backend_list_row_fn *fn, void *ctx);
 
+/* ---- tree nodes that are kept (store_tree_kept.c) ---- */
+
+/* Those that this process wrote last, or read. They never change, unless a log
+ * is cut. Who checks what the database holds does not ask here. */
+struct kept_node;
+struct tree_kept {
+    pthread_mutex_t lock;
+    struct kept_node *nodes; /* lock; NULL: none */
+    uint64_t cuts;           /* lock */
+};
+struct tree_new {
+    struct hash hash;
+    uint64_t index;
+    uint32_t log;
+    unsigned level;
+};
+void tree_kept_init(struct tree_kept *kept);
+void tree_kept_fini(struct tree_kept *kept);
+/* False: not kept; what is read for it goes to tree_kept_read() with `cuts`. */
+bool tree_kept_find(struct tree_kept *kept, uint32_t log, unsigned level,
+                    uint64_t index, struct hash *out, uint64_t *cuts);
+void tree_kept_read(struct tree_kept *kept, uint32_t log, unsigned level,
+                    uint64_t index, const struct hash *hash, uint64_t cuts);
+/* Before readers know of the commit. `cut`: it took nodes away, too. */
+void tree_kept_committed(struct tree_kept *kept, const struct tree_new *nodes,
+                         size_t n, bool cut);
+
 /* ---- groups ---- */
 
 #define REJUDGE_ALL UINT64_MAX
@@ -372,6 +400,10 @@ struct group {
     struct list_row *list_rows;
     size_t list_rows_n;
     size_t list_rows_room;
+    struct tree_new *nodes; /* of a distant database: those in the batch */
+    size_t nodes_n;
+    size_t nodes_room;
+    bool cut;              /* a log gets shorter */
     int64_t issues;        /* change in their number */
     int64_t salvaged;      /* change in the number of set-aside drafts */
     uint64_t salvage_next; /* first free seq */
@@ -409,6 +441,8 @@ bool group_take(struct group *g, struct item *item);
 /* Appends one entry to an own log; `bytes` stay where they are till commit. */
 uint64_t group_append_own(struct group *g, struct touched *t,
                           struct slice bytes);
+void group_put_node(struct group *g, uint32_t log, unsigned level,
+                    uint64_t index, const struct hash *hash);
 /* Gives an entry its effect, or lists it as an issue. */
 void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
                  const struct judged *judged);
@@ -813,6 +847,7 @@ struct store {
     struct block_cache cache;
     struct stamps stamps;
     struct listed_cache listed;
+    struct tree_kept tree_kept;
     pthread_t writer;
     bool writer_runs;
     _Atomic bool stopping; /* store_stopping() */

@@ -1,5 +1,6 @@
 /* What a MariaDB server is not asked: for records that are new, since the
- * commit finds out that one is not. */
+ * commit finds out that one is not, and for tree nodes that were written just
+ * now. */
 #include "contract/store_fixture.h"
 
 enum {
@@ -170,6 +171,43 @@ after_one_that_was_not_new_others_are_looked_for_awhile(void **state)
     assert_in_range(bring(MANY), 0, IN_PASSING);
 }
 
+/* As for a run that is sent on, from each end to the head. */
+static void nodes_that_were_written_are_known(void **state)
+{
+    (void)state;
+    struct log_id log = store_own_log(village.store);
+    struct store_head head;
+    struct store_head there;
+    struct bridge from_here;
+    struct bridge from_there;
+    (void)bring(0);
+    assert_ok(store_head(village.store, &log, &head));
+    assert_ok(store_head(township.store, &log, &there));
+    struct tree_view source = store_view(village.store, &head);
+    struct tree_view view = store_view(township.store, &there);
+    /* Whole nodes on both sides: else the leaves of a block are asked for. */
+    view.size = view.size / 16 * 16;
+    uint64_t before = selects();
+    for (uint64_t end = 16; end < view.size; end += 16) {
+        assert_ok(tree_bridge(&source, end, view.size, &from_here));
+        assert_ok(tree_bridge(&view, end, view.size, &from_there));
+        assert_int_equal(from_here.n, from_there.n);
+        assert_memory_equal(from_here.node, from_there.node,
+                            from_here.n * sizeof from_here.node[0]);
+    }
+    assert_int_equal(asked_since(before), 0);
+    /* After a start each is read once. */
+    node_restart(&township);
+    view = store_view(township.store, &there);
+    view.size = view.size / 16 * 16;
+    assert_ok(tree_bridge(&view, 16, view.size, &from_there));
+    before = selects();
+    assert_ok(tree_bridge(&view, 16, view.size, &from_here));
+    assert_int_equal(asked_since(before), 0);
+    assert_memory_equal(from_here.node, from_there.node,
+                        from_here.n * sizeof from_here.node[0]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
@@ -178,6 +216,7 @@ int main(void)
         T(one_that_is_not_new_stays_as_it_is),
         T(a_record_that_changes_at_once_is_looked_for),
         T(after_one_that_was_not_new_others_are_looked_for_awhile),
+        T(nodes_that_were_written_are_known),
     };
     (void)setenv("STORE_BACKEND", store_mariadb.name, 1);
     mariadb_or_skip();
