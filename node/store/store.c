@@ -46,6 +46,7 @@ static struct store *store_new(const struct backend *backend,
         s->log = *env->log;
     }
     db_lock_init(s);
+    tree_kept_init(&s->tree_kept);
     (void)pthread_mutex_init(&s->state_lock, NULL);
     (void)pthread_mutex_init(&s->watch_lock, NULL);
     (void)pthread_mutex_init(&s->rules.lock, NULL);
@@ -54,7 +55,6 @@ static struct store *store_new(const struct backend *backend,
     cache_init(&s->cache, conf->cache_bytes / 4);
     stamps_init(&s->stamps, conf->cache_bytes);
     listed_cache_init(&s->listed, conf->cache_bytes / 16);
-    tree_kept_init(&s->tree_kept);
     s->codec = block_codec_new();
     s->serial_fd = -1;
     s->queue.closing = true; /* until the writer runs */
