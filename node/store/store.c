@@ -46,6 +46,7 @@ static struct store *store_new(const struct backend *backend,
         s->log = *env->log;
     }
     db_lock_init(s);
+    tree_kept_init(&s->tree_kept);
     (void)pthread_mutex_init(&s->state_lock, NULL);
     (void)pthread_mutex_init(&s->watch_lock, NULL);
     (void)pthread_mutex_init(&s->rules.lock, NULL);
@@ -82,6 +83,7 @@ static void store_free(struct store *s)
     block_codec_free(&s->codec);
     cache_fini(&s->cache);
     listed_cache_fini(&s->listed);
+    tree_kept_fini(&s->tree_kept);
     stamps_fini(&s->stamps);
     mem_free(s->rules.all);
     (void)pthread_mutex_destroy(&s->rules.lock);

@@ -9,6 +9,7 @@
  *           which renews, too; reads come from any thread. No call runs during
  *           open and close.
  * Errors:   of a commit: ERR_OK durable; ERR_NO_SPACE certainly not written;
+ *           ERR_EXISTS the same, because of put_new_row();
  *           ERR_CORRUPT the database met damage and stopped; ERR_UNCERTAIN
  *           anything else: after these two the store closes, opens again and
  *           compares META_SERIAL. Of a read: ERR_CORRUPT names the file in
@@ -160,6 +161,9 @@ struct backend {
                      struct slice value);
     void (*put_meta)(void *batch, enum meta meta, struct slice value);
     void (*put_row)(void *batch, uint8_t generation, const struct row *row);
+    /* One of a key that has none yet: that is found out by the commit, which is
+     * ERR_EXISTS if it has. NULL: looking first costs less. */
+    void (*put_new_row)(void *batch, uint8_t generation, const struct row *row);
     void (*del_row)(void *batch, uint8_t generation, const struct row_key *key);
     void (*put_list_row)(void *batch, uint8_t generation,
                          const struct list_row *row);

@@ -30,6 +30,7 @@ void group_fini(struct group *g)
     buf_fini(&g->packed);
     mem_free(g->packages);
     mem_free(g->list_rows);
+    mem_free(g->nodes);
     g->s->backend->batch_free(g->batch);
 }
 
@@ -115,6 +116,22 @@ void group_fork(struct group *g, struct touched *t, struct slice other_note,
     t->dirty = true;
 }
 
+/* ---- tree nodes ---- */
+
+void group_put_node(struct group *g, uint32_t log, unsigned level,
+                    uint64_t index, const struct hash *hash)
+{
+    g->s->backend->put_node(g->batch, log, level, index, hash);
+    if (!g->s->backend->distant) {
+        return;
+    }
+    if (g->nodes_n == g->nodes_room) {
+        g->nodes_room = g->nodes_room > 0 ? 2 * g->nodes_room : 64;
+        g->nodes = mem_realloc(g->nodes, g->nodes_room * sizeof *g->nodes);
+    }
+    g->nodes[g->nodes_n++] = (struct tree_new){*hash, index, log, level};
+}
+
 /* ---- own entries ---- */
 
 struct emit {
@@ -126,7 +143,7 @@ static void on_node(void *ctx, unsigned level, uint64_t index,
                     const struct hash *hash)
 {
     struct emit *e = ctx;
-    e->g->s->backend->put_node(e->g->batch, e->log, level, index, hash);
+    group_put_node(e->g, e->log, level, index, hash);
 }
 
 static void flush_pending(struct group *g)
@@ -516,8 +533,8 @@ static void write_run(struct group *g, struct item *item, struct touched *t,
     h->frontier = seg->after;
     frontier_root(&seg->after, g->s->env.suite, &h->root);
     for (size_t i = 0; i < nodes->n; i++) {
-        g->s->backend->put_node(g->batch, t->slot->id, nodes->at[i].level,
-                                nodes->at[i].index, &nodes->at[i].hash);
+        group_put_node(g, t->slot->id, nodes->at[i].level, nodes->at[i].index,
+                       &nodes->at[i].hash);
     }
     put_blocks(g, t, seg, from);
     adopt_note(t, seg);
@@ -647,13 +664,23 @@ static bool take_segment(struct group *g, struct item *item)
 
 /* ---- items ---- */
 
+/* A first version of another node's record is new, unless its origin tells the
+ * same again in another log. */
+static bool is_first(const struct store *s, const struct item *item,
+                     const struct judged *j)
+{
+    return item->kind == ITEM_APPEND && j->row.version == 1 && !j->has_prev &&
+           j->row.key.origin != s->env.self;
+}
+
 enum err group_read_rows(struct group *g, const struct item *items,
-                         struct errmsg *why)
+                         bool presume, struct errmsg *why)
 {
     size_t from = g->rows.n;
     for (const struct item *item = items; item != NULL; item = item->next) {
         for (size_t i = 0; item->judged != NULL && i < item->entries; i++) {
-            row_map_want(&g->rows, &item->judged[i]);
+            const struct judged *j = &item->judged[i];
+            row_map_want(&g->rows, j, presume && is_first(g->s, item, j));
         }
     }
     return row_map_read(&g->rows, g->s, from, why);
@@ -813,6 +840,7 @@ static void publish_log(struct store *s, struct touched *t, struct buf *coded)
 static void publish(struct group *g, struct buf *coded)
 {
     struct store *s = g->s;
+    tree_kept_committed(&s->tree_kept, g->nodes, g->nodes_n, g->cut);
     for (size_t i = 0; i < g->touched_n; i++) {
         if (g->touched[i]->dirty) {
             publish_log(s, g->touched[i], &coded[i]);

@@ -11,6 +11,7 @@
  *   store_lists_once.c  a package counts once; the other places it stands at
  *   store_listed.c  what a subject is listed for
  *   store_listed_kept.c  list rows kept beside a distant database
+ *   store_tree_kept.c  and tree nodes
  *   store_group.c   one group of items becomes one batch
  *   store_writer.c  the queue, the writer thread, commits and their doubts
  *   store_succeed.c a rolled back log gets a successor; what was set aside
@@ -204,7 +205,8 @@ void index_judge(struct store *s, const struct log_id *log, uint64_t number,
 struct row_state {
     uint64_t hash; /* subject_hash() of the row's */
     struct row row;
-    bool dirty; /* to be written, or removed if version is 0 */
+    bool dirty;    /* to be written, or removed if version is 0 */
+    bool presumed; /* not looked for: taken not to be there */
 };
 struct row_map {
     uint8_t generation;
@@ -228,9 +230,12 @@ static inline bool subject_key_eq(const struct subject_key *a,
 void row_map_fini(struct row_map *map);
 /* Finds or adds, unread. Borrowed from the map. */
 struct row_state *row_map_get(struct row_map *map, const struct row_key *key);
-/* Adds the rows that an entry may change. */
-void row_map_want(struct row_map *map, const struct judged *judged);
-/* Reads all rows from place `from` on, in order of their keys. */
+/* Adds the rows that an entry may change. `presume`: its own is taken not to be
+ * there, unless another entry wants to know. */
+void row_map_want(struct row_map *map, const struct judged *judged,
+                  bool presume);
+/* Reads all rows from place `from` on that are not presumed, in order of their
+ * keys. */
 MUST_USE enum err row_map_read(struct row_map *map, struct store *s,
                                size_t from, struct errmsg *why);
 void row_map_write(struct row_map *map, struct store *s, void *batch);
@@ -281,6 +286,33 @@ void listed_change_end(struct store *s);
 MUST_USE enum err listed_rows(struct store *s, bool now,
                               const struct subject_key *subjects, size_t n,
                               backend_list_row_fn *fn, void *ctx);
+
+/* ---- tree nodes that are kept (store_tree_kept.c) ---- */
+
+/* Those that this process wrote last, or read. They never change, unless a log
+ * is cut. Who checks what the database holds does not ask here. */
+struct kept_node;
+struct tree_kept {
+    pthread_mutex_t lock;
+    struct kept_node *nodes; /* lock; NULL: none */
+    uint64_t cuts;           /* lock */
+};
+struct tree_new {
+    struct hash hash;
+    uint64_t index;
+    uint32_t log;
+    unsigned level;
+};
+void tree_kept_init(struct tree_kept *kept);
+void tree_kept_fini(struct tree_kept *kept);
+/* False: not kept; what is read for it goes to tree_kept_read() with `cuts`. */
+bool tree_kept_find(struct tree_kept *kept, uint32_t log, unsigned level,
+                    uint64_t index, struct hash *out, uint64_t *cuts);
+void tree_kept_read(struct tree_kept *kept, uint32_t log, unsigned level,
+                    uint64_t index, const struct hash *hash, uint64_t cuts);
+/* Before readers know of the commit. `cut`: it took nodes away, too. */
+void tree_kept_committed(struct tree_kept *kept, const struct tree_new *nodes,
+                         size_t n, bool cut);
 
 /* ---- groups ---- */
 
@@ -370,6 +402,10 @@ struct group {
     struct list_row *list_rows;
     size_t list_rows_n;
     size_t list_rows_room;
+    struct tree_new *nodes; /* of a distant database: those in the batch */
+    size_t nodes_n;
+    size_t nodes_room;
+    bool cut;              /* a log gets shorter */
     int64_t issues;        /* change in their number */
     int64_t salvaged;      /* change in the number of set-aside drafts */
     uint64_t salvage_next; /* first free seq */
@@ -395,9 +431,11 @@ void group_fini(struct group *g);
  * the head kept in memory no longer fits its own root. */
 MUST_USE enum err group_touch(struct group *g, struct log_slot *slot,
                               struct touched **out, struct errmsg *why);
-/* Reads the rows that the entries of `item` may change. */
+/* Reads the rows that the entries of `items` may change. `presume`: but for
+ * those that are most likely new; group_commit() says ERR_EXISTS if one is not.
+ */
 MUST_USE enum err group_read_rows(struct group *g, const struct item *items,
-                                  struct errmsg *why);
+                                  bool presume, struct errmsg *why);
 /* Works `item` into the batch; what is wrong with it goes into item->err.
  * False: it depends on a log that this group has changed already, so it
  * belongs to the next group. */
@@ -405,6 +443,8 @@ bool group_take(struct group *g, struct item *item);
 /* Appends one entry to an own log; `bytes` stay where they are till commit. */
 uint64_t group_append_own(struct group *g, struct touched *t,
                           struct slice bytes);
+void group_put_node(struct group *g, uint32_t log, unsigned level,
+                    uint64_t index, const struct hash *hash);
 /* Gives an entry its effect, or lists it as an issue. */
 void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
                  const struct judged *judged);
@@ -414,7 +454,8 @@ void group_put_issue(struct group *g, const struct log_slot *slot,
 /* Stops a log for good. */
 void group_fork(struct group *g, struct touched *t, struct slice other_note,
                 const char *reason);
-/* Signs, commits, publishes. On an error nothing was written. */
+/* Signs, commits, publishes. On an error nothing was written; ERR_EXISTS: the
+ * same items can be worked into another group, without presuming. */
 MUST_USE enum err group_commit(struct group *g, struct errmsg *why);
 
 /* ---- catalogue versions and measures ---- */
@@ -808,6 +849,7 @@ struct store {
     struct block_cache cache;
     struct stamps stamps;
     struct listed_cache listed;
+    struct tree_kept tree_kept;
     pthread_t writer;
     bool writer_runs;
     _Atomic bool stopping; /* store_stopping() */
@@ -846,6 +888,7 @@ struct store {
     uint32_t rejudge_log;
     uint64_t rejudge_number;
     bool key_unsaved; /* writer: judge again when there is room */
+    uint32_t looks;   /* writer: groups until rows are presumed new again */
     _Atomic uint8_t generation;
 
     struct {

@@ -378,13 +378,21 @@ struct row_state *row_map_get(struct row_map *map, const struct row_key *key)
     return state;
 }
 
-void row_map_want(struct row_map *map, const struct judged *judged)
+static void want(struct row_map *map, const struct row_key *key, bool presume)
+{
+    size_t before = map->n;
+    struct row_state *state = row_map_get(map, key);
+    state->presumed = presume && (map->n > before || state->presumed);
+}
+
+void row_map_want(struct row_map *map, const struct judged *judged,
+                  bool presume)
 {
     if (judged->indexed) {
-        (void)row_map_get(map, &judged->row.key);
+        want(map, &judged->row.key, presume);
     }
     if (judged->has_prev) {
-        (void)row_map_get(map, &judged->prev);
+        want(map, &judged->prev, false);
     }
 }
 
@@ -411,6 +419,21 @@ static struct row_state *const *sorted_states(struct row_map *map, size_t from)
     return map->sorted;
 }
 
+/* Those that are to be read from `*at` on, which moves; at most ROWS_BATCH_MAX.
+ */
+static size_t next_unread(struct row_state *const *sorted, size_t n, size_t *at,
+                          const struct row_key **keys, struct row **rows)
+{
+    size_t found = 0;
+    for (; found < ROWS_BATCH_MAX && *at < n; ++*at) {
+        if (!sorted[*at]->presumed) {
+            keys[found] = &sorted[*at]->row.key;
+            rows[found++] = &sorted[*at]->row;
+        }
+    }
+    return found;
+}
+
 enum err row_map_read(struct row_map *map, struct store *s, size_t from,
                       struct errmsg *why)
 {
@@ -423,12 +446,10 @@ enum err row_map_read(struct row_map *map, struct store *s, size_t from,
     struct row **rows = mem_alloc(ROWS_BATCH_MAX * sizeof(struct row *));
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < map->n - from;) {
-        size_t n = 0;
-        for (; n < ROWS_BATCH_MAX && i < map->n - from; n++, i++) {
-            keys[n] = &sorted[i]->row.key;
-            rows[n] = &sorted[i]->row;
+        size_t n = next_unread(sorted, map->n - from, &i, keys, rows);
+        if (n > 0) {
+            err = s->backend->rows(s->db, map->generation, keys, n, rows, why);
         }
-        err = s->backend->rows(s->db, map->generation, keys, n, rows, why);
     }
     mem_free(keys);
     mem_free(rows);
@@ -443,7 +464,9 @@ void row_map_write(struct row_map *map, struct store *s, void *batch)
     struct row_state *const *sorted = sorted_states(map, 0);
     for (size_t i = 0; i < map->n; i++) {
         const struct row_state *state = sorted[i];
-        if (state->dirty && state->row.version > 0) {
+        if (state->dirty && state->presumed) {
+            s->backend->put_new_row(batch, map->generation, &state->row);
+        } else if (state->dirty && state->row.version > 0) {
             s->backend->put_row(batch, map->generation, &state->row);
         } else if (state->dirty) {
             s->backend->del_row(batch, map->generation, &state->row.key);
@@ -578,7 +601,7 @@ static enum err rejudge_one(struct group *g, const struct waiting *w,
     s->key_unsaved = s->key_unsaved || judged.reason == REASON_KEY_UNSAVED;
     if (judged.reason != (enum reason)w->reason) {
         size_t before = g->rows.n;
-        row_map_want(&g->rows, &judged);
+        row_map_want(&g->rows, &judged, false);
         err = row_map_read(&g->rows, s, before, why);
         s->backend->del_issue(g->batch, g->rows.generation, w->log, w->number);
         g->issues--;

@@ -172,6 +172,7 @@ const struct backend store_mariadb = {
     .put_part = mdb_put_part,
     .put_meta = mdb_put_meta,
     .put_row = mdb_put_row,
+    .put_new_row = mdb_put_new_row,
     .del_row = mdb_del_row,
     .put_list_row = mdb_put_list_row,
     .del_list_row = mdb_del_list_row,

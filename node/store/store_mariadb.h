@@ -32,6 +32,7 @@ enum mdb_sql {
     SQL_PUT_BLOCK,
     SQL_PUT_NODE,
     SQL_PUT_ROW,
+    SQL_PUT_NEW_ROW,
     SQL_PUT_LIST,
     SQL_PUT_ISSUE,
     SQL_PUT_SALVAGE,

@@ -4,9 +4,10 @@
 
 #include "base/mem.h"
 #include "store/store_mariadb_batch.h"
+#include "store/store_mariadb_index.h"
 
 enum {
-    WRITE_ROWS_MAX = 1024, /* of one statement */
+    WRITE_ROWS_MAX = 8192, /* of one statement: a group has no more */
     WRITE_BYTES_MAX = 1 << 20,
 };
 
@@ -16,6 +17,7 @@ enum table {
     TABLE_PART,
     TABLE_BLOCK,
     TABLE_NODE,
+    TABLE_NEW_ROW, /* of cn_index too; a key is in one of the two only */
     TABLE_ROW,
     TABLE_LIST,
     TABLE_ISSUE,
@@ -152,26 +154,32 @@ void mdb_put_meta(void *batch, enum meta meta, struct slice value)
         (struct mdb_cell[]){mdb_num(meta), {.b = value}});
 }
 
+static void add_row(void *batch, enum table table, enum mdb_sql sql,
+                    uint8_t generation, const struct row *row)
+{
+    struct mdb_key key;
+    uint8_t value[MDB_VALUE_MAX];
+    mdb_key_of(generation, &row->key, &key);
+    add(batch, table, sql,
+        (struct mdb_cell[]){mdb_key_cell(&key),
+                            mdb_bytes(value, mdb_value_of(row, value))});
+}
+
 void mdb_put_row(void *batch, uint8_t generation, const struct row *row)
 {
-    const struct row_key *k = &row->key;
-    add(batch, TABLE_ROW, SQL_PUT_ROW,
-        (struct mdb_cell[]){
-            mdb_num(generation), mdb_bytes(k->subject.b, k->subject.len),
-            mdb_bytes(k->record_key, RECORD_KEY_LEN), mdb_num(k->origin),
-            mdb_num(row->log), mdb_num(row->number), mdb_num(row->version),
-            mdb_num(row->item), mdb_num(row->status), mdb_num(row->disclosure),
-            mdb_num(row->moved), mdb_num(row->decided), mdb_num(row->until),
-            mdb_num(row->publish_until),
-            mdb_bytes(row->digest, row->has_digest ? DIGEST_LEN : 0)});
+    add_row(batch, TABLE_ROW, SQL_PUT_ROW, generation, row);
+}
+
+void mdb_put_new_row(void *batch, uint8_t generation, const struct row *row)
+{
+    add_row(batch, TABLE_NEW_ROW, SQL_PUT_NEW_ROW, generation, row);
 }
 
 void mdb_del_row(void *batch, uint8_t generation, const struct row_key *key)
 {
-    add(batch, TABLE_ROW, SQL_DEL_ROW,
-        (struct mdb_cell[]){
-            mdb_num(generation), mdb_bytes(key->subject.b, key->subject.len),
-            mdb_bytes(key->record_key, RECORD_KEY_LEN), mdb_num(key->origin)});
+    struct mdb_key k;
+    mdb_key_of(generation, key, &k);
+    add(batch, TABLE_ROW, SQL_DEL_ROW, (struct mdb_cell[]){mdb_key_cell(&k)});
 }
 
 void mdb_put_list_row(void *batch, uint8_t generation,

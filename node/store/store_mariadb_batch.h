@@ -18,6 +18,7 @@ void mdb_put_part(void *batch, uint32_t log, enum log_part part,
                   struct slice value);
 void mdb_put_meta(void *batch, enum meta meta, struct slice value);
 void mdb_put_row(void *batch, uint8_t generation, const struct row *row);
+void mdb_put_new_row(void *batch, uint8_t generation, const struct row *row);
 void mdb_del_row(void *batch, uint8_t generation, const struct row_key *key);
 void mdb_put_list_row(void *batch, uint8_t generation,
                       const struct list_row *row);

@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/store_mariadb.h"
+#include "store/store_mariadb_index.h"
 
 enum {
     CHECK_ROWS = 1000, /* of one query */
-    KEY_MAX = SUBJECT_KEY_MAX,
 };
 
 /* Rows of both generations, then those of lists. */
@@ -21,100 +20,116 @@ static const struct {
     {SQL_CHECK_LISTS, 2},
 };
 
-/* The key seen last; all empty before the first. */
+/* The key seen last. */
 struct place {
     uint8_t range;
-    uint8_t subject_len;
-    uint8_t subject[KEY_MAX];
-    uint8_t record_key[RECORD_KEY_LEN]; /* rows */
-    uint64_t log;                       /* lists */
-    uint64_t last;                      /* origin or number */
-    size_t n;                           /* seen by this query */
+    struct mdb_key key; /* of a row; of one about lists its subject */
+    uint64_t log;       /* lists */
+    uint64_t number;    /* lists */
+    size_t n;           /* seen by this query */
     bool bad;
 };
 
-static void place_get(const struct buf *cursor, struct place *out)
+static bool is_rows(const struct place *p)
+{
+    return ranges[p->range].sql == SQL_CHECK_ROWS;
+}
+
+/* Before the first one. */
+static struct place place_begin(uint8_t range)
+{
+    struct place p = {.range = range};
+    if (range < ARRAY_LEN(ranges) && is_rows(&p)) {
+        p.key = (struct mdb_key){.len = 1, .b = {ranges[range].generation}};
+    }
+    return p;
+}
+
+static struct place place_get(const struct buf *cursor)
 {
     struct reader r = reader_of(buf_slice(cursor));
-    *out = (struct place){.range = 0};
     if (reader_left(&r) == 0) {
-        return;
+        return place_begin(0);
     }
-    out->range = reader_u8(&r);
-    out->subject_len = reader_u8(&r);
-    struct slice subject = reader_bytes(&r, out->subject_len);
-    struct slice key = reader_bytes(&r, RECORD_KEY_LEN);
-    out->log = reader_u64(&r);
-    out->last = reader_u64(&r);
-    memcpy(out->subject, subject.data, subject.len);
-    memcpy(out->record_key, key.data, key.len);
+    struct place p = {.range = reader_u8(&r)};
+    p.key.len = reader_u8(&r);
+    struct slice key = reader_bytes(&r, p.key.len);
+    p.log = reader_u64(&r);
+    p.number = reader_u64(&r);
+    memcpy(p.key.b, key.data, key.len);
+    return p;
 }
 
 static void place_put(const struct place *p, struct buf *cursor)
 {
     buf_put_u8(cursor, p->range);
-    buf_put_u8(cursor, p->subject_len);
-    buf_put(cursor, p->subject, p->subject_len);
-    buf_put(cursor, p->record_key, RECORD_KEY_LEN);
+    buf_put_u8(cursor, p->key.len);
+    buf_put(cursor, p->key.b, p->key.len);
     buf_put_u64(cursor, p->log);
-    buf_put_u64(cursor, p->last);
+    buf_put_u64(cursor, p->number);
 }
 
 static bool on_key(void *ctx, const struct mdb_cell *c)
 {
     struct place *p = ctx;
-    bool rows = ranges[p->range].sql == SQL_CHECK_ROWS;
-    p->bad = c[0].b.len > KEY_MAX || (rows && c[1].b.len != RECORD_KEY_LEN);
+    struct row row;
+    struct slice key = c[0].b;
+    p->bad = is_rows(p) ? !mdb_take_row(key, c[1].b, &row)
+                        : key.len > SUBJECT_KEY_MAX;
     if (p->bad) {
         return false;
     }
-    p->subject_len = (uint8_t)c[0].b.len;
-    memcpy(p->subject, c[0].b.data, c[0].b.len);
-    if (rows) {
-        memcpy(p->record_key, c[1].b.data, RECORD_KEY_LEN);
-    } else {
+    p->key.len = (uint8_t)key.len;
+    memcpy(p->key.b, key.data, key.len);
+    if (!is_rows(p)) {
         p->log = c[1].n;
+        p->number = c[2].n;
     }
-    p->last = c[2].n;
     p->n++;
     return true;
 }
 
-/* Parameters of both statements, but for their types. */
-static void cells_of(const struct place *p, struct mdb_cell cells[7])
+static enum err read_rows(struct mdb_pool *pool, const struct place *from,
+                          struct place *to, struct errmsg *why)
 {
-    struct mdb_cell subject = {.b = slice_of(p->subject, p->subject_len)};
-    struct mdb_cell middle = {
-        .n = p->log,
-        .b = slice_of(p->record_key, RECORD_KEY_LEN),
+    const uint8_t end = (uint8_t)(ranges[from->range].generation + 1);
+    const struct mdb_cell cells[] = {mdb_key_cell(&from->key),
+                                     mdb_bytes(&end, 1), mdb_num(CHECK_ROWS)};
+    return mdb_read(pool, SQL_CHECK_ROWS, cells, on_key, to, why);
+}
+
+static enum err read_lists(struct mdb_pool *pool, const struct place *from,
+                           struct place *to, struct errmsg *why)
+{
+    const struct mdb_cell subject = mdb_key_cell(&from->key);
+    const struct mdb_cell cells[] = {
+        mdb_num(ranges[from->range].generation),
+        subject,
+        subject,
+        mdb_num(from->log),
+        mdb_num(from->log),
+        mdb_num(from->number),
+        mdb_num(CHECK_ROWS),
     };
-    cells[0] = (struct mdb_cell){.n = ranges[p->range].generation};
-    cells[1] = subject;
-    cells[2] = subject;
-    cells[3] = middle;
-    cells[4] = middle;
-    cells[5] = (struct mdb_cell){.n = p->last};
-    cells[6] = (struct mdb_cell){.n = CHECK_ROWS};
+    return mdb_read(pool, SQL_CHECK_LISTS, cells, on_key, to, why);
 }
 
 enum err mdb_check_index(struct mdb_pool *pool, struct buf *cursor,
                          struct errmsg *why)
 {
-    struct place before;
-    struct mdb_cell cells[7];
-    place_get(cursor, &before);
-    struct place p = before;
-    cells_of(&before, cells);
-    enum err err = mdb_read(pool, ranges[p.range].sql, cells, on_key, &p, why);
+    struct place from = place_get(cursor);
+    struct place to = from;
+    enum err err = is_rows(&from) ? read_rows(pool, &from, &to, why)
+                                  : read_lists(pool, &from, &to, why);
     buf_clear(cursor);
-    if (err == ERR_OK && p.bad) {
+    if (err == ERR_OK && to.bad) {
         return err_set(why, ERR_CORRUPT, "the index: malformed row");
     }
-    if (err == ERR_OK && p.n < CHECK_ROWS) {
-        p = (struct place){.range = (uint8_t)(p.range + 1)};
+    if (err == ERR_OK && to.n < CHECK_ROWS) {
+        to = place_begin((uint8_t)(to.range + 1));
     }
-    if (err == ERR_OK && p.range < ARRAY_LEN(ranges)) {
-        place_put(&p, cursor);
+    if (err == ERR_OK && to.range < ARRAY_LEN(ranges)) {
+        place_put(&to, cursor);
     }
     return err;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/store_mariadb_index.h"
 #include "store/store_mariadb_read.h"
 
 enum {
@@ -126,32 +127,6 @@ enum err mdb_node(void *db, uint32_t log, unsigned level, uint64_t index,
     return err == ERR_OK && !r.found ? ERR_NOT_FOUND : err;
 }
 
-/* In the order of ROW_COLUMNS. */
-static bool take_row(const struct mdb_cell *c, struct row *row)
-{
-    *row = (struct row){.key.origin = c[2].n,
-                        .log = (uint32_t)c[3].n,
-                        .number = c[4].n,
-                        .version = (uint32_t)c[5].n,
-                        .item = (uint16_t)c[6].n,
-                        .status = (uint8_t)c[7].n,
-                        .disclosure = (uint8_t)c[8].n,
-                        .moved = c[9].n != 0,
-                        .has_digest = c[13].b.len > 0,
-                        .decided = (uint32_t)c[10].n,
-                        .until = (uint32_t)c[11].n,
-                        .publish_until = (uint32_t)c[12].n};
-    if (c[0].b.len > SUBJECT_KEY_MAX || c[1].b.len != RECORD_KEY_LEN ||
-        (row->has_digest && c[13].b.len != DIGEST_LEN)) {
-        return false;
-    }
-    row->key.subject.len = (uint8_t)c[0].b.len;
-    memcpy(row->key.subject.b, c[0].b.data, c[0].b.len);
-    memcpy(row->key.record_key, c[1].b.data, RECORD_KEY_LEN);
-    memcpy(row->digest, c[13].b.data, c[13].b.len);
-    return true;
-}
-
 struct rows_read {
     const struct row_key *const *keys;
     struct row *const *out;
@@ -172,7 +147,7 @@ static bool on_wanted_row(void *ctx, const struct mdb_cell *columns)
 {
     struct rows_read *r = ctx;
     struct row row;
-    r->bad = !take_row(columns, &row);
+    r->bad = !mdb_take_row(columns[0].b, columns[1].b, &row);
     if (r->bad) {
         return false;
     }
@@ -185,14 +160,15 @@ static bool on_wanted_row(void *ctx, const struct mdb_cell *columns)
 }
 
 /* The last key fills what is left of the statement's list. */
-static void key_cells(const struct row_key *const *keys, size_t n,
-                      struct mdb_cell *out)
+static void key_cells(uint8_t generation, const struct row_key *const *wanted,
+                      size_t n, struct mdb_key keys[MDB_ROWS_KEYS],
+                      struct mdb_cell cells[MDB_ROWS_KEYS])
 {
     for (size_t i = 0; i < MDB_ROWS_KEYS; i++) {
-        const struct row_key *k = keys[i < n ? i : n - 1];
-        *out++ = mdb_bytes(k->subject.b, k->subject.len);
-        *out++ = mdb_bytes(k->record_key, RECORD_KEY_LEN);
-        *out++ = mdb_num(k->origin);
+        if (i < n) {
+            mdb_key_of(generation, wanted[i], &keys[i]);
+        }
+        cells[i] = mdb_key_cell(&keys[i < n ? i : n - 1]);
     }
 }
 
@@ -200,7 +176,8 @@ enum err mdb_rows(void *db, uint8_t generation,
                   const struct row_key *const *keys, size_t n,
                   struct row *const *out, struct errmsg *why)
 {
-    struct mdb_cell cells[1 + 3 * MDB_ROWS_KEYS] = {mdb_num(generation)};
+    struct mdb_key coded[MDB_ROWS_KEYS];
+    struct mdb_cell cells[MDB_ROWS_KEYS];
     enum err err = ERR_OK;
     for (size_t i = 0; i < n; i++) {
         *out[i] = (struct row){.key = *keys[i]};
@@ -208,10 +185,10 @@ enum err mdb_rows(void *db, uint8_t generation,
     for (size_t at = 0; err == ERR_OK && at < n; at += MDB_ROWS_KEYS) {
         size_t some = n - at < MDB_ROWS_KEYS ? n - at : MDB_ROWS_KEYS;
         struct rows_read r = {.keys = keys + at, .out = out + at, .n = some};
-        key_cells(keys + at, some, cells + 1);
+        key_cells(generation, keys + at, some, coded, cells);
         err =
             mdb_read(mdb_pool_of(db), SQL_ROWS, cells, on_wanted_row, &r, why);
-        err = err == ERR_OK && r.bad ? malformed(why, "cn_row") : err;
+        err = err == ERR_OK && r.bad ? malformed(why, "cn_index") : err;
     }
     return err;
 }
@@ -220,7 +197,7 @@ static bool on_row(void *ctx, const struct mdb_cell *columns)
 {
     struct rows_read *r = ctx;
     struct row row;
-    r->bad = !take_row(columns, &row);
+    r->bad = !mdb_take_row(columns[0].b, columns[1].b, &row);
     return !r->bad && r->fn(r->ctx, &row);
 }
 
@@ -229,14 +206,16 @@ enum err mdb_rows_of(void *db, uint8_t generation,
                      backend_row_fn *fn, void *ctx, struct errmsg *why)
 {
     struct rows_read r = {.fn = fn, .ctx = ctx};
-    const struct mdb_cell cells[] = {mdb_num(generation),
-                                     mdb_bytes(subject->b, subject->len)};
+    struct mdb_key from;
+    struct mdb_key to;
     if (now) {
         return ERR_BUSY; /* nothing is in this process's memory */
     }
+    mdb_keys_of(generation, subject, &from, &to);
+    const struct mdb_cell cells[] = {mdb_key_cell(&from), mdb_key_cell(&to)};
     enum err err =
         mdb_read(mdb_pool_of(db), SQL_ROWS_OF, cells, on_row, &r, why);
-    return err == ERR_OK && r.bad ? malformed(why, "cn_row") : err;
+    return err == ERR_OK && r.bad ? malformed(why, "cn_index") : err;
 }
 
 struct list_read {

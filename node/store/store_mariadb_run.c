@@ -8,8 +8,8 @@
 enum {
     COLUMNS_MAX = 48,
     TEXT_COLUMNS_MAX = 256,
-    PARAMS_MAX = 1 + 3 * MDB_ROWS_KEYS,
-    SHORT_MAX = 64, /* bytes of a short column */
+    PARAMS_MAX = MDB_ROWS_KEYS,
+    SHORT_MAX = 96, /* bytes of a short column */
     BLOB_FIRST = 64 << 10,
 };
 

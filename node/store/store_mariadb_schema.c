@@ -46,15 +46,6 @@ static const char *const version_1[] = {
     "CREATE TABLE IF NOT EXISTS cn_node(log INT UNSIGNED NOT NULL, level "
     "TINYINT UNSIGNED NOT NULL, idx BIGINT UNSIGNED NOT NULL, hash BINARY(32) "
     "NOT NULL, PRIMARY KEY(log, level, idx)" TABLE_END,
-    "CREATE TABLE IF NOT EXISTS cn_row(generation TINYINT UNSIGNED NOT NULL, "
-    "subject VARBINARY(64) NOT NULL, record_key BINARY(16) NOT NULL, origin "
-    "BIGINT UNSIGNED NOT NULL, log INT UNSIGNED NOT NULL, number BIGINT "
-    "UNSIGNED NOT NULL, version INT UNSIGNED NOT NULL, item SMALLINT UNSIGNED "
-    "NOT NULL, status TINYINT UNSIGNED NOT NULL, disclosure TINYINT UNSIGNED "
-    "NOT NULL, moved TINYINT UNSIGNED NOT NULL, decided INT UNSIGNED NOT NULL, "
-    "valid_until INT UNSIGNED NOT NULL, publish_until INT UNSIGNED NOT NULL, "
-    "digest VARBINARY(16) NOT NULL, PRIMARY KEY(generation, subject, "
-    "record_key, origin)" TABLE_END,
     "CREATE TABLE IF NOT EXISTS cn_list(generation TINYINT UNSIGNED NOT NULL, "
     "subject VARBINARY(64) NOT NULL, log INT UNSIGNED NOT NULL, number BIGINT "
     "UNSIGNED NOT NULL, type TINYINT UNSIGNED NOT NULL, list SMALLINT UNSIGNED "
@@ -95,8 +86,57 @@ static const char *const version_4[] = {
     "ALTER TABLE cn_part ADD INDEX IF NOT EXISTS serial(serial)",
     NULL,
 };
-static const char *const *const versions[] = {version_1, version_2, version_3,
-                                              version_4};
+/* Rows of the index in two columns (store_mariadb_index.h). What another
+ * process began to write before comes to nothing: nobody has this claim. */
+static const char *const version_5[] = {
+    "CREATE TABLE IF NOT EXISTS cn_index(k VARBINARY(96) NOT NULL PRIMARY KEY, "
+    "v VARBINARY(64) NOT NULL" TABLE_END,
+    "UPDATE cn_meta SET claim=0",
+    "COMMIT",
+    NULL,
+};
+
+#define OLDEST_ROWS                                                            \
+    " FROM cn_row ORDER BY generation,subject,record_key,origin LIMIT 5000"
+static const char copy_rows[] =
+    "INSERT INTO cn_index(k,v) SELECT CONCAT(CHAR(generation),"
+    "CHAR(LENGTH(subject)),subject,record_key,UNHEX(LPAD(HEX(origin),16,'0'))),"
+    "CONCAT(UNHEX(CONCAT(LPAD(HEX(log),8,'0'),LPAD(HEX(number),16,'0'),"
+    "LPAD(HEX(version),8,'0'),LPAD(HEX(item),4,'0'),LPAD(HEX(status),2,'0'),"
+    "LPAD(HEX(disclosure),2,'0'),LPAD(HEX(moved),2,'0'),"
+    "LPAD(HEX(decided),8,'0'),LPAD(HEX(valid_until),8,'0'),"
+    "LPAD(HEX(publish_until),8,'0'))),digest)" OLDEST_ROWS;
+
+/* Those of cn_row, which earlier versions have, in transactions that are none
+ * too large: where one is interrupted, the next start goes on. */
+static enum err move_rows(struct mdb_conn *c, struct errmsg *why)
+{
+    enum err err = ERR_OK;
+    uint64_t moved = 1;
+    while (err == ERR_OK && moved > 0) {
+        err = mdb_run(c, copy_rows, why);
+        if (err == ERR_OK) {
+            err = mdb_run(c, "DELETE" OLDEST_ROWS, why);
+            moved = mdb_changed(c);
+        }
+        if (err == ERR_OK) {
+            err = mdb_run(c, "COMMIT", why);
+        }
+    }
+    if (err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_TABLE) {
+        return ERR_OK;
+    }
+    return err == ERR_OK ? mdb_run(c, "DROP TABLE cn_row", why) : err;
+}
+
+/* `then`: what is no single statement; NULL: nothing. */
+static const struct {
+    const char *const *steps;
+    enum err (*then)(struct mdb_conn *c, struct errmsg *why);
+} versions[] = {
+    {version_1, NULL}, {version_2, NULL},      {version_3, NULL},
+    {version_4, NULL}, {version_5, move_rows},
+};
 
 enum { SCHEMA = ARRAY_LEN(versions) };
 
@@ -225,9 +265,12 @@ static enum err make_tables(struct mdb_conn *c, struct errmsg *why)
                   "NULL" TABLE_END,
                   why);
     for (; err == ERR_OK && version < SCHEMA; version++) {
-        const char *const *step = versions[version];
+        const char *const *step = versions[version].steps;
         for (; err == ERR_OK && *step != NULL; step++) {
             err = mdb_run(c, *step, why);
+        }
+        if (err == ERR_OK && versions[version].then != NULL) {
+            err = versions[version].then(c, why);
         }
         if (err == ERR_OK) {
             err = write_version(c, version + 1, why);

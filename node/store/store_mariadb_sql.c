@@ -3,18 +3,13 @@
 
 #include "store/store_mariadb.h"
 
-#define ROW_COLUMNS                                                            \
-    "subject,record_key,origin,log,number,version,item,status,disclosure,"     \
-    "moved,decided,valid_until,publish_until,digest"
 #define LIST_COLUMNS                                                           \
     "log,number,type,list,decided,valid_from,valid_until,target_origin,"       \
     "target_incarnation,target_number"
 /* MDB_ROWS_KEYS of them. */
-#define KEYS_4 "(?,?,?),(?,?,?),(?,?,?),(?,?,?)"
-#define KEYS_16 KEYS_4 "," KEYS_4 "," KEYS_4 "," KEYS_4
+#define KEYS_16 "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
 #define KEYS_64 KEYS_16 "," KEYS_16 "," KEYS_16 "," KEYS_16
-#define TYPES_4 "bbnbbnbbnbbn"
-#define TYPES_16 TYPES_4 TYPES_4 TYPES_4 TYPES_4
+#define TYPES_16 "bbbbbbbbbbbbbbbb"
 
 /* The last block that begins at or before a number. */
 #define BLOCK_AT                                                               \
@@ -44,15 +39,10 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
                       "VALUES(?,?,?,?) "
                       "ON DUPLICATE KEY UPDATE hash=VALUES(hash)",
                       "nnnb", ""},
-    [SQL_PUT_ROW] =
-        {"INSERT INTO cn_row(generation," ROW_COLUMNS
-         ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON DUPLICATE KEY UPDATE "
-         "log=VALUES(log),number=VALUES(number),version=VALUES(version),"
-         "item=VALUES(item),status=VALUES(status),"
-         "disclosure=VALUES(disclosure),moved=VALUES(moved),"
-         "decided=VALUES(decided),valid_until=VALUES(valid_until),"
-         "publish_until=VALUES(publish_until),digest=VALUES(digest)",
-         "nbbnnnnnnnnnnnb", ""},
+    [SQL_PUT_ROW] = {"INSERT INTO cn_index(k,v) VALUES(?,?) "
+                     "ON DUPLICATE KEY UPDATE v=VALUES(v)",
+                     "bb", ""},
+    [SQL_PUT_NEW_ROW] = {"INSERT INTO cn_index(k,v) VALUES(?,?)", "bb", ""},
     [SQL_PUT_LIST] =
         {"INSERT INTO cn_list(generation,subject," LIST_COLUMNS
          ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON DUPLICATE KEY UPDATE "
@@ -72,9 +62,7 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_PUT_SOURCE] = {"INSERT INTO cn_source(name,v) VALUES(?,?) "
                         "ON DUPLICATE KEY UPDATE v=VALUES(v)",
                         "bb", ""},
-    [SQL_DEL_ROW] = {"DELETE FROM cn_row WHERE generation=? AND subject=? AND "
-                     "record_key=? AND origin=?",
-                     "nbbn", ""},
+    [SQL_DEL_ROW] = {"DELETE FROM cn_index WHERE k=?", "b", ""},
     [SQL_DEL_LIST] = {"DELETE FROM cn_list WHERE generation=? AND subject=? "
                       "AND log=? AND number=?",
                       "nbnn", ""},
@@ -87,8 +75,8 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
     [SQL_CUT_NODES] = {"DELETE FROM cn_node WHERE log=? AND level=? AND "
                        "idx>=?",
                        "nnn", ""},
-    [SQL_DROP_ROWS] = {"DELETE FROM cn_row WHERE generation=? LIMIT 5000", "n",
-                       ""},
+    [SQL_DROP_ROWS] = {"DELETE FROM cn_index WHERE k>=? AND k<? LIMIT 5000",
+                       "bb", ""},
     [SQL_DROP_LISTS] = {"DELETE FROM cn_list WHERE generation=? LIMIT 5000",
                         "n", ""},
     [SQL_DROP_ISSUES] = {"DELETE FROM cn_issue WHERE generation=? LIMIT 5000",
@@ -109,20 +97,17 @@ static const struct mdb_statement store_statements[SQL_COUNT] = {
                           PLACES_4 PLACES_4 PLACES_4 PLACES_4, "nnv"},
     [SQL_NODE] = {"SELECT hash FROM cn_node WHERE log=? AND level=? AND idx=?",
                   "nnn", "b"},
-    [SQL_ROWS] = {"SELECT " ROW_COLUMNS " FROM cn_row WHERE generation=? AND "
-                  "(subject,record_key,origin) IN (" KEYS_64 ")",
-                  "n" TYPES_16 TYPES_16 TYPES_16 TYPES_16, "bbnnnnnnnnnnnb"},
-    [SQL_ROWS_OF] = {"SELECT " ROW_COLUMNS " FROM cn_row WHERE generation=? "
-                     "AND subject=? ORDER BY record_key,origin",
-                     "nb", "bbnnnnnnnnnnnb"},
+    [SQL_ROWS] = {"SELECT k,v FROM cn_index WHERE k IN (" KEYS_64 ")",
+                  TYPES_16 TYPES_16 TYPES_16 TYPES_16, "bb"},
+    [SQL_ROWS_OF] = {"SELECT k,v FROM cn_index WHERE k BETWEEN ? AND ? "
+                     "ORDER BY k",
+                     "bb", "bb"},
     [SQL_LIST_ROWS] = {"SELECT " LIST_COLUMNS " FROM cn_list WHERE "
                        "generation=? AND subject=? ORDER BY log,number",
                        "nb", "nnnnnnnnnn"},
-    [SQL_CHECK_ROWS] = {"SELECT subject,record_key,origin FROM cn_row WHERE "
-                        "generation=? AND subject>=? AND (subject>? OR "
-                        "record_key>? OR (record_key=? AND origin>?)) ORDER BY "
-                        "generation,subject,record_key,origin LIMIT ?",
-                        "nbbbbnn", "bbn"},
+    [SQL_CHECK_ROWS] = {"SELECT k,v FROM cn_index WHERE k>? AND k<? "
+                        "ORDER BY k LIMIT ?",
+                        "bbn", "bb"},
     [SQL_CHECK_LISTS] = {"SELECT subject,log,number FROM cn_list WHERE "
                          "generation=? AND subject>=? AND (subject>? OR log>? "
                          "OR (log=? AND number>?)) ORDER BY "

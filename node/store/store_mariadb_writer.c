@@ -52,11 +52,16 @@ static enum err drop_some(struct mdb_writer *w, enum mdb_sql sql,
                           uint8_t generation, uint64_t *gone,
                           struct errmsg *why)
 {
-    const struct mdb_cell cell = mdb_num(generation);
+    /* Rows begin with it, the rest has a column of it. */
+    const uint8_t from = generation;
+    const uint8_t to = (uint8_t)(generation + 1);
+    const struct mdb_cell keys[] = {mdb_bytes(&from, 1), mdb_bytes(&to, 1)};
+    const struct mdb_cell number = mdb_num(generation);
     uint64_t next = w->owner.claim + 1 != 0 ? w->owner.claim + 1 : 1;
     enum err err = move_claim(w->conn, w->owner.claim, next, why);
     if (err == ERR_OK) {
-        err = mdb_write(w->conn, sql, &cell, 1, gone, why);
+        err = mdb_write(w->conn, sql, sql == SQL_DROP_ROWS ? keys : &number, 1,
+                        gone, why);
     }
     if (err == ERR_OK) {
         err = mdb_run(w->conn, "COMMIT", why);
@@ -177,6 +182,7 @@ static enum err attempt(struct mdb_writer *w, const struct mdb_batch *b,
         err = mdb_run(w->conn, "COMMIT", why);
     }
     enum mdb_fault fault = err == ERR_OK ? FAULT_NONE : mdb_fault(w->conn);
+    bool exists = !filled && mdb_errno(w->conn) == ER_DUP_ENTRY;
     /* At a COMMIT only this says for certain that nothing is there, and of a
      * cluster not even this: what was certified may be played again. */
     bool undone = !filled || (mdb_errno(w->conn) == ER_LOCK_DEADLOCK &&
@@ -191,6 +197,9 @@ static enum err attempt(struct mdb_writer *w, const struct mdb_batch *b,
         return ERR_UNCERTAIN;
     }
     roll_back(w, err);
+    if (exists) { /* the only statement that says so: SQL_PUT_NEW_ROW */
+        return ERR_EXISTS;
+    }
     *again = (fault == FAULT_AGAIN || err == ERR_TIMEOUT) && undone;
     bool refused =
         fault == FAULT_FULL || fault == FAULT_READONLY || err == ERR_CONFLICT;

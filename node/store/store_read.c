@@ -655,10 +655,32 @@ struct tree_view slot_view(struct log_slot *slot, uint64_t size)
                               .ctx = slot};
 }
 
+/* From memory, where this process wrote or read it. */
+static enum err view_node(void *ctx, unsigned level, uint64_t index,
+                          struct hash *out)
+{
+    struct log_slot *slot = ctx;
+    struct store *s = slot->store;
+    uint64_t cuts = 0;
+    /* Of a process that stands by another one may cut the logs. */
+    if (level == 0 || !s->backend->distant || s->role == ROLE_FOLLOW) {
+        return store_tree_node(ctx, level, index, out);
+    }
+    if (tree_kept_find(&s->tree_kept, slot->id, level, index, out, &cuts)) {
+        return ERR_OK;
+    }
+    enum err err = store_tree_node(ctx, level, index, out);
+    if (err == ERR_OK) {
+        tree_kept_read(&s->tree_kept, slot->id, level, index, out, cuts);
+    }
+    return err;
+}
+
 struct tree_view store_view(struct store *store, const struct store_head *head)
 {
     struct log_slot *slot = heads_find(&store->heads, &head->log);
     struct tree_view view = slot_view(slot, head->frontier.size);
+    view.node = view_node;
     view.bridge = head->bridge.n > 0 ? &head->bridge : NULL;
     return view;
 }

@@ -482,7 +482,7 @@ static enum err reindex_write(struct store *s, struct reindex *r,
     group_init(&g, s);
     g.rows.generation = r->generation;
     struct item item = {.judged = r->judged, .entries = r->n};
-    enum err err = group_read_rows(&g, &item, why);
+    enum err err = group_read_rows(&g, &item, false, why);
     bool lists = slot->log.kind == LOG_DIRECTIVES;
     for (size_t i = 0; err == ERR_OK && i < r->n; i++) {
         if (!lists) {

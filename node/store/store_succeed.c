@@ -197,6 +197,7 @@ static enum err cut(struct group *g, struct touched *t, uint64_t common,
     }
     frontier_root(&t->head.h.frontier, s->env.suite, &t->head.h.root);
     s->backend->cut_log(g->batch, t->slot->id, common + 1, common);
+    g->cut = true;
     struct straddle c = {g, t->slot, common, ERR_OK};
     if (common > 0) {
         err = s->backend->blocks(s->db, t->slot->id, common, false, on_straddle,
@@ -621,6 +622,7 @@ static enum err look_settled(struct store *s, const struct store_head *head,
     }
     if (other.size <= head->frontier.size) {
         struct tree_view view = store_view(s, head);
+        view.node = store_tree_node; /* judged is what is stored */
         enum err err = tree_root(&view, other.size, &root);
         *settled = err == ERR_OK && hash_eq(&root, &other.root);
         return err_is_passing(err) ? err : ERR_OK;

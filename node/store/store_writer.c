@@ -14,6 +14,7 @@ enum {
     ITEM_BYTES = 512,
     LINGER_ENTRIES = 64, /* a larger group is worth its commit */
     LINGER_MAX_NS = 4000000,
+    LOOKS = 64, /* groups, after one of which something was not new */
     NS_A_SECOND = 1000000000,
 };
 
@@ -302,6 +303,9 @@ enum err writer_commit(struct store *s, void *batch, struct errmsg *why)
         s->backend->put_meta(batch, META_SERIAL, slice_of(serial, 8));
         err = s->backend->commit(s->db, batch, why);
     }
+    if (err == ERR_EXISTS) {
+        return err;
+    }
     if (err != ERR_OK) {
         set_unwritable(s, ERR_NO_SPACE, why->text);
     }
@@ -417,16 +421,66 @@ static void count_clients(struct store *s, const struct item *items,
     q->linger_until = now_ns + wait_ns;
 }
 
+/* Before what waits already: that came later. */
+static void defer(struct queue *q, struct item *items)
+{
+    struct item **end = &items;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = q->deferred;
+    q->deferred = items;
+}
+
+static enum err work_group(struct group *g, struct item *items, bool presume,
+                           struct errmsg *why)
+{
+    enum err err = group_read_rows(g, items, presume, why);
+    if (err == ERR_OK) {
+        defer(&g->s->queue, take_items(g, items));
+        err = group_commit(g, why);
+    }
+    return err;
+}
+
+/* Only what may be worked into a second group as if there had been no first. */
+static bool may_presume(struct store *s, const struct item *items)
+{
+    if (s->backend->put_new_row == NULL || s->looks > 0) {
+        s->looks -= s->looks > 0 ? 1 : 0;
+        return false;
+    }
+    while (items != NULL && items->kind != ITEM_PUBLISH &&
+           (items->kind != ITEM_APPEND ||
+            items->segment->log.kind == LOG_RECORDS)) {
+        items = items->next;
+    }
+    return items == NULL;
+}
+
+static void forget_outcomes(struct item *items)
+{
+    for (struct item *item = items; item != NULL; item = item->next) {
+        item->err = ERR_OK;
+        item->why[0] = '\0';
+        item->size = 0;
+        item->added = 0;
+    }
+}
+
 static enum err run_group(struct store *s, struct item *items)
 {
     struct group g;
     struct errmsg why;
     int64_t begun_ns = clock_mono_ns();
     group_init(&g, s);
-    enum err err = group_read_rows(&g, items, &why);
-    if (err == ERR_OK) {
-        s->queue.deferred = take_items(&g, items);
-        err = group_commit(&g, &why);
+    enum err err = work_group(&g, items, may_presume(s, items), &why);
+    if (err == ERR_EXISTS) {
+        group_fini(&g);
+        group_init(&g, s);
+        s->looks = LOOKS;
+        forget_outcomes(items);
+        err = work_group(&g, items, false, &why);
     }
     if (err != ERR_OK) {
         fail_all(items, err, why.text);

@@ -80,7 +80,7 @@ check "scrub" node_cmd "$COUNTY" scrub >/dev/null
 # Whichever server is asked.
 sums() {
     galera_sql "$1" "SET SESSION wsrep_sync_wait=1;
-        CHECKSUM TABLE cn_$COUNTY.cn_block, cn_$COUNTY.cn_row,
+        CHECKSUM TABLE cn_$COUNTY.cn_block, cn_$COUNTY.cn_index,
         cn_$COUNTY.cn_part, cn_$COUNTY.cn_node, cn_$COUNTY.cn_meta" | cut -f2
 }
 tree_stop "$COUNTY"

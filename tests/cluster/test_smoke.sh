@@ -27,7 +27,7 @@ check "no entry twice" holds_rows "$VILLAGE" 300
 within "$PATIENCE" "state is ok" is "$VILLAGE" .health.state ok
 
 in_database() { # CODE COUNT
-    [ "$(server_sql "SELECT COUNT(*) FROM cn_$1.cn_row")" = "$2" ]
+    [ "$(server_sql "SELECT COUNT(*) FROM cn_$1.cn_index")" = "$2" ]
 }
 if [ "${STORE:-}" = mariadb ]; then
     check "rows in the province's database" in_database "$PROVINCE" 400

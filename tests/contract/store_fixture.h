@@ -241,7 +241,7 @@ static inline void copy_tables(const char *from, const char *to, bool move)
 {
     static const char *const tables[] = {"cn_schema",  "cn_owner", "cn_meta",
                                          "cn_part",    "cn_block", "cn_node",
-                                         "cn_row",     "cn_list",  "cn_issue",
+                                         "cn_index",   "cn_list",  "cn_issue",
                                          "cn_salvage", "cn_source"};
     mariadb_sql(&fed_server, "CREATE DATABASE `%s`", to);
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {

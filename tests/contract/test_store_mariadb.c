@@ -648,6 +648,75 @@ static void tables_of_an_older_build_are_brought_up(void **state)
     assert_records(2);
 }
 
+static uint64_t rows_sum(void)
+{
+    return mariadb_number(&fed_server, "SELECT SUM(CRC32(CONCAT(k,v))) FROM "
+                                       "village.cn_index");
+}
+
+/* The fourth version had a column for each field of a row. */
+static void make_old_rows(void)
+{
+    mariadb_sql(
+        &fed_server,
+        "CREATE TABLE village.cn_row(generation TINYINT UNSIGNED NOT NULL, "
+        "subject VARBINARY(64) NOT NULL, record_key BINARY(16) NOT NULL, "
+        "origin BIGINT UNSIGNED NOT NULL, log INT UNSIGNED NOT NULL, number "
+        "BIGINT UNSIGNED NOT NULL, version INT UNSIGNED NOT NULL, item "
+        "SMALLINT UNSIGNED NOT NULL, status TINYINT UNSIGNED NOT NULL, "
+        "disclosure TINYINT UNSIGNED NOT NULL, moved TINYINT UNSIGNED NOT "
+        "NULL, decided INT UNSIGNED NOT NULL, valid_until INT UNSIGNED NOT "
+        "NULL, publish_until INT UNSIGNED NOT NULL, digest VARBINARY(16) NOT "
+        "NULL, PRIMARY KEY(generation,subject,record_key,origin))");
+    mariadb_sql(
+        &fed_server,
+        "CREATE FUNCTION village.num(s VARBINARY(96),a INT,n INT) RETURNS "
+        "BIGINT UNSIGNED DETERMINISTIC RETURN CONV(HEX(SUBSTR(s,a,n)),16,10)");
+    mariadb_sql(
+        &fed_server,
+        "INSERT INTO village.cn_row SELECT village.num(k,1,1),SUBSTR(k,3,"
+        "village.num(k,2,1)),SUBSTR(k,-24,16),village.num(k,-8,8),village.num("
+        "v,1,4),village.num(v,5,8),village.num(v,13,4),village.num(v,17,2),"
+        "village.num(v,19,1),village.num(v,20,1),village.num(v,21,1),village."
+        "num(v,22,4),village.num(v,26,4),village.num(v,30,4),SUBSTR(v,34) FROM "
+        "village.cn_index");
+    mariadb_sql(&fed_server, "DROP FUNCTION village.num");
+}
+
+/* More than one transaction's, all different, some with a digest; and of one
+ * move that was interrupted some are there. */
+static void rows_of_an_older_build_are_kept(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    mariadb_sql(
+        &fed_server,
+        "INSERT INTO village.cn_index SELECT CONCAT(CHAR(2),CHAR(1+seq%%64),"
+        "LPAD(seq,1+seq%%64,'s'),UNHEX(MD5(seq)),UNHEX(LPAD(HEX(seq),16,'0'))),"
+        "CONCAT(UNHEX(MD5(seq+1)),UNHEX(MD5(seq+2)),'v',IF(seq%%3,'',UNHEX("
+        "MD5(seq+3)))) FROM village.seq_1_to_12000");
+    node_stop(&village);
+    uint64_t sum = rows_sum();
+    make_old_rows();
+    mariadb_sql(&fed_server,
+                "DELETE FROM village.cn_row WHERE LENGTH(subject)<20");
+    mariadb_sql(&fed_server,
+                "DELETE FROM village.cn_index WHERE ORD(SUBSTR(k,2,1))>=20");
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=4");
+    assert_in_range(
+        mariadb_number(&fed_server, "SELECT COUNT(*) FROM village.cn_index"),
+        3000, 4000);
+    node_start(&village);
+    assert_true(rows_sum() == sum);
+    assert_int_equal(mariadb_number(&fed_server,
+                                    "SELECT COUNT(*) FROM information_schema."
+                                    "tables WHERE table_name='cn_row'"),
+                     0);
+    assert_records(1);
+    assert_ok(submit_one(2));
+    assert_records(2);
+}
+
 /* Servers of one list; those that do not answer are passed over. */
 static void the_next_server_of_the_list_is_used(void **state)
 {
@@ -894,10 +963,10 @@ static void a_scrub_reads_the_whole_index(void **state)
     assert_ok(submit_one(1));
     for (int i = 0; i < 2; i++) {
         mariadb_sql(&fed_server,
-                    "INSERT INTO village.cn_row SELECT 2,IF(%d,'many',CONCAT('s"
-                    "',seq)),UNHEX(LPAD(HEX(seq),32,'0')),seq,1,2,1,7,0,0,0,0,"
-                    "0,0,'' FROM village.seq_1_to_1500",
-                    i);
+                    "INSERT INTO village.cn_index SELECT CONCAT(CHAR(2),CHAR("
+                    "%d*LENGTH(seq)),IF(%d,seq,''),LPAD(seq,24,'r')),REPEAT('v'"
+                    ",33) FROM village.seq_1_to_1500",
+                    i, i);
         mariadb_sql(&fed_server,
                     "INSERT INTO village.cn_list SELECT 2,IF(%d,'many',CONCAT("
                     "'s',seq)),1,seq+9000*%d,1,1,0,0,0,0,0,0 FROM "
@@ -906,11 +975,8 @@ static void a_scrub_reads_the_whole_index(void **state)
     }
     (void)scrub_ends_the_alarm(ERR_OK);
     /* The very last row, as the key has it. */
-    mariadb_sql(&fed_server, "ALTER TABLE village.cn_row MODIFY record_key "
-                             "VARBINARY(17) NOT NULL");
-    mariadb_sql(&fed_server, "UPDATE village.cn_row SET record_key=CONCAT("
-                             "record_key,'x') WHERE generation=2 ORDER BY "
-                             "subject DESC,record_key DESC LIMIT 1");
+    mariadb_sql(&fed_server, "UPDATE village.cn_index SET k=CONCAT(k,'x') "
+                             "WHERE ASCII(k)=2 ORDER BY k DESC LIMIT 1");
     (void)scrub_ends_the_alarm(ERR_CORRUPT);
     assert_true(is_damaged());
 }
@@ -1111,6 +1177,7 @@ int main(void)
         T(a_folder_whose_name_cannot_be_read_gets_no_other),
         T(a_second_process_ends_the_first_ones_writing),
         T(tables_of_an_older_build_are_brought_up),
+        T(rows_of_an_older_build_are_kept),
         T(the_next_server_of_the_list_is_used),
         T(the_blocks_of_an_answer_are_read_ahead),
         T(damage_stays_known_until_a_scrub_finds_none),

@@ -65,7 +65,7 @@ static enum err read_subject(struct store *s, size_t *n)
 static void change_places(const char *with, const char *away)
 {
     static const char *const tables[] = {"cn_meta", "cn_part", "cn_block",
-                                         "cn_node", "cn_row"};
+                                         "cn_node", "cn_index"};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         const char *t = tables[i];
         mariadb_sql(&fed_server,
@@ -225,16 +225,15 @@ static void who_lost_the_database_drops_no_index(void **state)
     }
     /* The other one's new index is in the other generation. */
     mariadb_sql(&fed_server,
-                "INSERT INTO village.cn_row SELECT 2,subject,record_key,origin,"
-                "log,number,version,item,status,disclosure,moved,decided,"
-                "valid_until,publish_until,digest FROM village.cn_row");
+                "INSERT INTO village.cn_index SELECT CONCAT(CHAR(2),"
+                "SUBSTR(k,2)),v FROM village.cn_index");
     mariadb_sql(&fed_server, "UPDATE village.cn_meta SET claim=7 WHERE k=2");
     mariadb_sql(&fed_server, "UPDATE village.cn_owner SET instance=7");
     assert_int_not_equal(store_reindex(village.store, NULL, NULL, &why),
                          ERR_OK);
     assert_non_null(strstr(why.text, "another process"));
     assert_int_equal(
-        number_of("SELECT COUNT(*) FROM village.cn_row WHERE generation=2"), 3);
+        number_of("SELECT COUNT(*) FROM village.cn_index WHERE ASCII(k)=2"), 3);
     /* The next commits find who it was. */
     int64_t until_ms = clock_mono_ms() + NOTICED_MS;
     while (strstr(stats_now().why, "has taken the database") == NULL) {
@@ -244,15 +243,15 @@ static void who_lost_the_database_drops_no_index(void **state)
     }
     /* Its own next start drops what is not in use, in several transactions. */
     mariadb_sql(&fed_server,
-                "INSERT INTO village.cn_row SELECT 2,CONCAT('s',seq),UNHEX("
-                "LPAD(HEX(seq),32,'0')),seq,1,2,1,7,0,0,0,0,0,0,'' FROM "
-                "village.seq_1_to_12000");
+                "INSERT INTO village.cn_index SELECT CONCAT(CHAR(2),CHAR("
+                "LENGTH(seq)),seq,REPEAT('r',16),REPEAT('o',8)),REPEAT('v',33) "
+                "FROM village.seq_1_to_12000");
     node_restart(&village);
     assert_ok(store_reindex(village.store, NULL, NULL, &why));
     size_t n;
     assert_ok(read_subject(village.store, &n));
     assert_int_equal(n, 3);
-    assert_int_equal(number_of("SELECT COUNT(*) FROM village.cn_row"), 3);
+    assert_int_equal(number_of("SELECT COUNT(*) FROM village.cn_index"), 3);
     assert_ok(submit_one(4));
 }
 

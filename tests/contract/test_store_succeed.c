@@ -273,6 +273,76 @@ static void a_log_lost_with_its_disk_comes_back_read_only(void **state)
     assert_same_log(village.store, township.store, &old);
 }
 
+/* ---- beside what others bring ---- */
+
+enum { SET_ASIDE = 700 }; /* each time; appended in three turns */
+
+static void hold_the_next(void)
+{
+    atomic_store(&script.held, true);
+}
+
+static void wait_until_held(void)
+{
+    while (!atomic_load(&script.waiting)) {
+        (void)usleep(1000);
+    }
+}
+
+static struct segment *run_of(struct forge *f, uint32_t from, uint32_t n)
+{
+    struct buf bytes[2] = {BUF_INIT, BUF_INIT};
+    struct slice entries[2];
+    for (uint32_t i = 0; i < n; i++) {
+        struct draft d = {
+            .record = from + i, .subject = FIRM, .text = "a", .version = 1};
+        draft_put(&bytes[i], &d);
+        entries[i] = buf_slice(&bytes[i]);
+    }
+    struct segment *seg = forge_run(f, entries, n);
+    buf_fini(&bytes[0]);
+    buf_fini(&bytes[1]);
+    return seg;
+}
+
+/* Two runs of a child's log overlap, so the second one waits for another group;
+ * before that comes the next turn of what was set aside. */
+static void who_waits_for_the_next_group_is_answered(void **state)
+{
+    (void)state;
+    struct log_id old = store_own_log(village.store);
+    struct forge f;
+    struct waiter *w[2] = {waiter_new(), waiter_new()};
+    submit_many(village.store, 0, 40);
+    copy_log(village.store, township.store, &old);
+    node_stop(&village);
+    node_wipe(&village);
+    node_start(&village);
+    assert_ok(forge_open(&f, village.store, &township, 5, NULL));
+    struct forge longer = f;
+    struct segment *runs[2] = {run_of(&f, 1, 1), run_of(&longer, 1, 2)};
+    struct log_id new = store_own_log(village.store);
+    assert_ok(
+        append(village.store, segment_of(township.store, &old, 1, 20), NULL));
+    for (uint32_t i = 1; i <= 3; i++) {
+        submit_many(village.store, 1000 * i, SET_ASIDE);
+    }
+    atomic_store(&script.committed, hold_the_next);
+    copy_log(township.store, village.store, &old);
+    wait_until_held();
+    atomic_store(&script.committed, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(store_append(village.store, &runs[i], on_appended, w[i]));
+    }
+    atomic_store(&script.held, false);
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(waiter_wait(w[i]));
+        waiter_free(w[i]);
+    }
+    assert_int_equal(size_of(village.store, &f.log), 3);
+    wait_size(&new, 1 + 3 * SET_ASIDE);
+}
+
 static struct node other;
 
 /* 61 entries, of which the township has 41, and another holder all. */
@@ -414,6 +484,7 @@ int main(void)
         T(a_wrong_claim_is_refused),
         T(a_head_of_what_comes_back_forks_nothing),
         T(a_log_lost_with_its_disk_comes_back_read_only),
+        T(who_waits_for_the_next_group_is_answered),
         T(a_log_that_came_back_is_taken_up_where_it_ended),
         T(what_was_given_up_may_come_after_all),
         T(a_log_whose_end_was_named_is_not_taken_up),
