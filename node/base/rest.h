@@ -5,7 +5,7 @@
  * them back: at the first look without much work, and when there is more than
  * came again by itself after the last time. Of that nobody knows whether rest
  * needs it or a little work did; so it is tried again, after a minute, two,
- * four, and at last once an hour.
+ * four, and at last every ten minutes.
  *
  * Pure. Threads: one. */
 #ifndef BASE_REST_H
@@ -17,10 +17,10 @@
 
 enum {
     REST_LOOK_MS = 30000,
-    REST_AGAIN_MS = 3600000, /* the longest wait between two times */
-    REST_IDLE_PART = 100,    /* idle: a hundredth of one processor at most */
-    REST_STEP = 2 << 20,     /* so many bytes more are no matter, */
-    REST_STEP_PART = 8,      /* or that part of what there was, if larger */
+    REST_AGAIN_MS = 600000, /* the longest wait between two times */
+    REST_IDLE_PART = 100,   /* idle: a hundredth of one processor at most */
+    REST_STEP = 2 << 20,    /* so many bytes more are no matter, */
+    REST_STEP_PART = 8,     /* or that part of what there was, if larger */
 };
 
 struct rest_look {

@@ -72,7 +72,7 @@ static void what_a_start_left_behind_goes(void **state)
            {5, 7, false});
 }
 
-/* One, two, four minutes after the last time, and an hour at most. */
+/* One, two, four minutes after the last time, and ten at most. */
 static void rest_gives_ever_more_rarely(void **state)
 {
     struct scene s;
