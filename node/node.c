@@ -286,7 +286,7 @@ static enum err bring_up(struct node *node, size_t keep, struct errmsg *why)
         take_down(node, keep);
         return err;
     }
-    mem_trim();
+    node_rest(node);
     node->ready = true;
     log_info(&node->log, "READY", "tier=%s port=%u version=%s%s",
              tier_name((enum tier)node->conf->node.tier),

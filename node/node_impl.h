@@ -3,7 +3,7 @@
  *   node.c         the parts in their order, services, changing sides
  *   node_ident.c   root document, certificates and keys of the start
  *   node_reload.c  the loop, its signals, and what comes with them: options,
- *                  renewed certificates, what is owed to the store
+ *                  renewed certificates, what is owed to the store, memory
  *   node_store.c   the lease, the store, its views, and the sides of a copy
  *   node_sync.c    who is whose child, and replication
  *
@@ -17,6 +17,7 @@
 
 #include "api/api.h"
 #include "base/loop.h"
+#include "base/rest.h"
 #include "base/ticker.h"
 #include "ident/rootchain.h"
 #include "ingest/exchange.h"
@@ -58,9 +59,11 @@ struct node {
     struct loop *loop;
     uv_signal_t signals[3];
     size_t signals_open;
-    bool stopping;        /* loop thread: a signal came */
-    bool ready;           /* loop thread: every part is up */
-    bool reload_owed;     /* loop thread: SIGHUP came while they were not */
+    bool stopping;    /* loop thread: a signal came */
+    bool ready;       /* loop thread: every part is up */
+    bool reload_owed; /* loop thread: SIGHUP came while they were not */
+    struct rest rest; /* loop thread */
+    struct ticker *resting;
     struct lease *lease;  /* NULL: the only process */
     struct ticker *again; /* a side is tried again */
     bool writes;          /* else it stands by; for as long as parts are up */
@@ -127,6 +130,9 @@ void node_judge_again(void *ctx);
 
 MUST_USE enum err node_up_loop(struct node *node, struct errmsg *why);
 void node_down_loop(struct node *node);
+/* A start is over: gives back what it took, and from now on what else is not
+ * used by a node at rest. */
+void node_rest(struct node *node);
 /* Takes over what may change while it runs; SIGHUP. */
 void node_reload(struct node *node);
 /* Any thread. What the store could not take in is tried again, later. */

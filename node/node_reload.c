@@ -255,6 +255,33 @@ static void on_signal(uv_signal_t *handle, int signum)
     loop_stop(node->loop);
 }
 
+/* ---- memory ---- */
+
+static struct rest_look look_at_memory(void)
+{
+    return (struct rest_look){.at_ms = clock_mono_ms(),
+                              .cpu_ms = clock_cpu_ms(),
+                              .resident = mem_resident()};
+}
+
+static void on_resting(void *ctx)
+{
+    struct node *node = ctx;
+    struct rest_look now = look_at_memory();
+    if (rest_look(&node->rest, &now)) {
+        mem_give_back();
+    }
+    ticker_at(node->resting, clock_mono_ms() + REST_LOOK_MS);
+}
+
+void node_rest(struct node *node)
+{
+    struct rest_look now = look_at_memory();
+    mem_give_back();
+    rest_begin(&node->rest, &now);
+    ticker_at(node->resting, clock_mono_ms() + REST_LOOK_MS);
+}
+
 enum err node_up_loop(struct node *node, struct errmsg *why)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -269,6 +296,9 @@ enum err node_up_loop(struct node *node, struct errmsg *why)
         if (uv_signal_start(s, on_signal, numbers[i]) != 0) {
             err = err_set(why, ERR_IO, "cannot watch signal %d", numbers[i]);
         }
+    }
+    if (err == ERR_OK) {
+        node->resting = ticker_new(node->loop, on_resting, node);
     }
     return err;
 }
@@ -293,6 +323,7 @@ static void unwatch_signals(struct node *node)
 void node_down_loop(struct node *node)
 {
     unwatch_signals(node);
+    ticker_free(&node->resting);
     if (loop_close(&node->loop) != ERR_OK) {
         log_error(&node->log, "LOOP-LEAK", "text=\"a handle was left open\"");
     }

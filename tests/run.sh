@@ -87,6 +87,8 @@ mkdir -p build/full
         echo "set_tests_properties(libfuzzer.$name PROPERTIES TIMEOUT 120)"
     done
 } >build/full/CTestTestfile.cmake
+# Asks nodes of any build (cluster/lib.sh).
+export ASKER=$ROOT/build/release/node/creditnode
 status=0
 "${run[@]}" --test-dir build/full "$@" || status=$?
 [ $status -eq 0 ] || ! only_late || once_more || status=$?

@@ -34,6 +34,11 @@ int64_t clock_mono_ms(void)
     return clock_mono_ns() / 1000000;
 }
 
+int64_t clock_cpu_ms(void)
+{
+    return read_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000000;
+}
+
 void clock_sleep(int64_t ms)
 {
     const struct timespec t = {.tv_sec = ms / 1000,

@@ -14,6 +14,8 @@ int64_t clock_wall_ms(void);
 /* Never goes back; start is arbitrary. */
 int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
+/* Processor time of all threads of this process so far. */
+int64_t clock_cpu_ms(void);
 /* May return early, on a signal. */
 void clock_sleep(int64_t ms);
 

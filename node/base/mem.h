@@ -21,9 +21,16 @@ void mem_free(void *ptr);
  * the next use. What goes back to the system comes again as zeroed pages, each
  * by a fault; buffers of messages and batches would pay for that each time. */
 void mem_keep(size_t bytes);
-/* Gives freed memory back all the same: after a start, which takes more than
- * the work that follows. */
-void mem_trim(void);
+/* Gives back what only the past needed, such as a start: freed memory, and the
+ * pages of the program and its libraries. Those stay in the page cache while
+ * the machine has room for them and come again where they are run, a few at a
+ * time, by a fault of a microsecond or two; from the disk if the room was
+ * needed. Any thread; about a millisecond, more with a large heap. Nothing can
+ * change by it but what a debugger wrote into code. */
+void mem_give_back(void);
+/* Bytes of this process in memory now, those shared with others too; 0: the
+ * system does not tell. */
+size_t mem_resident(void);
 /* Overwrites secrets in a way the compiler keeps. */
 void mem_wipe(void *ptr, size_t len);
 

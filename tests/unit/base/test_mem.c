@@ -1,4 +1,5 @@
-/* Memory: zeroed, never NULL, wiped on request. */
+/* Memory: zeroed, never NULL, wiped on request; pages of code are given back
+ * and come again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <link.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -83,6 +85,60 @@ static void zalloc_ends_the_process_on_overflow(void **state)
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* ---- pages of code ---- */
+
+/* Written once by the linker, and read-only since. */
+static const struct {
+    void *(*copy)(const void *data, size_t len);
+    const char *text;
+} written_at_the_start[] = {{mem_dup, "village"}, {mem_dup, "township"}};
+static char written_later[] = "before";
+
+/* Reads every page that only the file can have written; adds their bytes. */
+static int touch(struct dl_phdr_info *object, size_t size, void *ctx)
+{
+    size_t *bytes = ctx;
+    (void)size;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *s = &object->dlpi_phdr[i];
+        const volatile char *at =
+            (const char *)(object->dlpi_addr + s->p_vaddr);
+        if (s->p_type != PT_LOAD || (s->p_flags & PF_W) != 0 ||
+            strstr(object->dlpi_name, "vdso") != NULL) {
+            continue;
+        }
+        for (size_t n = 0; n < s->p_memsz; n += 1024) {
+            (void)at[n];
+        }
+        *bytes += s->p_memsz;
+    }
+    return 0;
+}
+
+static void code_is_given_back_and_runs_on(void **state)
+{
+    size_t bytes = 0;
+    (void)state;
+    memcpy(written_later, "behind", sizeof written_later);
+    for (unsigned round = 0; round < 2; round++) {
+        bytes = 0;
+        (void)dl_iterate_phdr(touch, &bytes);
+        assert_true(bytes > 1 << 20);
+        size_t before = mem_resident();
+        mem_give_back();
+        size_t after = mem_resident();
+        assert_true(before >= bytes);
+        assert_true(after < before - bytes / 2);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(written_at_the_start); i++) {
+        const char *text = written_at_the_start[i].text;
+        char *copy = written_at_the_start[i].copy(text, strlen(text) + 1);
+        assert_string_equal(copy, i == 0 ? "village" : "township");
+        mem_free(copy);
+    }
+    assert_string_equal(written_later, "behind");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +147,7 @@ int main(void)
         cmocka_unit_test(copies_are_independent),
         cmocka_unit_test(wipe_clears_every_byte),
         cmocka_unit_test(zalloc_ends_the_process_on_overflow),
+        cmocka_unit_test(code_is_given_back_and_runs_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
