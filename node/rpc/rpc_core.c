@@ -96,10 +96,12 @@ static void sweep(struct rpc *rpc, int64_t now_ms)
 static void *poll_queue(void *arg)
 {
     struct rpc *rpc = arg;
-    int64_t swept_ms = clock_mono_ms();
+    int64_t now_ms = clock_mono_ms();
+    int64_t swept_ms = now_ms;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(
-            rpc->cq, rpc_deadline(RPC_SWEEP_MS), NULL);
+        uint32_t wait_ms = alarms_wait_ms(&rpc->alarms, now_ms, RPC_SWEEP_MS);
+        grpc_event event =
+            grpc_completion_queue_next(rpc->cq, rpc_deadline(wait_ms), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return NULL;
         }
@@ -108,7 +110,8 @@ static void *poll_queue(void *arg)
             RPC_CONSUME(tag);
             tag->fn(tag, event.success != 0);
         }
-        int64_t now_ms = clock_mono_ms();
+        now_ms = clock_mono_ms();
+        alarms_run(&rpc->alarms, now_ms);
         if (now_ms >= swept_ms + RPC_SWEEP_MS) {
             swept_ms = now_ms;
             sweep(rpc, now_ms);
@@ -123,6 +126,7 @@ static void stop_core(struct rpc *rpc)
     grpc_resource_quota_unref(rpc->quota);
     grpc_completion_queue_destroy(rpc->cq);
     grpc_shutdown();
+    alarms_fini(&rpc->alarms);
     (void)pthread_mutex_destroy(&rpc->lock);
     mem_free(rpc);
 }
@@ -143,6 +147,7 @@ enum err rpc_open(struct rpc **out, const struct rpc_conf *conf,
     rpc->conf = *conf;
     rpc->pool = pool;
     (void)pthread_mutex_init(&rpc->lock, NULL);
+    alarms_init(&rpc->alarms);
     rpc->peers = peer_cache_new();
     rpc->quota = grpc_resource_quota_create("rpc");
     grpc_resource_quota_resize(rpc->quota, conf->quota_bytes);
