@@ -67,6 +67,8 @@ static struct {
     pthread_mutex_t lock;
     struct {
         EVP_PKEY *pkey; /* NULL: none; holds a reference */
+        /* Set up to check ECDSA signatures by it; NULL: not yet, or in use. */
+        EVP_PKEY_CTX *checker;
         uint8_t spki[SPKI_LEN];
     } slot[KEYS_KEPT];
 } kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -98,9 +100,12 @@ static void kept_put(const uint8_t *spki, EVP_PKEY *pkey)
     }
     (void)pthread_mutex_lock(&kept.lock);
     EVP_PKEY *old = kept.slot[i].pkey;
+    EVP_PKEY_CTX *checker = kept.slot[i].checker;
     kept.slot[i].pkey = pkey;
+    kept.slot[i].checker = NULL;
     memcpy(kept.slot[i].spki, spki, SPKI_LEN);
     (void)pthread_mutex_unlock(&kept.lock);
+    EVP_PKEY_CTX_free(checker);
     EVP_PKEY_free(old);
 }
 
@@ -159,16 +164,52 @@ enum suite pubkey_suite(const struct pubkey *key)
     return key->suite;
 }
 
+/* Owned. NULL: OpenSSL failed. */
+static EVP_PKEY_CTX *checker_new(EVP_PKEY *pkey)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+    if (ctx != NULL && EVP_PKEY_verify_init(ctx) != 1) {
+        EVP_PKEY_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+/* The caller's until checker_give(). */
+static EVP_PKEY_CTX *checker_take(const struct pubkey *key)
+{
+    size_t i = kept_slot(key->spki);
+    EVP_PKEY_CTX *ctx = NULL;
+    (void)pthread_mutex_lock(&kept.lock);
+    if (kept.slot[i].pkey == key->pkey) {
+        ctx = kept.slot[i].checker;
+        kept.slot[i].checker = NULL;
+    }
+    (void)pthread_mutex_unlock(&kept.lock);
+    return ctx != NULL ? ctx : checker_new(key->pkey);
+}
+
+static void checker_give(const struct pubkey *key, EVP_PKEY_CTX *ctx)
+{
+    size_t i = kept_slot(key->spki);
+    (void)pthread_mutex_lock(&kept.lock);
+    if (kept.slot[i].pkey == key->pkey && kept.slot[i].checker == NULL) {
+        kept.slot[i].checker = ctx;
+        ctx = NULL;
+    }
+    (void)pthread_mutex_unlock(&kept.lock);
+    EVP_PKEY_CTX_free(ctx);
+}
+
 static bool verify_ecdsa(const struct pubkey *key, struct slice message,
                          struct slice signature)
 {
     struct hash digest;
     suite_hash(SUITE_INTL, message, &digest);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
-    bool ok = ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
-              EVP_PKEY_verify(ctx, signature.data, signature.len, digest.b,
-                              HASH_LEN) == 1;
-    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_CTX *ctx = checker_take(key);
+    bool ok = ctx != NULL && EVP_PKEY_verify(ctx, signature.data, signature.len,
+                                             digest.b, HASH_LEN) == 1;
+    checker_give(key, ctx);
     return ok;
 }
 

@@ -31,6 +31,21 @@ struct rpc_tag {
 
 struct peer_cache;
 
+/* Calls that are due at a time (alarm.c). */
+struct rpc_alarm;
+struct alarms {
+    pthread_mutex_t lock; /* list, running and what is in the alarms */
+    pthread_cond_t idle;
+    struct rpc_alarm *list;
+    struct rpc_alarm *running;
+    _Atomic int64_t first_ms; /* when the next is due; INT64_MAX: none is */
+};
+void alarms_init(struct alarms *alarms);
+void alarms_fini(struct alarms *alarms);
+/* The poller: how long it may sleep, 1 to `most`; and what is due. */
+uint32_t alarms_wait_ms(struct alarms *alarms, int64_t now_ms, uint32_t most);
+void alarms_run(struct alarms *alarms, int64_t now_ms);
+
 struct rpc {
     struct rpc_conf conf;
     grpc_completion_queue *cq;
@@ -38,6 +53,7 @@ struct rpc {
     struct pool *pool;
     pthread_t poller;
     struct peer_cache *peers;
+    struct alarms alarms;
     atomic_uint calls_waiting;   /* unary calls queued for a worker */
     atomic_size_t bytes_waiting; /* their requests */
     atomic_uint calls_open;      /* unary calls, until the answer was sent */

@@ -20,6 +20,7 @@ void lists_free(struct lists **lists)
     *lists = NULL;
     if (l != NULL) {
         buf_fini(&l->text);
+        mem_free(l->head);
         mem_free(l->voids);
         mem_free(l->aliases);
         mem_free(l);
@@ -45,6 +46,7 @@ static struct lists *lists_copy(const struct lists *from)
     struct lists *l = mem_dup(from, sizeof *from);
     l->text = (struct buf)BUF_INIT;
     buf_put_slice(&l->text, buf_slice(&from->text));
+    l->head = from->head != NULL ? mem_dup(from->head, sizeof *l->head) : NULL;
     l->voids = from->voids_n > 0
                    ? mem_dup(from->voids, from->voids_n * sizeof *from->voids)
                    : NULL;
@@ -356,6 +358,18 @@ enum reason lists_judge_closing(struct group *g, const struct log_id *log,
     return judge_signed(g, log, t, c, why);
 }
 
+/* The head of the open package. It was read as it began, unless the process was
+ * started between. */
+static bool open_head(const struct lists *l, struct package_head *out)
+{
+    struct errmsg why;
+    if (l->head != NULL) {
+        *out = *l->head;
+        return true;
+    }
+    return package_head_get(buf_slice(&l->text), out, &why) == ERR_OK;
+}
+
 /* The open package, which `head` is filled from, ends with `e`. */
 static enum reason judge_end(struct group *g, const struct touched *t,
                              uint64_t number, const struct entry *e,
@@ -365,7 +379,7 @@ static enum reason judge_end(struct group *g, const struct touched *t,
     const struct lists *l = t->lists;
     struct hash root;
     struct errmsg why;
-    if (package_head_get(buf_slice(&l->text), head, &why) != ERR_OK ||
+    if (!open_head(l, head) ||
         memcmp(head->id, e->record_key, PACKAGE_ID_LEN) != 0) {
         return REASON_PACKAGE;
     }
@@ -400,6 +414,8 @@ static void close_open(struct lists *l)
     l->begin = 0;
     l->nodes = l->rules = false;
     buf_clear(&l->text);
+    mem_free(l->head);
+    l->head = NULL;
     l->packed.size = 0;
 }
 
@@ -426,6 +442,7 @@ static void on_begin(struct group *g, struct touched *t, uint64_t number,
     if (fits) {
         l->begin = number;
         buf_put_slice(&l->text, e->body);
+        l->head = mem_dup(&head, sizeof head);
     } else {
         add_void(l, number, number);
     }

@@ -3,6 +3,7 @@
 #ifndef STORE_LISTS_H
 #define STORE_LISTS_H
 
+#include "credit/package.h"
 #include "store/store_impl.h"
 
 /* ---- lists ---- */
@@ -12,9 +13,10 @@ struct lists {
     uint64_t visible; /* everything up to this entry counts, but for `voids` */
     uint64_t begin;   /* of the package that is open; 0: none */
     struct buf text;  /* its signed text */
-    struct frontier packed; /* over its entries so far */
-    bool nodes;             /* a decision about a node may be among them */
-    bool rules;             /* a catalogue version or measure may be */
+    struct package_head *head; /* of the text, if this process read it */
+    struct frontier packed;    /* over its entries so far */
+    bool nodes;                /* a decision about a node may be among them */
+    bool rules;                /* a catalogue version or measure may be */
     struct lists_void *voids;
     size_t voids_n;
     struct lists_alias *aliases; /* rising; at most LISTS_ALIASES_MAX */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/ticker.h"
 #include "credit/listing.h"
+#include "rpc/alarm.h"
 #include "sync/again.h"
 #include "sync/flow.h"
 #include "sync/fresh.h"
@@ -23,9 +24,11 @@ enum {
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
     STALLED_MS = 10000,
     /* Nobody waits for an Ack while the parent has room: it goes when what came
-     * is worth one, or behind the rush in which all nodes have a directive. */
+     * is worth one, or behind the rush in which all nodes have a directive, and
+     * of a flow of small ones once a second. */
     ACK_BYTES = FLOW_LEAST / 2,
-    ACK_MS = 200,
+    ACK_MS = 100,
+    ACK_PACE_MS = 1000,
 };
 
 /* A log that was committed and is not acknowledged yet. */
@@ -48,6 +51,7 @@ struct line {
     struct owed owed[LISTS_LOGS_MAX]; /* follow.lock, as below */
     size_t owed_n;
     uint64_t owed_bytes;
+    int64_t said_ms; /* when the last went; 0: none did */
 };
 
 struct follow {
@@ -56,12 +60,14 @@ struct follow {
     struct rpc_channel *channel;
     struct feed *feed;
     struct ticker *ticker;
-    struct ticker *retry; /* asks again for what was refused */
-    struct ticker *acks;  /* sends what is owed */
-    struct again again;   /* of `retry` */
-    pthread_mutex_t lock; /* all below */
+    struct ticker *retry;    /* asks again for what was refused */
+    struct ticker *acks;     /* sends what is owed … */
+    struct rpc_alarm *alarm; /* … as does this, what was met on the poller */
+    struct again again;      /* of `retry` */
+    pthread_mutex_t lock;    /* all below */
     pthread_cond_t idle;
     bool stopping;
+    bool alarmed; /* the alarm is set */
     struct link link;
     int64_t deadline_at_ms;
     struct line *line; /* the current one, or NULL */
@@ -303,6 +309,15 @@ static void put_owed(struct line *line, struct buf *message)
     mem_free(acks);
     line->owed_n = 0;
     line->owed_bytes = 0;
+    line->said_ms = now_ms;
+}
+
+/* follow.lock held. When what came just now is to be acknowledged. */
+static int64_t ack_due_ms(const struct line *line)
+{
+    int64_t soon_ms = clock_mono_ms() + ACK_MS;
+    int64_t next_ms = line->said_ms + ACK_PACE_MS;
+    return line->said_ms != 0 && next_ms > soon_ms ? next_ms : soon_ms;
 }
 
 /* The line stays while this runs: who calls is among its pending. */
@@ -328,21 +343,65 @@ static void let_go(struct line *line)
     (void)pthread_cond_broadcast(&line->follow->idle);
 }
 
+/* The current line, among whose pending the caller is now; or NULL. Lock held.
+ */
+static struct line *hold(struct follow *f)
+{
+    if (f->line != NULL) {
+        f->line->pending++;
+    }
+    return f->line;
+}
+
+static void say_owed_and_let_go(struct line *line)
+{
+    struct follow *f = line->follow;
+    say_owed(line);
+    (void)pthread_mutex_lock(&f->lock);
+    let_go(line);
+    (void)pthread_mutex_unlock(&f->lock);
+}
+
 static void on_acks(void *ctx)
 {
     struct follow *f = ctx;
     (void)pthread_mutex_lock(&f->lock);
-    struct line *line = f->line;
-    if (line != NULL) {
-        line->pending++;
-    }
+    struct line *line = hold(f);
     (void)pthread_mutex_unlock(&f->lock);
     if (line != NULL) {
-        say_owed(line);
-        (void)pthread_mutex_lock(&f->lock);
-        let_go(line);
-        (void)pthread_mutex_unlock(&f->lock);
+        say_owed_and_let_go(line);
     }
+}
+
+/* What came on the poller and is not committed yet has its time again. */
+static void on_alarm(void *ctx)
+{
+    struct follow *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    f->alarmed = f->line != NULL && f->line->pending > 0;
+    if (f->alarmed) {
+        rpc_alarm_at(f->alarm, ack_due_ms(f->line));
+    }
+    struct line *line = hold(f);
+    (void)pthread_mutex_unlock(&f->lock);
+    if (line != NULL) {
+        say_owed_and_let_go(line);
+    }
+}
+
+/* On the poller: a segment is about to be committed. One that is worth an Ack
+ * by itself needs no alarm. */
+static void set_alarm(struct line *line, const struct segment *seg)
+{
+    struct follow *f = line->follow;
+    (void)pthread_mutex_lock(&f->lock);
+    bool set =
+        !f->alarmed && line->owed_bytes + seg->blocks.len < line->ack_bytes;
+    if (set) {
+        f->alarmed = true;
+        rpc_alarm_at(f->alarm, ack_due_ms(line));
+    }
+    (void)pthread_mutex_unlock(&f->lock);
 }
 
 static void acknowledge(struct line *line, const struct log_id *log,
@@ -353,11 +412,13 @@ static void acknowledge(struct line *line, const struct log_id *log,
     bool first = line->owed_n == 0;
     owe(line, log, size, a);
     bool worth = line->owed_bytes >= line->ack_bytes;
+    bool waits = !worth && first && !f->alarmed;
+    int64_t due_ms = ack_due_ms(line);
     (void)pthread_mutex_unlock(&f->lock);
     if (worth) {
         say_owed(line);
-    } else if (first) {
-        ticker_at(f->acks, clock_mono_ms() + ACK_MS);
+    } else if (waits) {
+        ticker_at(f->acks, due_ms);
     }
 }
 
@@ -592,6 +653,7 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
         line->rest = seg;
         return RPC_REST;
     }
+    set_alarm(line, seg);
     append_now(line, seg);
     return RPC_DONE;
 }
@@ -824,6 +886,7 @@ struct follow *follow_start(const struct sync_env *env,
     f->ticker = ticker_new(env->loop, on_tick, f);
     f->retry = ticker_new(env->loop, on_retry, f);
     f->acks = ticker_new(env->loop, on_acks, f);
+    f->alarm = rpc_alarm_new(env->rpc, on_alarm, f);
     feed_link(f, NULL, LINK_START);
     return f;
 }
@@ -848,6 +911,7 @@ void follow_stop(struct follow **follow)
     ticker_free(&f->ticker);
     ticker_free(&f->retry);
     ticker_free(&f->acks);
+    rpc_alarm_free(&f->alarm);
     (void)pthread_cond_destroy(&f->idle);
     (void)pthread_mutex_destroy(&f->lock);
     mem_free(f);

@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/ticker.h"
 #include "credit/listing.h"
+#include "rpc/alarm.h"
 #include "sync/receipt.h"
 #include "sync/roster.h"
 #include "sync/wire.h"
@@ -56,10 +56,12 @@ struct child {
 struct receipts {
     const struct sync_env *env;
     char *path;
-    struct ticker *ticker;
+    /* Not a timer of the loop: what changes here comes with messages, so that
+     * the poller is about to wake anyhow. */
+    struct rpc_alarm *alarm;
     struct strand *strand;
-    /* All below. The store's writer and the loop take it: nothing is read from
-     * the store meanwhile. */
+    /* All below. The store's writer, the loop and the poller take it: nothing
+     * is read from the store meanwhile. */
     pthread_mutex_t lock;
     pthread_cond_t idle;
     struct child *children; /* by code */
@@ -219,6 +221,16 @@ static void look_begin(struct look *l, const struct receipt *r)
     memcpy(l->at, r->at, r->at_n * sizeof *l->at);
 }
 
+/* Most hold what is held here, and that needs no look at the disk. */
+static enum err root_at(const struct own *own, uint64_t size, struct hash *out)
+{
+    if (size == own->head.frontier.size) {
+        *out = own->head.root;
+        return ERR_OK;
+    }
+    return tree_root(&own->view, size, out);
+}
+
 /* Compares what was not yet compared, as far as this node's copy reaches. An
  * error: it cannot be read now, and is compared another time. */
 static void look(struct look *l, const struct own *own)
@@ -229,7 +241,7 @@ static void look(struct look *l, const struct own *own)
         if (at > own->head.frontier.size || at < l->compared) {
             continue;
         }
-        l->err = tree_root(&own->view, at, &root);
+        l->err = root_at(own, at, &root);
         l->disagrees = l->err == ERR_OK && !hash_eq(&root, &l->at[i].root);
         l->disagrees_at = at;
     }
@@ -430,7 +442,7 @@ static void unlock_and_arm(struct receipts *rs)
     int64_t at = rs->stopping ? 0 : due_at(rs);
     (void)pthread_mutex_unlock(&rs->lock);
     if (at != 0) {
-        ticker_at(rs->ticker, at);
+        rpc_alarm_at(rs->alarm, at);
     }
 }
 
@@ -854,7 +866,7 @@ static void load(struct receipts *rs)
     buf_fini(&bytes);
 }
 
-/* ---- the ticker ---- */
+/* ---- when it is due ---- */
 
 static void job(void *ctx)
 {
@@ -869,14 +881,15 @@ static void job(void *ctx)
     (void)pthread_mutex_lock(&rs->lock);
     int64_t at = rs->stopping ? 0 : due_at(rs);
     if (at != 0) {
-        ticker_at(rs->ticker, at);
+        rpc_alarm_at(rs->alarm, at);
     }
     rs->jobs--;
     (void)pthread_cond_broadcast(&rs->idle);
     (void)pthread_mutex_unlock(&rs->lock);
 }
 
-static void on_tick(void *ctx)
+/* The poller. */
+static void on_due(void *ctx)
 {
     struct receipts *rs = ctx;
     (void)pthread_mutex_lock(&rs->lock);
@@ -900,7 +913,7 @@ struct receipts *receipts_new(const struct sync_env *env, const char *path)
     rs->sent_at_ms = clock_mono_ms() - PACE_MS;
     rs->saved_at_ms = clock_mono_ms();
     load(rs);
-    rs->ticker = ticker_new(env->loop, on_tick, rs);
+    rs->alarm = rpc_alarm_new(env->rpc, on_due, rs);
     rs->strand = strand_new(rpc_pool(env->rpc));
     return rs;
 }
@@ -918,7 +931,7 @@ void receipts_free(struct receipts **receipts)
         (void)pthread_cond_wait(&rs->idle, &rs->lock);
     }
     (void)pthread_mutex_unlock(&rs->lock);
-    ticker_free(&rs->ticker);
+    rpc_alarm_free(&rs->alarm);
     strand_free(rs->strand);
     if (rs->unsaved) {
         save(rs);

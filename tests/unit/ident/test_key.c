@@ -131,6 +131,39 @@ static void a_signature_fits_its_key_and_message_only(void **state)
     }
 }
 
+/* More keys than are kept: some have one place there. */
+static void each_signature_is_checked_by_its_own_key(void **state)
+{
+    enum { KEYS = 70 };
+    (void)state;
+    struct key *list[KEYS];
+    struct buf sigs[KEYS] = {BUF_INIT};
+    struct slice message = slice_str("a receipt");
+    struct errmsg why;
+    run("umask 077; for i in $(seq 0 69); do openssl genpkey -algorithm EC "
+        "-pkeyopt ec_paramgen_curve:P-256 -out many$i.key; done");
+    for (unsigned i = 0; i < KEYS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "many%u.key", i);
+        assert_int_equal(key_load(&list[i], at(name), &why), ERR_OK);
+        assert_int_equal(key_sign(list[i], SUITE_INTL, message, &sigs[i]),
+                         ERR_OK);
+    }
+    for (unsigned i = 0; i < 2 * KEYS; i++) {
+        const struct pubkey *pub = key_pubkey(list[i % KEYS]);
+        assert_int_equal(
+            pubkey_verify(pub, SUITE_INTL, message, buf_slice(&sigs[i % KEYS])),
+            ERR_OK);
+        assert_int_equal(pubkey_verify(pub, SUITE_INTL, message,
+                                       buf_slice(&sigs[(i + 1) % KEYS])),
+                         ERR_BAD_SIGNATURE);
+    }
+    for (unsigned i = 0; i < KEYS; i++) {
+        key_free(&list[i]);
+        buf_fini(&sigs[i]);
+    }
+}
+
 static void an_empty_message_can_be_signed(void **state)
 {
     (void)state;
@@ -267,6 +300,7 @@ int main(void)
         cmocka_unit_test(ecdsa_verifies_the_known_signature),
         cmocka_unit_test(sm2_verifies_the_known_signature),
         cmocka_unit_test(a_signature_fits_its_key_and_message_only),
+        cmocka_unit_test(each_signature_is_checked_by_its_own_key),
         cmocka_unit_test(an_empty_message_can_be_signed),
         cmocka_unit_test(a_key_of_the_other_suite_is_refused),
         cmocka_unit_test(wrap_opens_for_the_one_key_and_info),

@@ -493,6 +493,12 @@ static bool all_blocked(void *ctx)
     return atomic_load(&b->blocked) == WORKERS;
 }
 
+static bool one_blocked(void *ctx)
+{
+    struct block *b = ctx;
+    return atomic_load(&b->blocked) == 1;
+}
+
 static bool none_blocked(void *ctx)
 {
     struct block *b = ctx;
@@ -509,7 +515,7 @@ static void block_workers(struct block *b, struct node *node)
     assert_true(comes_true(all_blocked, b, WAIT_MS));
 }
 
-static void free_workers(struct block *b)
+static void free_blocked(struct block *b)
 {
     (void)pthread_mutex_unlock(&b->lock);
     assert_true(comes_true(none_blocked, b, WAIT_MS));
@@ -532,7 +538,7 @@ static void one_directive_needs_no_worker_where_it_comes(void **state)
     (void)decide(county.node, 1, 5000);
     held.size = size_of(county.node, &log);
     assert_true(comes_true(has_size, &held, WAIT_MS));
-    free_workers(&block);
+    free_blocked(&block);
     follow_off(&town);
     feed_off(&county);
     node_free(town.node);
@@ -577,7 +583,7 @@ static void an_ack_needs_no_worker(void **state)
     child_ack(&child, s);
     struct acked acked = {.feed = county.feed, .size = child.held};
     assert_true(comes_true(is_acked, &acked, WAIT_MS));
-    free_workers(&block);
+    free_blocked(&block);
     rpc_channel_close(&channel);
     feed_off(&county);
     node_free(child.as);
@@ -601,7 +607,82 @@ static void an_ack_waits_for_more_while_the_parent_has_room(void **state)
     (void)decide(county.node, 1, 5000);
     acked.size = size_of(county.node, &log);
     assert_true(comes_true(is_acked, &acked, WAIT_MS));
-    assert_true(clock_mono_ms() - from_ms >= 200);
+    assert_true(clock_mono_ms() - from_ms >= 100);
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+struct acks {
+    uint64_t size;
+    unsigned n;
+};
+
+static bool count_ack(void *ctx, const struct feed_status *status)
+{
+    struct acks *a = ctx;
+    a->n += status->size != a->size;
+    a->size = status->size;
+    return true;
+}
+
+static void acks_of_a_flow_come_once_a_second(void **state)
+{
+    enum { DIRECTIVES = 10, APART_MS = 150, LOOK_MS = 5 };
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c8"),
+                                 .window = 4 << 20};
+    struct follower town = {.node = node_new(TOWNSHIP, "t8"),
+                            .parent = &county};
+    struct log_id log = decide(county.node, 1, 1);
+    feed_on(&county);
+    follow_on(&town);
+    struct acked acked = {.feed = county.feed,
+                          .size = size_of(county.node, &log)};
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    struct acks acks = {.size = acked.size};
+    int64_t from_ms = clock_mono_ms();
+    for (unsigned i = 0; i < DIRECTIVES; i++) {
+        (void)decide(county.node, 1, 5000 + i);
+        for (unsigned at = 0; at < APART_MS; at += LOOK_MS) {
+            feed_children(county.feed, count_ack, &acks);
+            clock_sleep(LOOK_MS);
+        }
+    }
+    int64_t took_ms = clock_mono_ms() - from_ms;
+    assert_in_range(acks.n, 0, took_ms / 1000 + 2);
+    acked.size = size_of(county.node, &log);
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    follow_off(&town);
+    feed_off(&county);
+    node_free(town.node);
+    node_free(county.node);
+}
+
+/* What came on the poller is acknowledged there, too. */
+static void an_ack_of_one_directive_needs_no_loop(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c7"),
+                                 .window = 4 << 20};
+    struct follower town = {.node = node_new(TOWNSHIP, "t7"),
+                            .parent = &county};
+    struct block block = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct log_id log = decide(county.node, 1, 1);
+    feed_on(&county);
+    follow_on(&town);
+    struct acked acked = {.feed = county.feed,
+                          .size = size_of(county.node, &log)};
+    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    (void)pthread_mutex_lock(&block.lock);
+    loop_post(fed_loop, wait_here, &block);
+    assert_true(comes_true(one_blocked, &block, WAIT_MS));
+    (void)decide(county.node, 1, 5000);
+    acked.size = size_of(county.node, &log);
+    bool came = comes_true(is_acked, &acked, WAIT_MS);
+    free_blocked(&block);
+    assert_true(came);
     follow_off(&town);
     feed_off(&county);
     node_free(town.node);
@@ -620,6 +701,8 @@ int main(void)
         cmocka_unit_test(one_directive_needs_no_worker_where_it_comes),
         cmocka_unit_test(an_ack_needs_no_worker),
         cmocka_unit_test(an_ack_waits_for_more_while_the_parent_has_room),
+        cmocka_unit_test(acks_of_a_flow_come_once_a_second),
+        cmocka_unit_test(an_ack_of_one_directive_needs_no_loop),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);
 }
