@@ -23,6 +23,18 @@ static enum err enter(struct buf *csv, struct buf *reply)
                           CALL_MS, reply, &why);
 }
 
+static struct slice outcome(struct slice row)
+{
+    struct reader r = reader_of(row);
+    struct pb_field f;
+    while (pb_next(&r, &f)) {
+        if (f.number == 2) {
+            return f.bytes;
+        }
+    }
+    return slice_str("?");
+}
+
 /* The outcome of each row, as "new;refused;". */
 static const char *outcomes(const struct buf *reply)
 {
@@ -30,18 +42,14 @@ static const char *outcomes(const struct buf *reply)
     struct reader r = reader_of(buf_slice(reply));
     struct pb_field f;
     size_t n = 0;
-    while (pb_next(&r, &f)) {
-        struct reader row = reader_of(f.bytes);
-        struct pb_field value;
-        while (f.number == 1 && pb_next(&row, &value)) {
-            if (value.number == 2 && n < sizeof text) {
-                n += (size_t)snprintf(text + n, sizeof text - n, "%.*s;",
-                                      (int)value.bytes.len,
-                                      (const char *)value.bytes.data);
-            }
+    while (pb_next(&r, &f) && n < sizeof text) {
+        if (f.number == 1) {
+            struct slice s = outcome(f.bytes);
+            n += (size_t)snprintf(text + n, sizeof text - n, "%.*s;",
+                                  (int)s.len, (const char *)s.data);
         }
     }
-    text[n] = 0;
+    text[n < sizeof text ? n : 0] = 0;
     return text;
 }
 
