@@ -17,6 +17,7 @@ enum {
                              that into RPC_MESSAGE_MAX */
     ANSWER_USUAL = 4096,
     RECEIPT_FULL = 512 * 1024, /* then faults without their texts */
+    SUBMIT_NOW_MAX = IMPORT_NOW_BYTES + 64, /* with what the message adds */
 };
 
 struct answer {
@@ -400,7 +401,15 @@ struct submission {
     struct rpc_call *call;
     struct import *import;
     struct answer answer;
+    struct rpc_errand errand; /* of one that was taken on the poller */
 };
+
+static void submission_free(struct submission *s)
+{
+    import_free(&s->import);
+    buf_fini(&s->answer.out);
+    mem_free(s);
+}
 
 static void answer_submit(void *ctx)
 {
@@ -409,7 +418,6 @@ static void answer_submit(void *ctx)
     struct import_counts counts;
     enum err err = import_finish(s->import, &why);
     import_counts(s->import, &counts);
-    import_free(&s->import);
     entered_add(s->answer.env->entered, rpc_call_peer(s->call), "Submit",
                 &counts);
     if (err == ERR_OK) {
@@ -417,8 +425,7 @@ static void answer_submit(void *ctx)
     } else {
         rpc_fail(s->call, err, why.text);
     }
-    buf_fini(&s->answer.out);
-    mem_free(s);
+    submission_free(s);
 }
 
 static void on_settled(void *ctx)
@@ -427,11 +434,23 @@ static void on_settled(void *ctx)
     strand_run(s->answer.env->receipts, answer_submit, s);
 }
 
+static void on_errand(struct rpc_errand *errand)
+{
+    answer_submit(CONTAINER_OF(errand, struct submission, errand));
+}
+
+static void on_settled_now(void *ctx)
+{
+    struct submission *s = ctx;
+    s->errand.fn = on_errand;
+    rpc_run_errand(s->answer.env->rpc, &s->errand);
+}
+
 _Static_assert((int)SUBMIT_LINES_MAX <= (int)IMPORT_AT_ONCE_ROWS,
                "the rows of a call are taken without a wait");
 
-static void start_submit(struct api_env *env, struct rpc_call *call,
-                         struct slice csv)
+static struct submission *submission_new(struct api_env *env,
+                                         struct rpc_call *call)
 {
     struct submission *s = MEM_NEW(struct submission);
     struct import_sink sink = {
@@ -439,7 +458,7 @@ static void start_submit(struct api_env *env, struct rpc_call *call,
     s->call = call;
     s->answer = (struct answer){.env = env, .out = BUF_INIT};
     import_begin(&s->import, env->import, &sink);
-    import_at_once(s->import, csv, on_settled, s);
+    return s;
 }
 
 static void on_submit(void *ctx, struct rpc_call *call)
@@ -457,7 +476,37 @@ static void on_submit(void *ctx, struct rpc_call *call)
         rpc_fail(call, err, why.text);
         return;
     }
-    start_submit(env, call, csv);
+    struct submission *s = submission_new(env, call);
+    import_at_once(s->import, csv, on_settled, s);
+}
+
+/* A few rows while the store has room for them. */
+static bool may_take_now(const struct api_env *env, struct rpc_call *call,
+                         struct slice *csv)
+{
+    struct errmsg why;
+    struct slice request = rpc_call_request(call);
+    return request.len <= SUBMIT_NOW_MAX && rpc_call_left_ms(call) > 0 &&
+           access_of_call(env, call).ingest &&
+           elsewhere_check(env, &why) == ERR_OK &&
+           store_has_room(env->store, request.len) &&
+           request_submit(request, csv, &why) == ERR_OK;
+}
+
+/* On the poller: a few rows that need no key of a person's. It neither hands
+ * them to a worker nor has one give the answer. Refusals are a worker's. */
+static bool submit_at_once(void *ctx, struct rpc_call *call)
+{
+    struct slice csv;
+    if (!may_take_now(ctx, call, &csv)) {
+        return false;
+    }
+    struct submission *s = submission_new(ctx, call);
+    bool taken = import_now(s->import, csv, on_settled_now, s);
+    if (!taken) {
+        submission_free(s);
+    }
+    return taken;
 }
 
 void api_methods(struct api_env *env, struct rpc_method *methods)
@@ -471,7 +520,7 @@ void api_methods(struct api_env *env, struct rpc_method *methods)
         {"/creditnode.query.v1.Query/Record", on_record, NULL},
         {"/creditnode.query.v1.Query/Check", on_check, NULL},
         {"/creditnode.query.v1.Query/Feedback", on_feedback, NULL},
-        {"/creditnode.ingest.v1.Ingest/Submit", on_submit, NULL},
+        {"/creditnode.ingest.v1.Ingest/Submit", on_submit, submit_at_once},
     };
     for (size_t i = 0; i < API_METHODS; i++) {
         methods[i] = (struct rpc_method){.path = rows[i].path,

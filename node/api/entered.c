@@ -9,8 +9,7 @@
 #include "base/ticker.h"
 
 enum {
-    SUMS_MAX =
-        32, /* apps, by method; with more than these a line comes early */
+    SUMS_MAX = 32, /* apps, by method; with as many a line comes early */
     TOLD_MS = 1000,
     KEY_SHOWN = 8, /* bytes of the key's hash */
 };
@@ -47,21 +46,38 @@ static void tell(const struct entered *e, const struct sum *s)
              (unsigned long long)outcome[ROW_REFUSED]);
 }
 
+/* Calls are answered on the poller, so no lock is held while lines go out. */
+struct told {
+    struct sum *sums;
+    size_t n;
+};
+
 /* Under the lock. */
-static void tell_all(struct entered *e)
+static struct told take_all(struct entered *e)
 {
-    for (size_t i = 0; i < e->n; i++) {
-        tell(e, &e->sums[i]);
+    struct told told = {.n = e->n};
+    if (e->n > 0) {
+        told.sums = mem_dup(e->sums, e->n * sizeof *told.sums);
+        e->n = 0;
     }
-    e->n = 0;
+    return told;
+}
+
+static void tell_all(const struct entered *e, struct told *told)
+{
+    for (size_t i = 0; i < told->n; i++) {
+        tell(e, &told->sums[i]);
+    }
+    mem_free(told->sums);
 }
 
 static void on_tick(void *ctx)
 {
     struct entered *e = ctx;
     (void)pthread_mutex_lock(&e->lock);
-    tell_all(e);
+    struct told told = take_all(e);
     (void)pthread_mutex_unlock(&e->lock);
+    tell_all(e, &told);
 }
 
 struct entered *entered_new(struct loop *loop, const struct log_ctx *log)
@@ -79,15 +95,16 @@ void entered_free(struct entered **entered)
     *entered = NULL;
     if (e != NULL) {
         ticker_free(&e->ticker);
-        tell_all(e);
+        struct told told = take_all(e);
+        tell_all(e, &told);
         (void)pthread_mutex_destroy(&e->lock);
         mem_free(e);
     }
 }
 
-/* Under the lock. The one of this peer and method, made if there is none. */
-static struct sum *sum_of(struct entered *e, const struct principal *peer,
-                          const char *method)
+/* Under the lock. NULL: there is none. */
+static struct sum *find_sum(struct entered *e, const struct principal *peer,
+                            const char *method)
 {
     for (size_t i = 0; i < e->n; i++) {
         struct sum *s = &e->sums[i];
@@ -97,9 +114,13 @@ static struct sum *sum_of(struct entered *e, const struct principal *peer,
             return s;
         }
     }
-    if (e->n == SUMS_MAX) {
-        tell_all(e);
-    }
+    return NULL;
+}
+
+/* Under the lock. There is room. */
+static struct sum *add_sum(struct entered *e, const struct principal *peer,
+                           const char *method)
+{
     if (e->n == 0) {
         ticker_at(e->ticker, clock_mono_ms() + TOLD_MS);
     }
@@ -114,12 +135,18 @@ void entered_add(struct entered *entered, const struct principal *peer,
     if (entered == NULL) {
         return;
     }
+    struct told told = {.n = 0};
     (void)pthread_mutex_lock(&entered->lock);
-    struct sum *s = sum_of(entered, peer, method);
+    struct sum *s = find_sum(entered, peer, method);
+    if (s == NULL) {
+        told = entered->n == SUMS_MAX ? take_all(entered) : told;
+        s = add_sum(entered, peer, method);
+    }
     s->calls++;
     s->counts.rows += counts->rows;
     for (size_t i = 0; i < ROW_OUTCOMES; i++) {
         s->counts.outcome[i] += counts->outcome[i];
     }
     (void)pthread_mutex_unlock(&entered->lock);
+    tell_all(entered, &told);
 }

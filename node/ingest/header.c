@@ -12,7 +12,14 @@ enum {
     NO_ITEM = CATALOGUE_ITEMS_MAX,
 };
 
+/* Does not change once it was read. */
 struct header {
+    unsigned refs;                     /* current.lock */
+    const struct catalogue *catalogue; /* that it was read by */
+    struct buf cells; /* of one that is kept: as they were given, each behind
+                         its length */
+    enum item_family family;
+    bool warned; /* of some column */
     const struct catalogue_item *item;
     enum column_set set;
     size_t columns;
@@ -262,9 +269,14 @@ static struct names *names_new(const struct catalogue *c)
     return names;
 }
 
+/* Apps send the same header with every record, so the last ones are kept. */
+enum { KEPT_HEADERS = 4, KEPT_BYTES = 4096 };
+
 static struct {
     pthread_mutex_t lock;
     struct names *names; /* lock; of the catalogue last asked for */
+    struct header *kept[KEPT_HEADERS]; /* lock; each with a reference */
+    unsigned next;                     /* lock; gives way to the next one */
 } current = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* lock held */
@@ -381,10 +393,25 @@ bool header_is_deletion(struct slice operation)
 
 /* ---- the header ---- */
 
+/* What a cell of a header says. */
+struct column {
+    bool named;
+    const struct known *known; /* NULL: no table has it */
+};
+
+static void look_up(const struct names *names, const struct slice *cells,
+                    size_t count, struct column *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct name name = plain_name(cells[i]);
+        out[i] = (struct column){name.len > 0, find_name(names, &name)};
+    }
+}
+
 /* Number of the item that most columns belong to; NO_ITEM if two have as
  * many. */
 static size_t choose_item(const struct names *names, enum item_family family,
-                          const struct slice *cells, size_t count)
+                          const struct column *columns, size_t count)
 {
     size_t best = NO_ITEM;
     size_t best_hits = 0;
@@ -395,8 +422,7 @@ static size_t choose_item(const struct names *names, enum item_family family,
             continue;
         }
         for (size_t k = 0; k < count; k++) {
-            struct name name = plain_name(cells[k]);
-            hits += place_of(names, i, find_name(names, &name)) != PLACE_NONE;
+            hits += place_of(names, i, columns[k].known) != PLACE_NONE;
         }
         if (hits == best_hits) {
             best = NO_ITEM;
@@ -433,18 +459,19 @@ static void warn(const struct header_sink *sink, size_t column,
 /* Fills places, labels and columns; counts columns that only one of the sets
  * has. */
 static void read_columns(struct header *h, const struct names *names,
-                         size_t item, const struct slice *cells, size_t count,
+                         size_t item, const struct slice *cells,
+                         const struct column *columns, size_t count,
                          const struct header_sink *sink)
 {
     size_t only[(IN_2018 | IN_2016) + 1] = {0};
     for (size_t i = 0; i < count; i++) {
-        struct name name = plain_name(cells[i]);
-        const struct known *known = find_name(names, &name);
+        const struct known *known = columns[i].known;
         const struct meaning *m = meaning_of(names, known, item);
         size_t place = m != NULL ? m->place : PLACE_NONE;
         h->places[i] = PLACE_NONE;
-        h->columns = name.len > 0 ? i + 1 : h->columns;
+        h->columns = columns[i].named ? i + 1 : h->columns;
         if (place != PLACE_NONE && h->labels[place][0] != '\0') {
+            h->warned = true;
             warn(sink, i, cells[i], "is there already: not read");
         } else if (m != NULL) {
             h->places[i] = (uint8_t)place;
@@ -452,7 +479,8 @@ static void read_columns(struct header *h, const struct names *names,
             only[m->sets]++;
         } else if (known != NULL && known->operation) {
             h->places[i] = PLACE_OPERATION;
-        } else if (name.len > 0 && (known == NULL || !known->ignored)) {
+        } else if (columns[i].named && (known == NULL || !known->ignored)) {
+            h->warned = true;
             warn(sink, i, cells[i], "is unknown: not read");
         }
     }
@@ -488,7 +516,9 @@ static enum err read_header(struct header **out, const struct names *names,
                             const struct slice *cells, size_t count,
                             const struct header_sink *sink, struct errmsg *why)
 {
-    size_t item = choose_item(names, family, cells, count);
+    struct column columns[CSV_COLUMNS_MAX];
+    look_up(names, cells, count, columns);
+    size_t item = choose_item(names, family, columns, count);
     if (item == NO_ITEM) {
         return err_set(why, ERR_INVALID,
                        "line %llu: the header fits %s alike: use one table's "
@@ -500,8 +530,11 @@ static enum err read_header(struct header **out, const struct names *names,
                            : "listings (MD_) and removals (YC_)");
     }
     struct header *h = MEM_NEW(struct header);
+    h->refs = 1;
+    h->catalogue = names->catalogue;
+    h->family = family;
     h->item = names->catalogue->items[item];
-    read_columns(h, names, item, cells, count, sink);
+    read_columns(h, names, item, cells, columns, count, sink);
     enum err err = check_mandatory(h, line, why);
     if (err != ERR_OK) {
         header_free(&h);
@@ -509,6 +542,71 @@ static enum err read_header(struct header **out, const struct names *names,
     }
     *out = h;
     return ERR_OK;
+}
+
+/* ---- headers that come again ---- */
+
+/* Lock held. */
+static void drop(struct header *h)
+{
+    if (h != NULL && --h->refs == 0) {
+        buf_fini(&h->cells);
+        mem_free(h);
+    }
+}
+
+static bool same_cells(const struct header *h, const struct slice *cells,
+                       size_t count)
+{
+    struct reader r = reader_of(buf_slice(&h->cells));
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_eq(reader_bytes(&r, reader_u32(&r)), cells[i])) {
+            return false;
+        }
+    }
+    return reader_done(&r);
+}
+
+struct header *header_again(enum item_family family, const struct slice *cells,
+                            size_t count)
+{
+    const struct catalogue *c = catalogue_now();
+    struct header *found = NULL;
+    (void)pthread_mutex_lock(&current.lock);
+    for (unsigned i = 0; found == NULL && i < KEPT_HEADERS; i++) {
+        struct header *h = current.kept[i];
+        if (h != NULL && h->catalogue == c && h->family == family &&
+            same_cells(h, cells, count)) {
+            h->refs++;
+            found = h;
+        }
+    }
+    (void)pthread_mutex_unlock(&current.lock);
+    return found;
+}
+
+/* Nobody else has it yet. */
+static void keep(struct header *h, const struct slice *cells, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += sizeof(uint32_t) + cells[i].len;
+    }
+    if (h->warned || len > KEPT_BYTES) {
+        return; /* to be warned of again; or as rare as it is long */
+    }
+    (void)buf_reserve(&h->cells, len);
+    for (size_t i = 0; i < count; i++) {
+        buf_put_u32(&h->cells, (uint32_t)cells[i].len);
+        buf_put_slice(&h->cells, cells[i]);
+    }
+    (void)pthread_mutex_lock(&current.lock);
+    struct header **place = &current.kept[current.next];
+    current.next = (current.next + 1) % KEPT_HEADERS;
+    drop(*place);
+    h->refs++;
+    *place = h;
+    (void)pthread_mutex_unlock(&current.lock);
 }
 
 enum err header_new(struct header **out, enum item_family family, uint64_t line,
@@ -519,12 +617,17 @@ enum err header_new(struct header **out, enum item_family family, uint64_t line,
     enum err err =
         read_header(out, names, family, line, cells, count, sink, why);
     names_give(names);
+    if (err == ERR_OK) {
+        keep(*out, cells, count);
+    }
     return err;
 }
 
 void header_free(struct header **header)
 {
-    mem_free(*header);
+    (void)pthread_mutex_lock(&current.lock);
+    drop(*header);
+    (void)pthread_mutex_unlock(&current.lock);
     *header = NULL;
 }
 

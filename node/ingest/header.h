@@ -29,6 +29,12 @@ MUST_USE enum err header_new(struct header **out, enum item_family family,
                              struct errmsg *why);
 void header_free(struct header **header);
 
+/* The header that these cells were read as by header_new(), without a warning,
+ * if that is one of the last few and by the catalogue in force; else NULL. Any
+ * thread; header_free() it. */
+struct header *header_again(enum item_family family, const struct slice *cells,
+                            size_t count);
+
 /* True for a header among the data, such as labels below codes. Costs little
  * for a row of data. */
 bool header_is_repeated(const struct header *h, const struct slice *cells,

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "credit/date.h"
 #include "credit/rules.h"
 #include "ingest/rows.h"
@@ -56,6 +57,8 @@ struct import {
     struct rows *rows;
     struct buf room;
     bool at_once;                      /* nothing waits */
+    bool now;                          /* import_now() */
+    bool needs_keys;                   /* and that cannot do it */
     bool has_sources;                  /* import_cells() */
     const struct draft_source *source; /* of the row at hand */
     struct import_counts counts;
@@ -265,7 +268,9 @@ static enum err submit(struct import *import, struct batch *b,
     mem_free(drafts);
     if (err != ERR_OK) {
         struct store_stats stats = {.writable = true};
-        store_stats(import->env->store, &stats);
+        if (!import->now) { /* it looks at the disk */
+            store_stats(import->env->store, &stats);
+        }
         mark(import, b, BATCH_FREE);
         return err_set(why, err, "rows from line %llu on are not stored: %s",
                        (unsigned long long)b->items[0].line,
@@ -357,7 +362,12 @@ static enum err flush_if_full(struct import *import, const struct batch *b)
 static enum err seal(void *ctx, struct slice aad, struct slice plain,
                      struct buf *out)
 {
-    return keyring_seal(ctx, aad, plain, out);
+    struct import *import = ctx;
+    if (import->now) {
+        import->needs_keys = true;
+        return ERR_BUSY;
+    }
+    return keyring_seal(import->env->keyring, aad, plain, out);
 }
 
 static void make_room(struct batch *b)
@@ -374,7 +384,7 @@ static void make_room(struct batch *b)
 static enum err add_draft(struct import *import, struct batch *b,
                           const struct record *record)
 {
-    struct sealer sealer = {.fn = seal, .ctx = import->env->keyring};
+    struct sealer sealer = {.fn = seal, .ctx = import};
     struct entry entry;
     buf_clear(&import->room);
     enum err err =
@@ -575,36 +585,40 @@ bool import_reads(const struct import *import, size_t column)
     return rows_reads(import->rows, column);
 }
 
-/* Takes the last rows and sends them on their way. */
-static void end_rows(struct import *import)
+static void read_last(struct import *import)
 {
     struct errmsg *why = &import->ended_why;
     import->ended = true;
     import->ended_err =
         with_reason(import, rows_finish(import->rows, why), why);
-    if (import->ended_err == ERR_OK) {
-        import->ended_err = flush(import, why);
-    }
 }
 
-static void feed_all(struct import *import, struct slice bytes)
+static void read_all(struct import *import, struct slice bytes)
 {
     struct errmsg *why = &import->ended_why;
     enum err err =
         with_reason(import, rows_feed(import->rows, bytes, why), why);
     if (err == ERR_OK) {
-        end_rows(import);
+        read_last(import);
     } else {
         import->ended = true;
         import->ended_err = err;
     }
 }
 
-void import_at_once(struct import *import, struct slice bytes,
-                    import_settled_fn *settled, void *ctx)
+/* Sends the last rows on their way. */
+static void send_last(struct import *import)
 {
-    import->at_once = true;
-    feed_all(import, bytes);
+    if (import->ended_err == ERR_OK) {
+        import->ended_err = flush(import, &import->ended_why);
+    }
+}
+
+/* The last rows are on their way, or none is: has it said when all are
+ * decided. */
+static void tell_settled(struct import *import, import_settled_fn *settled,
+                         void *ctx)
+{
     (void)pthread_mutex_lock(&import->lock);
     bool now = import->under_way == 0;
     import->settled = settled;
@@ -615,10 +629,50 @@ void import_at_once(struct import *import, struct slice bytes,
     }
 }
 
+void import_at_once(struct import *import, struct slice bytes,
+                    import_settled_fn *settled, void *ctx)
+{
+    import->at_once = true;
+    read_all(import, bytes);
+    send_last(import);
+    tell_settled(import, settled, ctx);
+}
+
+/* And in UTF-8: a converter of another character set may come from a file. */
+static bool is_little(struct slice bytes)
+{
+    size_t lines = 0;
+    if (bytes.len > IMPORT_NOW_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < bytes.len; i++) {
+        lines += bytes.data[i] == '\n';
+    }
+    return lines <= IMPORT_NOW_LINES && str_utf8_valid(bytes);
+}
+
+bool import_now(struct import *import, struct slice bytes,
+                import_settled_fn *settled, void *ctx)
+{
+    if (!is_little(bytes)) {
+        return false;
+    }
+    import->at_once = true;
+    import->now = true;
+    read_all(import, bytes); /* so few rows that no batch is full before */
+    if (import->needs_keys ||
+        (import->ended_err == ERR_OK && flush(import, NULL) != ERR_OK)) {
+        return false;
+    }
+    tell_settled(import, settled, ctx);
+    return true;
+}
+
 enum err import_finish(struct import *import, struct errmsg *why)
 {
     if (!import->ended) {
-        end_rows(import);
+        read_last(import);
+        send_last(import);
     }
     struct errmsg settled_why = {{0}};
     enum err settled = settle_all(import, &settled_why);

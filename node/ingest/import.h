@@ -6,8 +6,8 @@
  * IMPORT_BATCHES batches whatever the file's size.
  *
  * Threads: one thread feeds one import; it blocks while the store is busy, but
- * in import_at_once(). Row callbacks run on that thread, inside import_feed()
- * and import_finish(). */
+ * in import_at_once() and import_now(). Row callbacks run on that thread,
+ * inside import_feed() and import_finish(). */
 #ifndef INGEST_IMPORT_H
 #define INGEST_IMPORT_H
 
@@ -30,6 +30,8 @@ enum {
     IMPORT_BATCHES = 4,
     IMPORT_AT_ONCE_ROWS = IMPORT_BATCHES * DRAFTS_MAX,
     IMPORT_BATCH_BYTES = 2 << 20, /* of entries: such a batch is full, too */
+    IMPORT_NOW_BYTES = 8 << 10,   /* of what import_now() takes … */
+    IMPORT_NOW_LINES = 8,         /* … with the header */
     IMPORT_RETRY_MS = 20,
     IMPORT_BUSY_S = 60,
 };
@@ -106,6 +108,13 @@ bool import_reads(const struct import *import, size_t column);
 typedef void import_settled_fn(void *ctx);
 void import_at_once(struct import *import, struct slice bytes,
                     import_settled_fn *settled, void *ctx);
+/* The same for a thread that must not wait for a disk either, and has little
+ * time. False: nothing came of it but warnings, `settled` is not called, and
+ * another import is to take the bytes, or to say what is wrong: they are more
+ * than a few rows, or not UTF-8, or have values that are sealed by keys in
+ * files, or the store does not take them. */
+bool import_now(struct import *import, struct slice bytes,
+                import_settled_fn *settled, void *ctx);
 /* Waits until every row is decided. */
 MUST_USE enum err import_finish(struct import *import, struct errmsg *why);
 void import_counts(const struct import *import, struct import_counts *out);

@@ -318,6 +318,10 @@ static void warn(void *ctx, const char *text)
 static enum err take_header(struct rows *r, uint64_t line,
                             const struct slice *cells, size_t count)
 {
+    r->header = header_again(r->options.family, cells, count);
+    if (r->header != NULL) {
+        return ERR_OK;
+    }
     if (!header_is_header(cells, count)) {
         r->rows_before_header++;
         return r->rows_before_header < HEADER_WITHIN

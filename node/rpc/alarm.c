@@ -56,7 +56,9 @@ void rpc_alarm_at(struct rpc_alarm *alarm, int64_t at_ms)
     (void)pthread_mutex_lock(&alarms->lock);
     if (alarm->at_ms == 0 || at_ms < alarm->at_ms) {
         alarm->at_ms = at_ms;
-        find_first(alarms);
+        if (at_ms < atomic_load(&alarms->first_ms)) {
+            atomic_store(&alarms->first_ms, at_ms);
+        }
     }
     (void)pthread_mutex_unlock(&alarms->lock);
 }

@@ -69,6 +69,19 @@ MUST_USE enum err rpc_open(struct rpc **out, const struct rpc_conf *conf,
 void rpc_close(struct rpc **rpc);
 struct pool *rpc_pool(struct rpc *rpc);
 
+/* What another thread leaves to the poller, which writes to sockets anyway: a
+ * worker would have to be woken for it, and then the poller for what became of
+ * the write. Embedded in what it is about, so nothing here grows; that lives
+ * until `fn` has begun. */
+struct rpc_errand {
+    struct rpc_errand *next; /* rpc's, from rpc_run_errand() until fn() */
+    void (*fn)(struct rpc_errand *errand); /* on the poller: must not block */
+};
+/* Has errand->fn called once, soon, never before this returns on the poller
+ * itself. In the order they came. Any thread; not
+ * again before fn() was called, nor when rpc_close() may have begun. */
+void rpc_run_errand(struct rpc *rpc, struct rpc_errand *errand);
+
 /* Asked at each handshake. Returns material the caller keeps owning; a
  * changed `generation` makes the new one be used. On ERR_OK the old one is
  * kept for handshakes under way. */

@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 #include <grpc/support/log.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,92 @@ static void sweep(struct rpc *rpc, int64_t now_ms)
     (void)pthread_mutex_unlock(&rpc->lock);
 }
 
+/* ---- errands ---- */
+
+/* `ringing` was set by the caller. */
+static void ring(struct errands *e)
+{
+    rpc_batch(e->call, NULL, 0, &e->bell);
+}
+
+/* What has come so far, in order. */
+static struct rpc_errand *take_errands(struct errands *e)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    struct rpc_errand *first = e->first;
+    e->first = NULL;
+    e->last = &e->first;
+    (void)pthread_mutex_unlock(&e->lock);
+    return first;
+}
+
+/* False: whoever brings the next one rings. */
+static bool more_errands(struct errands *e)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    e->ringing = e->first != NULL;
+    bool more = e->ringing;
+    (void)pthread_mutex_unlock(&e->lock);
+    return more;
+}
+
+static void on_bell(struct rpc_tag *tag, bool ok)
+{
+    struct errands *e = CONTAINER_OF(tag, struct errands, bell);
+    struct rpc_errand *next;
+    (void)ok; /* nothing was asked of the call */
+    for (struct rpc_errand *errand = take_errands(e); errand != NULL;
+         errand = next) {
+        next = errand->next;
+        errand->fn(errand);
+    }
+    if (more_errands(e)) {
+        ring(e); /* behind what gRPC has for the poller by now */
+    }
+}
+
+static void errands_init(struct errands *e, grpc_completion_queue *cq)
+{
+    (void)pthread_mutex_init(&e->lock, NULL);
+    e->last = &e->first;
+    e->bell.fn = on_bell;
+    e->nowhere = grpc_lame_client_channel_create(
+        "nowhere", GRPC_STATUS_UNAVAILABLE, "goes nowhere");
+    e->call = grpc_channel_create_call(
+        e->nowhere, NULL, GRPC_PROPAGATE_DEFAULTS, cq,
+        grpc_slice_from_static_string("/nowhere"), NULL,
+        gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+}
+
+/* Before the queue is shut down: what rings then would end the process. */
+static void errands_fini(struct errands *e)
+{
+    while (atomic_load(&e->ringers) > 0) {
+        (void)sched_yield();
+    }
+    grpc_call_unref(e->call);
+    grpc_channel_destroy(e->nowhere);
+}
+
+void rpc_run_errand(struct rpc *rpc, struct rpc_errand *errand)
+{
+    struct errands *e = &rpc->errands;
+    errand->next = NULL;
+    (void)atomic_fetch_add(&e->ringers, 1);
+    (void)pthread_mutex_lock(&e->lock);
+    *e->last = errand;
+    e->last = &errand->next;
+    bool rings = !e->ringing;
+    e->ringing = true;
+    (void)pthread_mutex_unlock(&e->lock);
+    if (rings) { /* without the lock: the poller comes for it at once */
+        ring(e);
+    }
+    (void)atomic_fetch_sub(&e->ringers, 1);
+}
+
+/* ---- the poller ---- */
+
 static void *poll_queue(void *arg)
 {
     struct rpc *rpc = arg;
@@ -128,6 +215,7 @@ static void stop_core(struct rpc *rpc)
     grpc_completion_queue_destroy(rpc->cq);
     grpc_shutdown();
     alarms_fini(&rpc->alarms);
+    (void)pthread_mutex_destroy(&rpc->errands.lock);
     (void)pthread_mutex_destroy(&rpc->lock);
     mem_free(rpc);
 }
@@ -174,8 +262,10 @@ enum err rpc_open(struct rpc **out, const struct rpc_conf *conf,
     rpc->quota = grpc_resource_quota_create("rpc");
     grpc_resource_quota_resize(rpc->quota, conf->quota_bytes);
     rpc->cq = grpc_completion_queue_create_for_next(NULL);
+    errands_init(&rpc->errands, rpc->cq);
     if (pthread_create(&rpc->poller, NULL, poll_queue, rpc) != 0) {
         pool_close(&pool);
+        errands_fini(&rpc->errands);
         grpc_completion_queue_shutdown(rpc->cq);
         stop_core(rpc);
         return err_set(why, ERR_BUSY, "cannot start the gRPC poller thread");
@@ -193,6 +283,7 @@ void rpc_close(struct rpc **rpc_ptr)
         return;
     }
     pool_close(&rpc->pool);
+    errands_fini(&rpc->errands);
     grpc_completion_queue_shutdown(rpc->cq);
     (void)pthread_join(rpc->poller, NULL);
     stop_core(rpc);

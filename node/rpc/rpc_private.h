@@ -45,6 +45,19 @@ void alarms_fini(struct alarms *alarms);
 /* The poller: how long it may sleep, 1 to `most`; and what is due. */
 uint32_t alarms_wait_ms(struct alarms *alarms, int64_t now_ms, uint32_t most);
 void alarms_run(struct alarms *alarms, int64_t now_ms);
+/* What rpc_run_errand() was given. gRPC wakes its poller for an operation of a
+ * call only, so there is a call to nowhere, whose batches are empty and done as
+ * soon as they begin. */
+struct errands {
+    struct rpc_tag bell; /* under way while `ringing` */
+    grpc_channel *nowhere;
+    grpc_call *call;
+    atomic_uint ringers;  /* threads that are about to ring, or just did */
+    pthread_mutex_t lock; /* what follows */
+    struct rpc_errand *first;
+    struct rpc_errand **last;
+    bool ringing;
+};
 
 struct rpc {
     struct rpc_conf conf;
@@ -60,6 +73,7 @@ struct rpc {
     atomic_size_t bytes_open;    /* their requests and answers */
     pthread_mutex_t lock;        /* taken before an owner's */
     struct rpc_owner *watched;
+    struct errands errands;
 };
 
 /* ThreadSanitizer does not see the hand-over inside libgrpc, which is not

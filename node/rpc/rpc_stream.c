@@ -500,7 +500,6 @@ static void take_received(struct rpc_stream *s, bool ok)
         set_opened(s);
     }
     s->ring[(s->ring_at + s->ring_count++) % RPC_UNHANDLED_MAX] = bytes;
-    post_recv(s);
 }
 
 /* Lock held. */
@@ -519,7 +518,9 @@ static void put_back(struct rpc_stream *s, grpc_slice flat)
     s->ring_count++;
 }
 
-/* Lock held, given up meanwhile. */
+/* Lock held, given up meanwhile. Reading on comes after: it writes a window
+ * update, which wakes the other side and is not to hold up what this message
+ * leads to. */
 static void deliver_at_once(struct rpc_stream *s)
 {
     grpc_byte_buffer *bytes = NULL;
@@ -549,6 +550,8 @@ static void on_recv(struct rpc_tag *tag, bool ok)
     take_received(s, ok);
     if (fits_at_once(s)) {
         deliver_at_once(s);
+    } else {
+        post_recv(s);
     }
     unlock_and_deliver(s);
 }

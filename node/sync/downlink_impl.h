@@ -6,8 +6,8 @@
  *   serve.c           the methods Root and Fetch
  *
  * Threads: a stream's callbacks come one at a time, small segments on the
- * poller; commits come back on the
- * writer thread and only mark what is to be said; the inflow's strand says it.
+ * poller; commits come back on the writer thread and only mark what is to be
+ * said; the poller says it, and the inflow's strand what is not an Ack.
  * Locks nest: downlink.lock or inflow.pages_lock, then inflow.lock. */
 #ifndef SYNC_DOWNLINK_IMPL_H
 #define SYNC_DOWNLINK_IMPL_H
@@ -86,7 +86,8 @@ struct inflow {
     uint64_t pending_bytes;
     struct in_log *due_first;
     struct in_log **due_last;
-    bool flush_queued;
+    bool flush_queued; /* `errand` or a job on the strand is on its way */
+    struct rpc_errand errand;
     bool relays_wait; /* some log has relay_due */
     bool flushing;    /* the stream is in use outside its callbacks */
     enum err failed;  /* the first commit that failed: the stream ends */
@@ -179,10 +180,8 @@ enum rpc_at_once inflow_at_once(struct inflow *in,
                                 size_t bytes);
 void inflow_rest(struct inflow *in);
 void inflow_evidence(struct inflow *in, const struct wire_evidence *evidence);
-/* Says what is due; any thread but the writer. */
-void inflow_flush(struct inflow *in);
-/* Keeps the stream from going away meanwhile; on the strand. False: it is
- * gone. */
+/* Keeps the stream from going away meanwhile; on the strand, waits for the
+ * poller, which holds it for an Ack only. False: it is gone. */
 bool inflow_hold_stream(struct inflow *in);
 void inflow_let_stream_go(struct inflow *in);
 /* News from above for these logs; any thread. */

@@ -241,27 +241,25 @@ struct appending {
     int64_t since_ms; /* it waits for the store */
 };
 
-static void flush_job(void *ctx)
-{
-    struct inflow *in = ctx;
-    (void)pthread_mutex_lock(&in->lock);
-    in->flush_queued = false;
-    (void)pthread_mutex_unlock(&in->lock);
-    inflow_flush(in);
-    inflow_unref(in);
-}
+static void on_errand(struct rpc_errand *errand);
 
-/* Lock held. What becomes due while a flush waits goes with it. */
-static void queue_flush(struct inflow *in)
+/* Gives the lock up. Something is due: has it said. What becomes due while that
+ * waits goes with it. */
+static void unlock_and_flush(struct inflow *in)
 {
-    if (!in->flush_queued && in->stream != NULL) {
+    bool queue = !in->flush_queued && in->stream != NULL;
+    if (queue) {
         in->flush_queued = true;
         in->refs++;
-        strand_run(in->strand, flush_job, in);
+        in->errand.fn = on_errand;
+    }
+    (void)pthread_mutex_unlock(&in->lock);
+    if (queue) { /* without the lock: the poller takes it at once */
+        rpc_run_errand(in->down->env->rpc, &in->errand);
     }
 }
 
-/* Lock held. */
+/* Lock held; unlock_and_flush() is to follow. */
 static void make_due(struct inflow *in, struct in_log *il)
 {
     if (!il->due) {
@@ -270,10 +268,9 @@ static void make_due(struct inflow *in, struct in_log *il)
         *in->due_last = il;
         in->due_last = &il->next_due;
     }
-    queue_flush(in);
 }
 
-/* Lock held. */
+/* The same. */
 static void commit_failed(struct inflow *in, struct in_log *il, enum err err,
                           const char *why)
 {
@@ -283,7 +280,6 @@ static void commit_failed(struct inflow *in, struct in_log *il, enum err err,
         in->failed = err;
         (void)snprintf(in->failure, sizeof in->failure, "%s", why);
     }
-    queue_flush(in);
 }
 
 static void on_appended(void *ctx, enum err err, const char *why,
@@ -305,7 +301,7 @@ static void on_appended(void *ctx, enum err err, const char *why,
         commit_failed(in, il, err, why);
     }
     (void)pthread_cond_broadcast(&in->progress);
-    (void)pthread_mutex_unlock(&in->lock);
+    unlock_and_flush(in);
     mem_free(a);
     inflow_unref(in);
 }
@@ -414,7 +410,7 @@ static void held_already(struct inflow *in, struct in_log *il)
     (void)pthread_mutex_lock(&in->lock);
     il->durable = in->head.frontier.size;
     make_due(in, il);
-    (void)pthread_mutex_unlock(&in->lock);
+    unlock_and_flush(in);
 }
 
 static bool may_send(struct inflow *in, const struct log_id *log)
@@ -672,8 +668,11 @@ static void say_forked(struct inflow *in, const struct log_id *log)
 bool inflow_hold_stream(struct inflow *in)
 {
     (void)pthread_mutex_lock(&in->lock);
-    bool there = in->stream != NULL && !in->flushing;
-    in->flushing = in->flushing || there;
+    while (in->flushing) {
+        (void)pthread_cond_wait(&in->progress, &in->lock);
+    }
+    bool there = in->stream != NULL;
+    in->flushing = there;
     (void)pthread_mutex_unlock(&in->lock);
     return there;
 }
@@ -686,45 +685,129 @@ void inflow_let_stream_go(struct inflow *in)
     (void)pthread_mutex_unlock(&in->lock);
 }
 
-void inflow_flush(struct inflow *in)
+/* One message of Acks. True: there may be more. The stream is held. */
+static bool flush_acks(struct inflow *in)
 {
-    if (!inflow_hold_stream(in)) {
-        return;
-    }
     struct wire_log_ack *acks = mem_alloc(ACK_LOGS * sizeof *acks);
-    size_t n;
-    do {
-        (void)pthread_mutex_lock(&in->lock);
-        n = take_due(in, acks);
-        struct in_log *stopped = in->stop_log;
-        in->stop_log = NULL;
-        enum err failed = in->failed;
-        (void)pthread_mutex_unlock(&in->lock);
-        if (n > 0) {
-            say_acks(in, acks, n);
-        }
-        if (stopped != NULL) {
-            say_forked(in, &stopped->log);
-        }
-        if (failed != ERR_OK) {
-            say_failure(in, failed, in->failure);
-            break;
-        }
-    } while (n == ACK_LOGS);
+    (void)pthread_mutex_lock(&in->lock);
+    size_t n = take_due(in, acks);
+    (void)pthread_mutex_unlock(&in->lock);
+    if (n > 0) {
+        say_acks(in, acks, n);
+    }
     mem_free(acks);
-    inflow_let_stream_go(in);
+    return n == ACK_LOGS;
 }
 
-/* Lock held. True: it has to wait for the timer. */
+/* What a commit came to that is no Ack. True: the stream goes on. The stream is
+ * held. */
+static bool flush_trouble(struct inflow *in)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    struct in_log *stopped = in->stop_log;
+    in->stop_log = NULL;
+    enum err failed = in->failed;
+    (void)pthread_mutex_unlock(&in->lock);
+    if (stopped != NULL) {
+        say_forked(in, &stopped->log);
+    }
+    if (failed != ERR_OK) {
+        say_failure(in, failed, in->failure);
+    }
+    return failed == ERR_OK;
+}
+
+/* On the strand: may read the store. */
+static void flush_job(void *ctx)
+{
+    struct inflow *in = ctx;
+    (void)pthread_mutex_lock(&in->lock);
+    in->flush_queued = false;
+    (void)pthread_mutex_unlock(&in->lock);
+    if (inflow_hold_stream(in)) {
+        bool more;
+        do {
+            more = flush_acks(in);
+        } while (flush_trouble(in) && more);
+        inflow_let_stream_go(in);
+    }
+    inflow_unref(in);
+}
+
+enum flush { FLUSH_ACKS, FLUSH_ALL, FLUSH_NOTHING };
+
+/* What the poller may do of it; for FLUSH_ACKS the stream is held. */
+static enum flush begin_flush(struct inflow *in)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    enum flush flush = in->stream == NULL ? FLUSH_NOTHING : FLUSH_ACKS;
+    if (in->stream != NULL &&
+        (in->flushing || in->failed != ERR_OK || in->stop_log != NULL)) {
+        flush = FLUSH_ALL;
+    }
+    in->flush_queued = flush == FLUSH_ALL;
+    in->flushing = in->flushing || flush == FLUSH_ACKS;
+    (void)pthread_mutex_unlock(&in->lock);
+    return flush;
+}
+
+/* Lets the stream go. What is to be done still, by who did begin_flush(). */
+static enum flush end_flush(struct inflow *in, bool more)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    enum flush flush = more && !in->flush_queued ? FLUSH_ALL : FLUSH_NOTHING;
+    in->flush_queued = in->flush_queued || more;
+    in->flushing = false;
+    (void)pthread_cond_broadcast(&in->progress);
+    (void)pthread_mutex_unlock(&in->lock);
+    return flush;
+}
+
+/* On the poller. It waits for nobody: what is more than a message of Acks, or
+ * finds the stream in use, is the strand's. */
+static void on_errand(struct rpc_errand *errand)
+{
+    struct inflow *in = CONTAINER_OF(errand, struct inflow, errand);
+    enum flush flush = begin_flush(in);
+    if (flush == FLUSH_ACKS) {
+        flush = end_flush(in, flush_acks(in));
+    }
+    if (flush == FLUSH_ALL) {
+        strand_run(in->strand, flush_job, in); /* with the reference */
+    } else {
+        inflow_unref(in);
+    }
+}
+
+/* Lock held. True: it is due; else it has to wait for the timer. */
 static bool relay(struct inflow *in, struct in_log *il, int64_t now_ms)
 {
-    if (now_ms - il->relayed_ms >= in->down->conf.ack_relay_ms) {
+    bool due = now_ms - il->relayed_ms >= in->down->conf.ack_relay_ms;
+    if (due) {
         make_due(in, il);
-        return false;
+    } else {
+        il->relay_due = true;
+        in->relays_wait = true;
     }
-    il->relay_due = true;
-    in->relays_wait = true;
-    return true;
+    return due;
+}
+
+/* How far the log is known to be held above changed. True: the timer has to
+ * come for it. */
+static bool note_above(struct inflow *in, struct in_log *il, uint64_t size,
+                       int64_t now_ms)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    il->durable = size > il->durable ? size : il->durable;
+    /* Before the pages the child cannot place it; with them it goes too. */
+    bool paged = in->paged;
+    bool due = paged && relay(in, il, now_ms);
+    if (due) {
+        unlock_and_flush(in);
+    } else {
+        (void)pthread_mutex_unlock(&in->lock);
+    }
+    return paged && !due;
 }
 
 void inflow_above(struct inflow *in, const struct log_id *logs, size_t n)
@@ -741,12 +824,7 @@ void inflow_above(struct inflow *in, const struct log_id *logs, size_t n)
         if (il == NULL) {
             break;
         }
-        (void)pthread_mutex_lock(&in->lock);
-        uint64_t size = head->frontier.size;
-        il->durable = size > il->durable ? size : il->durable;
-        /* Before the pages the child cannot place it; with them it goes too. */
-        wait = (in->paged && relay(in, il, now_ms)) || wait;
-        (void)pthread_mutex_unlock(&in->lock);
+        wait = note_above(in, il, head->frontier.size, now_ms) || wait;
     }
     mem_free(head);
     if (wait) {
@@ -765,7 +843,11 @@ void inflow_relay(struct inflow *in)
             make_due(in, il);
         }
     }
-    (void)pthread_mutex_unlock(&in->lock);
+    if (any) {
+        unlock_and_flush(in);
+    } else {
+        (void)pthread_mutex_unlock(&in->lock);
+    }
 }
 
 void inflow_fini(struct inflow *in)

@@ -45,9 +45,9 @@ static inline void table_bad_row(struct buf *out, unsigned number)
 }
 
 static inline void table_person(struct buf *out, unsigned number,
-                                const char *citizen)
+                                const char *identifier)
 {
-    buf_putf(out, "王某样,自然人,,,身份证,%s,", citizen);
+    buf_putf(out, "王某样,自然人,,,身份证,%s,", identifier);
     table_rest(out, number, "准予");
 }
 

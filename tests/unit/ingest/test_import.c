@@ -2,6 +2,7 @@
  * not take them. */
 #include "unit/ingest/table.h"
 
+#include <iconv.h>
 #include <sys/resource.h>
 
 #include "base/file.h"
@@ -371,6 +372,138 @@ static void a_call_that_is_no_table_is_refused_as_a_whole(void **state)
     import_free(&import);
 }
 
+/* ---- now, where nothing may wait for a disk ---- */
+
+static bool try_now(struct buf *table, atomic_uint *settled)
+{
+    struct import *import = begin();
+    bool taken = import_now(import, buf_slice(table), on_settled, settled);
+    if (taken) {
+        let_go(settled, 1);
+        assert_int_equal(import_finish(import, &why), ERR_OK);
+    }
+    import_counts(import, &counts);
+    import_free(&import);
+    return taken;
+}
+
+static void a_few_rows_are_taken_now(void **state)
+{
+    (void)state;
+    atomic_uint settled = 0;
+    struct buf table = BUF_INIT;
+    struct import *import = begin();
+    rows(&table, "gbg", "准予");
+    assert_true(import_now(import, buf_slice(&table), on_settled, &settled));
+    assert_int_equal(atomic_load(&settled), 0);
+    let_go(&settled, 1);
+    assert_ok(import_finish(import, &why));
+    assert_string_equal(buf_cstr(&seen.rows), "2 new;3 refused;4 new;");
+    import_free(&import);
+    buf_fini(&table);
+}
+
+/* And nothing of it is there. The same goes another way. */
+static void left_to_another(struct buf *table, const char *outcomes)
+{
+    atomic_uint settled = 0;
+    uint64_t size = size_of(village.store, &seen.log);
+    assert_false(try_now(table, &settled));
+    assert_int_equal(atomic_load(&settled), 0);
+    assert_int_equal(seen.count, 0);
+    struct import *import = begin();
+    import_at_once(import, buf_slice(table), on_settled, &settled);
+    let_go(&settled, 1);
+    assert_ok(import_finish(import, &why));
+    assert_string_equal(buf_cstr(&seen.rows), outcomes);
+    import_free(&import);
+    assert_true(size_of(village.store, &seen.log) > size);
+    buf_fini(table);
+}
+
+static void what_may_wait_is_left_to_another(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    rows(&table, "g", "准予");
+    assert_ok(run(&table, 64)); /* so that there is a log to look at */
+    table_header(&table);
+    table_row(&table, 10, "准予");
+    table_person(&table, 11, table_citizen);
+    left_to_another(&table, "2 new;3 new;");
+    rows(&table, "ggggggg", "七行");
+    assert_true(try_now(&table, &(atomic_uint){0}));
+    buf_fini(&table);
+    rows(&table, "gggggggg", "八行");
+    left_to_another(&table, "2 changed v3;3 changed v2;4 changed v2;"
+                            "5 changed v2;6 changed v2;7 changed v2;"
+                            "8 changed v2;9 new;");
+    table_header(&table);
+    table_row(&table, 30, "准予");
+    size_t len = table.len;
+    (void)memset(buf_reserve(&table, IMPORT_NOW_BYTES), ' ', IMPORT_NOW_BYTES);
+    table.len = len + IMPORT_NOW_BYTES;
+    left_to_another(&table, "2 new;");
+}
+
+/* Its converter comes from a file. */
+static void another_character_set_is_left_to_another(void **state)
+{
+    (void)state;
+    struct buf table = BUF_INIT;
+    struct buf gb = BUF_INIT;
+    rows(&table, "g", "准予");
+    assert_ok(run(&table, 64));
+    table_header(&table);
+    table_row(&table, 40, "准予");
+    iconv_t cd = iconv_open("GB18030", "UTF-8");
+    char *from = (char *)table.data;
+    size_t left = table.len;
+    char *to = (char *)buf_reserve(&gb, 2 * table.len);
+    size_t room = 2 * table.len;
+    assert_int_equal(iconv(cd, &from, &left, &to, &room), 0);
+    gb.len = (size_t)(to - (char *)gb.data);
+    (void)iconv_close(cd);
+    buf_fini(&table);
+    left_to_another(&gb, "2 new;");
+}
+
+static void what_the_store_does_not_take_is_left_to_another(void **state)
+{
+    enum { ENOUGH = 400 };
+    static struct import *imports[ENOUGH];
+    atomic_uint settled = 0;
+    struct buf table = BUF_INIT;
+    unsigned n = 0;
+    bool taken = true;
+    (void)state;
+    many_rows(&table, 1, "准予");
+    while (taken && n < ENOUGH) {
+        imports[n] = begin();
+        taken = import_now(imports[n], buf_slice(&table), on_settled, &settled);
+        n++;
+    }
+    assert_false(taken);
+    assert_int_equal(atomic_load(&settled), 0);
+    let_go(&settled, n - 1);
+    for (unsigned i = 0; i < n; i++) {
+        import_free(&imports[i]);
+    }
+    buf_fini(&table);
+}
+
+static void what_is_no_table_is_refused_now(void **state)
+{
+    atomic_uint settled = 0;
+    struct import *import = begin();
+    (void)state;
+    assert_true(
+        import_now(import, slice_str("A,B\n1,2\n"), on_settled, &settled));
+    assert_int_equal(atomic_load(&settled), 1);
+    assert_int_equal(import_finish(import, &why), ERR_INVALID);
+    import_free(&import);
+}
+
 /* ---- size ---- */
 
 static void a_large_row_does_not_make_a_large_batch(void **state)
@@ -611,6 +744,11 @@ int main(void)
         HELD_TEST(what_comes_at_once_waits_for_nothing),
         HELD_TEST(no_room_now_is_said_at_once),
         IMPORT_TEST(a_call_that_is_no_table_is_refused_as_a_whole),
+        HELD_TEST(a_few_rows_are_taken_now),
+        IMPORT_TEST(what_may_wait_is_left_to_another),
+        IMPORT_TEST(another_character_set_is_left_to_another),
+        HELD_TEST(what_the_store_does_not_take_is_left_to_another),
+        IMPORT_TEST(what_is_no_table_is_refused_now),
         IMPORT_TEST(a_large_row_does_not_make_a_large_batch),
         IMPORT_TEST(a_journal_of_cells_is_taken_row_by_row),
         IMPORT_TEST(cells_keep_to_the_rules_of_files),

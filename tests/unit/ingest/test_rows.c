@@ -102,6 +102,54 @@ static void files_without_a_usable_header_are_refused(void **state)
     }
 }
 
+/* Headers are kept, and more of them than there is room for come by. */
+static void a_header_that_comes_again_is_read_the_same(void **state)
+{
+    char text[1024];
+    (void)state;
+    for (unsigned i = 0; i < 30; i++) {
+        unsigned blanks = i % 7; /* so many headers that mean the same */
+        (void)snprintf(text, sizeof text, "%.*s" HEADER "\n" ORG("1") "\n",
+                       (int)blanks, "       ");
+        assert_string_equal(run(text), "2 ok;");
+        assert_string_equal(buf_cstr(&seen.warnings), "");
+        assert_string_equal(run("无此列,BZ," HEADER "\n,," ORG("1") "\n"),
+                            "2 ok;");
+        assert_string_equal(buf_cstr(&seen.warnings),
+                            "column 1 \"无此列\" is unknown: not read\n"
+                            "column 21 \"BZ\" is there already: not read\n");
+        /* The same columns in another order are another header. */
+        assert_string_equal(run("XK_XDR_LB,XK_XDR_MC,XK_XDR_SHXYM,XK_FRDB,"
+                                "XK_XDR_ZJLX,XK_XDR_ZJHM,XK_XKWS,XK_WSH,"
+                                "XK_XKLB,XK_NR,XK_JDRQ,XK_YXQZ,XK_YXQZI,"
+                                "XK_XKJG,XK_XKJGDM,XK_ZT,XK_LYDW,XK_LYDWDM,"
+                                "BZ\n" ORG("1") "\n"),
+                            "2 XK_XDR_LB enum;");
+    }
+}
+
+static void a_header_is_read_by_the_catalogue_in_force(void **state)
+{
+    static const struct catalogue_item *items[CATALOGUE_ITEMS_MAX];
+    static struct catalogue other;
+    const struct catalogue *builtin = catalogue_builtin();
+    (void)state;
+    other = *builtin;
+    other.items = items;
+    other.items_n = 0;
+    for (size_t i = 0; i < builtin->items_n; i++) {
+        if (builtin->items[i]->id != ITEM_LICENCE) {
+            items[other.items_n++] = builtin->items[i];
+        }
+    }
+    assert_string_equal(run(HEADER "\n" ORG("1") "\n"), "2 ok;");
+    catalogue_use(&other);
+    assert_string_equal(run(HEADER "\n" ORG("1") "\n"), "");
+    assert_int_equal(seen.err, ERR_INVALID);
+    catalogue_use(builtin);
+    assert_string_equal(run(HEADER "\n" ORG("1") "\n"), "2 ok;");
+}
+
 static void repeated_decisions_are_refused(void **state)
 {
     (void)state;
@@ -328,6 +376,8 @@ int main(void)
         cmocka_unit_test(rows_that_are_no_data_are_passed_over),
         cmocka_unit_test(deletions_are_not_taken),
         cmocka_unit_test(files_without_a_usable_header_are_refused),
+        cmocka_unit_test(a_header_that_comes_again_is_read_the_same),
+        cmocka_unit_test(a_header_is_read_by_the_catalogue_in_force),
         cmocka_unit_test(repeated_decisions_are_refused),
         cmocka_unit_test(a_refused_row_does_not_stand_in_the_way),
         cmocka_unit_test(repeats_are_found_among_many),

@@ -80,6 +80,13 @@ static void release(void)
     atomic_store(&parked_n, 0);
 }
 
+/* The same on the poller. */
+static bool park_now(void *ctx, struct rpc_call *call)
+{
+    park(ctx, call);
+    return true;
+}
+
 /* What begins with "now" is answered at once. */
 static bool echo_now(void *ctx, struct rpc_call *call)
 {
@@ -115,6 +122,7 @@ static const struct rpc_method methods[] = {
     {.path = "/t.T/Huge", .unary = huge},
     {.path = "/t.T/Hold", .unary = hold},
     {.path = "/t.T/Park", .unary = park},
+    {.path = "/t.T/ParkNow", .unary = park, .at_once = park_now},
     {.path = "/t.T/Now", .unary = echo, .at_once = echo_now},
     {.path = "/t.T/HoldNow", .unary = hold, .at_once = echo_now},
     {.path = "/t.T/HugeNow", .unary = echo, .at_once = huge_now},
@@ -397,6 +405,96 @@ static void what_is_answered_at_once_needs_no_worker(void **state)
     rpc_close(&client.rpc);
 }
 
+/* ---- errands ---- */
+
+struct paid {
+    struct rpc_errand errand;
+    unsigned runner;
+    unsigned number;
+};
+
+enum { RUNNERS = 4, ERRANDS = 5000 };
+static struct paid paid[RUNNERS][ERRANDS];
+static unsigned paid_next[RUNNERS]; /* the poller's */
+static atomic_uint paid_n;
+static atomic_uint paid_faults;
+
+static void pay(struct rpc_errand *errand)
+{
+    struct paid *p = CONTAINER_OF(errand, struct paid, errand);
+    if (paid_next[p->runner]++ != p->number) {
+        atomic_fetch_add(&paid_faults, 1);
+    }
+    atomic_fetch_add(&paid_n, 1);
+}
+
+static void *run_errands(void *arg)
+{
+    struct paid *list = arg;
+    for (unsigned i = 0; i < ERRANDS; i++) {
+        list[i].errand.fn = pay;
+        rpc_run_errand(net.rpc, &list[i].errand);
+    }
+    return NULL;
+}
+
+/* All of them, in the order of each thread, and with nothing left behind when
+ * the last has been done. */
+static void errands_of_many_threads_are_all_done(void **state)
+{
+    pthread_t threads[RUNNERS];
+    (void)state;
+    atomic_store(&paid_n, 0);
+    memset(paid_next, 0, sizeof paid_next);
+    for (unsigned t = 0; t < RUNNERS; t++) {
+        for (unsigned i = 0; i < ERRANDS; i++) {
+            paid[t][i] = (struct paid){.runner = t, .number = i};
+        }
+        assert_int_equal(
+            pthread_create(&threads[t], NULL, run_errands, paid[t]), 0);
+    }
+    WAIT_FOR(atomic_load(&paid_n) == RUNNERS * ERRANDS);
+    for (unsigned t = 0; t < RUNNERS; t++) {
+        (void)pthread_join(threads[t], NULL);
+    }
+    assert_int_equal(atomic_load(&paid_faults), 0);
+}
+
+/* Answers what is parked, from whichever thread does errands. */
+static void answer_parked(struct rpc_errand *errand)
+{
+    (void)errand;
+    release();
+}
+
+/* The one worker is held: neither taking the call nor answering it later needs
+ * one. */
+static void an_errand_answers_without_a_worker(void **state)
+{
+    struct counts c = {0};
+    struct counts later = {0};
+    struct rpc_errand errand = {.fn = answer_parked};
+    struct buf request = BUF_INIT;
+    (void)state;
+    struct net client = {0};
+    struct errmsg out;
+    struct rpc_conf conf = rpc_conf_default();
+    assert_int_equal(rpc_open(&client.rpc, &conf, &out), ERR_OK);
+    memcpy(client.target, net.target, sizeof client.target);
+    client.channel = net_dial(&client, net.client_tls, NULL);
+    start_held(&c, 1, CALL_MS);
+    WAIT_FOR(atomic_load(&held_started) == 1);
+    rpc_unary(client.channel, "/t.T/ParkNow", &request, CALL_MS, count, &later);
+    WAIT_FOR(atomic_load(&parked_n) == 1);
+    rpc_run_errand(net.rpc, &errand);
+    WAIT_FOR(atomic_load(&later.ok) == 1);
+    assert_int_equal(atomic_load(&c.ok), 0);
+    atomic_store(&held_go, true);
+    WAIT_FOR(atomic_load(&c.ok) == 1);
+    rpc_channel_close(&client.channel);
+    rpc_close(&client.rpc);
+}
+
 static void closing_the_channel_ends_its_calls(void **state)
 {
     (void)state;
@@ -540,6 +638,8 @@ int main(void)
         CASE(an_expired_call_never_reaches_its_handler),
         CASE(what_is_not_answered_at_once_goes_to_a_worker),
         CASE(what_is_answered_at_once_needs_no_worker),
+        CASE(errands_of_many_threads_are_all_done),
+        CASE(an_errand_answers_without_a_worker),
         CASE(closing_the_channel_ends_its_calls),
         CASE(health_is_served),
         CASE(an_address_in_use_is_named),

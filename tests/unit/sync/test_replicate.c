@@ -1,6 +1,8 @@
 #include "fixture.h"
 #include "sync/remote.h"
 
+#include <stdatomic.h>
+
 static void a_log_is_copied_in_full_and_then_as_it_grows(void **state)
 {
     (void)state;
@@ -269,6 +271,64 @@ static void seal_keys_are_wrapped_for_parent_and_grandparent(void **state)
     node_free(county);
 }
 
+struct gate {
+    atomic_uint waiting;
+    atomic_bool open;
+};
+
+static void wait_at(void *ctx)
+{
+    struct gate *gate = ctx;
+    atomic_fetch_add(&gate->waiting, 1);
+    while (!atomic_load(&gate->open)) {
+        (void)usleep(1000);
+    }
+}
+
+/* Takes both workers of each. */
+static void hold_workers(struct gate *gate, struct node *a, struct node *b)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(pool_run(rpc_pool(a->rpc), wait_at, gate));
+        assert_ok(pool_run(rpc_pool(b->rpc), wait_at, gate));
+    }
+    while (atomic_load(&gate->waiting) < 4) {
+        (void)usleep(1000);
+    }
+}
+
+/* A record that follows on is verified, forwarded and acknowledged without
+ * waking any of them. */
+static void a_lone_record_needs_no_worker(void **state)
+{
+    (void)state;
+    static struct gate gate;
+    struct node *village = node_new(VILLAGE, "v30");
+    struct node *town = node_new(TOWNSHIP, "t30");
+    struct node *county = node_new(COUNTY, "c30");
+    struct log_id log = store_own_log(village->store);
+    node_listen(county);
+    node_listen(town);
+    node_connect(town, county);
+    node_connect(village, town);
+    assert_true(comes_true(has_two_wraps, village, WAIT_MS));
+    submit(village, 0, 10);
+    await_acked(village, county, &log);
+    struct log_id towns = store_own_log(town->store);
+    await_acked(town, county, &towns);
+    hold_workers(&gate, town, county);
+    for (uint32_t i = 0; i < 20; i++) {
+        submit(village, 10 + i, 1);
+        await_acked(village, town, &log);
+        await_acked(town, county, &log);
+    }
+    await_acked(village, county, &log); /* relayed */
+    atomic_store(&gate.open, true);
+    node_free(village);
+    node_free(town);
+    node_free(county);
+}
+
 static _Atomic bool registered;
 static bool entitled_once_registered(void *ctx, uint64_t origin, uint64_t peer)
 {
@@ -526,6 +586,7 @@ int main(void)
         cmocka_unit_test(a_node_that_is_no_child_is_refused_by_name),
         cmocka_unit_test(a_parent_that_is_another_node_is_not_greeted),
         cmocka_unit_test(seal_keys_are_wrapped_for_parent_and_grandparent),
+        cmocka_unit_test(a_lone_record_needs_no_worker),
         cmocka_unit_test(a_stopped_log_is_offered_again),
         cmocka_unit_test(a_parent_may_hold_more_than_the_relay_below_it),
         cmocka_unit_test(two_equal_copies_verify_and_a_lag_is_no_difference),
