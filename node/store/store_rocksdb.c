@@ -386,14 +386,6 @@ static bool row_key_decode(struct slice key, struct row_key *out)
 
 /* ---- open and close ---- */
 
-/* What both parts of the tail take of the write buffer. */
-static size_t tail_share(const struct store_conf *conf)
-{
-    size_t parts = 2 * runs_memory(conf->write_buffer_bytes);
-    size_t half = conf->write_buffer_bytes / 2;
-    return parts < half ? parts : half;
-}
-
 static void options_common(struct rdb *r, const struct store_conf *conf)
 {
     rocksdb_options_t *o = r->options;
@@ -406,8 +398,8 @@ static void options_common(struct rdb *r, const struct store_conf *conf)
         o, rocksdb_tolerate_corrupted_tail_records_recovery);
     rocksdb_options_set_max_background_jobs(o, 2);
     rocksdb_options_set_max_open_files(o, OPEN_FILES_MAX);
-    rocksdb_options_set_db_write_buffer_size(o, conf->write_buffer_bytes -
-                                                    tail_share(conf));
+    rocksdb_options_set_db_write_buffer_size(
+        o, conf->write_buffer_bytes - runs_memory(conf->write_buffer_bytes));
     /* Small families are rarely flushed; without a bound they would keep every
      * old write-ahead log. */
     rocksdb_options_set_max_total_wal_size(o, 4 * conf->write_buffer_bytes);
@@ -555,7 +547,7 @@ static struct rdb *rdb_new(const struct store_conf *conf)
 {
     struct rdb *r = MEM_NEW(struct rdb);
     r->path = mem_strdup(conf->path);
-    runs_init(r, runs_memory(conf->write_buffer_bytes));
+    runs_init(r, conf->write_buffer_bytes);
     r->options = rocksdb_options_create();
     r->cache = rocksdb_cache_create_lru(conf->cache_bytes);
     options_common(r, conf);

@@ -28,6 +28,7 @@ struct runs {
     struct tail *tail;
     uint64_t next; /* writer: number of the next run */
     size_t left;   /* opening: what the runs that were left cost in the tail */
+    bool aside;    /* files are made beside commits, not between two */
     /* Writer: who makes a file of the frozen part, one thread each time. */
     pthread_t thread;
     bool started;           /* and not joined */
@@ -61,10 +62,9 @@ struct rdb {
 /* Takes RocksDB's text, which names the file. */
 enum err rdb_error(char *text, struct errmsg *why);
 
-/* Memory for the growing part of the tail, of a write buffer of that size; as
- * much again is taken while a part becomes a file. */
+/* What the tail may take of a write buffer of that size. */
 size_t runs_memory(uint64_t write_buffer_bytes);
-void runs_init(struct rdb *r, size_t memory);
+void runs_init(struct rdb *r, uint64_t write_buffer_bytes);
 /* Lets who is at work end first. */
 void runs_fini(struct rdb *r);
 /* Reads the runs of an open database. ERR_CORRUPT. */

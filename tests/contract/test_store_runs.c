@@ -31,10 +31,18 @@ enum { KILLS = 40, SNAPSHOTS = 60, STEPS = 300 };
 enum {
     SUBJECTS = 40,
     RECORDS = 25, /* of each */
-    ROWS = 200,   /* a commit; a part of the tail is full after eight or so */
-    BUFFER = 256 << 10,
     GENERATION = 1,
 };
+
+/* A small office makes files between commits, a large one beside them. A part
+ * of the tail is full after eight commits or so. */
+struct office {
+    uint32_t buffer;
+    uint32_t rows; /* of a commit */
+};
+static const struct office small = {256 << 10, 200};
+static const struct office large = {9 << 20, 2000};
+static struct office office;
 
 static char dir[64];
 static const struct backend *const b = &store_rocksdb;
@@ -69,7 +77,7 @@ static struct row row_of(uint32_t subject, uint32_t record, uint32_t version)
 static void change(uint32_t n, uint32_t i, uint32_t *subject, uint32_t *record,
                    uint32_t *version)
 {
-    uint32_t x = spread(n * ROWS + i);
+    uint32_t x = spread(n * office.rows + i);
     *subject = x % SUBJECTS;
     *record = x / SUBJECTS % RECORDS;
     *version = x >> 28 == 0 ? 0 : n;
@@ -80,7 +88,7 @@ static void model_apply(struct model *m, uint32_t n)
     uint32_t subject;
     uint32_t record;
     uint32_t version;
-    for (uint32_t i = 0; i < ROWS; i++) {
+    for (uint32_t i = 0; i < office.rows; i++) {
         change(n, i, &subject, &record, &version);
         m->version[subject][record] = version;
     }
@@ -102,7 +110,7 @@ static enum err write_commit(void *db, uint32_t n)
     uint8_t serial[8];
     struct errmsg why;
     void *batch = b->batch_new(db);
-    for (uint32_t i = 0; i < ROWS; i++) {
+    for (uint32_t i = 0; i < office.rows; i++) {
         change(n, i, &subject, &record, &version);
         struct row row = row_of(subject, record, version);
         if (version > 0) {
@@ -190,8 +198,9 @@ static void check(void *db, uint32_t n)
 
 static void *open_at(const char *path, bool readonly)
 {
-    const struct store_conf conf = {
-        .path = path, .cache_bytes = 1 << 20, .write_buffer_bytes = BUFFER};
+    const struct store_conf conf = {.path = path,
+                                    .cache_bytes = 1 << 20,
+                                    .write_buffer_bytes = office.buffer};
     struct errmsg why = {""};
     void *db = NULL;
     enum err err = b->open(&db, &conf, readonly, &why);
@@ -203,7 +212,7 @@ static void *open_at(const char *path, bool readonly)
 
 static void path_of(const char *name, char out[128])
 {
-    (void)snprintf(out, 128, "%s/%s", dir, name);
+    (void)snprintf(out, 128, "%s/%s-%u", dir, name, office.rows);
 }
 
 static void remove_all(const char *path)
@@ -337,8 +346,9 @@ static void a_malformed_run_is_damage(void **state)
     assert_null(status);
     rocksdb_writeoptions_destroy(wo);
     close_raw(raw, family);
-    const struct store_conf conf = {
-        .path = path, .cache_bytes = 1 << 20, .write_buffer_bytes = BUFFER};
+    const struct store_conf conf = {.path = path,
+                                    .cache_bytes = 1 << 20,
+                                    .write_buffer_bytes = office.buffer};
     struct errmsg why;
     assert_int_equal(b->open(&db, &conf, false, &why), ERR_CORRUPT);
     assert_non_null(strstr(why.text, "malformed run"));
@@ -460,7 +470,9 @@ static uint32_t write_and_kill(const char *path, uint32_t commits)
     if (pid == 0) {
         (void)dup2(fds[1], STDOUT_FILENO);
         (void)close(fds[0]);
-        (void)execl("/proc/self/exe", "writer", path, (char *)NULL);
+        (void)execl("/proc/self/exe", "writer", path,
+                    office.rows == large.rows ? "large" : "small",
+                    (char *)NULL);
         _exit(127);
     }
     (void)close(fds[1]);
@@ -506,19 +518,32 @@ static int remove_dir(void **state)
     return 0;
 }
 
+static int be_of_size(void **state)
+{
+    office = *(const struct office *)*state;
+    return 0;
+}
+
+#define IN_BOTH(test)                                                          \
+    cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL,           \
+                                             (void *)(uintptr_t)&small),       \
+        cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL,       \
+                                                 (void *)(uintptr_t)&large)
+
 int main(int argc, char **argv)
 {
-    if (argc > 1) {
+    if (argc > 2) {
+        office = strcmp(argv[2], "large") == 0 ? large : small;
         return run_child(argv[1]);
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_the_same_before_and_after_they_are_filed),
-        cmocka_unit_test(runs_that_are_filed_are_deleted),
-        cmocka_unit_test(a_database_of_an_earlier_build_is_read_and_written),
-        cmocka_unit_test(a_malformed_run_is_damage),
-        cmocka_unit_test(a_dropped_index_does_not_come_back),
-        cmocka_unit_test(a_snapshot_is_of_one_moment),
-        cmocka_unit_test(what_was_committed_survives_kill_9),
+        IN_BOTH(rows_are_the_same_before_and_after_they_are_filed),
+        IN_BOTH(runs_that_are_filed_are_deleted),
+        IN_BOTH(a_database_of_an_earlier_build_is_read_and_written),
+        IN_BOTH(a_malformed_run_is_damage),
+        IN_BOTH(a_dropped_index_does_not_come_back),
+        IN_BOTH(a_snapshot_is_of_one_moment),
+        IN_BOTH(what_was_committed_survives_kill_9),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
