@@ -46,7 +46,7 @@ void tail_free(struct tail *t);
 /* Memory that a run takes in a part. */
 size_t tail_cost(struct slice run);
 /* Only if it is empty: the growing part has room for that much. */
-void tail_expect(struct tail *t, size_t cost);
+void tail_expect(struct tail *t, size_t need);
 /* Is there room in the growing part? A run that is larger than a part fits into
  * an empty one. */
 bool tail_fits(const struct tail *t, struct slice run);
