@@ -1116,38 +1116,60 @@ static enum err rdb_rows(void *db, uint8_t generation,
     return err;
 }
 
-/* Gives `fn` the rows of the tail and of the files in order of their keys; what
- * the tail says of a key counts. ERR_CORRUPT. */
-static enum err rows_in_order(const struct tail_rows *tail,
-                              rocksdb_iterator_t *it, const struct key *prefix,
-                              backend_row_fn *fn, void *ctx)
+/* Rows of one subject: those of the tail and those of the files. */
+struct both {
+    const struct tail_rows *tail;
+    size_t i; /* the next of the tail */
+    rocksdb_iterator_t *it;
+    const struct key *prefix;
+};
+
+/* Which has the next row, in order of keys: < 0 the tail, > 0 the files, 0
+ * both. False: neither. */
+static bool both_next(const struct both *b, int *which)
 {
+    bool tail = b->i < b->tail->n;
+    bool file = iter_within(b->it, b->prefix);
+    *which = tail ? -1 : 1;
+    if (tail && file) {
+        *which = tail_key_cmp(tail_row_key(b->tail, b->i), iter_key(b->it));
+    }
+    return tail || file;
+}
+
+/* Gives `fn` the row; one of the tail counts before one of the files. */
+static enum err both_give(const struct both *b, int which, backend_row_fn *fn,
+                          void *ctx, bool *more)
+{
+    bool tail = which <= 0;
+    struct slice key = tail ? tail_row_key(b->tail, b->i) : iter_key(b->it);
+    struct slice value =
+        tail ? tail_row_value(b->tail, b->i) : iter_value(b->it);
     struct row row;
-    size_t i = 0;
+    if (tail && value.len == 0) {
+        return ERR_OK; /* it is gone */
+    }
+    if (!row_key_decode(key, &row.key) || row_decode(value, &row) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    *more = fn(ctx, &row);
+    return ERR_OK;
+}
+
+/* ERR_CORRUPT. */
+static enum err rows_in_order(struct both *b, backend_row_fn *fn, void *ctx)
+{
+    enum err err = ERR_OK;
     bool more = true;
-    while (more) {
-        bool file = iter_within(it, prefix);
-        if (!file && i == tail->n) {
-            break;
-        }
-        int c = !file ? -1
-                : i == tail->n
-                    ? 1
-                    : tail_key_cmp(tail_row_key(tail, i), iter_key(it));
-        struct slice key = c <= 0 ? tail_row_key(tail, i) : iter_key(it);
-        struct slice value = c <= 0 ? tail_row_value(tail, i) : iter_value(it);
-        bool gone = c <= 0 && value.len == 0;
-        if (!gone && (!row_key_decode(key, &row.key) ||
-                      row_decode(value, &row) != ERR_OK)) {
-            return ERR_CORRUPT;
-        }
-        more = gone || fn(ctx, &row);
-        i += c <= 0;
-        if (c >= 0) {
-            rocksdb_iter_next(it);
+    int which;
+    while (err == ERR_OK && more && both_next(b, &which)) {
+        err = both_give(b, which, fn, ctx, &more);
+        b->i += which <= 0;
+        if (which >= 0) {
+            rocksdb_iter_next(b->it);
         }
     }
-    return ERR_OK;
+    return err;
 }
 
 static enum err rdb_rows_of(void *db, uint8_t generation,
@@ -1169,7 +1191,8 @@ static enum err rdb_rows_of(void *db, uint8_t generation,
     tail_read_end(r->runs.tail);
     if (all) {
         iter_seek(it, &prefix);
-        err = rows_in_order(&tail, it, &prefix, fn, ctx);
+        struct both both = {.tail = &tail, .it = it, .prefix = &prefix};
+        err = rows_in_order(&both, fn, ctx);
     } else {
         err = ERR_BUSY;
     }

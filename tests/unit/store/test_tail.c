@@ -178,6 +178,12 @@ static bool on_walked(void *ctx, struct slice key, struct slice value)
     return true;
 }
 
+static uint32_t spread(uint64_t x)
+{
+    x = (x ^ x >> 31) * UINT64_C(0x7fb5d329728ea185);
+    return (uint32_t)(x >> 32);
+}
+
 static bool on_first(void *ctx, struct slice key, struct slice value)
 {
     size_t *n = ctx;
@@ -190,15 +196,14 @@ static bool on_first(void *ctx, struct slice key, struct slice value)
 static void the_frozen_part_is_walked_in_order(void **state)
 {
     (void)state;
-    struct tail *t = tail_new(RUNS * ROWS * 64);
+    struct tail *t = tail_new((size_t)RUNS * ROWS * 64);
     struct written w = {.n = 0};
     uint32_t turn = 0;
     size_t expected = 0;
-    srand(7);
     for (uint64_t run = 1; run <= RUNS; run++) {
         struct buf bytes = BUF_INIT;
         for (size_t i = 0; i < ROWS; i++) {
-            uint32_t record = (uint32_t)rand() % RECORDS;
+            uint32_t record = spread(run * ROWS + i) % RECORDS;
             struct key k = key_of(1, 'a', record);
             uint8_t value[4];
             be_put32(value, ++turn);
