@@ -40,8 +40,8 @@ struct office {
     uint32_t buffer;
     uint32_t rows; /* of a commit */
 };
-static const struct office small = {256 << 10, 200};
-static const struct office large = {9 << 20, 2000};
+static struct office small = {256 << 10, 200};
+static struct office large = {9 << 20, 2000};
 static struct office office;
 
 static char dir[64];
@@ -525,10 +525,9 @@ static int be_of_size(void **state)
 }
 
 #define IN_BOTH(test)                                                          \
-    cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL,           \
-                                             (void *)(uintptr_t)&small),       \
+    cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL, &small),  \
         cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL,       \
-                                                 (void *)(uintptr_t)&large)
+                                                 &large)
 
 int main(int argc, char **argv)
 {
