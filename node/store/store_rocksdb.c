@@ -1,6 +1,6 @@
 /* store_rocksdb.c - the embedded backend.
  *
- * Four column families, so that each has the options that fit it:
+ * Five column families, so that each has the options that fit it:
  *   default  'M' meta                     → value
  *            'P' part u8, log u32         → value
  *            'I' generation, log, number  → reason u8
@@ -13,22 +13,23 @@
  *   index    generation u8, subject len u8, subject, record key, owner → row
  *            generation u8, subject len u8 | 0x80, subject, log u32, number
  *            u64 → list row
+ *   runs     number u64 → rows of a commit that are not in `index` yet
+ * (tail.h); list rows are never among them
  *
  * Integers in keys are big-endian, so that key order is number order. */
+#include "store/store_rocksdb_impl.h"
+
 #include <errno.h>
-#include <rocksdb/c.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/store_backend.h"
 
 /* rocksdb_readoptions_set_read_tier(): what is in memory. */
 enum { TIER_MEMORY = 1 };
-enum { FAMILIES = 4, KEY_MAX = 2 + SUBJECT_KEY_MAX + RECORD_KEY_LEN + 8 };
-enum family { FAMILY_META, FAMILY_BLOCKS, FAMILY_TREE, FAMILY_INDEX };
+enum { KEY_MAX = 2 + SUBJECT_KEY_MAX + RECORD_KEY_LEN + 8 };
 
 enum {
     OPEN_FILES_MAX = 256,
@@ -36,6 +37,7 @@ enum {
     MANIFEST_BYTES = 4 << 20,
     ARENA_BYTES = 64 << 10,
     BLOOM_BITS = 10,
+    BLOOM_BITS_YOUNG = 16, /* each file is asked about each row: few reads */
     HEAD_COPY_LEVEL = 255,
     CHECK_TURN = 4096, /* rows of one call */
     /* A key is put in its place by comparisons all over the buffer: a larger
@@ -44,25 +46,11 @@ enum {
     SKIP_NOW_MAX = 64, /* deleted or older rows that a read `now` may meet */
 };
 
-struct rdb {
-    rocksdb_t *db;
-    bool damaged; /* opened for what can still be read */
-    rocksdb_options_t *options;
-    rocksdb_options_t *family_options[FAMILIES];
-    rocksdb_cache_t *cache;
-    rocksdb_column_family_handle_t *family[FAMILIES];
-    rocksdb_readoptions_t *point;
-    rocksdb_readoptions_t *bulk;
-    rocksdb_readoptions_t *now; /* never touches the disk */
-    /* Of one subject's list rows; `now` as above. */
-    rocksdb_readoptions_t *subject;
-    rocksdb_readoptions_t *subject_now;
-    rocksdb_writeoptions_t *synced;
-};
-
 struct batch {
     rocksdb_writebatch_t *wb;
     struct rdb *r;
+    struct buf run; /* index rows */
+    bool drops;     /* an index: none of its rows may come behind it */
 };
 
 struct key {
@@ -71,10 +59,9 @@ struct key {
 };
 
 static const char *const family_names[FAMILIES] = {
-    [FAMILY_META] = "default",
-    [FAMILY_BLOCKS] = "blocks",
-    [FAMILY_TREE] = "tree",
-    [FAMILY_INDEX] = "index",
+    [FAMILY_META] = "default", [FAMILY_BLOCKS] = "blocks",
+    [FAMILY_TREE] = "tree",    [FAMILY_INDEX] = "index",
+    [FAMILY_RUNS] = "runs",
 };
 
 /* Share of the write buffer, as a divisor, and page size: blocks are read one
@@ -92,6 +79,8 @@ static const struct {
     [FAMILY_TREE] = {8, 4096, rocksdb_no_compression, false, 4},
     /* Keys without an order: each merge writes all older ones again. */
     [FAMILY_INDEX] = {3, 4096, rocksdb_lz4_compression, true, 8},
+    /* Deleted and flushed each time a part of the tail is in a file. */
+    [FAMILY_RUNS] = {2, 16384, rocksdb_no_compression, false, 4},
 };
 
 /* ---- errors ---- */
@@ -110,8 +99,7 @@ static const struct {
     {"Result incomplete", ERR_BUSY}, /* `now` only: not without waiting */
 };
 
-/* Takes RocksDB's text, which names the file. */
-static enum err from_status(char *text, struct errmsg *why)
+enum err rdb_error(char *text, struct errmsg *why)
 {
     if (text == NULL) {
         return ERR_OK;
@@ -410,7 +398,8 @@ static void options_common(struct rdb *r, const struct store_conf *conf)
         o, rocksdb_tolerate_corrupted_tail_records_recovery);
     rocksdb_options_set_max_background_jobs(o, 2);
     rocksdb_options_set_max_open_files(o, OPEN_FILES_MAX);
-    rocksdb_options_set_db_write_buffer_size(o, conf->write_buffer_bytes);
+    rocksdb_options_set_db_write_buffer_size(
+        o, conf->write_buffer_bytes - runs_memory(conf->write_buffer_bytes));
     /* Small families are rarely flushed; without a bound they would keep every
      * old write-ahead log. */
     rocksdb_options_set_max_total_wal_size(o, 4 * conf->write_buffer_bytes);
@@ -441,6 +430,45 @@ static void hint_inserts(rocksdb_options_t **options)
     rocksdb_options_destroy(unused);
 }
 
+/* `young`: of files that lie above all others (store_rocksdb_runs.c). */
+static rocksdb_block_based_table_options_t *
+table_options(const struct rdb *r, enum family f, bool young)
+{
+    rocksdb_block_based_table_options_t *t =
+        rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(t, r->cache);
+    rocksdb_block_based_options_set_block_size(t, family_conf[f].page_bytes);
+    rocksdb_block_based_options_set_format_version(t, 5);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t,
+                                                                            1);
+    if (family_conf[f].bloom) {
+        /* A bulk load asks for rows that are mostly absent. */
+        rocksdb_block_based_options_set_filter_policy(
+            t, rocksdb_filterpolicy_create_bloom_full(young ? BLOOM_BITS_YOUNG
+                                                            : BLOOM_BITS));
+        rocksdb_block_based_options_set_whole_key_filtering(t, 1);
+        /* In pages, like all else: a whole filter is larger than the cache of
+         * a village. That of a young file is small, stays in memory, and is
+         * asked about every row of each commit. */
+        rocksdb_block_based_options_set_index_type(
+            t, rocksdb_block_based_table_index_type_two_level_index_search);
+        rocksdb_block_based_options_set_partition_filters(t, !young);
+        rocksdb_block_based_options_set_metadata_block_size(
+            t, family_conf[f].page_bytes);
+        rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
+    }
+    return t;
+}
+
+static void set_table(rocksdb_options_t *o, const struct rdb *r, enum family f,
+                      bool young)
+{
+    rocksdb_block_based_table_options_t *t = table_options(r, f, young);
+    rocksdb_options_set_block_based_table_factory(o, t);
+    rocksdb_block_based_options_destroy(t);
+}
+
 static void options_family(struct rdb *r, const struct store_conf *conf,
                            enum family f)
 {
@@ -459,39 +487,23 @@ static void options_family(struct rdb *r, const struct store_conf *conf,
     rocksdb_options_set_compression(o, family_conf[f].compression);
     rocksdb_options_set_level0_file_num_compaction_trigger(
         o, family_conf[f].young_files);
-    rocksdb_block_based_table_options_t *t =
-        rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_block_cache(t, r->cache);
-    rocksdb_block_based_options_set_block_size(t, family_conf[f].page_bytes);
-    rocksdb_block_based_options_set_format_version(t, 5);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
-    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t,
-                                                                            1);
     if (family_conf[f].bloom) {
-        /* A bulk load asks for rows that are mostly absent. */
-        rocksdb_block_based_options_set_filter_policy(
-            t, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-        rocksdb_block_based_options_set_whole_key_filtering(t, 1);
         rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
         rocksdb_options_set_memtable_whole_key_filtering(o, 1);
         rocksdb_options_set_prefix_extractor(o, list_subjects());
-        /* In pages, like all else: a whole filter is larger than the cache of
-         * a village. */
-        rocksdb_block_based_options_set_index_type(
-            t, rocksdb_block_based_table_index_type_two_level_index_search);
-        rocksdb_block_based_options_set_partition_filters(t, 1);
-        rocksdb_block_based_options_set_metadata_block_size(
-            t, family_conf[f].page_bytes);
-        rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
     }
-    rocksdb_options_set_block_based_table_factory(o, t);
-    rocksdb_block_based_options_destroy(t);
+    set_table(o, r, f, false);
     r->family_options[f] = o;
+    if (f == FAMILY_INDEX) {
+        r->young_options = rocksdb_options_create_copy(o);
+        set_table(r->young_options, r, f, true);
+    }
 }
 
 static void rdb_close(void *db)
 {
     struct rdb *r = db;
+    runs_fini(r);
     for (size_t i = 0; i < FAMILIES; i++) {
         if (r->family[i] != NULL) {
             rocksdb_column_family_handle_destroy(r->family[i]);
@@ -503,6 +515,7 @@ static void rdb_close(void *db)
     for (size_t i = 0; i < FAMILIES; i++) {
         rocksdb_options_destroy(r->family_options[i]);
     }
+    rocksdb_options_destroy(r->young_options);
     rocksdb_readoptions_destroy(r->point);
     rocksdb_readoptions_destroy(r->bulk);
     rocksdb_readoptions_destroy(r->now);
@@ -511,6 +524,7 @@ static void rdb_close(void *db)
     rocksdb_writeoptions_destroy(r->synced);
     rocksdb_options_destroy(r->options);
     rocksdb_cache_destroy(r->cache);
+    mem_free(r->path);
     mem_free(r);
 }
 
@@ -532,6 +546,8 @@ static rocksdb_readoptions_t *read_options(bool now)
 static struct rdb *rdb_new(const struct store_conf *conf)
 {
     struct rdb *r = MEM_NEW(struct rdb);
+    r->path = mem_strdup(conf->path);
+    runs_init(r, conf->write_buffer_bytes);
     r->options = rocksdb_options_create();
     r->cache =
         rocksdb_cache_create_lru(cache_parts_of(&store_rocksdb, conf).pages);
@@ -555,6 +571,39 @@ static struct rdb *rdb_new(const struct store_conf *conf)
     return r;
 }
 
+/* Families that a database has which is to be read as it is: one of an earlier
+ * build lacks the last. */
+static int families_there(const struct rdb *r)
+{
+    char *status = NULL;
+    size_t n = 0;
+    char **names =
+        rocksdb_list_column_families(r->options, r->path, &n, &status);
+    bool there = status != NULL; /* the opening will say it */
+    for (size_t i = 0; status == NULL && i < n; i++) {
+        there = there || strcmp(names[i], family_names[FAMILY_RUNS]) == 0;
+    }
+    rocksdb_list_column_families_destroy(names, n);
+    rocksdb_free(status);
+    return there ? FAMILIES : FAMILIES - 1;
+}
+
+static enum err open_families(struct rdb *r, bool readonly, struct errmsg *why)
+{
+    char *status = NULL;
+    const rocksdb_options_t *const *options =
+        (const rocksdb_options_t *const *)r->family_options;
+    r->readonly = readonly;
+    r->db = readonly
+                ? rocksdb_open_for_read_only_column_families(
+                      r->options, r->path, families_there(r), family_names,
+                      options, r->family, 0, &status)
+                : rocksdb_open_column_families(r->options, r->path, FAMILIES,
+                                               family_names, options, r->family,
+                                               &status);
+    return rdb_error(status, why);
+}
+
 static enum err rdb_open(void **db, const struct store_conf *conf,
                          bool readonly, struct errmsg *why)
 {
@@ -567,17 +616,10 @@ static enum err rdb_open(void **db, const struct store_conf *conf,
         return err;
     }
     struct rdb *r = rdb_new(conf);
-    char *status = NULL;
-    const rocksdb_options_t *const *options =
-        (const rocksdb_options_t *const *)r->family_options;
-    r->db = readonly
-                ? rocksdb_open_for_read_only_column_families(
-                      r->options, conf->path, FAMILIES, family_names, options,
-                      r->family, 0, &status)
-                : rocksdb_open_column_families(r->options, conf->path, FAMILIES,
-                                               family_names, options, r->family,
-                                               &status);
-    err = from_status(status, &cause);
+    err = open_families(r, readonly, &cause);
+    if (err == ERR_OK) {
+        err = runs_load(r, &cause);
+    }
     if (err == ERR_BUSY) {
         err_set(why, err,
                 "store %s is open in another process: stop that one, or give "
@@ -595,33 +637,23 @@ static enum err rdb_open(void **db, const struct store_conf *conf,
 }
 
 /* Damaged records of the write-ahead log are skipped: whoever reads compares
- * what he finds with the trees. */
+ * what he finds with the trees. The tail stays empty: an index is made anew. */
 static enum err rdb_open_damaged(void **db, const struct store_conf *conf,
                                  struct errmsg *why)
 {
     struct rdb *r = rdb_new(conf);
-    char *status = NULL;
-    const rocksdb_options_t *const *options =
-        (const rocksdb_options_t *const *)r->family_options;
     r->damaged = true;
     rocksdb_options_set_paranoid_checks(r->options, 0);
     rocksdb_options_set_wal_recovery_mode(
         r->options, rocksdb_skip_any_corrupted_records_recovery);
-    r->db = rocksdb_open_for_read_only_column_families(
-        r->options, conf->path, FAMILIES, family_names, options, r->family, 0,
-        &status);
-    enum err err = from_status(status, why);
+    enum err err = open_families(r, true, why);
     if (err != ERR_OK && !is_unread(err, why)) {
-        status = NULL;
+        char *status = NULL;
         rocksdb_repair_db(r->options, conf->path, &status);
-        err = from_status(status, why);
+        err = rdb_error(status, why);
         if (err == ERR_OK) {
-            status = NULL;
             /* For writing: a family may be missing now. */
-            r->db = rocksdb_open_column_families(r->options, conf->path,
-                                                 FAMILIES, family_names,
-                                                 options, r->family, &status);
-            err = from_status(status, why);
+            err = open_families(r, false, why);
         }
     }
     if (r->db == NULL) {
@@ -649,7 +681,7 @@ static uint64_t rdb_disk_bytes(void *db)
 {
     struct rdb *r = db;
     uint64_t sum = 0;
-    for (size_t i = 0; i < FAMILIES; i++) {
+    for (size_t i = 0; i < FAMILIES && r->family[i] != NULL; i++) {
         uint64_t n = 0;
         if (rocksdb_property_int_cf(r->db, r->family[i],
                                     "rocksdb.total-sst-files-size", &n) == 0) {
@@ -700,13 +732,15 @@ static void rdb_batch_free(void *batch)
 {
     struct batch *b = batch;
     rocksdb_writebatch_destroy(b->wb);
+    buf_fini(&b->run);
     mem_free(b);
 }
 
 static size_t rdb_batch_count(void *batch)
 {
     struct batch *b = batch;
-    return (size_t)rocksdb_writebatch_count(b->wb);
+    return (size_t)rocksdb_writebatch_count(b->wb) +
+           run_rows(buf_slice(&b->run));
 }
 
 static void rdb_put_block(void *batch, uint32_t log, uint64_t first,
@@ -756,17 +790,19 @@ static void rdb_put_meta(void *batch, enum meta meta, struct slice value)
 
 static void rdb_put_row(void *batch, uint8_t generation, const struct row *row)
 {
+    struct batch *b = batch;
     uint8_t value[ROW_FIXED + 20 + DIGEST_LEN];
     struct key k = index_key(generation, &row->key);
     size_t len = row_encode(row, value);
-    put(batch, FAMILY_INDEX, &k, slice_of(value, len));
+    run_put(&b->run, slice_of(k.b, k.len), slice_of(value, len));
 }
 
 static void rdb_del_row(void *batch, uint8_t generation,
                         const struct row_key *key)
 {
+    struct batch *b = batch;
     struct key k = index_key(generation, key);
-    del(batch, FAMILY_INDEX, &k);
+    run_put(&b->run, slice_of(k.b, k.len), slice_of(NULL, 0));
 }
 
 static void rdb_put_list_row(void *batch, uint8_t generation,
@@ -801,6 +837,8 @@ static void rdb_del_issue(void *batch, uint8_t generation, uint32_t log,
 
 static void rdb_drop_index(void *batch, uint8_t generation)
 {
+    struct batch *b = batch;
+    b->drops = true;
     /* Shorter than the prefix of an insert hint: see there. */
     struct key from = {.len = 1, .b = {generation}};
     struct key to = {.len = 1, .b = {(uint8_t)(generation + 1)}};
@@ -833,12 +871,28 @@ static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
 {
     struct rdb *r = db;
     struct batch *b = batch;
+    struct slice run = buf_slice(&b->run);
     char *status = NULL;
+    uint64_t number = 0;
+    /* Rows of an index that is dropped must not become a file afterwards. */
+    enum err err = b->drops ? runs_settle(r, why) : ERR_OK;
+    if (err == ERR_OK) {
+        err = runs_make_room(r, run, why);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (run.len > 0) {
+        number = runs_put(r, b->wb, run);
+    }
     /* Of this thread: each comparison of keys was counted. */
     rocksdb_set_perf_level(rocksdb_disable);
     rocksdb_write(r->db, r->synced, b->wb, &status);
+    err = rdb_error(status, why);
+    if (err == ERR_OK) {
+        tail_add(r->runs.tail, run, number);
+    }
     /* RocksDB cannot say how far a failed write got. */
-    enum err err = from_status(status, why);
     return err == ERR_OK || err == ERR_CORRUPT ? err : ERR_UNCERTAIN;
 }
 
@@ -884,7 +938,7 @@ static enum err iter_end(rocksdb_iterator_t *it, struct errmsg *why)
     char *status = NULL;
     rocksdb_iter_get_error(it, &status);
     rocksdb_iter_destroy(it);
-    return from_status(status, why);
+    return rdb_error(status, why);
 }
 
 static void iter_seek(rocksdb_iterator_t *it, const struct key *k)
@@ -912,7 +966,7 @@ static enum err rdb_blocks(void *db, uint32_t log, uint64_t from, bool bulk,
     rocksdb_iter_get_error(it, &status);
     if (status != NULL) {
         rocksdb_iter_destroy(it);
-        return from_status(status, why);
+        return rdb_error(status, why);
     }
     if (!iter_within(it, &prefix)) {
         iter_seek(it, &k);
@@ -935,7 +989,7 @@ static enum err get(struct rdb *r, enum family f, const struct key *k,
     rocksdb_pinnableslice_t *value = rocksdb_get_pinned_cf(
         r->db, r->point, r->family[f], (const char *)k->b, k->len, &status);
     if (value == NULL) {
-        return status == NULL ? ERR_NOT_FOUND : from_status(status, why);
+        return status == NULL ? ERR_NOT_FOUND : rdb_error(status, why);
     }
     size_t len;
     const char *data = rocksdb_pinnableslice_value(value, &len);
@@ -959,19 +1013,86 @@ static enum err rdb_node(void *db, uint32_t log, unsigned level, uint64_t index,
     return err;
 }
 
-static enum err row_take(rocksdb_pinnableslice_t *value, char *status,
-                         const struct row_key *key, struct row *row,
-                         struct errmsg *why)
+static enum err row_take(struct slice value, const struct row_key *key,
+                         struct row *row, struct errmsg *why)
+{
+    *row = (struct row){.key = *key};
+    enum err err = row_decode(value, row);
+    return err == ERR_OK ? ERR_OK : err_set(why, err, "malformed index row");
+}
+
+static enum err row_take_pinned(rocksdb_pinnableslice_t *value, char *status,
+                                const struct row_key *key, struct row *row,
+                                struct errmsg *why)
 {
     *row = (struct row){.key = *key};
     if (value == NULL) {
-        return from_status(status, why);
+        return rdb_error(status, why);
     }
     size_t len;
     const char *data = rocksdb_pinnableslice_value(value, &len);
-    enum err err = row_decode(slice_of(data, len), row);
+    enum err err = row_take(slice_of(data, len), key, row, why);
     rocksdb_pinnableslice_destroy(value);
-    return err == ERR_OK ? ERR_OK : err_set(why, err, "malformed index row");
+    return err;
+}
+
+/* What rows are asked for, and where in `keys` and `out` the files' stand. */
+struct wanted {
+    struct key *k;
+    const char **at;
+    size_t *len;
+    size_t *place;
+    size_t n;
+};
+
+/* Those that the tail knows are taken; the others are wanted of the files. */
+static enum err rows_of_tail(struct rdb *r, uint8_t generation,
+                             const struct row_key *const *keys, size_t n,
+                             struct row *const *out, struct wanted *w,
+                             struct errmsg *why)
+{
+    enum err err = tail_read_begin(r->runs.tail, false);
+    for (size_t i = 0; err == ERR_OK && i < n; i++) {
+        struct key *k = &w->k[w->n];
+        struct slice value;
+        *k = index_key(generation, keys[i]);
+        switch (tail_find(r->runs.tail, slice_of(k->b, k->len), &value)) {
+        case TAIL_ROW:
+            err = row_take(value, keys[i], out[i], why);
+            break;
+        case TAIL_GONE:
+            *out[i] = (struct row){.key = *keys[i]};
+            break;
+        case TAIL_NOTHING:
+            w->at[w->n] = (const char *)k->b;
+            w->len[w->n] = k->len;
+            w->place[w->n++] = i;
+            break;
+        }
+    }
+    tail_read_end(r->runs.tail);
+    return err;
+}
+
+static enum err rows_of_files(struct rdb *r, const struct wanted *w,
+                              const struct row_key *const *keys,
+                              struct row *const *out, struct errmsg *why)
+{
+    rocksdb_pinnableslice_t **values = mem_zalloc(w->n, sizeof(*values));
+    char **status = mem_zalloc(w->n, sizeof(*status));
+    rocksdb_batched_multi_get_cf(r->db, r->point, r->family[FAMILY_INDEX], w->n,
+                                 w->at, w->len, values, status, true);
+    enum err first = ERR_OK;
+    for (size_t i = 0; i < w->n; i++) {
+        size_t place = w->place[i];
+        enum err err =
+            row_take_pinned(values[i], status[i], keys[place], out[place],
+                            first == ERR_OK ? why : NULL);
+        first = first == ERR_OK ? err : first;
+    }
+    mem_free(values);
+    mem_free(status);
+    return first;
 }
 
 static enum err rdb_rows(void *db, uint8_t generation,
@@ -979,54 +1100,109 @@ static enum err rdb_rows(void *db, uint8_t generation,
                          struct row *const *out, struct errmsg *why)
 {
     struct rdb *r = db;
-    struct key *k = mem_alloc(n * sizeof(*k));
-    const char **at = mem_alloc(n * sizeof(const char *));
-    size_t *len = mem_alloc(n * sizeof(*len));
-    rocksdb_pinnableslice_t **values = mem_zalloc(n, sizeof(*values));
-    char **status = mem_zalloc(n, sizeof(*status));
-    for (size_t i = 0; i < n; i++) {
-        k[i] = index_key(generation, keys[i]);
-        at[i] = (const char *)k[i].b;
-        len[i] = k[i].len;
+    struct wanted w = {
+        .k = mem_alloc(n * sizeof(*w.k)),
+        .at = mem_alloc(n * sizeof(const char *)),
+        .len = mem_alloc(n * sizeof(*w.len)),
+        .place = mem_alloc(n * sizeof(*w.place)),
+    };
+    enum err err = rows_of_tail(r, generation, keys, n, out, &w, why);
+    if (err == ERR_OK && w.n > 0) {
+        err = rows_of_files(r, &w, keys, out, why);
     }
-    rocksdb_batched_multi_get_cf(r->db, r->point, r->family[FAMILY_INDEX], n,
-                                 at, len, values, status, true);
-    enum err first = ERR_OK;
-    for (size_t i = 0; i < n; i++) {
-        enum err err = row_take(values[i], status[i], keys[i], out[i],
-                                first == ERR_OK ? why : NULL);
-        first = first == ERR_OK ? err : first;
+    mem_free(w.k);
+    mem_free(w.at);
+    mem_free(w.len);
+    mem_free(w.place);
+    return err;
+}
+
+/* Rows of one subject: those of the tail and those of the files. */
+struct both {
+    const struct tail_rows *tail;
+    size_t i; /* the next of the tail */
+    rocksdb_iterator_t *it;
+    const struct key *prefix;
+};
+
+/* Which has the next row, in order of keys: < 0 the tail, > 0 the files, 0
+ * both. False: neither. */
+static bool both_next(const struct both *b, int *which)
+{
+    bool tail = b->i < b->tail->n;
+    bool file = iter_within(b->it, b->prefix);
+    *which = tail ? -1 : 1;
+    if (tail && file) {
+        *which = tail_key_cmp(tail_row_key(b->tail, b->i), iter_key(b->it));
     }
-    mem_free(k);
-    mem_free(at);
-    mem_free(len);
-    mem_free(values);
-    mem_free(status);
-    return first;
+    return tail || file;
+}
+
+/* Gives `fn` the row; one of the tail counts before one of the files. */
+static enum err both_give(const struct both *b, int which, backend_row_fn *fn,
+                          void *ctx, bool *more)
+{
+    bool tail = which <= 0;
+    struct slice key = tail ? tail_row_key(b->tail, b->i) : iter_key(b->it);
+    struct slice value =
+        tail ? tail_row_value(b->tail, b->i) : iter_value(b->it);
+    struct row row;
+    if (tail && value.len == 0) {
+        return ERR_OK; /* it is gone */
+    }
+    if (!row_key_decode(key, &row.key) || row_decode(value, &row) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    *more = fn(ctx, &row);
+    return ERR_OK;
+}
+
+/* ERR_CORRUPT. */
+static enum err rows_in_order(struct both *b, backend_row_fn *fn, void *ctx)
+{
+    enum err err = ERR_OK;
+    bool more = true;
+    int which;
+    while (err == ERR_OK && more && both_next(b, &which)) {
+        err = both_give(b, which, fn, ctx, &more);
+        b->i += which <= 0;
+        if (which >= 0) {
+            rocksdb_iter_next(b->it);
+        }
+    }
+    return err;
 }
 
 static enum err rdb_rows_of(void *db, uint8_t generation,
                             const struct subject_key *subject, bool now,
                             backend_row_fn *fn, void *ctx, struct errmsg *why)
 {
+    struct rdb *r = db;
+    struct key prefix = subject_prefix(generation, subject);
+    struct tail_rows tail = TAIL_ROWS_INIT;
+    enum err err = tail_read_begin(r->runs.tail, now);
+    if (err != ERR_OK) {
+        return err_set(why, err, "%s", "rows are being added");
+    }
+    bool all = tail_of_subject(r->runs.tail, slice_of(prefix.b, prefix.len),
+                               now ? SKIP_NOW_MAX : SIZE_MAX, &tail);
+    /* Of the same moment. */
     rocksdb_iterator_t *it = now ? iter_new_now(db, FAMILY_INDEX)
                                  : iter_new(db, FAMILY_INDEX, false);
-    struct key prefix = subject_prefix(generation, subject);
-    struct row row;
-    enum err err = ERR_OK;
-    for (iter_seek(it, &prefix); iter_within(it, &prefix);
-         rocksdb_iter_next(it)) {
-        if (!row_key_decode(iter_key(it), &row.key) ||
-            row_decode(iter_value(it), &row) != ERR_OK) {
-            err = err_set(why, ERR_CORRUPT, "malformed index row");
-            break;
-        }
-        if (!fn(ctx, &row)) {
-            break;
-        }
+    tail_read_end(r->runs.tail);
+    if (all) {
+        iter_seek(it, &prefix);
+        struct both both = {.tail = &tail, .it = it, .prefix = &prefix};
+        err = rows_in_order(&both, fn, ctx);
+    } else {
+        err = ERR_BUSY;
     }
+    tail_rows_fini(&tail);
     enum err end = iter_end(it, why);
-    return err != ERR_OK ? err : end;
+    if (err == ERR_CORRUPT) {
+        return err_set(why, err, "malformed index row");
+    }
+    return err == ERR_OK ? end : err_set(why, err, "%s", "many rows");
 }
 
 /* Those of one subject. False: `fn` ends it, or *err is set. */
@@ -1163,21 +1339,27 @@ static enum err rdb_snapshot(void *db, const char *path, struct errmsg *why)
 {
     struct rdb *r = db;
     char *status = NULL;
+    /* It takes the list of files first and the write-ahead log later: of rows
+     * that become a file in between it would have neither that nor their run.
+     */
+    (void)pthread_mutex_lock(&r->runs.moving);
     rocksdb_checkpoint_t *c = rocksdb_checkpoint_object_create(r->db, &status);
-    enum err err = from_status(status, why);
+    enum err err = rdb_error(status, why);
     if (err == ERR_OK) {
         status = NULL;
         rocksdb_checkpoint_create(c, path, UINT64_MAX, &status);
-        err = from_status(status, why);
+        err = rdb_error(status, why);
     }
     if (c != NULL) {
         rocksdb_checkpoint_object_destroy(c);
     }
+    (void)pthread_mutex_unlock(&r->runs.moving);
     return err;
 }
 
 static enum err rdb_check(void *db, struct buf *cursor, struct errmsg *why)
 {
+    const struct rdb *r = db;
     unsigned f = cursor->len > 0 ? cursor->data[0] : 0;
     rocksdb_iterator_t *it = iter_new(db, (enum family)f, true);
     if (cursor->len > 1) {
@@ -1192,7 +1374,7 @@ static enum err rdb_check(void *db, struct buf *cursor, struct errmsg *why)
     if (rocksdb_iter_valid(it)) {
         buf_put_u8(cursor, (uint8_t)f);
         buf_put_slice(cursor, iter_key(it));
-    } else if (f + 1 < FAMILIES) {
+    } else if (f + 1 < FAMILIES && r->family[f + 1] != NULL) {
         f += f + 1 == FAMILY_BLOCKS ? 2 : 1;
         buf_put_u8(cursor, (uint8_t)f);
     }

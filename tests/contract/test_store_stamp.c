@@ -159,14 +159,17 @@ static void what_is_not_in_memory_is_not_read_now(void **state)
     buf_fini(&entry);
 }
 
-/* Opened anew, rows lie in a file none of whose pages were read. */
+/* So many rows that the first ones lie in a file; opened anew, none of its
+ * pages were read. */
 static void a_page_on_the_disk_is_not_read_now(void **state)
 {
     (void)state;
     struct subject_key key = key_of(FIRM);
     size_t rows = 0;
     put_text(village.store, FIRM, "a");
-    node_restart(&village);
+    for (uint32_t i = 1; i <= 8; i++) {
+        submit_many(village.store, i * 1000, 1000);
+    }
     node_restart(&village);
     assert_int_equal(store_subject_now(village.store, &key, count_row, &rows),
                      ERR_BUSY);

@@ -25,7 +25,7 @@ BEGIN {
     # Library header (a regular expression) and the files that may name it.
     library("^grpc/", "^node/rpc/")
     library("^openssl/", "^node/ident/")
-    library("^rocksdb/", "^node/store/store_rocksdb[.]c$")
+    library("^rocksdb/", "^node/store/store_rocksdb")
     library("^(mysql|mysqld_error|errmsg)[.]h$", "^node/store/store_mariadb")
     library("^libconfig[.]h$", "^node/conf/")
     library("^(csv|iconv)[.]h$", "^node/ingest/")
