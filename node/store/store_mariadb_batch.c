@@ -157,9 +157,8 @@ void mdb_put_meta(void *batch, enum meta meta, struct slice value)
 static void add_row(void *batch, enum table table, enum mdb_sql sql,
                     uint8_t generation, const struct row *row)
 {
-    struct mdb_key key;
+    struct key key = row_key_encode(generation, &row->key);
     uint8_t value[MDB_VALUE_MAX];
-    mdb_key_of(generation, &row->key, &key);
     add(batch, table, sql,
         (struct mdb_cell[]){mdb_key_cell(&key),
                             mdb_bytes(value, mdb_value_of(row, value))});
@@ -177,8 +176,7 @@ void mdb_put_new_row(void *batch, uint8_t generation, const struct row *row)
 
 void mdb_del_row(void *batch, uint8_t generation, const struct row_key *key)
 {
-    struct mdb_key k;
-    mdb_key_of(generation, key, &k);
+    struct key k = row_key_encode(generation, key);
     add(batch, TABLE_ROW, SQL_DEL_ROW, (struct mdb_cell[]){mdb_key_cell(&k)});
 }
 

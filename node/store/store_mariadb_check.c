@@ -23,10 +23,10 @@ static const struct {
 /* The key seen last. */
 struct place {
     uint8_t range;
-    struct mdb_key key; /* of a row; of one about lists its subject */
-    uint64_t log;       /* lists */
-    uint64_t number;    /* lists */
-    size_t n;           /* seen by this query */
+    struct key key;  /* of a row; of one about lists its subject */
+    uint64_t log;    /* lists */
+    uint64_t number; /* lists */
+    size_t n;        /* seen by this query */
     bool bad;
 };
 
@@ -40,7 +40,7 @@ static struct place place_begin(uint8_t range)
 {
     struct place p = {.range = range};
     if (range < ARRAY_LEN(ranges) && is_rows(&p)) {
-        p.key = (struct mdb_key){.len = 1, .b = {ranges[range].generation}};
+        p.key = (struct key){.len = 1, .b = {ranges[range].generation}};
     }
     return p;
 }
@@ -63,7 +63,7 @@ static struct place place_get(const struct buf *cursor)
 static void place_put(const struct place *p, struct buf *cursor)
 {
     buf_put_u8(cursor, p->range);
-    buf_put_u8(cursor, p->key.len);
+    buf_put_u8(cursor, (uint8_t)p->key.len);
     buf_put(cursor, p->key.b, p->key.len);
     buf_put_u64(cursor, p->log);
     buf_put_u64(cursor, p->number);
@@ -79,7 +79,7 @@ static bool on_key(void *ctx, const struct mdb_cell *c)
     if (p->bad) {
         return false;
     }
-    p->key.len = (uint8_t)key.len;
+    p->key.len = key.len;
     memcpy(p->key.b, key.data, key.len);
     if (!is_rows(p)) {
         p->log = c[1].n;

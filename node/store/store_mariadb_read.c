@@ -161,12 +161,12 @@ static bool on_wanted_row(void *ctx, const struct mdb_cell *columns)
 
 /* The last key fills what is left of the statement's list. */
 static void key_cells(uint8_t generation, const struct row_key *const *wanted,
-                      size_t n, struct mdb_key keys[MDB_ROWS_KEYS],
+                      size_t n, struct key keys[MDB_ROWS_KEYS],
                       struct mdb_cell cells[MDB_ROWS_KEYS])
 {
     for (size_t i = 0; i < MDB_ROWS_KEYS; i++) {
         if (i < n) {
-            mdb_key_of(generation, wanted[i], &keys[i]);
+            keys[i] = row_key_encode(generation, wanted[i]);
         }
         cells[i] = mdb_key_cell(&keys[i < n ? i : n - 1]);
     }
@@ -176,7 +176,7 @@ enum err mdb_rows(void *db, uint8_t generation,
                   const struct row_key *const *keys, size_t n,
                   struct row *const *out, struct errmsg *why)
 {
-    struct mdb_key coded[MDB_ROWS_KEYS];
+    struct key coded[MDB_ROWS_KEYS];
     struct mdb_cell cells[MDB_ROWS_KEYS];
     enum err err = ERR_OK;
     for (size_t i = 0; i < n; i++) {
@@ -206,12 +206,13 @@ enum err mdb_rows_of(void *db, uint8_t generation,
                      backend_row_fn *fn, void *ctx, struct errmsg *why)
 {
     struct rows_read r = {.fn = fn, .ctx = ctx};
-    struct mdb_key from;
-    struct mdb_key to;
+    struct key from = row_key_prefix(generation, subject);
+    struct key to = from;
     if (now) {
         return ERR_BUSY; /* nothing is in this process's memory */
     }
-    mdb_keys_of(generation, subject, &from, &to);
+    memset(to.b + to.len, 0xff, ROW_KEY_REST); /* behind all that begin so */
+    to.len += ROW_KEY_REST;
     const struct mdb_cell cells[] = {mdb_key_cell(&from), mdb_key_cell(&to)};
     enum err err =
         mdb_read(mdb_pool_of(db), SQL_ROWS_OF, cells, on_row, &r, why);

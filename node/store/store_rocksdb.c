@@ -17,6 +17,7 @@
  * (tail.h); list rows are never among them
  *
  * Integers in keys are big-endian, so that key order is number order. */
+#include "store/row_key.h"
 #include "store/store_rocksdb_impl.h"
 
 #include <errno.h>
@@ -29,7 +30,6 @@
 
 /* rocksdb_readoptions_set_read_tier(): what is in memory. */
 enum { TIER_MEMORY = 1 };
-enum { KEY_MAX = 2 + SUBJECT_KEY_MAX + RECORD_KEY_LEN + 8 };
 
 enum {
     OPEN_FILES_MAX = 256,
@@ -51,11 +51,6 @@ struct batch {
     struct rdb *r;
     struct buf run; /* index rows */
     bool drops;     /* an index: none of its rows may come behind it */
-};
-
-struct key {
-    size_t len;
-    uint8_t b[KEY_MAX];
 };
 
 static const char *const family_names[FAMILIES] = {
@@ -175,35 +170,6 @@ static struct key source_key(const uint8_t name[SOURCE_LEN])
     return k;
 }
 
-static struct key subject_prefix(uint8_t generation,
-                                 const struct subject_key *subject)
-{
-    struct key k = {.len = 2u + subject->len};
-    k.b[0] = generation;
-    k.b[1] = subject->len;
-    memcpy(k.b + 2, subject->b, subject->len);
-    return k;
-}
-
-static struct key index_key(uint8_t generation, const struct row_key *key)
-{
-    struct key k = subject_prefix(generation, &key->subject);
-    memcpy(k.b + k.len, key->record_key, RECORD_KEY_LEN);
-    be_put64(k.b + k.len + RECORD_KEY_LEN, key->origin);
-    k.len += RECORD_KEY_LEN + 8;
-    return k;
-}
-
-int row_key_cmp(const struct row_key *a, const struct row_key *b)
-{
-    if (a->subject.len != b->subject.len) {
-        return a->subject.len < b->subject.len ? -1 : 1;
-    }
-    int c = memcmp(a->subject.b, b->subject.b, a->subject.len);
-    c = c != 0 ? c : memcmp(a->record_key, b->record_key, RECORD_KEY_LEN);
-    return c != 0 ? c : (a->origin > b->origin) - (a->origin < b->origin);
-}
-
 /* ---- rows ---- */
 
 enum { ROW_MOVED = 1, ROW_DIGEST = 2, ROW_FIXED = 4 + 1 + 2 + 1 + 1 + 4 * 3 };
@@ -246,7 +212,7 @@ enum {
 static struct key list_prefix(uint8_t generation,
                               const struct subject_key *subject)
 {
-    struct key k = subject_prefix(generation, subject);
+    struct key k = row_key_prefix(generation, subject);
     k.b[1] |= LIST_ROW;
     return k;
 }
@@ -365,23 +331,6 @@ static enum err row_decode(struct slice value, struct row *row)
         }
     }
     return reader_done(&r) ? ERR_OK : ERR_CORRUPT;
-}
-
-static bool row_key_decode(struct slice key, struct row_key *out)
-{
-    struct reader r = reader_of(key);
-    (void)reader_u8(&r);
-    uint8_t len = reader_u8(&r);
-    struct slice subject = reader_bytes(&r, len);
-    struct slice record = reader_bytes(&r, RECORD_KEY_LEN);
-    uint64_t origin = reader_u64(&r);
-    if (!reader_done(&r) || len > SUBJECT_KEY_MAX) {
-        return false;
-    }
-    *out = (struct row_key){.subject.len = len, .origin = origin};
-    memcpy(out->subject.b, subject.data, len);
-    memcpy(out->record_key, record.data, RECORD_KEY_LEN);
-    return true;
 }
 
 /* ---- open and close ---- */
@@ -792,7 +741,7 @@ static void rdb_put_row(void *batch, uint8_t generation, const struct row *row)
 {
     struct batch *b = batch;
     uint8_t value[ROW_FIXED + 20 + DIGEST_LEN];
-    struct key k = index_key(generation, &row->key);
+    struct key k = row_key_encode(generation, &row->key);
     size_t len = row_encode(row, value);
     run_put(&b->run, slice_of(k.b, k.len), slice_of(value, len));
 }
@@ -801,7 +750,7 @@ static void rdb_del_row(void *batch, uint8_t generation,
                         const struct row_key *key)
 {
     struct batch *b = batch;
-    struct key k = index_key(generation, key);
+    struct key k = row_key_encode(generation, key);
     run_put(&b->run, slice_of(k.b, k.len), slice_of(NULL, 0));
 }
 
@@ -1055,7 +1004,7 @@ static enum err rows_of_tail(struct rdb *r, uint8_t generation,
     for (size_t i = 0; err == ERR_OK && i < n; i++) {
         struct key *k = &w->k[w->n];
         struct slice value;
-        *k = index_key(generation, keys[i]);
+        *k = row_key_encode(generation, keys[i]);
         switch (tail_find(r->runs.tail, slice_of(k->b, k->len), &value)) {
         case TAIL_ROW:
             err = row_take(value, keys[i], out[i], why);
@@ -1178,7 +1127,7 @@ static enum err rdb_rows_of(void *db, uint8_t generation,
                             backend_row_fn *fn, void *ctx, struct errmsg *why)
 {
     struct rdb *r = db;
-    struct key prefix = subject_prefix(generation, subject);
+    struct key prefix = row_key_prefix(generation, subject);
     struct tail_rows tail = TAIL_ROWS_INIT;
     enum err err = tail_read_begin(r->runs.tail, now);
     if (err != ERR_OK) {

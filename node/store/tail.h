@@ -15,8 +15,7 @@
  *   run: form u8 (1), number of rows u32, rows:
  *        length of key u8, length of value u8, key, value
  *
- * Keys are those of store_rocksdb.c: generation u8, length of the subject u8,
- * subject, and so on. Integers are big-endian.
+ * Keys are those of row_key.h. Integers are big-endian.
  *
  * Threads: one writer, which alone calls what is not about reading; any number
  *          of readers; one thread that walks the frozen part. */
