@@ -24,6 +24,16 @@ static void PRINTF_LIKE(2, 4) PRINTF_LIKE(3, 4)
     va_end(ap);
 }
 
+/* Ends a line, with what is wrong behind it, if anything is. */
+static void say_trouble(bool english, const char *en, const char *zh,
+                        const char *trouble)
+{
+    if (trouble[0] != 0) {
+        (void)printf("%s%s", english ? en : zh, trouble);
+    }
+    (void)putchar('\n');
+}
+
 static const char *text_in(json_t *object, bool english)
 {
     return cli_text(object, english ? "text" : "text_zh");
@@ -71,12 +81,11 @@ static void print_store(json_t *s, json_t *process, bool english)
 static void print_views(json_t *v, bool english)
 {
     if (json_is_object(v)) {
-        const char *waits = cli_text(v, "waits_for");
         say(english, "views     behind %lld entries, skipped %lld",
             "SQL 视图  落后 %lld 条，跳过 %lld 条", cli_int(v, "behind"),
             cli_int(v, "skipped"));
-        say(english, waits[0] != 0 ? ", WAITING: %s\n" : "%s\n",
-            waits[0] != 0 ? "，正在等待：%s\n" : "%s\n", waits);
+        say_trouble(english, ", WAITING: ", "，正在等待：",
+                    cli_text(v, "waits_for"));
     }
 }
 
@@ -86,12 +95,10 @@ static void print_exchange(json_t *tables, bool english)
     json_t *t;
     json_array_foreach(tables, i, t)
     {
-        const char *why = cli_text(t, "why");
         say(english, "exchange  %s: %lld waiting",
             "前置库    %s：待接收 %lld 行", cli_text(t, "table"),
             cli_int(t, "waiting"));
-        say(english, why[0] != 0 ? ", STOPPED: %s\n" : "%s\n",
-            why[0] != 0 ? "，已停止：%s\n" : "%s\n", why);
+        say_trouble(english, ", STOPPED: ", "，已停止：", cli_text(t, "why"));
     }
 }
 
