@@ -6,13 +6,15 @@
 struct bell {
     struct rpc_alarm *alarm;
     atomic_uint rings;
-    unsigned again; /* sets itself so often, RING_MS later */
+    unsigned again;  /* sets itself so often, RING_MS later */
+    unsigned prompt; /* rings that came within PROMPT_MS of their time */
+    int64_t due_ms;
     atomic_bool hold;
     atomic_bool held;
     pthread_t thread;
 };
 
-enum { RING_MS = 10 };
+enum { RING_MS = 10, PROMPT_MS = 500 };
 
 static struct rpc *rpc_new(void)
 {
@@ -28,7 +30,9 @@ static void ring(void *ctx)
     struct bell *b = ctx;
     b->thread = pthread_self();
     if (atomic_load(&b->rings) < b->again) {
-        rpc_alarm_at(b->alarm, clock_mono_ms() + RING_MS);
+        b->prompt += clock_mono_ms() - b->due_ms < PROMPT_MS;
+        b->due_ms = clock_mono_ms() + RING_MS;
+        rpc_alarm_at(b->alarm, b->due_ms);
     }
     atomic_store(&b->held, true);
     while (atomic_load(&b->hold)) {
@@ -73,10 +77,11 @@ static void of_two_times_the_earlier_counts(void **state)
     rpc_close(&rpc);
 }
 
-/* Of those that are set elsewhere each may take a second. */
+/* Of those that are set elsewhere each may take a second: the poller looks so
+ * often. On a busy machine a few come promptly all the same. */
 static void set_on_the_poller_it_comes_in_time(void **state)
 {
-    enum { TIMES = 60 };
+    enum { TIMES = 20 };
     (void)state;
     struct rpc *rpc = rpc_new();
     struct bell b = {.again = TIMES};
@@ -84,8 +89,8 @@ static void set_on_the_poller_it_comes_in_time(void **state)
     b.alarm = rpc_alarm_new(rpc, ring, &b);
     rpc_alarm_at(b.alarm, from_ms);
     WAIT_FOR(atomic_load(&b.rings) > TIMES);
-    assert_in_range(clock_mono_ms() - from_ms, TIMES * RING_MS,
-                    TIMES * 1000 / 2);
+    assert_true(clock_mono_ms() - from_ms >= TIMES * RING_MS);
+    assert_in_range(b.prompt, TIMES / 4, TIMES);
     rpc_alarm_free(&b.alarm);
     rpc_close(&rpc);
 }

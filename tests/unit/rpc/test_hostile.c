@@ -259,7 +259,7 @@ static void hold_stream(int in, int out, const char *arg)
 {
     static const struct rpc_stream_ops ops = {
         .open = tell_open, .message = hear_message, .closed = tell_closed};
-    struct rpc_conf conf = rpc_conf_default();
+    struct rpc_conf conf = patient_conf();
     struct errmsg why;
     struct net net = {.client_tls = source_new("village", "ca")};
     assert_int_equal(rpc_open(&net.rpc, &conf, &why), ERR_OK);
