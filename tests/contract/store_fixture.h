@@ -23,6 +23,7 @@
 #include "store/keyring.h"
 #include "store/store_backend.h"
 #include "support/mariadb_server.h"
+#include "support/patience.h"
 #include "support/suite.h"
 
 #define FEDERATION "anhui.test"
@@ -64,7 +65,7 @@ static struct store_mariadb_conf fed_mariadb = {.socket = NULL,
                                                 .tls_cert = "",
                                                 .tls_key = "",
                                                 .connections = 4,
-                                                .connect_ms = 5000,
+                                                .connect_ms = 20000,
                                                 .timeout_ms = 20000};
 
 static inline const struct backend *fixture_backend(void)
@@ -706,9 +707,14 @@ static inline void rows_of(struct store *s, const char *subject,
                            struct row_list *out)
 {
     struct subject_key key;
+    struct store_stats stats;
     out->n = 0;
     subject_key_org(&key, SUBJECT_USCC, slice_str(subject));
-    assert_ok(store_subject(s, &key, on_list_row, out));
+    enum err err = store_subject(s, &key, on_list_row, out);
+    if (err != ERR_OK) {
+        store_stats(s, &stats);
+        fail_msg("%s: %s", err_name(err), stats.why);
+    }
 }
 
 struct issue_list {
@@ -724,24 +730,26 @@ static inline bool on_list_issue(void *ctx, const struct store_issue *issue)
     return true;
 }
 
-static inline void issues_of(struct store *s, struct issue_list *out)
+static inline bool are_issues_counted(struct store *s, struct issue_list *out)
 {
     struct store_stats stats;
-    /* The count follows the commit. */
-    for (int i = 0; i == 0 || (i < 1000 && stats.issues != out->n); i++) {
-        (void)usleep(i > 0 ? 10000 : 0);
-        out->n = 0;
-        assert_ok(store_issues(s, on_list_issue, out));
-        store_stats(s, &stats);
-    }
-    assert_int_equal(stats.issues, out->n);
+    out->n = 0;
+    assert_ok(store_issues(s, on_list_issue, out));
+    store_stats(s, &stats);
+    return stats.issues == out->n;
+}
+
+/* The count follows the commit. */
+static inline void issues_of(struct store *s, struct issue_list *out)
+{
+    WAIT_FOR(are_issues_counted(s, out));
 }
 
 /* After a failed read the store takes nothing for a moment. */
 static inline void submit_patiently(struct store *s, const struct slice *draft,
                                     struct draft_result *result)
 {
-    int64_t until_ms = clock_mono_ms() + 60000;
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     enum err err = ERR_NO_SPACE;
     while (err == ERR_NO_SPACE && clock_mono_ms() < until_ms) {
         err = submit_bytes(s, draft, 1, result);

@@ -7,7 +7,7 @@
 #include "ingest/exchange.h"
 #include "support/scripted_backend.h"
 
-enum { WAIT_MS = 60000, LOOK_MS = 100, BATCH = 50 };
+enum { LOOK_MS = 100, BATCH = 50 };
 
 #define WATER "`exchange`.`water`"
 
@@ -416,13 +416,9 @@ static void who_may_not_mark_takes_nothing_twice(void **state)
 /* Holds the node between reading and marking, does `sql`, lets it go. */
 static void meanwhile(const char *sql)
 {
-    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     atomic_store(&script.held, true);
     start_exchange();
-    while (!atomic_load(&script.waiting)) {
-        assert_true(clock_mono_ms() < until_ms);
-        (void)usleep(10000);
-    }
+    wait_held();
     department("%s", sql);
     atomic_store(&script.held, false);
 }

@@ -669,11 +669,7 @@ static void drafts_that_wait_for_the_parent_still_wait(void **state)
     assert_true(store_awaits_parent(to.store));
     assert_ok(store_parent_told(to.store, &why));
     struct row_list rows;
-    int64_t until_ms = clock_mono_ms() + 20000;
-    do {
-        rows_of(to.store, FIRM, &rows);
-    } while (rows.n < 2 && clock_mono_ms() < until_ms);
-    assert_int_equal(rows.n, 2);
+    WAIT_FOR((rows_of(to.store, FIRM, &rows), rows.n == 2));
 }
 
 static void what_is_not_for_each_other_is_refused(void **state)

@@ -128,7 +128,7 @@ static size_t listed(struct node *n, const char *subject)
 /* Entries are judged again beside what else is done. */
 static size_t issues_left(struct node *n, size_t wanted)
 {
-    int64_t until_ms = clock_mono_ms() + 60000;
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     struct issue_list issues;
     do {
         issues_of(n->store, &issues);

@@ -15,6 +15,12 @@ static int start(void **state)
     return 0;
 }
 
+static int end(void **state)
+{
+    script_lets_go();
+    return stop(state);
+}
+
 static bool is_writable(void)
 {
     struct store_stats stats;
@@ -25,10 +31,27 @@ static bool is_writable(void)
 
 static void wait_writable(bool want)
 {
-    for (int i = 0; i < 1000 && is_writable() != want; i++) {
-        (void)usleep(10000);
-    }
-    assert_int_equal(is_writable(), want);
+    WAIT_FOR(is_writable() == want);
+}
+
+/* Waits for nothing; the waiter is to be freed by the caller. */
+static struct waiter *submit_later(uint32_t record)
+{
+    struct waiter *w = waiter_new();
+    struct buf bytes = BUF_INIT;
+    draft_put(&bytes, &(struct draft){
+                          .record = record, .subject = SUBJECT, .text = "a"});
+    struct slice s = buf_slice(&bytes);
+    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    buf_fini(&bytes);
+    return w;
+}
+
+static enum err outcome_of(struct waiter *w)
+{
+    enum err err = waiter_wait(w);
+    waiter_free(w);
+    return err;
 }
 
 static uint64_t own_size(void)
@@ -151,28 +174,16 @@ static void reads_are_unavailable_while_there_is_no_database(void **state)
     (void)state;
     struct buf note = BUF_INIT;
     struct log_id own = store_own_log(village.store);
-    struct waiter *w = waiter_new();
-    struct buf draft = BUF_INIT;
-    draft_put(&draft,
-              &(struct draft){.record = 1, .subject = "x", .text = "a"});
-    struct slice s = buf_slice(&draft);
     atomic_store(&script.open, OPEN_FAILS);
     atomic_store(&script.next_commit, COMMIT_LOST);
-    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
-    wait_writable(false);
-    enum err err = ERR_OK;
-    for (int i = 0; i < 500 && err != ERR_UNAVAILABLE; i++) {
-        err = store_note(village.store, &own, &note, NULL);
-        (void)usleep(1000);
-    }
-    assert_int_equal(err, ERR_UNAVAILABLE);
+    struct waiter *w = submit_later(1);
+    WAIT_FOR(store_note(village.store, &own, &note, NULL) == ERR_UNAVAILABLE);
+    assert_false(is_writable());
     assert_false(w->done);
     atomic_store(&script.open, OPEN_WORKS);
-    assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
+    assert_int_equal(outcome_of(w), ERR_NO_SPACE);
     wait_writable(true);
     assert_ok(store_note(village.store, &own, &note, NULL));
-    waiter_free(w);
-    buf_fini(&draft);
     buf_fini(&note);
     assert_sound(1);
 }
@@ -182,28 +193,19 @@ static void reads_do_not_wait_for_an_opening(void **state)
 {
     (void)state;
     struct buf note = BUF_INIT;
-    struct buf draft = BUF_INIT;
     struct log_id own = store_own_log(village.store);
-    struct waiter *w = waiter_new();
-    draft_put(&draft,
-              &(struct draft){.record = 1, .subject = "x", .text = "a"});
-    struct slice s = buf_slice(&draft);
     atomic_store(&script.open_held, true);
     atomic_store(&script.next_commit, COMMIT_LOST);
-    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
-    while (!atomic_load(&script.opening)) {
-        (void)usleep(1000);
-    }
+    struct waiter *w = submit_later(1);
+    WAIT_FOR(atomic_load(&script.opening));
     enum err err = store_note(village.store, &own, &note, NULL);
     assert_true(atomic_load(&script.opening));
     assert_int_equal(err, backend.renew != NULL ? ERR_OK : ERR_UNAVAILABLE);
     atomic_store(&script.open_held, false);
-    assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
+    assert_int_equal(outcome_of(w), ERR_NO_SPACE);
     wait_writable(true);
     buf_clear(&note);
     assert_ok(store_note(village.store, &own, &note, NULL));
-    waiter_free(w);
-    buf_fini(&draft);
     buf_fini(&note);
     assert_sound(1);
 }
@@ -291,9 +293,8 @@ static enum err submit_noise(uint32_t from)
             text[i][k] = (char)('!' + x % 90);
         }
         text[i][sizeof text[i] - 1] = '\0';
-        drafts[i] = (struct draft){.record = from + i,
-                                   .subject = "91341821MA2T00001X",
-                                   .text = text[i]};
+        drafts[i] = (struct draft){
+            .record = from + i, .subject = SUBJECT, .text = text[i]};
     }
     return submit(village.store, drafts, NOISE, NULL);
 }
@@ -317,7 +318,7 @@ static void failing_writes_lose_nothing_acknowledged(void **state)
         failed += err != ERR_OK;
         assert_int_equal(own_size(), expected);
         for (int i = 0; i < 15 && !is_writable(); i++) {
-            (void)usleep(100000);
+            (void)usleep(100000); /* if it is not by then, the next fails */
         }
     }
     assert_true(failed > 0);
@@ -444,8 +445,7 @@ static void
 what_was_set_aside_and_cannot_be_read_is_appended_later(void **state)
 {
     (void)state;
-    struct draft d = {
-        .record = 1, .subject = "91341821MA2T00001X", .text = "a"};
+    struct draft d = {.record = 1, .subject = SUBJECT, .text = "a"};
     struct draft_result r;
     struct errmsg why;
     node_stop(&village);
@@ -457,65 +457,42 @@ what_was_set_aside_and_cannot_be_read_is_appended_later(void **state)
     fail_reads(READ_SALVAGE);
     assert_ok(store_parent_told(village.store, &why));
     wait_failed();
-    for (int i = 0; i < 1500 && own_size() != 2; i++) {
-        (void)usleep(10000);
-    }
-    assert_int_equal(own_size(), 2);
+    WAIT_FOR(own_size() == 2);
 }
 
 static void closing_answers_a_commit_in_doubt(void **state)
 {
     (void)state;
-    struct waiter *w = waiter_new();
-    struct buf draft = BUF_INIT;
-    draft_put(&draft, &(struct draft){.record = 1,
-                                      .subject = "91341821MA2T00001X",
-                                      .text = "a"});
-    struct slice s = buf_slice(&draft);
     atomic_store(&script.open, OPEN_FAILS);
     atomic_store(&script.next_commit, COMMIT_LOST);
-    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
+    struct waiter *w = submit_later(1);
     wait_writable(false);
     store_closing(village.store);
-    assert_int_equal(waiter_wait(w), ERR_UNCERTAIN);
+    assert_int_equal(outcome_of(w), ERR_UNCERTAIN);
     assert_int_not_equal(submit_one(2), ERR_OK);
     atomic_store(&script.open, OPEN_WORKS);
     node_restart(&village);
     assert_int_equal(own_size(), 1);
-    waiter_free(w);
-    buf_fini(&draft);
 }
 
 /* Nothing of theirs was tried: they need not wait until the doubt is over. */
 static void who_waits_behind_a_commit_in_doubt_is_told(void **state)
 {
     (void)state;
-    struct waiter *first = waiter_new();
-    struct waiter *behind = waiter_new();
-    struct buf draft = BUF_INIT;
-    draft_put(&draft, &(struct draft){.record = 1,
-                                      .subject = "91341821MA2T00001X",
-                                      .text = "a"});
-    struct slice s = buf_slice(&draft);
     atomic_store(&script.open, OPEN_FAILS);
     atomic_store(&script.next_commit, COMMIT_LOST);
     atomic_store(&script.held, true);
-    assert_ok(store_submit(village.store, &s, 1, on_submitted, first));
-    while (!atomic_load(&script.waiting)) {
-        (void)usleep(1000);
-    }
-    assert_ok(store_submit(village.store, &s, 1, on_submitted, behind));
+    struct waiter *first = submit_later(1);
+    wait_held();
+    struct waiter *behind = submit_later(1);
     atomic_store(&script.held, false);
-    assert_int_equal(waiter_wait(behind), ERR_NO_SPACE);
+    assert_int_equal(outcome_of(behind), ERR_NO_SPACE);
     assert_false(first->done);
     atomic_store(&script.open, OPEN_WORKS);
-    assert_int_equal(waiter_wait(first), ERR_NO_SPACE);
+    assert_int_equal(outcome_of(first), ERR_NO_SPACE);
     wait_writable(true);
     assert_ok(submit_one(1));
     assert_sound(2);
-    waiter_free(first);
-    waiter_free(behind);
-    buf_fini(&draft);
 }
 
 /* The doubt comes after the stop was announced. What then is in the database
@@ -523,31 +500,21 @@ static void who_waits_behind_a_commit_in_doubt_is_told(void **state)
 static void a_stop_waits_for_no_doubt_that_comes_later(void **state)
 {
     (void)state;
-    struct waiter *w = waiter_new();
-    struct buf draft = BUF_INIT;
     struct errmsg why;
-    draft_put(&draft, &(struct draft){.record = 1,
-                                      .subject = "91341821MA2T00001X",
-                                      .text = "a"});
-    struct slice s = buf_slice(&draft);
     atomic_store(&script.open, OPEN_FAILS);
     atomic_store(&script.next_commit, COMMIT_DONE_UNHEARD);
     atomic_store(&script.held, true);
-    assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
-    while (!atomic_load(&script.waiting)) {
-        (void)usleep(1000);
-    }
+    struct waiter *w = submit_later(1);
+    wait_held();
     store_stopping(village.store);
     atomic_store(&script.held, false);
-    assert_int_equal(waiter_wait(w), ERR_UNCERTAIN);
+    assert_int_equal(outcome_of(w), ERR_UNCERTAIN);
     atomic_store(&script.open, OPEN_WORKS);
     assert_int_not_equal(store_renew(village.store, &village.sign, &why),
                          ERR_OK);
     assert_false(is_writable());
     node_restart(&village);
     assert_int_equal(own_size(), 2);
-    waiter_free(w);
-    buf_fini(&draft);
 }
 
 /* ---- long work, and who is told how far it is ---- */
@@ -592,11 +559,11 @@ static void a_reindex_ends_when_it_is_told_to(void **state)
     atomic_store(&script.held, true);
     assert_int_equal(store_reindex(village.store, on_told, &t, &why),
                      ERR_CANCELLED);
-    rows_of(village.store, "91341821MA2T00001X", &rows);
+    rows_of(village.store, SUBJECT, &rows);
     assert_int_equal(rows.n, 1);
     assert_ok(submit_one(2));
     assert_ok(store_reindex(village.store, NULL, NULL, &why));
-    rows_of(village.store, "91341821MA2T00001X", &rows);
+    rows_of(village.store, SUBJECT, &rows);
     assert_int_equal(rows.n, 2);
 }
 
@@ -662,7 +629,7 @@ static void who_is_shown_issues_holds_nothing_up(void **state)
     node_init(&township, real, TOWNSHIP, "township");
     assert_ok(forge_open(&f, village.store, &township, 99, NULL));
     draft_put(&entry, &(struct draft){.record = 9, /* of no version: void */
-                                      .subject = "91341821MA2T00001X",
+                                      .subject = SUBJECT,
                                       .text = "a"});
     for (size_t i = 0; i < ISSUES_A_RUN; i++) {
         run[i] = buf_slice(&entry);
@@ -693,7 +660,7 @@ static void look_up(void)
     struct row_list rows = {.n = 0};
     struct buf bytes = BUF_INIT;
     struct log_id own = store_own_log(village.store);
-    subject_key_org(&key, SUBJECT_USCC, slice_str("91341821MA2T00001X"));
+    subject_key_org(&key, SUBJECT_USCC, slice_str(SUBJECT));
     seen.err = store_subject(village.store, &key, on_list_row, &rows);
     for (size_t i = 0; i < rows.n; i++) {
         const struct store_row *row = &rows.at[i];
@@ -724,7 +691,7 @@ static void a_row_is_never_seen_without_its_entry(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define T(name) cmocka_unit_test_setup_teardown(name, start, end)
     const struct CMUnitTest tests[] = {
         T(a_row_is_never_seen_without_its_entry),
         T(a_refused_commit_changes_nothing),

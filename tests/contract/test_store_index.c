@@ -303,10 +303,7 @@ static void a_person_is_found_by_a_token_of_each_holder(void **state)
 
 static void wait_for_person_rows(struct node *n, size_t want)
 {
-    for (int i = 0; i < 500 && person_rows(n) != want; i++) {
-        (void)usleep(10000);
-    }
-    assert_int_equal(person_rows(n), want);
+    WAIT_FOR(person_rows(n) == want);
 }
 
 static void records_that_came_before_their_key_are_judged_again(void **state)

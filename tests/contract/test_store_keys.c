@@ -105,10 +105,7 @@ static uint64_t issues(void)
 
 static void wait_for_issues(uint64_t want)
 {
-    for (int i = 0; i < 1500 && issues() != want; i++) {
-        (void)usleep(10000);
-    }
-    assert_int_equal(issues(), want);
+    WAIT_FOR(issues() == want);
 }
 
 static void keys_of_two_origins_in_one_group_both_count(void **state)
@@ -121,7 +118,7 @@ static void keys_of_two_origins_in_one_group_both_count(void **state)
     struct segment *segs[] = {last_entry(&villages[0]),
                               last_entry(&villages[1])};
     /* While this commit lasts, both keys wait for the next. */
-    atomic_store(&script.slow, true);
+    atomic_store(&script.held, true);
     struct waiter *filler = waiter_new();
     struct buf draft = BUF_INIT;
     draft_put(&draft, &(struct draft){.record = 1,
@@ -129,14 +126,14 @@ static void keys_of_two_origins_in_one_group_both_count(void **state)
                                       .text = "a"});
     struct slice s = buf_slice(&draft);
     assert_ok(store_submit(township.store, &s, 1, on_submitted, filler));
-    (void)usleep(10000);
+    wait_held();
     for (size_t i = 0; i < 2; i++) {
         assert_ok(store_append(township.store, &segs[i], on_appended, w[i]));
     }
+    atomic_store(&script.held, false);
     assert_ok(waiter_wait(filler));
     assert_ok(waiter_wait(w[0]));
     assert_ok(waiter_wait(w[1]));
-    atomic_store(&script.slow, false);
     wait_for_issues(0);
     waiter_free(filler);
     waiter_free(w[0]);
@@ -144,19 +141,20 @@ static void keys_of_two_origins_in_one_group_both_count(void **state)
     buf_fini(&draft);
 }
 
+/* The key is committed; next come the entries that are judged again by it. */
+static void refuse_next(void)
+{
+    atomic_store(&script.next_commit, COMMIT_REFUSED);
+    atomic_store(&script.committed, NULL);
+}
+
 static void a_failed_commit_does_not_end_the_judging(void **state)
 {
     (void)state;
     hold_sealed(&villages[0]);
-    atomic_store(&script.slow, true);
+    atomic_store(&script.committed, refuse_next);
     assert_ok(append(township.store, last_entry(&villages[0]), NULL));
-    /* That of the entries judged again, which is under way. */
-    atomic_store(&script.next_commit, COMMIT_REFUSED);
-    for (int i = 0; i < 500 && atomic_load(&script.next_commit) != COMMIT_WORKS;
-         i++) {
-        (void)usleep(10000);
-    }
-    atomic_store(&script.slow, false);
+    WAIT_FOR(atomic_load(&script.failed) > 0);
     wait_for_issues(0);
 }
 

@@ -325,9 +325,7 @@ static void both_logs_may_come_at_once(void **state)
     }
     atomic_store(&script.held, true);
     append_later(&v, forge_run(&next, first.entries, 3), done[0]);
-    while (!atomic_load(&script.waiting)) {
-        (void)usleep(1000);
-    }
+    wait_held();
     append_later(&v, forge_run(&old, k.entries, 3), done[1]);
     append_later(&v, forge_run(&new, k.entries, 3), done[2]);
     atomic_store(&script.held, false);

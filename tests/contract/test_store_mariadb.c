@@ -54,10 +54,7 @@ static bool is_writable(void)
 
 static void wait_writable(void)
 {
-    for (int i = 0; i < 3000 && !is_writable(); i++) {
-        (void)usleep(10000);
-    }
-    assert_true(is_writable());
+    WAIT_FOR(is_writable());
 }
 
 static void assert_says(const char *text)
@@ -190,9 +187,7 @@ static void a_server_killed_under_load_loses_and_doubles_nothing(void **state)
     _Atomic int done = 0;
     assert_int_equal(pthread_create(&thread, NULL, load, &done), 0);
     for (int i = 1; i <= KILLS; i++) {
-        while (atomic_load(&done) < i * LOAD_RECORDS / (KILLS + 1)) {
-            (void)usleep(100);
-        }
+        WAIT_FOR(atomic_load(&done) >= i * LOAD_RECORDS / (KILLS + 1));
         mariadb_end(&fed_server, SIGKILL);
         mariadb_start(&fed_server);
     }
@@ -231,9 +226,7 @@ static void a_commit_that_comes_late_comes_to_nothing(void **state)
     atomic_store(&proxy.late, 0);
     atomic_store(&proxy.mode, PROXY_LATE);
     enum err err = submit_one(2);
-    while (atomic_load(&proxy.late) == 0) {
-        (void)usleep(1000);
-    }
+    WAIT_FOR(atomic_load(&proxy.late) > 0);
     assert_int_equal(err, ERR_NO_SPACE);
     wait_writable();
     assert_records(1);
@@ -502,10 +495,7 @@ static void connections_refused_later_are_tried_again(void **state)
               &(struct draft){.record = 2, .subject = SUBJECT, .text = "a"});
     struct slice s = buf_slice(&draft);
     assert_ok(store_submit(village.store, &s, 1, on_submitted, w));
-    for (int i = 0; i < 3000 && is_writable(); i++) {
-        (void)usleep(10000);
-    }
-    assert_false(is_writable());
+    WAIT_FOR(!is_writable());
     mariadb_sql(&fed_server, "ALTER USER node WITH MAX_USER_CONNECTIONS 0");
     assert_int_equal(waiter_wait(w), ERR_NO_SPACE);
     wait_writable();
@@ -617,7 +607,7 @@ static void a_second_process_ends_the_first_ones_writing(void **state)
     mariadb_end(&fed_server, SIGKILL);
     mariadb_start(&fed_server);
     struct store_stats stats;
-    int64_t until_ms = clock_mono_ms() + 60000;
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     do {
         enum err err = submit_one(2);
         assert_true(err == ERR_NO_SPACE || err == ERR_UNAVAILABLE);

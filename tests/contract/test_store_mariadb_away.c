@@ -59,12 +59,7 @@ static enum err read_subject(size_t *n)
 static void wait_writable(void)
 {
     struct store_stats stats;
-    int64_t until_ms = clock_mono_ms() + 60000;
-    for (store_stats(village.store, &stats); !stats.writable;
-         store_stats(village.store, &stats)) {
-        assert_true(clock_mono_ms() < until_ms);
-        clock_sleep(10);
-    }
+    WAIT_FOR((store_stats(village.store, &stats), stats.writable));
 }
 
 /* ---- taken again ---- */
@@ -80,14 +75,9 @@ static void *take_lock(void *admin)
 static uint64_t wait_waiting(void)
 {
     uint64_t id = 0;
-    int64_t until_ms = clock_mono_ms() + 60000;
-    while (id == 0) {
-        assert_true(clock_mono_ms() < until_ms);
-        clock_sleep(5);
-        id = mariadb_number(&fed_server,
-                            "SELECT MAX(ID) FROM information_schema."
-                            "PROCESSLIST WHERE STATE='User lock'");
-    }
+    WAIT_FOR((id = mariadb_number(&fed_server,
+                                  "SELECT MAX(ID) FROM information_schema."
+                                  "PROCESSLIST WHERE STATE='User lock'")) != 0);
     return id;
 }
 

@@ -7,8 +7,6 @@
 
 #define FIRM "91341821MA2T00001X"
 
-enum { SEEN_MS = 20000 };
-
 static struct node county;
 static struct node village;
 static _Atomic int64_t alone_until_ms;
@@ -108,11 +106,7 @@ static enum err submit_one(struct store *s, uint32_t record)
 
 static void wait_size(struct store *s, const struct log_id *log, uint64_t size)
 {
-    int64_t until_ms = clock_mono_ms() + SEEN_MS;
-    while (size_of(s, log) != size) {
-        assert_true(clock_mono_ms() < until_ms);
-        clock_sleep(5);
-    }
+    WAIT_FOR(size_of(s, log) == size);
 }
 
 static void what_one_commits_is_seen_beside_it(void **state)
@@ -126,9 +120,7 @@ static void what_one_commits_is_seen_beside_it(void **state)
     struct subject_key key;
     subject_key_org(&key, SUBJECT_USCC, slice_str(FIRM));
     wait_size(b, &own, 1);
-    while (!store_stamp_take(b, &key, &before)) {
-        clock_sleep(5);
-    }
+    WAIT_FOR(store_stamp_take(b, &key, &before));
     assert_ok(submit_one(a, 1));
     wait_size(b, &own, 2);
     /* What was read before does not count any more. */
@@ -213,7 +205,7 @@ static void commits_of_another_are_told(void **state)
 {
     (void)state;
     struct store *a = process(false);
-    int64_t until_ms = clock_mono_ms() + SEEN_MS;
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     assert_ok(submit_one(a, 1));
     replaced = 0;
     mariadb_sql(&fed_server, "UPDATE county.cn_meta SET "
@@ -265,11 +257,7 @@ static enum err read_firm(struct store *s, size_t *n)
 static void wait_rows(struct store *s, size_t want)
 {
     size_t n = 0;
-    int64_t until_ms = clock_mono_ms() + SEEN_MS;
-    while (read_firm(s, &n) != ERR_OK || n != want) {
-        assert_true(clock_mono_ms() < until_ms);
-        clock_sleep(5);
-    }
+    WAIT_FOR(read_firm(s, &n) == ERR_OK && n == want);
 }
 
 /* The one that writes has made the index anew and drops the old one; who stands
@@ -352,11 +340,7 @@ static void beside_a_database_put_back_nothing_is_answered(void **state)
                              "county.cn_meta WHERE k=2");
     mariadb_sql(&fed_server, "UPDATE county.cn_meta SET "
                              "v=UNHEX('0000000000000001') WHERE k=2");
-    int64_t until_ms = clock_mono_ms() + SEEN_MS;
-    while (read_firm(b, &n) != ERR_UNAVAILABLE) {
-        assert_true(clock_mono_ms() < until_ms);
-        clock_sleep(5);
-    }
+    WAIT_FOR(read_firm(b, &n) == ERR_UNAVAILABLE);
     /* Nor by one that begins to stand by: the folder knows more. */
     struct store *late = NULL;
     struct errmsg why = {""};

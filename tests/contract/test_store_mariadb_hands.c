@@ -3,7 +3,7 @@
 #include "contract/village_fixture.h"
 #include "store/store_impl.h"
 
-enum { NOTICED_MS = 60000, LONG = 3000, FEW = 400 };
+enum { LONG = 3000, FEW = 400 };
 
 static int start(void **state)
 {
@@ -26,7 +26,7 @@ static struct store_stats stats_now(void)
 
 static void wait_says(const char *text)
 {
-    int64_t until_ms = clock_mono_ms() + NOTICED_MS;
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     while (strstr(stats_now().why, text) == NULL) {
         if (clock_mono_ms() > until_ms) {
             fail_msg("\"%s\" instead of \"%s\"", stats_now().why, text);
@@ -37,11 +37,7 @@ static void wait_says(const char *text)
 
 static void wait_writable(void)
 {
-    int64_t until_ms = clock_mono_ms() + NOTICED_MS;
-    while (!stats_now().writable) {
-        assert_true(clock_mono_ms() < until_ms);
-        clock_sleep(10);
-    }
+    WAIT_FOR(stats_now().writable);
 }
 
 /* ---- put back ---- */
@@ -235,7 +231,7 @@ static void who_lost_the_database_drops_no_index(void **state)
     assert_int_equal(
         number_of("SELECT COUNT(*) FROM village.cn_index WHERE ASCII(k)=2"), 3);
     /* The next commits find who it was. */
-    int64_t until_ms = clock_mono_ms() + NOTICED_MS;
+    int64_t until_ms = clock_mono_ms() + WAIT_MS;
     while (strstr(stats_now().why, "has taken the database") == NULL) {
         assert_true(clock_mono_ms() < until_ms);
         assert_int_not_equal(submit_one(4), ERR_OK);

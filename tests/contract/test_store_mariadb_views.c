@@ -76,12 +76,8 @@ static void counts_once_when_the_server_is_killed(void **state)
         submit_many(village.store, 1 + i * 1000, 1000);
         mariadb_end(&fed_server, SIGKILL);
         mariadb_start(&fed_server);
-        int64_t until_ms = clock_mono_ms() + WAIT_MS;
-        struct store_stats st = {.writable = false};
-        while (!st.writable && clock_mono_ms() < until_ms) {
-            (void)usleep(20000);
-            store_stats(village.store, &st);
-        }
+        struct store_stats st;
+        WAIT_FOR((store_stats(village.store, &st), st.writable));
     }
     wait_for("SELECT COUNT(*) FROM v_record", 3000);
     wait_for("SELECT SUM(entries) FROM v_import", 3000);

@@ -500,9 +500,7 @@ static uint32_t count_records(struct store *s)
 
 static void wait_records(uint32_t n)
 {
-    for (int i = 0; i < 200 && count_records(village.store) < n; i++) {
-        (void)usleep(20000);
-    }
+    WAIT_FOR(count_records(village.store) >= n);
     uint32_t found = count_records(village.store);
     assert_true(found >= n && found < n + 16);
 }
@@ -580,9 +578,7 @@ static void enter_meanwhile(const struct log_id *log)
     assert_true(size_of(village.store, log) < above);
     submit_many(village.store, above, MEANWHILE); /* waits */
     pull_back(log);
-    for (int i = 0; i < 200 && count_of(village.store, all) < all; i++) {
-        (void)usleep(20000);
-    }
+    WAIT_FOR(count_of(village.store, all) >= all);
     assert_int_equal(count_of(village.store, all), all);
 }
 
@@ -670,10 +666,7 @@ static void nothing_is_appended_to_a_log_in_doubt(void **state)
     assert_int_equal(size_of(village.store, &log), kept);
     pull_back(&log);
     struct row_list rows = {.n = 0};
-    for (int i = 0; i < 200 && rows.n == 0; i++) {
-        (void)usleep(20000);
-        rows_of(village.store, d.subject, &rows);
-    }
+    WAIT_FOR((rows_of(village.store, d.subject, &rows), rows.n > 0));
     assert_int_equal(rows.n, 1);
 }
 
@@ -711,10 +704,7 @@ static void a_lost_store_waits_for_its_parent(void **state)
     }
     assert_ok(store_parent_told(village.store, &why));
     struct row_list rows = {.n = 0};
-    for (int i = 0; i < 200 && rows.n < 2; i++) {
-        (void)usleep(20000);
-        rows_of(village.store, d.subject, &rows);
-    }
+    WAIT_FOR((rows_of(village.store, d.subject, &rows), rows.n >= 2));
     assert_int_equal(rows.n, 2);
     struct log_id own = store_own_log(village.store);
     assert_false(log_id_eq(&own, &old));
@@ -838,9 +828,7 @@ static void damage_is_told_once_and_found_by_the_patrol(void **state)
                                   .damaged = on_damaged};
     atomic_store(&told, 0);
     assert_ok(store_open(&township.store, &conf, &env, &why));
-    for (int i = 0; i < 500 && atomic_load(&told) == 0; i++) {
-        (void)usleep(10000);
-    }
+    WAIT_FOR(atomic_load(&told) > 0);
     (void)check_entries(township.store, &log);
     assert_int_equal(atomic_load(&told), 1);
     bool marked = false;

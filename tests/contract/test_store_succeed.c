@@ -74,9 +74,7 @@ static enum err succeed(const struct log_id *log, uint64_t common)
 
 static void wait_size(const struct log_id *log, uint64_t size)
 {
-    for (int i = 0; i < 500 && size_of(village.store, log) < size; i++) {
-        (void)usleep(10000);
-    }
+    WAIT_FOR(size_of(village.store, log) >= size);
     assert_int_equal(size_of(village.store, log), size);
 }
 
@@ -282,13 +280,6 @@ static void hold_the_next(void)
     atomic_store(&script.held, true);
 }
 
-static void wait_until_held(void)
-{
-    while (!atomic_load(&script.waiting)) {
-        (void)usleep(1000);
-    }
-}
-
 static struct segment *run_of(struct forge *f, uint32_t from, uint32_t n)
 {
     struct buf bytes[2] = {BUF_INIT, BUF_INIT};
@@ -329,7 +320,7 @@ static void who_waits_for_the_next_group_is_answered(void **state)
     }
     atomic_store(&script.committed, hold_the_next);
     copy_log(township.store, village.store, &old);
-    wait_until_held();
+    wait_held();
     atomic_store(&script.committed, NULL);
     for (size_t i = 0; i < 2; i++) {
         assert_ok(store_append(village.store, &runs[i], on_appended, w[i]));

@@ -5,7 +5,7 @@
 
 #include "store/views.h"
 
-enum { WAIT_MS = 60000, ANSWER_MAX = 512 };
+enum { ANSWER_MAX = 512 };
 
 static struct views *views;
 

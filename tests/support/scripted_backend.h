@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "store/store_backend.h"
+#include "support/patience.h"
 
 enum script_commit {
     COMMIT_WORKS,
@@ -255,12 +256,26 @@ static inline void reads_work(void)
 /* Until one has failed. */
 static inline void wait_failed(void)
 {
-    for (int i = 0; i < 3000 && atomic_load(&script.failed) == 0; i++) {
-        (void)usleep(10000);
-    }
-    assert_true(atomic_load(&script.failed) > 0);
+    WAIT_FOR(atomic_load(&script.failed) > 0);
     (void)usleep(50000); /* and what follows from it */
     reads_work();
+}
+
+/* Whatever a test that failed left holding: its store could not be closed. */
+static inline void script_lets_go(void)
+{
+    atomic_store(&script.held, false);
+    atomic_store(&script.open_held, false);
+    atomic_store(&script.open, OPEN_WORKS);
+    atomic_store(&script.refusing, false);
+    atomic_store(&script.slow, false);
+    reads_work();
+}
+
+/* Returns when a commit is held: what is submitted from now on comes behind. */
+static inline void wait_held(void)
+{
+    WAIT_FOR(atomic_load(&script.waiting));
 }
 
 static inline struct backend scripted(const struct backend *real)

@@ -115,9 +115,7 @@ static void a_person_is_left_to_a_worker(void **state)
     }
     assert_int_equal(atomic_load(&answered), 0);
     let_go();
-    while (atomic_load(&answered) == 0) {
-        (void)usleep(1000);
-    }
+    WAIT_FOR(atomic_load(&answered) != 0);
     assert_int_equal(atomic_load(&answered), 1);
     buf_fini(&reply);
 }

@@ -34,7 +34,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    atomic_store(&script.held, false); /* a test may have failed before */
+    script_lets_go();
     outcomes_fini(&seen);
     node_fini(&village);
     return 0;
@@ -296,9 +296,7 @@ static void on_settled(void *ctx)
 static void let_go(const atomic_uint *settled, unsigned n)
 {
     atomic_store(&script.held, false);
-    while (atomic_load(settled) < n) {
-        clock_sleep(1);
-    }
+    WAIT_FOR(atomic_load(settled) >= n);
 }
 
 static void many_rows(struct buf *out, unsigned n, const char *content)
@@ -348,8 +346,8 @@ static void no_room_now_is_said_at_once(void **state)
     for (; n < ENOUGH && atomic_load(&settled) == 0; n++) {
         imports[n] = begin();
         import_at_once(imports[n], buf_slice(&table), on_settled, &settled);
-        while (n == 0 && !atomic_load(&script.waiting)) {
-            clock_sleep(1); /* or a late writer takes a whole group first */
+        if (n == 0) { /* or a late writer takes a whole group first */
+            wait_held();
         }
     }
     assert_int_equal(atomic_load(&settled), 1);

@@ -25,6 +25,7 @@
 #include "credit/record.h"
 #include "ident/rootchain.h"
 #include "store/store_backend.h"
+#include "support/patience.h"
 #include "support/suite.h"
 #include "sync/sync.h"
 
@@ -41,8 +42,6 @@
 #define OTHER 341822000000ull
 
 #define assert_ok(expr) assert_int_equal((expr), ERR_OK)
-
-enum { WAIT_MS = 60000 };
 
 struct place {
     uint64_t code;
@@ -520,24 +519,51 @@ static inline void node_copy_to(struct node *n, const char *name)
 
 /* ---- records ---- */
 
+/* For the answer of a store. */
 struct waiter {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool done;
     enum err err;
 };
-static inline void on_submitted(void *ctx, enum err err, const char *why,
-                                const struct draft_result *results, size_t n)
+static inline void waiter_init(struct waiter *w)
 {
-    struct waiter *w = ctx;
-    (void)why;
-    (void)results;
-    (void)n;
+    w->done = false;
+    (void)pthread_mutex_init(&w->lock, NULL);
+    clock_cond_init(&w->wake);
+}
+static inline void waiter_done(struct waiter *w, enum err err)
+{
     (void)pthread_mutex_lock(&w->lock);
     w->done = true;
     w->err = err;
     (void)pthread_cond_signal(&w->wake);
     (void)pthread_mutex_unlock(&w->lock);
+}
+/* Waits for the answer, which it returns; then there is no waiter any more. */
+static inline enum err waiter_end(struct waiter *w)
+{
+    struct timespec until;
+    clock_until(WAIT_MS, &until);
+    (void)pthread_mutex_lock(&w->lock);
+    while (!w->done) {
+        if (pthread_cond_timedwait(&w->wake, &w->lock, &until) != 0) {
+            fail_msg("the store does not answer");
+        }
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)pthread_cond_destroy(&w->wake);
+    (void)pthread_mutex_destroy(&w->lock);
+    return w->err;
+}
+
+static inline void on_submitted(void *ctx, enum err err, const char *why,
+                                const struct draft_result *results, size_t n)
+{
+    (void)why;
+    (void)results;
+    (void)n;
+    waiter_done(ctx, err);
 }
 
 static inline void draft_put(struct buf *out, uint32_t record)
@@ -577,21 +603,13 @@ static inline void draft_put(struct buf *out, uint32_t record)
 static inline enum err submit_drafts(struct node *node,
                                      const struct slice *drafts, size_t n)
 {
-    struct waiter w = {.done = false};
-    (void)pthread_mutex_init(&w.lock, NULL);
-    (void)pthread_cond_init(&w.wake, NULL);
+    struct waiter w;
+    waiter_init(&w);
     enum err err = store_submit(node->store, drafts, n, on_submitted, &w);
-    if (err == ERR_OK) {
-        (void)pthread_mutex_lock(&w.lock);
-        while (!w.done) {
-            (void)pthread_cond_wait(&w.wake, &w.lock);
-        }
-        (void)pthread_mutex_unlock(&w.lock);
-        err = w.err;
+    if (err != ERR_OK) { /* then it is not called */
+        waiter_done(&w, err);
     }
-    (void)pthread_cond_destroy(&w.wake);
-    (void)pthread_mutex_destroy(&w.lock);
-    return err;
+    return waiter_end(&w);
 }
 
 static inline enum err submit_once(struct node *node, uint32_t from, uint32_t n)

@@ -22,11 +22,7 @@ static inline void on_published(void *ctx, enum err err, const char *why,
     (void)first;
     p->log = *log;
     p->last = last;
-    (void)pthread_mutex_lock(&p->w.lock);
-    p->w.done = true;
-    p->w.err = err;
-    (void)pthread_cond_signal(&p->w.wake);
-    (void)pthread_mutex_unlock(&p->w.lock);
+    waiter_done(&p->w, err);
 }
 
 /* Text that does not pack. */
@@ -59,17 +55,9 @@ static inline struct log_id decide(struct node *issuer, size_t n, uint32_t seed)
                              .keys_n = 1};
     struct package *package = package_of(&m, all, n);
     struct published p = {.last = 0};
-    (void)pthread_mutex_init(&p.w.lock, NULL);
-    (void)pthread_cond_init(&p.w.wake, NULL);
+    waiter_init(&p.w);
     assert_ok(store_publish(issuer->store, package, on_published, &p));
-    (void)pthread_mutex_lock(&p.w.lock);
-    while (!p.w.done) {
-        (void)pthread_cond_wait(&p.w.wake, &p.w.lock);
-    }
-    (void)pthread_mutex_unlock(&p.w.lock);
-    assert_ok(p.w.err);
-    (void)pthread_cond_destroy(&p.w.wake);
-    (void)pthread_mutex_destroy(&p.w.lock);
+    assert_ok(waiter_end(&p.w));
     package_free(&package);
     mem_free(all);
     mem_free(reasons);

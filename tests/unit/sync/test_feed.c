@@ -10,6 +10,7 @@
 enum {
     MANY = 3000,            /* decisions that are some segments, not one */
     WINDOW_BYTES = 1 << 10, /* less than one segment */
+    ROOMY = 4 << 20,
     PERIOD_MS = 10000,
 };
 
@@ -469,6 +470,65 @@ static void a_head_of_what_was_given_up_goes_to_nobody(void **state)
     node_free(county.node);
 }
 
+/* ---- a parent whose child has acknowledged a decision ---- */
+
+struct acked {
+    struct feed *feed;
+    uint64_t size;
+    bool found;
+};
+
+static bool look_at_child(void *ctx, const struct feed_status *status)
+{
+    struct acked *a = ctx;
+    a->found = a->found || status->size == a->size;
+    return true;
+}
+
+static bool is_acked(void *ctx)
+{
+    struct acked *a = ctx;
+    a->found = false;
+    feed_children(a->feed, look_at_child, a);
+    return a->found;
+}
+
+struct followed {
+    struct source_node county;
+    struct follower town;
+    struct log_id log;
+    struct acked acked;
+};
+
+/* The county's new size is acknowledged. */
+static bool is_all_acked(struct followed *f)
+{
+    f->acked.size = size_of(f->county.node, &f->log);
+    return comes_true(is_acked, &f->acked, WAIT_MS);
+}
+
+/* `window`: 0 is that of feed_on(). */
+static void followed_init(struct followed *f, const char *county,
+                          const char *town, size_t window)
+{
+    *f = (struct followed){
+        .county = {.node = node_new(COUNTY, county), .window = window},
+        .town = {.node = node_new(TOWNSHIP, town), .parent = &f->county}};
+    f->log = decide(f->county.node, 1, 1);
+    feed_on(&f->county);
+    follow_on(&f->town);
+    f->acked.feed = f->county.feed;
+    assert_true(is_all_acked(f));
+}
+
+static void followed_fini(struct followed *f)
+{
+    follow_off(&f->town);
+    feed_off(&f->county);
+    node_free(f->town.node);
+    node_free(f->county.node);
+}
+
 /* ---- without workers ---- */
 
 enum { WORKERS = 2 }; /* of a node of the fixture */
@@ -525,45 +585,16 @@ static void free_blocked(struct block *b)
 static void one_directive_needs_no_worker_where_it_comes(void **state)
 {
     (void)state;
-    struct source_node county = {.node = node_new(COUNTY, "c4")};
-    struct follower town = {.node = node_new(TOWNSHIP, "t4"),
-                            .parent = &county};
+    struct followed f;
     struct block block;
-    struct log_id log = decide(county.node, 1, 1);
-    struct awaited held = {town.node, log, size_of(county.node, &log)};
-    feed_on(&county);
-    follow_on(&town);
-    assert_true(comes_true(has_size, &held, WAIT_MS));
-    block_workers(&block, town.node);
-    (void)decide(county.node, 1, 5000);
-    held.size = size_of(county.node, &log);
-    assert_true(comes_true(has_size, &held, WAIT_MS));
+    followed_init(&f, "c4", "t4", 0);
+    block_workers(&block, f.town.node);
+    (void)decide(f.county.node, 1, 5000);
+    struct awaited held = {f.town.node, f.log, size_of(f.county.node, &f.log)};
+    bool came = comes_true(has_size, &held, WAIT_MS);
     free_blocked(&block);
-    follow_off(&town);
-    feed_off(&county);
-    node_free(town.node);
-    node_free(county.node);
-}
-
-struct acked {
-    struct feed *feed;
-    uint64_t size;
-    bool found;
-};
-
-static bool look_at_child(void *ctx, const struct feed_status *status)
-{
-    struct acked *a = ctx;
-    a->found = a->found || status->size == a->size;
-    return true;
-}
-
-static bool is_acked(void *ctx)
-{
-    struct acked *a = ctx;
-    a->found = false;
-    feed_children(a->feed, look_at_child, a);
-    return a->found;
+    assert_true(came);
+    followed_fini(&f);
 }
 
 static void an_ack_needs_no_worker(void **state)
@@ -582,8 +613,9 @@ static void an_ack_needs_no_worker(void **state)
     block_workers(&block, county.node);
     child_ack(&child, s);
     struct acked acked = {.feed = county.feed, .size = child.held};
-    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    bool came = comes_true(is_acked, &acked, WAIT_MS);
     free_blocked(&block);
+    assert_true(came);
     rpc_channel_close(&channel);
     feed_off(&county);
     node_free(child.as);
@@ -593,25 +625,13 @@ static void an_ack_needs_no_worker(void **state)
 static void an_ack_waits_for_more_while_the_parent_has_room(void **state)
 {
     (void)state;
-    struct source_node county = {.node = node_new(COUNTY, "c6"),
-                                 .window = 4 << 20};
-    struct follower town = {.node = node_new(TOWNSHIP, "t6"),
-                            .parent = &county};
-    struct log_id log = decide(county.node, 1, 1);
-    feed_on(&county);
-    follow_on(&town);
-    struct acked acked = {.feed = county.feed,
-                          .size = size_of(county.node, &log)};
-    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    struct followed f;
+    followed_init(&f, "c6", "t6", ROOMY);
     int64_t from_ms = clock_mono_ms();
-    (void)decide(county.node, 1, 5000);
-    acked.size = size_of(county.node, &log);
-    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    (void)decide(f.county.node, 1, 5000);
+    assert_true(is_all_acked(&f));
     assert_true(clock_mono_ms() - from_ms >= 100);
-    follow_off(&town);
-    feed_off(&county);
-    node_free(town.node);
-    node_free(county.node);
+    followed_fini(&f);
 }
 
 struct acks {
@@ -631,62 +651,38 @@ static void acks_of_a_flow_come_once_a_second(void **state)
 {
     enum { DIRECTIVES = 10, APART_MS = 150, LOOK_MS = 5 };
     (void)state;
-    struct source_node county = {.node = node_new(COUNTY, "c8"),
-                                 .window = 4 << 20};
-    struct follower town = {.node = node_new(TOWNSHIP, "t8"),
-                            .parent = &county};
-    struct log_id log = decide(county.node, 1, 1);
-    feed_on(&county);
-    follow_on(&town);
-    struct acked acked = {.feed = county.feed,
-                          .size = size_of(county.node, &log)};
-    assert_true(comes_true(is_acked, &acked, WAIT_MS));
-    struct acks acks = {.size = acked.size};
+    struct followed f;
+    followed_init(&f, "c8", "t8", ROOMY);
+    struct acks acks = {.size = f.acked.size};
     int64_t from_ms = clock_mono_ms();
     for (unsigned i = 0; i < DIRECTIVES; i++) {
-        (void)decide(county.node, 1, 5000 + i);
+        (void)decide(f.county.node, 1, 5000 + i);
         for (unsigned at = 0; at < APART_MS; at += LOOK_MS) {
-            feed_children(county.feed, count_ack, &acks);
+            feed_children(f.county.feed, count_ack, &acks);
             clock_sleep(LOOK_MS);
         }
     }
     int64_t took_ms = clock_mono_ms() - from_ms;
     assert_in_range(acks.n, 0, took_ms / 1000 + 2);
-    acked.size = size_of(county.node, &log);
-    assert_true(comes_true(is_acked, &acked, WAIT_MS));
-    follow_off(&town);
-    feed_off(&county);
-    node_free(town.node);
-    node_free(county.node);
+    assert_true(is_all_acked(&f));
+    followed_fini(&f);
 }
 
 /* What came on the poller is acknowledged there, too. */
 static void an_ack_of_one_directive_needs_no_loop(void **state)
 {
     (void)state;
-    struct source_node county = {.node = node_new(COUNTY, "c7"),
-                                 .window = 4 << 20};
-    struct follower town = {.node = node_new(TOWNSHIP, "t7"),
-                            .parent = &county};
+    struct followed f;
     struct block block = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    struct log_id log = decide(county.node, 1, 1);
-    feed_on(&county);
-    follow_on(&town);
-    struct acked acked = {.feed = county.feed,
-                          .size = size_of(county.node, &log)};
-    assert_true(comes_true(is_acked, &acked, WAIT_MS));
+    followed_init(&f, "c7", "t7", ROOMY);
     (void)pthread_mutex_lock(&block.lock);
     loop_post(fed_loop, wait_here, &block);
     assert_true(comes_true(one_blocked, &block, WAIT_MS));
-    (void)decide(county.node, 1, 5000);
-    acked.size = size_of(county.node, &log);
-    bool came = comes_true(is_acked, &acked, WAIT_MS);
+    (void)decide(f.county.node, 1, 5000);
+    bool came = is_all_acked(&f);
     free_blocked(&block);
     assert_true(came);
-    follow_off(&town);
-    feed_off(&county);
-    node_free(town.node);
-    node_free(county.node);
+    followed_fini(&f);
 }
 
 int main(void)

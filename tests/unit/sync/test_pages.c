@@ -196,17 +196,7 @@ static void a_block_of_the_largest_entries_passes_every_tier(void **state)
         large_draft(&bytes[i], i);
         drafts[i] = buf_slice(&bytes[i]);
     }
-    struct waiter w = {.done = false};
-    (void)pthread_mutex_init(&w.lock, NULL);
-    (void)pthread_cond_init(&w.wake, NULL);
-    assert_ok(store_submit(village->store, drafts, BLOCK_ENTRIES_MAX,
-                           on_submitted, &w));
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.done) {
-        (void)pthread_cond_wait(&w.wake, &w.lock);
-    }
-    (void)pthread_mutex_unlock(&w.lock);
-    assert_ok(w.err);
+    assert_ok(submit_drafts(village, drafts, BLOCK_ENTRIES_MAX));
     node_listen(county);
     node_connect(town, county);
     node_listen(town);
@@ -218,8 +208,6 @@ static void a_block_of_the_largest_entries_passes_every_tier(void **state)
     for (size_t i = 0; i < BLOCK_ENTRIES_MAX; i++) {
         buf_fini(&bytes[i]);
     }
-    (void)pthread_cond_destroy(&w.wake);
-    (void)pthread_mutex_destroy(&w.lock);
     node_free(village);
     node_free(town);
     node_free(county);

@@ -59,20 +59,30 @@ static void await_version(struct node *n, uint32_t record, uint32_t version)
     }
 }
 
+/* The village is backed up with its records 0 to `kept` - 1, and put back when
+ * the town has those up to `all` - 1. Returns the size of the town's copy. */
+static uint64_t lose_tail(struct node *village, struct node *town,
+                          uint32_t kept, uint32_t all)
+{
+    struct log_id log = store_own_log(village->store);
+    node_listen(town);
+    submit(village, 0, kept);
+    node_back_up(village);
+    node_connect(village, town);
+    submit(village, kept, all - kept);
+    await_acked(village, town, &log);
+    uint64_t whole = size_of(village, &log);
+    node_put_back(village);
+    return whole;
+}
+
 static void a_restored_node_pulls_its_lost_tail_back(void **state)
 {
     (void)state;
     struct node *village = node_new(VILLAGE, "v1");
     struct node *town = node_new(TOWNSHIP, "t1");
     struct log_id old = store_own_log(village->store);
-    node_listen(town);
-    submit(village, 0, 300);
-    node_back_up(village);
-    node_connect(village, town);
-    submit(village, 300, 500);
-    await_acked(village, town, &old);
-    uint64_t whole = size_of(village, &old);
-    node_put_back(village);
+    uint64_t whole = lose_tail(village, town, 300, 800);
     assert_true(size_of(village, &old) < whole);
 
     node_connect(village, town);
@@ -106,15 +116,7 @@ static void what_a_restored_node_wrote_off_line_is_kept(void **state)
     struct node *village = node_new(VILLAGE, "v2");
     struct node *town = node_new(TOWNSHIP, "t2");
     struct log_id old = store_own_log(village->store);
-    node_listen(town);
-    submit(village, 0, 100);
-    node_back_up(village);
-    node_connect(village, town);
-    submit(village, 100, 50);
-    await_acked(village, town, &old);
-    uint64_t whole = size_of(village, &old);
-    node_put_back(village);
-
+    uint64_t whole = lose_tail(village, town, 100, 150);
     submit(village, 7000, 80); /* the log parts from the parent's copy */
     node_connect(village, town);
     await_state(village, &old, LOG_CLOSED);
@@ -205,10 +207,7 @@ static void a_clone_is_seen_and_its_log_stops(void **state)
     node_connect(village, town);
     uint64_t end = size_of(clone, &old);
     await_state(town, &old, LOG_FORKED);
-    for (int i = 0; i < 1000 && count_lines("SYNC-FORKED", "t4") == 0; i++) {
-        (void)usleep(10000); /* the line follows the commit */
-    }
-    assert_true(count_lines("SYNC-FORKED", "t4") >= 1);
+    WAIT_FOR(count_lines("SYNC-FORKED", "t4") >= 1); /* behind the commit */
     assert_int_equal(size_of(town, &old), end);
 
     /* Other logs go on. */
@@ -413,11 +412,11 @@ static void a_relay_that_was_put_back_is_no_fault(void **state)
 static void on_appended(void *ctx, enum err err, const char *why,
                         const struct log_id *log, uint64_t size, uint64_t added)
 {
-    struct waiter *w = ctx;
+    (void)why;
     (void)added;
     (void)log;
     (void)size;
-    on_submitted(w, err, why, NULL, 0);
+    waiter_done(ctx, err);
 }
 
 /* The first `last` entries arrive under the newest head, then the line is
@@ -433,7 +432,7 @@ static void upload_in_part(struct node *from, struct node *to,
     struct buf bytes = BUF_INIT;
     struct recv *recv = recv_new(fed_trust, LOG_RECORDS);
     struct recv_log *rl = recv_log_new(log);
-    struct waiter w = {.done = false};
+    struct waiter w;
     source_init(&src, FEDERATION);
     assert_ok(source_read(&src, from->store, log, 1, last, 1 << 20));
     assert_ok(source_read_note(&src, from->store));
@@ -442,17 +441,9 @@ static void upload_in_part(struct node *from, struct node *to,
     assert_ok(wire_get_child(buf_slice(&bytes), &m, &why));
     assert_ok(recv_segment(recv, rl, &m.segment, NULL, clock_wall_ms(), &seg,
                            &refusal));
-    (void)pthread_mutex_init(&w.lock, NULL);
-    (void)pthread_cond_init(&w.wake, NULL);
+    waiter_init(&w);
     assert_ok(store_append(to->store, &seg, on_appended, &w));
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.done) {
-        (void)pthread_cond_wait(&w.wake, &w.lock);
-    }
-    (void)pthread_mutex_unlock(&w.lock);
-    assert_ok(w.err);
-    (void)pthread_cond_destroy(&w.wake);
-    (void)pthread_mutex_destroy(&w.lock);
+    assert_ok(waiter_end(&w));
     recv_log_free(&rl);
     recv_free(&recv);
     buf_fini(&bytes);
@@ -528,25 +519,11 @@ a_parent_emptied_during_the_pull_does_not_stop_its_child(void **state)
     struct node *village = node_new(VILLAGE, "v7");
     struct node *town = node_new(TOWNSHIP, "t7");
     struct log_id old = store_own_log(village->store);
-    node_listen(town);
-    submit(village, 0, 300);
-    node_back_up(village);
-    node_connect(village, town);
-    submit(village, 300, 400);
-    await_acked(village, town, &old);
-    node_put_back(village);
+    (void)lose_tail(village, town, 300, 700);
     uint64_t left = size_of(village, &old);
 
     /* The successor opens, and nothing comes back. */
-    struct store_head *head = MEM_NEW(struct store_head);
-    struct buf note = BUF_INIT;
-    struct errmsg why;
-    assert_ok(store_head(town->store, &old, head));
-    assert_ok(store_note(town->store, &old, &note, NULL));
-    assert_ok(store_succeed(village->store, &old, left, head->frontier.size,
-                            &head->root, buf_slice(&note), &why));
-    buf_fini(&note);
-    mem_free(head);
+    succeed_by_hand(village, town, &old);
     assert_int_equal(state_of(village, &old), LOG_PULLING);
     submit(village, 9000, 1);
     assert_int_equal(version_of(village, 9000), 0);
@@ -622,21 +599,11 @@ static enum err submit_text(struct node *n, uint32_t record, uint32_t text)
     struct buf draft = BUF_INIT;
     entry_encode(&e, &draft);
     struct slice one = buf_slice(&draft);
-    struct waiter w = {.done = false};
-    (void)pthread_mutex_init(&w.lock, NULL);
-    (void)pthread_cond_init(&w.wake, NULL);
-    assert_ok(store_submit(n->store, &one, 1, on_submitted, &w));
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.done) {
-        (void)pthread_cond_wait(&w.wake, &w.lock);
-    }
-    (void)pthread_mutex_unlock(&w.lock);
-    (void)pthread_cond_destroy(&w.wake);
-    (void)pthread_mutex_destroy(&w.lock);
+    enum err err = submit_drafts(n, &one, 1);
     buf_fini(&bytes);
     buf_fini(&other);
     buf_fini(&draft);
-    return w.err;
+    return err;
 }
 
 static void
@@ -736,13 +703,7 @@ static void a_node_put_back_twice_keeps_its_logs(void **state)
         struct node *village = node_new(VILLAGE, names[0]);
         struct node *town = node_new(TOWNSHIP, names[1]);
         struct log_id first = store_own_log(village->store);
-        node_listen(town);
-        submit(village, 0, 10);
-        node_back_up(village);
-        node_connect(village, town);
-        submit(village, 10, 10);
-        await_acked(village, town, &first);
-        node_put_back(village);
+        (void)lose_tail(village, town, 10, 20);
         node_connect(village, town);
         await_state(village, &first, LOG_CLOSED);
         struct log_id second = store_own_log(village->store);
@@ -814,23 +775,17 @@ static void a_restored_node_that_stops_waits_on(void **state)
     struct node *town = node_new(TOWNSHIP, "t2st");
     struct log_id first = store_own_log(village->store);
     village->has_parent = true;
-    node_listen(town);
-    submit(village, 7, 1);
-    node_back_up(village);
-    node_connect(village, town);
-    submit(village, 100, 10);
-    await_acked(village, town, &first);
-    node_put_back(village);
+    (void)lose_tail(village, town, 8, 18);
     succeed_by_hand(village, town, &first);
     assert_true(store_awaits_parent(village->store));
-    submit(village, 8, 1);
-    assert_int_equal(version_of(village, 8), 0);
+    submit(village, 80, 1);
+    assert_int_equal(version_of(village, 80), 0);
     node_stop(village);
     node_start(village);
     assert_true(store_awaits_parent(village->store));
     node_connect(village, town);
-    await_version(village, 8, 1);
-    await_version(town, 8, 1);
+    await_version(village, 80, 1);
+    await_version(town, 80, 1);
     assert_false(store_awaits_parent(village->store));
     node_free(village);
     node_free(town);

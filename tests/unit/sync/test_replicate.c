@@ -292,9 +292,7 @@ static void hold_workers(struct gate *gate, struct node *a, struct node *b)
         assert_ok(pool_run(rpc_pool(a->rpc), wait_at, gate));
         assert_ok(pool_run(rpc_pool(b->rpc), wait_at, gate));
     }
-    while (atomic_load(&gate->waiting) < 4) {
-        (void)usleep(1000);
-    }
+    WAIT_FOR(atomic_load(&gate->waiting) == 4);
 }
 
 /* A record that follows on is verified, forwarded and acknowledged without

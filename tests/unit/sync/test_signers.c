@@ -77,28 +77,16 @@ static void on_landed(void *ctx, enum err err, const char *why,
     (void)added;
     (void)why;
     (void)log;
-    (void)pthread_mutex_lock(&l->waiter.lock);
-    l->waiter.done = true;
-    l->waiter.err = err;
     l->size = size;
-    (void)pthread_cond_signal(&l->waiter.wake);
-    (void)pthread_mutex_unlock(&l->waiter.lock);
+    waiter_done(&l->waiter, err);
 }
 
 static void land(struct node *to, struct segment **seg)
 {
     struct landing l = {.size = 0};
-    (void)pthread_mutex_init(&l.waiter.lock, NULL);
-    (void)pthread_cond_init(&l.waiter.wake, NULL);
+    waiter_init(&l.waiter);
     assert_ok(store_append(to->store, seg, on_landed, &l));
-    (void)pthread_mutex_lock(&l.waiter.lock);
-    while (!l.waiter.done) {
-        (void)pthread_cond_wait(&l.waiter.wake, &l.waiter.lock);
-    }
-    (void)pthread_mutex_unlock(&l.waiter.lock);
-    assert_ok(l.waiter.err);
-    (void)pthread_cond_destroy(&l.waiter.wake);
-    (void)pthread_mutex_destroy(&l.waiter.lock);
+    assert_ok(waiter_end(&l.waiter));
 }
 
 /* Entries from `first` under the newest head, with the chain or without, as
