@@ -497,25 +497,32 @@ static int64_t unfinished_for_ms(const struct inbox *inbox)
     return ms > settle_ms ? ms : settle_ms;
 }
 
-static bool is_ready(const struct inbox *inbox, const char *name)
+/* By the time of its last change, not that of its content: who copies a file
+ * may set that. */
+static int64_t age_ms(const struct stat *st, const struct timespec *at)
+{
+    return (int64_t)(at->tv_sec - st->st_ctim.tv_sec) * 1000 +
+           (at->tv_nsec - st->st_ctim.tv_nsec) / 1000000;
+}
+
+static bool is_ready(const struct inbox *inbox, const char *name,
+                     const struct timespec *begun)
 {
     char path[PATH_LEN];
     struct stat st;
+    struct timespec now;
     if (name[0] == '.' || ends_with(name, ".part") || ends_with(name, ".tmp") ||
         !make_path(path, inbox, "", name, "") || lstat(path, &st) != 0 ||
         !S_ISREG(st.st_mode)) {
         return false;
     }
-    struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    /* Not the time of the content: who copies a file may set that. */
-    int64_t age_ms = (int64_t)(now.tv_sec - st.st_ctim.tv_sec) * 1000 +
-                     (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
+    int64_t age = age_ms(&st, begun);
     /* A time from the future says nothing; the clock may have been set. */
-    if (age_ms < -60000 || age_ms >= unfinished_for_ms(inbox)) {
+    if (age_ms(&st, &now) < -60000 || age >= unfinished_for_ms(inbox)) {
         return true;
     }
-    return age_ms >= (int64_t)inbox->conf.settle_ms &&
+    return age >= (int64_t)inbox->conf.settle_ms &&
            !looks_unfinished(path, &st);
 }
 
@@ -528,6 +535,9 @@ static bool look(void *ctx)
 {
     struct inbox *inbox = ctx;
     struct dirent **names = NULL;
+    /* For all of them: of two files the older one settles first. */
+    struct timespec begun;
+    (void)clock_gettime(CLOCK_REALTIME, &begun);
     int n = scandir(inbox->conf.path, &names, NULL, by_name);
     inbox->later = n < 0;
     if (n < 0) {
@@ -541,7 +551,7 @@ static bool look(void *ctx)
         /* Of two files with one record the later one counts: it does not come
          * in before a file that has to wait for the store or the disk. */
         if (!inbox->all_later && !watch_is_stopping(&inbox->watch) &&
-            is_ready(inbox, names[i]->d_name)) {
+            is_ready(inbox, names[i]->d_name, &begun)) {
             process(inbox, names[i]->d_name);
         }
         mem_free(names[i]);
