@@ -54,6 +54,8 @@ static struct {
     struct sync_env sync;
     struct api_env env;
     struct buf file; /* what was prepared */
+    struct buf off;
+    struct log_id log;
 } town;
 
 static int setup(void **state)
@@ -65,7 +67,7 @@ static int setup(void **state)
     town.env = (struct api_env){.store = town.node.store,
                                 .sync = &town.sync,
                                 .self = {.code = TOWNSHIP}};
-    town.file = (struct buf)BUF_INIT;
+    town.file = town.off = (struct buf)BUF_INIT;
     return 0;
 }
 
@@ -73,6 +75,7 @@ static int teardown(void **state)
 {
     (void)state;
     buf_fini(&town.file);
+    buf_fini(&town.off);
     node_fini(&town.node);
     return 0;
 }
@@ -208,41 +211,12 @@ static void a_removal_ends_all_listings_by_its_document(void **state)
 
 /* ---- what was made elsewhere ---- */
 
-/* The removal or correction in `file`, of the listing of entry `number` of
- * `log`. */
-static struct package *about_entry(const struct buf *file, uint8_t type,
-                                   const struct log_id *log, uint64_t number)
-{
-    struct package *p = NULL;
-    struct package *other = NULL;
-    struct errmsg why;
-    struct entry e;
-    struct record r;
-    struct buf room = BUF_INIT;
-    struct buf bytes = BUF_INIT;
-    const struct listing_place place = {*log, number};
-    assert_ok(package_parse(&p, buf_slice(file), "test", &why));
-    assert_ok(entry_decode(p->entries[0], &e));
-    assert_ok(listing_values(&e, &r));
-    assert_ok(listing_to_entry(&r, type, &place, e.entered_at_ms, &room, &e));
-    entry_encode(&e, &bytes);
-    const struct slice one = buf_slice(&bytes);
-    assert_ok(package_new(&other, &p->head, &one, 1));
-    package_free(&p);
-    buf_fini(&room);
-    buf_fini(&bytes);
-    return other;
-}
-
-static struct package *removal_of(const struct buf *file,
-                                  const struct log_id *log, uint64_t number)
-{
-    return about_entry(file, ENTRY_REMOVAL, log, number);
-}
-
-/* The package in `file` with another value in its one listing. */
-static struct package *altered(const struct buf *file, uint16_t field,
-                               const char *value)
+/* The package in `file` with its one decision made anew: about the listing at
+ * `place`, NULL if it is one itself, and with another value of `field`, if that
+ * is not 0. */
+static struct package *remade(const struct buf *file, uint8_t type,
+                              const struct listing_place *place, uint16_t field,
+                              const char *value)
 {
     struct package *p = NULL;
     struct package *other = NULL;
@@ -257,8 +231,7 @@ static struct package *altered(const struct buf *file, uint16_t field,
     if (field != 0) {
         record_set(&r, field, slice_str(value));
     }
-    assert_ok(
-        listing_to_entry(&r, ENTRY_LISTING, NULL, e.entered_at_ms, &room, &e));
+    assert_ok(listing_to_entry(&r, type, place, e.entered_at_ms, &room, &e));
     entry_encode(&e, &bytes);
     const struct slice one = buf_slice(&bytes);
     assert_ok(package_new(&other, &p->head, &one, 1));
@@ -266,6 +239,52 @@ static struct package *altered(const struct buf *file, uint16_t field,
     buf_fini(&room);
     buf_fini(&bytes);
     return other;
+}
+
+/* The removal or correction in `file`, of the listing of entry `number` of
+ * `log`. */
+static struct package *about_entry(const struct buf *file, uint8_t type,
+                                   const struct log_id *log, uint64_t number)
+{
+    const struct listing_place place = {*log, number};
+    return remade(file, type, &place, 0, NULL);
+}
+
+static struct package *removal_of(const struct buf *file,
+                                  const struct log_id *log, uint64_t number)
+{
+    return about_entry(file, ENTRY_REMOVAL, log, number);
+}
+
+static struct package *altered(const struct buf *file, uint16_t field,
+                               const char *value)
+{
+    return remade(file, ENTRY_LISTING, NULL, field, value);
+}
+
+/* Consumes `p`. */
+static void take_package(struct package *p)
+{
+    struct buf file = BUF_INIT;
+    package_put(p, &file);
+    package_free(&p);
+    take(&file);
+    buf_fini(&file);
+}
+
+/* Puts the subject on the list, by entry 3 of town.log. */
+static void list_the_subject(void)
+{
+    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
+    take(&town.file);
+    assert_ok(store_directives_log(town.node.store, &town.log));
+}
+
+/* And prepares the removal of that in town.off. */
+static void list_and_prepare_removal(void)
+{
+    list_the_subject();
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &town.off));
 }
 
 /* What a package may hold as a file, and no node would prepare. */
@@ -292,7 +311,6 @@ static struct package *measure_of(const char *name)
                         .decided = 20260301,
                         .from = 20260301,
                         .at_ms = 1772000000000};
-    struct package *p = NULL;
     struct entry e;
     struct buf room = BUF_INIT;
     struct buf bytes = BUF_INIT;
@@ -301,8 +319,7 @@ static struct package *measure_of(const char *name)
     (void)snprintf(m.basis, sizeof m.basis, "basis");
     measure_to_entry(&m, &room, &e);
     entry_encode(&e, &bytes);
-    const struct slice one = buf_slice(&bytes);
-    assert_ok(prepare_package(&town.env, 1772000000000, &one, 1, &p));
+    struct package *p = package_of_one(buf_slice(&bytes));
     buf_fini(&room);
     buf_fini(&bytes);
     return p;
@@ -373,24 +390,20 @@ static void what_is_no_decision_is_not_published(void **state)
 static void a_document_number_is_the_same_in_full_width(void **state)
 {
     static const char wide[] = "示例认〔２０２６〕７号";
-    struct buf again = BUF_INIT;
+    struct package *p;
     (void)state;
     assert_ok(prepare(PREPARE_LISTINGS, listing, &town.file));
-    struct package *p = altered(&town.file, FIELD_DOCUMENT_NO, wide);
-    package_put(p, &again);
-    package_free(&p);
-    take(&again);
-    buf_clear(&again);
-    assert_int_equal(prepare(PREPARE_LISTINGS, listing, &again), ERR_INVALID);
+    take_package(altered(&town.file, FIELD_DOCUMENT_NO, wide));
+    assert_int_equal(prepare(PREPARE_LISTINGS, listing, &town.off),
+                     ERR_INVALID);
     assert_string_equal(rule, "listed-already");
     take(&town.file);
     assert_int_equal(listed("91440300708461136T"), 2);
-    assert_ok(prepare(PREPARE_REMOVALS, removal, &again));
-    assert_ok(package_parse(&p, buf_slice(&again), "test", &last_why));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &town.off));
+    assert_ok(package_parse(&p, buf_slice(&town.off), "test", &last_why));
     expect_lawful(p, NULL);
-    take(&again);
+    take(&town.off);
     assert_int_equal(listed("91440300708461136T"), 0);
-    buf_fini(&again);
 }
 
 /* Entry 3 of the log lists by the document that the removal names, entry 6 by
@@ -398,64 +411,44 @@ static void a_document_number_is_the_same_in_full_width(void **state)
 static void a_removal_is_of_the_listing_that_its_values_name(void **state)
 {
     static const char other_no[] = "示例认〔2026〕8号";
-    struct buf off = BUF_INIT;
-    struct package *p = NULL;
-    struct log_id log;
+    const struct log_id *log = &town.log;
     (void)state;
-    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
-    take(&town.file);
-    p = altered(&town.file, FIELD_DOCUMENT_NO, other_no);
-    buf_clear(&town.file);
-    package_put(p, &town.file);
-    package_free(&p);
-    take(&town.file);
-    assert_ok(store_directives_log(town.node.store, &log));
-    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
-    expect_lawful(removal_of(&off, &log, 3), NULL);
-    expect_lawful(removal_of(&off, &log, 6), "[not-listed]");
-    expect_lawful(removal_of(&off, &log, 4), "[not-listed]");
-    take(&off); /* of 3 */
-    expect_lawful(removal_of(&off, &log, 3), "[not-listed]");
-    expect_lawful(removal_of(&off, &log, 6), "[not-listed]");
-    buf_fini(&off);
+    list_the_subject();
+    take_package(altered(&town.file, FIELD_DOCUMENT_NO, other_no));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &town.off));
+    expect_lawful(removal_of(&town.off, log, 3), NULL);
+    expect_lawful(removal_of(&town.off, log, 6), "[not-listed]");
+    expect_lawful(removal_of(&town.off, log, 4), "[not-listed]");
+    take(&town.off); /* of 3 */
+    expect_lawful(removal_of(&town.off, log, 3), "[not-listed]");
+    expect_lawful(removal_of(&town.off, log, 6), "[not-listed]");
 }
 
 /* One document may put a subject on two lists. */
 static void what_names_one_list_is_not_about_another(void **state)
 {
-    struct buf off = BUF_INIT;
     struct buf right = BUF_INIT;
-    struct log_id log;
+    const struct log_id *log = &town.log;
     (void)state;
-    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
-    take(&town.file);
-    struct package *p = altered(&town.file, FIELD_LIST, "重大税收违法");
-    buf_clear(&town.file);
-    package_put(p, &town.file);
-    package_free(&p);
-    take(&town.file);
-    assert_ok(store_directives_log(town.node.store, &log));
-    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
+    list_the_subject();
+    take_package(altered(&town.file, FIELD_LIST, "重大税收违法"));
+    assert_ok(prepare(PREPARE_REMOVALS, removal, &town.off));
     assert_ok(prepare(PREPARE_CORRECTIONS, listing, &right));
-    expect_lawful(about_entry(&off, ENTRY_REMOVAL, &log, 3), NULL);
-    expect_lawful(about_entry(&off, ENTRY_REMOVAL, &log, 6), "[not-listed]");
-    expect_lawful(about_entry(&right, ENTRY_CORRECTION, &log, 3), NULL);
-    expect_lawful(about_entry(&right, ENTRY_CORRECTION, &log, 6),
+    expect_lawful(removal_of(&town.off, log, 3), NULL);
+    expect_lawful(removal_of(&town.off, log, 6), "[not-listed]");
+    expect_lawful(about_entry(&right, ENTRY_CORRECTION, log, 3), NULL);
+    expect_lawful(about_entry(&right, ENTRY_CORRECTION, log, 6),
                   "[not-listed]");
     buf_fini(&right);
-    buf_fini(&off);
 }
 
 /* Its log is not held here. */
 static void of_a_listing_of_another_node_is_told_what_is_known(void **state)
 {
-    struct buf off = BUF_INIT;
-    struct log_id log;
     (void)state;
-    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
-    take(&town.file);
-    assert_ok(store_directives_log(town.node.store, &log));
-    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
+    list_and_prepare_removal();
+    const struct buf off = town.off;
+    struct log_id log = town.log;
     log.origin = 341821000000;
     expect_lawful(removal_of(&off, &log, 3), "which is not below");
     log.origin = 341821100201;
@@ -468,14 +461,9 @@ static void of_a_listing_of_another_node_is_told_what_is_known(void **state)
     log.origin = 341821100202; /* no issuer */
     expect_lawful(removal_of(&off, &log, 3), "341821100202 may list nobody");
     log.origin = 341821100201;
-    struct package *p = removal_of(&off, &log, 3);
-    buf_clear(&town.file);
-    package_put(p, &town.file);
-    package_free(&p);
-    take(&town.file);
+    take_package(removal_of(&off, &log, 3));
     expect_lawful(removal_of(&off, &log, 3), "ended that listing already");
     expect_lawful(removal_of(&off, &log, 4), NULL);
-    buf_fini(&off);
 }
 
 /* That a removal was not checked is told, whatever the node says whose listing
@@ -484,28 +472,23 @@ static void what_is_told_of_it_is_a_code_or_nothing(void **state)
 {
     static const char *const said[] = {
         "999900200002290017", "\xff\xff[2J340000010000X", "91340000100000032X"};
-    struct buf off = BUF_INIT;
-    struct log_id log;
     (void)state;
-    assert_ok(prepare(PREPARE_ANY, listing, &town.file));
-    take(&town.file);
-    assert_ok(store_directives_log(town.node.store, &log));
-    assert_ok(prepare(PREPARE_REMOVALS, removal, &off));
+    list_and_prepare_removal();
+    struct log_id log = town.log;
     log.origin = 341821100201;
     const struct listing_place place = {log, 3};
     for (size_t i = 0; i < ARRAY_LEN(said); i++) {
         enter_execution(town.node.store, TOWNSHIP, &place, said[i], "counter",
                         "");
         noted[0] = 0;
-        expect_lawful(removal_of(&off, &log, 3), NULL);
+        expect_lawful(removal_of(&town.off, &log, 3), NULL);
         assert_non_null(strstr(noted, "and is in force was not"));
         assert_null(strstr(noted, said[i]));
     }
     enter_execution(town.node.store, TOWNSHIP, &place, "91340000100000032W",
                     "counter", "");
-    expect_lawful(removal_of(&off, &log, 3), NULL);
+    expect_lawful(removal_of(&town.off, &log, 3), NULL);
     assert_non_null(strstr(noted, "it lists 91340000100000032W"));
-    buf_fini(&off);
 }
 
 static void where_nobody_decides_nothing_is_prepared(void **state)
