@@ -60,6 +60,7 @@ once_more() {
 }
 
 setup_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" "${PACKAGES_TEST[@]}"
+setup_packages gojq || say "tests of processes take longer without it"
 setup_build dev
 if [ "$mode" = quick ]; then
     exec "${run[@]}" --test-dir build/dev -L quick "$@"
@@ -80,11 +81,11 @@ mkdir -p build/full
         name=${fuzzer#fuzz_}
         mkdir -p "build/full/corpus/$name"
         echo "add_test(libfuzzer.$name \"$ROOT/build/fuzz/tests/$fuzzer\" -max_total_time=3" \
-            "-timeout=10 -rss_limit_mb=1024" \
+            "-timeout=60 -rss_limit_mb=1024" \
             "\"-artifact_prefix=$ROOT/build/full/\"" \
             "\"$ROOT/build/full/corpus/$name\"" \
             "\"$ROOT/tests/fuzz/$name/seeds\")"
-        echo "set_tests_properties(libfuzzer.$name PROPERTIES TIMEOUT 120)"
+        echo "set_tests_properties(libfuzzer.$name PROPERTIES TIMEOUT 300)"
     done
 } >build/full/CTestTestfile.cmake
 # Asks nodes of any build (cluster/lib.sh).

@@ -71,6 +71,10 @@ next_port() {
     echo "$port"
 }
 
+# Of a question to a node more than half went into the start of jq, which
+# makes all of its own library anew each time.
+! command -v gojq >/dev/null || jq() { gojq "$@"; }
+
 # ---- verdicts ----
 
 note() { printf '%s  %s\n' "$(date +%H:%M:%S.%3N)" "$*" >&2; }
@@ -88,14 +92,16 @@ check() { # TEXT COMMAND...
     "$@" || fail "$text"
 }
 
-# SECONDS TEXT COMMAND...: waits until the command succeeds.
+# SECONDS TEXT COMMAND...: waits until the command succeeds. The longer it takes
+# the more rarely it is asked: each time starts processes.
 within() {
-    local limit=$1 text=$2 end
+    local limit=$1 text=$2 end tries=0 pauses=(0.05 0.1 0.2)
     shift 2
     end=$((SECONDS + limit))
     until "$@"; do
         [ $SECONDS -lt $end ] || fail "not within $limit s: $text"
-        sleep 0.05
+        sleep "${pauses[tries < 40 ? tries / 20 : 2]}"
+        tries=$((tries + 1))
     done
 }
 

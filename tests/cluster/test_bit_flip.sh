@@ -37,7 +37,7 @@ answers() { # CODE: of all subjects; errors are left out, wrong data is not
     local subject
     for subject in $codes; do
         node_cmd "$1" query --json --limit 1000 "$subject" 2>/dev/null |
-            jq -cS '.records[]' 2>/dev/null
+            jq -c '.records[]' 2>/dev/null
     done | sort
 }
 start "$victim"
