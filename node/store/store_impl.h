@@ -239,8 +239,6 @@ void row_map_want(struct row_map *map, const struct judged *judged,
 MUST_USE enum err row_map_read(struct row_map *map, struct store *s,
                                size_t from, struct errmsg *why);
 void row_map_write(struct row_map *map, struct store *s, void *batch);
-/* The highest version wins, whatever the order of arrival. */
-enum reason row_apply(struct row_state *state, const struct row *row);
 
 /* Counters of changes, see stamp.h. The writer changes them; any thread reads.
  * Pages of the table that no change has met take no memory. */

@@ -374,8 +374,8 @@ static bool on_issue(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
     (void)log;
     (void)number;
     c->n++;
-    c->waiting =
-        c->waiting || reason_waits(reason) || reason_is_of_build(reason);
+    c->waiting = c->waiting || reason_waits(reason) ||
+                 reason_is_of_build(reason) || reason == REASON_CONFLICT;
     return true;
 }
 
