@@ -19,6 +19,7 @@ const char *const health_reason_ids[] = {
     "log-forked",
     "log-restored",
     "store-on-hold",
+    "store-keyring",
     "entries-without-effect",
     "views-stopped",
     "views-behind",
@@ -163,6 +164,13 @@ static void judge_store(const struct health_facts *f, struct health_report *r)
             "新建或恢复的存储：记录已保存，待上级告知其持有的本节点数据后编号");
     }
     if (f->store.issues >= ISSUES_WARN) {
+    if (f->store.other_keyring) {
+        add(r, HEALTH_ALARM, "store-keyring",
+            "keys/secret is another than before, no person is found: put it "
+            "back from the backup; if it is lost: creditnode reindex",
+            "keys/secret 与原来的不同，查不到自然人：请从备份恢复该文件；"
+            "若已丢失，请执行 creditnode reindex");
+    }
         add(r, HEALTH_WARN, "entries-without-effect",
             "%llu entries have no effect here; see: creditnode issues",
             "%llu 条条目在本节点未生效；请查看：creditnode issues",

@@ -55,7 +55,7 @@ enum { HEALTH_SKEW_MS = 60 * 1000 };
 /* All ids that a reason can have, NULL behind the last. */
 extern const char *const health_reason_ids[];
 
-enum { HEALTH_REASONS_MAX = 24 };
+enum { HEALTH_REASONS_MAX = 32 };
 struct health_report {
     enum health_level level; /* the worst of the reasons */
     size_t count;

@@ -573,6 +573,8 @@ MUST_USE enum err recover_check_head(struct store *s, struct log_slot *slot,
 MUST_USE enum err recover_renew_notes(struct store *s, struct errmsg *why);
 /* Makes the index if there is none yet (generation 0: a rebuilt store). */
 MUST_USE enum err recover_index(struct store *s, struct errmsg *why);
+/* Was the index made with this node's keyring? Says so in the statistics. */
+MUST_USE enum err recover_keyring(struct store *s, struct errmsg *why);
 MUST_USE enum err recover_count_issues(struct store *s, struct errmsg *why);
 /* The same after a job that is on disk: that is done, counted or not. */
 void recover_recount_issues(struct store *s);
@@ -888,6 +890,7 @@ struct store {
     bool key_unsaved; /* writer: judge again when there is room */
     uint32_t looks;   /* writer: groups until rows are presumed new again */
     _Atomic uint8_t generation;
+    _Atomic bool other_keyring; /* than the index was made with */
 
     struct {
         store_watch_fn *fn;

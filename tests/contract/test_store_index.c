@@ -537,6 +537,48 @@ static void a_rebuilt_index_is_the_same(void **state)
     buf_fini(&after.text);
 }
 
+/* ---- the keyring ---- */
+
+static bool has_other_keyring(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    return stats.other_keyring;
+}
+
+/* With what is there instead of the secret. */
+static void open_with_keys(const char *change)
+{
+    struct errmsg why;
+    node_stop(&village);
+    keyring_free(&village.keyring);
+    shell("cd %s && %s", village.keys, change);
+    assert_ok(keyring_open(&village.keyring, village.keys, test_suite(),
+                           VILLAGE, &village.seal, &why));
+    node_start(&village);
+}
+
+static void a_lost_secret_is_said_until_the_index_is_made_anew(void **state)
+{
+    (void)state;
+    submit_person(1);
+    assert_int_equal(person_rows(&village), 1);
+    assert_false(has_other_keyring());
+    open_with_keys("mv secret secret.kept");
+    assert_true(has_other_keyring());
+    assert_int_equal(person_rows(&village), 0);
+    open_with_keys("mv secret secret.new && mv secret.kept secret");
+    assert_false(has_other_keyring());
+    assert_int_equal(person_rows(&village), 1);
+    open_with_keys("mv secret.new secret");
+    assert_true(has_other_keyring());
+    assert_ok(store_reindex(village.store, NULL, NULL, NULL));
+    assert_false(has_other_keyring());
+    assert_int_equal(person_rows(&village), 1);
+    node_restart(&village);
+    assert_false(has_other_keyring());
+}
+
 /* ---- successors of other nodes' logs ---- */
 
 static void a_named_predecessor_may_not_grow_past_its_end(void **state)
@@ -714,6 +756,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_highest_version_wins_in_any_order),
         T(an_equal_version_is_an_issue_and_the_first_is_kept),
+        T(of_an_equal_version_the_same_is_kept_in_any_order),
+        T(an_equal_version_is_judged_again_by_a_later_build),
         T(a_record_key_used_by_two_origins_is_two_records),
         T(the_longest_subject_is_found),
         T(poison_never_stops_a_log),
@@ -721,6 +765,7 @@ int main(void)
         T(records_that_came_before_their_key_are_judged_again),
         T(a_draft_that_cannot_be_opened_here_is_refused),
         T(a_rebuilt_index_is_the_same),
+        T(a_lost_secret_is_said_until_the_index_is_made_anew),
         T(a_named_predecessor_may_not_grow_past_its_end),
         T(of_two_ends_the_earlier_one_counts),
         T(a_later_end_than_the_one_that_is_held_is_no_fork_yet),
@@ -732,5 +777,3 @@ int main(void)
     return cmocka_run_group_tests_name(backend->name, tests, fed_setup,
                                        fed_teardown);
 }
-        T(of_an_equal_version_the_same_is_kept_in_any_order),
-        T(an_equal_version_is_judged_again_by_a_later_build),
