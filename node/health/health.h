@@ -39,6 +39,8 @@ struct health_facts {
     uint64_t stale_lists;     /* directives logs without news from the issuer */
     uint64_t unproven_lists;  /* with news, but the clocks differ */
     bool parent_offers_older; /* lists than are held here */
+    bool lost_lists;          /* a child holds more of this node's own */
+    uint64_t lost_lists_child;
     uint64_t exchange_stopped; /* tables */
     const char *exchange_why;  /* of one of them */
     uint64_t exchange_stuck;   /* rows that cannot be marked */

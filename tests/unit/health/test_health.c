@@ -89,6 +89,10 @@ static void lists_are_judged(void **state)
     f.parent_offers_older = false;
     f.other_histories = 1;
     expect(&f, HEALTH_ALARM, "lists-forked-below");
+    f = good();
+    f.lost_lists = true;
+    f.lost_lists_child = 341821100000;
+    expect(&f, HEALTH_ALARM, "lists-lost");
 }
 
 static void another_keyring_is_an_alarm(void **state)
@@ -331,7 +335,7 @@ static void the_worst_reason_gives_the_level(void **state)
     f.tls_not_after_ms = f.sign_not_after_ms = f.seal_not_after_ms = now_ms;
     f.root_ca = f.root_fork = "x";
     f.stale_lists = f.unproven_lists = f.other_histories = 1;
-    f.parent_offers_older = f.store.other_keyring = true;
+    f.parent_offers_older = f.lost_lists = f.store.other_keyring = true;
     f.exchange_stopped = f.exchange_stuck = 1;
     f.child_skew_ms = INT64_MAX;
     health_judge(&f, &r);
