@@ -391,16 +391,13 @@ static void a_link_under_the_receipts_name_is_not_followed(void **state)
 
 /* ---- again ---- */
 
-static void the_same_name_again_keeps_both(void **state)
+/* Until so many of a.csv and of its receipts lie in done/. */
+static void wait_for_done(size_t want_files, size_t want_receipts)
 {
-    (void)state;
     size_t files = 0;
     size_t receipts = 0;
-    lay_rows("a.csv", 1, 2);
-    wait_for("done/a.csv");
-    lay_rows("a.csv", 1, 3);
     int64_t give_up = clock_mono_ms() + PATIENCE_MS;
-    while (files < 2 && clock_mono_ms() < give_up) {
+    do {
         DIR *dir = opendir(at("done"));
         struct dirent *e;
         files = 0;
@@ -411,10 +408,33 @@ static void the_same_name_again_keeps_both(void **state)
             files += !receipt && e->d_name[0] == 'a';
         }
         (void)closedir(dir);
-    }
-    assert_int_equal(files, 2);
-    assert_int_equal(receipts, 2);
+    } while ((files < want_files || receipts < want_receipts) &&
+             clock_mono_ms() < give_up);
+    assert_int_equal(files, want_files);
+    assert_int_equal(receipts, want_receipts);
+}
+
+static void the_same_name_again_keeps_both(void **state)
+{
+    (void)state;
+    lay_rows("a.csv", 1, 2);
+    wait_for("done/a.csv");
+    lay_rows("a.csv", 1, 3);
+    wait_for_done(2, 2);
     assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 2);
+}
+
+/* Who reads done/ takes files away and may leave what says how it went. */
+static void a_receipt_stays_whose_file_was_taken_away(void **state)
+{
+    (void)state;
+    lay_rows("a.csv", 1, 2);
+    wait_for("done/a.csv");
+    assert_int_equal(unlink(at("done/a.csv")), 0);
+    lay_rows("a.csv", 1, 3);
+    wait_for_done(1, 2);
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 2);
+    assert_false(is_there("done/a.csv"));
 }
 
 /* The names of the files in `sub`, at most `max`, receipts left out. */
@@ -677,6 +697,7 @@ int main(void)
         INBOX_TEST(links_folders_and_pipes_are_ignored),
         INBOX_TEST(a_link_under_the_receipts_name_is_not_followed),
         INBOX_TEST(the_same_name_again_keeps_both),
+        INBOX_TEST(a_receipt_stays_whose_file_was_taken_away),
         INBOX_TEST(what_replaces_a_file_at_work_is_read_too),
         INBOX_TEST(a_file_in_work_when_the_node_stops_is_taken_again),
         INBOX_TEST(files_wait_while_the_store_takes_nothing),
