@@ -96,6 +96,7 @@ static void count_lists(const struct api_env *env, struct health_facts *out)
         out->parent_offers_older = st.behind;
     }
     out->other_histories = receipts_disagree(env->sync->receipts);
+    out->lost_lists = feed_lost(env->feed, &out->lost_lists_child);
 }
 
 /* Returns why one of them is stopped, "" if none is. */

@@ -8,6 +8,7 @@
 #include "credit/division.h"
 #include "credit/uscc.h"
 #include "ident/rootchain.h"
+#include "store/stamp.h"
 
 static json_t *code_json(uint64_t code)
 {
@@ -24,6 +25,15 @@ static void set_log(json_t *object, const struct log_id *log)
     (void)json_object_set_new(object, "issuer", code_json(log->origin));
 }
 
+/* What this node decided itself: until its lost lists are back it does not know
+ * that, nor does a process that another may have followed as the writer, or
+ * that could not look at what the writer did. */
+static bool knows_own(const struct api_env *env)
+{
+    uint64_t child;
+    return store_up_to_date(env->store) && !feed_lost(env->feed, &child);
+}
+
 /* Of a log that stopped the rest is unknown: at an issuer that was put back, as
  * elsewhere. A successor that is here tells how new things are instead. */
 void lists_fresh(const struct api_env *env, const struct lists_log *log,
@@ -31,7 +41,8 @@ void lists_fresh(const struct api_env *env, const struct lists_log *log,
 {
     bool stopped = log->state == LOG_FORKED || log->state == LOG_PULLING;
     fresh_judge(env->sync->fresh, &log->log, log->ended, out);
-    if (stopped && !log->ended) {
+    bool own = log->log.origin == env->self.code;
+    if (!log->ended && (stopped || (own && !knows_own(env)))) {
         out->state = FRESH_STALE;
     }
 }

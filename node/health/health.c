@@ -19,6 +19,7 @@ const char *const health_reason_ids[] = {
     "log-forked",
     "log-restored",
     "store-on-hold",
+    "store-keyring",
     "entries-without-effect",
     "views-stopped",
     "views-behind",
@@ -31,6 +32,7 @@ const char *const health_reason_ids[] = {
     "root-forked",
     "lists-rolled-back",
     "lists-forked-below",
+    "lists-lost",
     "lists-stale",
     "lists-clock",
     "exchange-stopped",
@@ -162,6 +164,13 @@ static void judge_store(const struct health_facts *f, struct health_report *r)
             "when the parent said what it holds of this node",
             "新建或恢复的存储：记录已保存，待上级告知其持有的本节点数据后编号");
     }
+    if (f->store.other_keyring) {
+        add(r, HEALTH_ALARM, "store-keyring",
+            "keys/secret is another than before, no person is found: put it "
+            "back from the backup; if it is lost: creditnode reindex",
+            "keys/secret 与原来的不同，查不到自然人：请从备份恢复该文件；"
+            "若已丢失，请执行 creditnode reindex");
+    }
     if (f->store.issues >= ISSUES_WARN) {
         add(r, HEALTH_WARN, "entries-without-effect",
             "%llu entries have no effect here; see: creditnode issues",
@@ -217,6 +226,14 @@ static void judge_lists(const struct health_facts *f, struct health_report *r)
             "%llu 个下级或其所辖节点持有另一历史的名单日志；请查看："
             "creditnode directive status",
             (unsigned long long)f->other_histories);
+    }
+    if (f->lost_lists) {
+        add(r, HEALTH_ALARM, "lists-lost",
+            "child %012llu holds lists of this node that are lost here: "
+            "creditnode directive export there, import here",
+            "下级 %012llu 持有本节点已丢失的名单：请在该节点执行 creditnode "
+            "directive export，再在本节点 import",
+            (unsigned long long)f->lost_lists_child);
     }
     if (f->stale_lists > 0) {
         add(r, HEALTH_WARN, "lists-stale",

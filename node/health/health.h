@@ -39,6 +39,8 @@ struct health_facts {
     uint64_t stale_lists;     /* directives logs without news from the issuer */
     uint64_t unproven_lists;  /* with news, but the clocks differ */
     bool parent_offers_older; /* lists than are held here */
+    bool lost_lists;          /* a child holds more of this node's own */
+    uint64_t lost_lists_child;
     uint64_t exchange_stopped; /* tables */
     const char *exchange_why;  /* of one of them */
     uint64_t exchange_stuck;   /* rows that cannot be marked */
@@ -55,7 +57,7 @@ enum { HEALTH_SKEW_MS = 60 * 1000 };
 /* All ids that a reason can have, NULL behind the last. */
 extern const char *const health_reason_ids[];
 
-enum { HEALTH_REASONS_MAX = 24 };
+enum { HEALTH_REASONS_MAX = 32 };
 struct health_report {
     enum health_level level; /* the worst of the reasons */
     size_t count;

@@ -23,6 +23,7 @@ enum {
     CHUNK = 64 * 1024,
     NAME_LEN_MAX = 200, /* leaves room for what receipts add to it */
     TAKEN_MAX = 1024,
+    PLACES_MAX = 16,
     UNFINISHED_TIMES = 15, /* the settle time, but … */
     UNFINISHED_MS = 60000, /* … no longer, unless that itself is */
 };
@@ -269,6 +270,37 @@ static enum moved move(struct job *job, const char *path, const char *draft,
     return back ? MOVED : MOVED_NOT;
 }
 
+/* What cannot be looked at is taken. */
+static bool is_free(const char *path)
+{
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+/* Where a file and its receipt go: never over an older one of either, as who
+ * reads done/ may have taken the file and left its receipt. */
+static bool find_place(const struct job *job, const char *folder,
+                       char to[PATH_LEN], char receipt[PATH_LEN])
+{
+    char again[32] = "";
+    int64_t now_ms = clock_wall_ms();
+    for (int i = 0; i < PLACES_MAX; i++) {
+        char with_receipt[48];
+        (void)snprintf(with_receipt, sizeof with_receipt, "%s.receipt.csv",
+                       again);
+        if (!make_path(to, job->inbox, folder, job->name, again) ||
+            !make_path(receipt, job->inbox, folder, job->name, with_receipt)) {
+            errno = ENAMETOOLONG;
+            return false;
+        }
+        if (is_free(to) && is_free(receipt)) {
+            return true;
+        }
+        (void)snprintf(again, sizeof again, ".%lld", (long long)now_ms + i);
+    }
+    errno = EEXIST;
+    return false;
+}
+
 /* True: it is to be moved again. */
 static bool settle(struct job *job, const char *path, const char *draft,
                    const char *folder)
@@ -276,25 +308,14 @@ static bool settle(struct job *job, const char *path, const char *draft,
     struct inbox *inbox = job->inbox;
     char to[PATH_LEN];
     char receipt[PATH_LEN];
-    bool ok = make_path(to, inbox, folder, job->name, "") &&
-              make_path(receipt, inbox, folder, job->name, ".receipt.csv");
-    /* Never over an older file, nor over what cannot be looked at. */
-    if (ok && (access(to, F_OK) == 0 || errno != ENOENT)) {
-        char again[32];
-        char with_receipt[48];
-        (void)snprintf(again, sizeof again, ".%lld",
-                       (long long)clock_wall_ms());
-        (void)snprintf(with_receipt, sizeof with_receipt, "%s.receipt.csv",
-                       again);
-        ok = make_path(to, inbox, folder, job->name, again) &&
-             make_path(receipt, inbox, folder, job->name, with_receipt);
-    }
-    enum moved moved = ok ? move(job, path, draft, to, receipt) : MOVED_LEFT;
+    enum moved moved = find_place(job, folder, to, receipt)
+                           ? move(job, path, draft, to, receipt)
+                           : MOVED_LEFT;
     if (moved != MOVED) {
         inbox->later = true;
         log_error(inbox->log, "INBOX-MOVE",
                   "file=\"%s\" folder=%s reason=\"%s\"", job->shown, folder,
-                  ok ? strerror(errno) : "path too long");
+                  strerror(errno));
     }
     return moved == MOVED_LEFT;
 }

@@ -296,21 +296,14 @@ static enum err begin_copy(struct store *s, struct errmsg *why)
 typedef enum err open_step_fn(struct store *s, struct errmsg *why);
 
 static open_step_fn *const open_steps[] = {
-    open_database,
-    recover_check_identity,
-    recover_meta,
-    serial_check,
-    hold_load,
-    await_load,
-    heads_load,
-    recover_check_heads,
-    recover_index,
-    lists_load,
-    rules_fold,
-    recover_renew_notes,
-    recover_count_issues,
-    salvage_load,
-    open_own_log,
+    open_database,       recover_check_identity,
+    recover_meta,        serial_check,
+    hold_load,           await_load,
+    heads_load,          recover_check_heads,
+    recover_index,       recover_keyring,
+    lists_load,          rules_fold,
+    recover_renew_notes, recover_count_issues,
+    salvage_load,        open_own_log,
     writer_start,
 };
 
@@ -566,6 +559,7 @@ void store_stats(struct store *store, struct store_stats *out)
         .commits = atomic_load(&store->commits),
         .issues = (uint64_t)atomic_load(&store->issues),
         .awaits_parent = atomic_load(&store->awaits_parent),
+        .other_keyring = atomic_load(&store->other_keyring),
     };
     (void)pthread_mutex_lock(&store->heads.lock);
     out->entries = store->heads.entries;

@@ -677,6 +677,7 @@ struct store_stats {
     bool beside;   /* another process writes: see why */
     char why[160];
     bool awaits_parent; /* records wait (store_awaits_parent()) */
+    bool other_keyring; /* than the index was made with: no person is found */
     bool damaged;       /* and what to do about it: */
     const char *damage_todo;
     char damage[256];

@@ -38,6 +38,8 @@ enum meta {
     META_HOLD = 4,       /* struct hold (store_impl.h); empty: none */
     META_AWAIT = 5,      /* u8 1: a new store that awaits its parent */
     META_MARK = 6,       /* store_mark.c; empty: none */
+    META_KEYRING = 7,    /* 32 bytes: whose secret made the tokens of the index;
+                            none: not known */
 };
 
 /* Index keys: a row is found by its subject, its record key and its owner. The

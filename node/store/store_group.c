@@ -739,6 +739,17 @@ static void write_list_rows(struct group *g)
 
 /* ---- commit ---- */
 
+/* Of heads of one size the one that was signed later is the newer one, at every
+ * holder: also where the clock was put back since. */
+static int64_t signing_time(const struct store_head *h)
+{
+    int64_t now_ms = clock_wall_ms();
+    const struct checkpoint *before = &h->newest;
+    bool rises = before->size != h->frontier.size || before->at_ms < now_ms ||
+                 before->at_ms == INT64_MAX;
+    return rises ? now_ms : before->at_ms + 1;
+}
+
 static enum err sign_own(struct group *g, struct touched *t, struct errmsg *why)
 {
     struct store *s = g->s;
@@ -747,7 +758,7 @@ static enum err sign_own(struct group *g, struct touched *t, struct errmsg *why)
     h->newest = (struct checkpoint){.log = t->slot->log,
                                     .size = h->frontier.size,
                                     .root = h->root,
-                                    .at_ms = clock_wall_ms()};
+                                    .at_ms = signing_time(h)};
     h->bridge = (struct bridge){.size = h->frontier.size};
     enum err err = checkpoint_sign(&h->newest, s->federation, s->env.suite,
                                    s->env.signer, &t->own_note);
@@ -787,12 +798,38 @@ static void put_touched(struct group *g, struct touched *t, struct buf *coded)
     lists_put(g, t);
 }
 
-/* The pulled log is whole: what waits for it may be appended. */
-static void close_pulled(struct touched *t)
+/* Is the head that is held under another certificate than this node's? */
+static bool by_other_chain(const struct group *g, const struct touched *t)
 {
-    if (t->head.h.state == LOG_PULLING &&
-        t->head.h.frontier.size >= t->head.limit) {
-        t->head.h.state = LOG_CLOSED;
+    const struct store *s = g->s;
+    struct slice ours = buf_slice(&s->env.signer->chain);
+    struct buf held = BUF_INIT;
+    struct errmsg why;
+    enum err err = ERR_OK;
+    if (t->chain.len > 0) {
+        buf_put_slice(&held, t->chain);
+    } else {
+        err = s->backend->part(s->db, t->slot->id, PART_CHAIN, &held, &why);
+    }
+    bool other = err != ERR_OK || !slice_eq(buf_slice(&held), ours);
+    buf_fini(&held);
+    return other;
+}
+
+/* The pulled log is whole: what waits for it may be appended. Its holder gave
+ * it under the head that it had: if the certificate was renewed since, nobody
+ * would take the log once the old one has ended. */
+static void close_pulled(struct group *g, struct touched *t)
+{
+    struct store_head *h = &t->head.h;
+    if (h->state != LOG_PULLING || h->frontier.size < t->head.limit) {
+        return;
+    }
+    h->state = LOG_CLOSED;
+    if (h->newest.size == h->frontier.size && !is_copy(g) &&
+        by_other_chain(g, t)) {
+        t->slot->chain_current = false;
+        t->sign = true;
     }
 }
 
@@ -805,11 +842,13 @@ static enum err prepare(struct group *g, struct buf *coded, struct errmsg *why)
     flush_pending(g);
     for (size_t i = 0; err == ERR_OK && i < g->touched_n; i++) {
         struct touched *t = g->touched[i];
+        if (t->dirty) {
+            close_pulled(g, t);
+        }
         if (t->sign) {
             err = sign_own(g, t, why);
         }
         if (t->dirty && err == ERR_OK) {
-            close_pulled(t);
             put_touched(g, t, &coded[i]);
         }
     }

@@ -239,8 +239,6 @@ void row_map_want(struct row_map *map, const struct judged *judged,
 MUST_USE enum err row_map_read(struct row_map *map, struct store *s,
                                size_t from, struct errmsg *why);
 void row_map_write(struct row_map *map, struct store *s, void *batch);
-/* The highest version wins, whatever the order of arrival. */
-enum reason row_apply(struct row_state *state, const struct row *row);
 
 /* Counters of changes, see stamp.h. The writer changes them; any thread reads.
  * Pages of the table that no change has met take no memory. */
@@ -575,6 +573,8 @@ MUST_USE enum err recover_check_head(struct store *s, struct log_slot *slot,
 MUST_USE enum err recover_renew_notes(struct store *s, struct errmsg *why);
 /* Makes the index if there is none yet (generation 0: a rebuilt store). */
 MUST_USE enum err recover_index(struct store *s, struct errmsg *why);
+/* Was the index made with this node's keyring? Says so in the statistics. */
+MUST_USE enum err recover_keyring(struct store *s, struct errmsg *why);
 MUST_USE enum err recover_count_issues(struct store *s, struct errmsg *why);
 /* The same after a job that is on disk: that is done, counted or not. */
 void recover_recount_issues(struct store *s);
@@ -890,6 +890,7 @@ struct store {
     bool key_unsaved; /* writer: judge again when there is room */
     uint32_t looks;   /* writer: groups until rows are presumed new again */
     _Atomic uint8_t generation;
+    _Atomic bool other_keyring; /* than the index was made with */
 
     struct {
         store_watch_fn *fn;

@@ -521,23 +521,6 @@ void row_map_write(struct row_map *map, struct store *s, void *batch)
     }
 }
 
-enum reason row_apply(struct row_state *state, const struct row *row)
-{
-    const struct row *cur = &state->row;
-    if (cur->version > 0) {
-        if (row->version < cur->version ||
-            (cur->log == row->log && cur->number == row->number)) {
-            return REASON_NONE;
-        }
-        if (row->version == cur->version) {
-            return REASON_CONFLICT;
-        }
-    }
-    state->row = *row;
-    state->dirty = true;
-    return REASON_NONE;
-}
-
 static void complain(struct group *g, const struct log_slot *slot,
                      uint64_t number, enum reason reason)
 {
@@ -545,8 +528,9 @@ static void complain(struct group *g, const struct log_slot *slot,
     log_id_format(&slot->log, log);
     if (reason == REASON_CONFLICT) {
         log_error(&g->s->log, "INDEX-CONFLICT",
-                  "log=%s number=%llu cause=\"%s\" effect=\"first kept\"", log,
-                  (unsigned long long)number, reason_text(reason));
+                  "log=%s number=%llu cause=\"%s\" effect=\"the other one is "
+                  "kept, as at every node\"",
+                  log, (unsigned long long)number, reason_text(reason));
     } else if (reason == REASON_KEY_UNSAVED) {
         log_error(&g->s->log, "INDEX-KEY",
                   "log=%s number=%llu cause=\"%s\" hint=\"look at the space "
@@ -567,6 +551,50 @@ void group_put_issue(struct group *g, const struct log_slot *slot,
     complain(g, slot, number, reason);
 }
 
+/* Does the row take the place of `cur`? Of two entries of one version every
+ * holder names the same one, whichever came first: protocol.md, Entries. */
+static bool stands_before(struct store *s, const struct row *row,
+                          const struct row *cur)
+{
+    if (row->version != cur->version) {
+        return row->version > cur->version;
+    }
+    uint64_t ours = heads_at(&s->heads, row->log)->log.incarnation;
+    uint64_t theirs = heads_at(&s->heads, cur->log)->log.incarnation;
+    return ours != theirs ? ours < theirs : row->number < cur->number;
+}
+
+/* A row that says only where a record went keeps its entry, which counts at the
+ * new subject. */
+static void displace(struct group *g, const struct row *cur)
+{
+    if (!cur->moved) {
+        group_put_issue(g, heads_at(&g->s->heads, cur->log), cur->number,
+                        REASON_CONFLICT);
+    }
+}
+
+/* The highest version wins, whatever the order of arrival. */
+static enum reason row_apply(struct group *g, const struct row *row)
+{
+    struct row_state *state = row_map_get(&g->rows, &row->key);
+    const struct row *cur = &state->row;
+    if (cur->version > row->version ||
+        (cur->version > 0 && cur->log == row->log &&
+         cur->number == row->number)) {
+        return REASON_NONE;
+    }
+    if (cur->version == row->version) {
+        if (!stands_before(g->s, row, cur)) {
+            return REASON_CONFLICT;
+        }
+        displace(g, cur);
+    }
+    state->row = *row;
+    state->dirty = true;
+    return REASON_NONE;
+}
+
 void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
                  const struct judged *judged)
 {
@@ -575,14 +603,12 @@ void group_index(struct group *g, const struct log_slot *slot, uint64_t number,
         struct row row = judged->row;
         row.log = slot->id;
         row.number = number;
-        reason = row.version == 0
-                     ? REASON_VERSION
-                     : row_apply(row_map_get(&g->rows, &row.key), &row);
+        reason = row.version == 0 ? REASON_VERSION : row_apply(g, &row);
         if (reason == REASON_NONE && judged->has_prev) {
             row.key = judged->prev;
             row.moved = true;
             row.has_digest = false;
-            (void)row_apply(row_map_get(&g->rows, &row.key), &row);
+            (void)row_apply(g, &row);
         }
     }
     if (reason != REASON_NONE) {
@@ -613,8 +639,9 @@ static bool is_due(const struct waiting *w, const struct log_slot *slot,
                    uint8_t reason)
 {
     bool all = w->origin == REJUDGE_ALL;
-    return (reason_waits(reason) || (all && reason_is_of_build(reason) &&
-                                     slot->log.kind == LOG_RECORDS)) &&
+    return (reason_waits(reason) || reason == REASON_CONFLICT ||
+            (all && reason_is_of_build(reason) &&
+             slot->log.kind == LOG_RECORDS)) &&
            (all || slot->log.origin == w->origin);
 }
 
@@ -628,6 +655,17 @@ static bool on_waiting(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
     const struct log_slot *slot = heads_at(&w->s->heads, log);
     w->found = slot != NULL && is_due(w, slot, reason);
     return !w->found && ++w->looked_at < REJUDGE_MAX;
+}
+
+/* An earlier build kept the one that had come first. */
+static bool stays_behind(struct group *g, const struct log_slot *slot,
+                         uint64_t number, struct judged *judged)
+{
+    struct row *row = &judged->row;
+    row->log = slot->id;
+    row->number = number;
+    return judged->indexed &&
+           !stands_before(g->s, row, &row_map_get(&g->rows, &row->key)->row);
 }
 
 static enum err rejudge_one(struct group *g, const struct waiting *w,
@@ -650,9 +688,14 @@ static enum err rejudge_one(struct group *g, const struct waiting *w,
         size_t before = g->rows.n;
         row_map_want(&g->rows, &judged, false);
         err = row_map_read(&g->rows, s, before, why);
-        s->backend->del_issue(g->batch, g->rows.generation, w->log, w->number);
-        g->issues--;
-        group_index(g, slot, w->number, &judged);
+        bool stays = err == ERR_OK && w->reason == REASON_CONFLICT &&
+                     stays_behind(g, slot, w->number, &judged);
+        if (err == ERR_OK && !stays) {
+            s->backend->del_issue(g->batch, g->rows.generation, w->log,
+                                  w->number);
+            g->issues--;
+            group_index(g, slot, w->number, &judged);
+        }
     }
     buf_fini(&bytes);
     return err;

@@ -179,6 +179,8 @@ void mend_forget(struct rebuild *r, const struct old_log *log)
     head->h.log = log->head.h.log;
     head->h.own = log->head.h.own;
     head->h.state = LOG_ABSENT;
+    head->limit = log->head.limit;
+    head->limit_root = log->head.limit_root;
     frontier_root(&head->h.frontier, r->env->suite, &head->h.root);
     head_encode(head, &coded);
     r->b->put_part(r->batch, log->id, PART_HEAD, buf_slice(&coded));

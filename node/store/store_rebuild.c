@@ -571,7 +571,7 @@ static enum err drop_log(struct rebuild *r, const struct old_log *log,
     r->lost += log->head.h.frontier.size;
     say_log(r, log, 0, "its neighbours send it again");
     r->b->cut_log(r->batch, log->id, 1, 0);
-    if (r->in_place) {
+    if (r->in_place || log->head.limit != 0) {
         mend_forget(r, log);
     }
     return flush(r, why);

@@ -113,6 +113,52 @@ enum err recover_compare_marked(struct store *s, bool *found,
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Tells keyrings apart, and nothing else about them. */
+static void put_keyring(const struct store *s, void *batch)
+{
+    struct hash print;
+    if (s->env.keyring != NULL) {
+        keyring_token(s->env.keyring, "index", slice_str(""), &print);
+        s->backend->put_meta(batch, META_KEYRING,
+                             slice_of(print.b, sizeof print.b));
+    }
+}
+
+static enum err note_keyring(struct store *s, struct errmsg *why)
+{
+    void *batch = s->backend->batch_new(s->db);
+    put_keyring(s, batch);
+    enum err err = writer_commit(s, batch, why);
+    s->backend->batch_free(batch);
+    /* With a full disk the next start does it. */
+    return err == ERR_NO_SPACE ? ERR_OK : err;
+}
+
+enum err recover_keyring(struct store *s, struct errmsg *why)
+{
+    struct buf noted = BUF_INIT;
+    struct hash print;
+    if (s->env.keyring == NULL) {
+        return ERR_OK;
+    }
+    keyring_token(s->env.keyring, "index", slice_str(""), &print);
+    enum err err = s->backend->meta(s->db, META_KEYRING, &noted, why);
+    bool none = err == ERR_NOT_FOUND || (err == ERR_OK && noted.len == 0);
+    bool other = err == ERR_OK && !none &&
+                 !slice_eq(buf_slice(&noted), slice_of(print.b, HASH_LEN));
+    buf_fini(&noted);
+    atomic_store(&s->other_keyring, other);
+    if (other) {
+        log_error(&s->log, "STORE-KEYRING",
+                  "cause=\"data.dir/keys/secret is not the one that this store "
+                  "was indexed with\" effect=\"no natural person is found, and "
+                  "rows about one count as new when they are imported again\" "
+                  "todo=\"put the file back from the backup of the node's keys "
+                  "and start again; if it is lost: creditnode reindex\"");
+    }
+    return none ? note_keyring(s, why) : err;
+}
+
 enum err recover_check_identity(struct store *s, struct errmsg *why)
 {
     struct buf value = BUF_INIT;
@@ -125,6 +171,7 @@ enum err recover_check_identity(struct store *s, struct errmsg *why)
         identity_encode(s, false, &value);
         void *batch = s->backend->batch_new(s->db);
         s->backend->put_meta(batch, META_IDENTITY, buf_slice(&value));
+        put_keyring(s, batch);
         err = writer_commit(s, batch, why);
         s->backend->batch_free(batch);
     }
@@ -374,8 +421,8 @@ static bool on_issue(void *ctx, uint32_t log, uint64_t number, uint8_t reason)
     (void)log;
     (void)number;
     c->n++;
-    c->waiting =
-        c->waiting || reason_waits(reason) || reason_is_of_build(reason);
+    c->waiting = c->waiting || reason_waits(reason) ||
+                 reason_is_of_build(reason) || reason == REASON_CONFLICT;
     return true;
 }
 
@@ -536,9 +583,13 @@ static enum err drop_generation(struct store *s, uint8_t drop, uint8_t use,
     }
     if (use != 0) {
         s->backend->put_meta(batch, META_GENERATION, slice_of(&use, 1));
+        put_keyring(s, batch);
     }
     enum err err = writer_commit(s, batch, why);
     s->backend->batch_free(batch);
+    if (use != 0 && err == ERR_OK) {
+        atomic_store(&s->other_keyring, false);
+    }
     return err;
 }
 

@@ -137,6 +137,17 @@ static void put_fen(struct row_out *o, const struct record *r, uint16_t id)
 
 /* ---- records ---- */
 
+/* The highest one is the entry that the index keeps (store_index.c). */
+static struct slice place_of(struct view_batch *b, uint64_t number,
+                             const struct entry *e)
+{
+    struct buf place = BUF_INIT;
+    buf_put_u32(&place, e->version);
+    buf_put_u64(&place, ~b->log.incarnation);
+    buf_put_u64(&place, ~number);
+    return keep(b, &place);
+}
+
 static struct slice shown_subject(uint8_t kind, bool sealed, struct slice s)
 {
     bool clear = kind != SUBJECT_PERSON && !sealed && s.len < SHORT_BYTES &&
@@ -184,6 +195,7 @@ static void put_record(struct view_batch *b, uint64_t number,
     put_value(&o, r, FIELD_DIVISION, SHORT_BYTES);
     put_n(&o, r != NULL);
     put_n(&o, e->version);
+    o.cells[o.n++].b = place_of(b, number, e);
     batch_row(b, VSQL_PUT_RECORD, o.cells);
 }
 

@@ -16,7 +16,7 @@
 #define TEXT "NULLIF(?,'')"
 #define FEN "NULLIF(?,18446744073709551615)"
 
-enum { VERSION = 2 }; /* of tables and views */
+enum { VERSION = 3 }; /* of tables and views */
 
 static const char *const tables[] = {
     "CREATE TABLE cn_v_log(id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY "
@@ -38,7 +38,8 @@ static const char *const tables[] = {
     "UNSIGNED, confiscated_fen BIGINT UNSIGNED, authority VARCHAR(600), "
     "authority_code VARCHAR(64), source VARCHAR(200), source_code "
     "VARCHAR(64), division VARCHAR(64), understood TINYINT UNSIGNED NOT NULL, "
-    "version INT UNSIGNED NOT NULL, PRIMARY KEY(origin, record_key, subject), "
+    "version INT UNSIGNED NOT NULL, place BINARY(20) NOT NULL, "
+    "PRIMARY KEY(origin, record_key, subject), "
     "KEY(subject), KEY(item, decided), KEY(log)" TABLE_END,
     "CREATE TABLE cn_v_import(log INT UNSIGNED NOT NULL, day DATE NOT NULL, "
     "item SMALLINT UNSIGNED NOT NULL, source VARCHAR(200) COLLATE utf8mb4_bin "
@@ -174,9 +175,9 @@ static const char *const view_names =
 
 /* ---- statements ---- */
 
-/* The highest version of a record stays; `version` is compared until the end.
- */
-#define NEWER(C) C "=IF(VALUES(version)>version,VALUES(" C ")," C "),"
+/* Of a record that entry stays which the index keeps; `place` is compared until
+ * the end. */
+#define NEWER(C) C "=IF(VALUES(place)>place,VALUES(" C ")," C "),"
 
 #define STILL "UPDATE cn_v_log SET phase=3-phase WHERE phase>0 AND "
 
@@ -219,11 +220,12 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
          "subject_kind,item,status,disclosure,decided,valid_from,valid_until,"
          "publish_until,entered_at,name,document_no,document_name,kind,"
          "content,violation,facts,basis,fine_fen,confiscated_fen,authority,"
-         "authority_code,source,source_code,division,understood,version) "
+         "authority_code,source,source_code,division,understood,version,"
+         "place) "
          "VALUES(?,?,?,?,?,?,?,?,?,?," DAY "," DAY "," DAY "," DAY "," TIME
          "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT
          "," FEN "," FEN "," TEXT "," TEXT "," TEXT "," TEXT "," TEXT
-         ",?,?) ON DUPLICATE KEY UPDATE " NEWER("log") NEWER("number")
+         ",?,?,?) ON DUPLICATE KEY UPDATE " NEWER("log") NEWER("number")
              NEWER("moved") NEWER("subject_kind") NEWER("item") NEWER("status")
                  NEWER("disclosure") NEWER("decided") NEWER("valid_from") NEWER(
                      "valid_until") NEWER("publish_until") NEWER("entered_at")
@@ -233,12 +235,12 @@ static const struct mdb_statement statements[VSQL_COUNT] = {
                                  NEWER("confiscated_fen") NEWER("authority")
                                      NEWER("authority_code") NEWER("source")
                                          NEWER("source_code") NEWER("division")
-                                             NEWER("understood") "version="
-                                                                 "GREATEST("
-                                                                 "version,"
-                                                                 "VALUES("
-                                                                 "version))",
-         "nbbnnnnnnnnnnnnbbbbbbbbnnbbbbbnn", ""},
+                                             NEWER("understood") NEWER(
+                                                 "version") "place=GREATEST("
+                                                            "place,"
+                                                            "VALUES("
+                                                            "place))",
+         "nbbnnnnnnnnnnnnbbbbbbbbnnbbbbbnnb", ""},
     [VSQL_PUT_IMPORT] =
         {"INSERT INTO cn_v_import(log,day,item,source,source_code,entries,"
          "changes,first_number,last_number,first_at,last_at) VALUES(?,?,?,?,?,"

@@ -385,6 +385,7 @@ void feed_recheck(struct feed *feed)
         conn_unref(list[i]);
     }
     mem_free(list);
+    feed_lost_recheck(feed);
 }
 
 static void tell_status(struct reader_conn *conn, feed_status_fn *fn, void *ctx)
@@ -461,6 +462,7 @@ void feed_free(struct feed **feed_ptr)
     source_fini(&feed->source);
     buf_fini(&feed->message);
     recv_free(&feed->recv);
+    feed_lost_fini(feed);
     (void)pthread_cond_destroy(&feed->gone);
     (void)pthread_mutex_destroy(&feed->recv_lock);
     (void)pthread_mutex_destroy(&feed->lock);

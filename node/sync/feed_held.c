@@ -101,6 +101,7 @@ static enum err on_log_have(struct reader_conn *conn,
     }
     if (have->log.origin == feed->env->self.code && have->size > 0 && more) {
         say_lost(conn, have);
+        feed_lost_note(feed, &conn->peer, have);
     }
     (void)pthread_mutex_lock(&conn->lock);
     struct told *t = feed_told_of(conn, &have->log);
@@ -131,6 +132,7 @@ enum err feed_on_have(struct reader_conn *conn, const struct wire_have *have,
                        LISTS_LOGS_MAX);
     }
     enum err err = ERR_OK;
+    feed_lost_forget(conn->feed, conn->peer.code);
     while (err == ERR_OK && wire_next(&it, &bytes)) {
         struct wire_log_have item;
         wire_log_have_get(bytes, &item);

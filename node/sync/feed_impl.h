@@ -3,6 +3,7 @@
  *   feed.c        the streams of those who follow, and whose turn it is
  *   feed_held.c   what a child says that it holds, and its evidence
  *   feed_first.c  an issuer's first log
+ *   feed_lost.c   logs of this node's own that children have more of
  *   feed_send.c   entries and heads for one child
  *
  * Threads: what comes of a stream on its callbacks, what goes on the strand. */
@@ -48,6 +49,14 @@ struct reader_conn {
     struct told *logs;
 };
 
+/* A child named a log of this node's own, of which it has more. */
+struct lost_log {
+    struct lost_log *next;
+    struct principal child;
+    struct log_id log;
+    uint64_t size;
+};
+
 struct feed {
     const struct sync_env *env;
     uint32_t period_ms;
@@ -79,6 +88,8 @@ struct feed {
     unsigned jobs;
     bool queued; /* a job is on the strand and has not begun */
     bool stopping;
+    struct lost_log *lost;
+    _Atomic bool any_lost; /* changed under the lock */
 };
 
 /* ---- feed_held.c ---- */
@@ -103,6 +114,16 @@ MUST_USE enum err feed_on_evidence(struct reader_conn *conn,
                                    const struct wire_evidence *e,
                                    struct errmsg *why);
 void feed_on_receipt(struct reader_conn *conn, const struct wire_receipt *m);
+
+/* ---- feed_lost.c ---- */
+
+/* The child says anew what it holds: what it said before is forgotten. */
+void feed_lost_forget(struct feed *feed, uint64_t child);
+void feed_lost_note(struct feed *feed, const struct principal *child,
+                    const struct wire_log_have *have);
+/* Forgets what those said who are no children any more. Blocks. */
+void feed_lost_recheck(struct feed *feed);
+void feed_lost_fini(struct feed *feed);
 
 /* ---- feed_first.c ---- */
 

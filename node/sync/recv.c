@@ -522,12 +522,14 @@ static void trim(struct segment *seg, size_t overlap)
 }
 
 /* Entries that are held already, up to the last, come again with a head that
- * is newer than the one that is kept: store_append() knows such a run. */
+ * is newer than the one that is kept: store_append() knows such a run. What a
+ * seal stands for has no time that anybody signed. */
 static bool brings_head(const struct work *w)
 {
     const struct checkpoint *kept = &w->log->newest;
     return w->new_note && w->end == w->log->verified.size &&
-           (w->head.size > kept->size || w->head.at_ms > kept->at_ms);
+           (w->head.size > kept->size ||
+            (!w->by_seal && w->head.at_ms > kept->at_ms));
 }
 
 static enum err check_tree(struct work *w)
@@ -559,6 +561,10 @@ static enum err check_tree(struct work *w)
 static void adopt(struct work *w, struct slice note, struct slice chain)
 {
     struct recv_log *log = w->log;
+    /* The same head by a seal: the one that is kept may be signed. */
+    if (w->by_seal && log->note.len > 0 && log->newest.size == w->head.size) {
+        return;
+    }
     if (w->cert != NULL) {
         cert_free(&log->cert);
         log->cert = w->cert;

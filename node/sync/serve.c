@@ -20,9 +20,10 @@ static enum err check_log(struct downlink *down, const struct principal *peer,
     char name[LOG_ID_TEXT_MAX];
     log_id_format(log, name);
     /* What comes down anyway may be compared by whoever it comes to. */
-    bool down_here = log->kind == LOG_DIRECTIVES &&
-                     listing_counts_at(log->origin, down->env->self.code);
-    if (!down_here &&
+    bool comes_down = log->kind == LOG_DIRECTIVES &&
+                      listing_counts_at(log->origin, down->env->self.code) &&
+                      listing_counts_at(log->origin, peer->code);
+    if (!comes_down &&
         (log->kind != LOG_RECORDS || !downlink_serves(down, peer, log))) {
         return err_set(why, ERR_DENIED,
                        "log %s: its origin is neither the caller nor below it",

@@ -249,8 +249,9 @@ struct freshness {
     int64_t signed_ms; /* by the issuer's clock; 0: none came */
     int64_t age_ms;    /* since it came, by this node's monotonic clock */
 };
-/* What this node issues itself is always fresh, and so is a log that has ended
- * (its successor is signed instead). */
+/* What this node issues itself is always fresh, as far as it knows what that is
+ * (feed_lost(), store_up_to_date()), and so is a log that has ended (its
+ * successor is signed instead). */
 void fresh_judge(struct fresh *fresh, const struct log_id *log, bool ended,
                  struct freshness *out);
 
@@ -291,6 +292,11 @@ struct feed_status {
 };
 typedef bool feed_status_fn(void *ctx, const struct feed_status *status);
 void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx);
+
+/* Has a child said that it holds more of a log of lists of this node's own than
+ * is here by now? One of those who have. Until it is back what was decided is
+ * not known here. NULL: no. Any thread. */
+bool feed_lost(struct feed *feed, uint64_t *child);
 
 /* ---- receipts: who holds which directives ---- */
 

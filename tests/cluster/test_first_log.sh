@@ -3,6 +3,7 @@
 # that nodes below know that nothing is missing. Then one of them decides.
 #   test_first_log.sh
 . "$(dirname "$0")/lib.sh"
+. "$HERE/lists.sh"
 
 TREE_ISSUERS="$COUNTY:1:1 $TOWN:1:1"
 make_small
@@ -59,3 +60,26 @@ start "$COUNTY"
 within "$PATIENCE" "a node below says what was there" says "$COUNTY" FEED-LOST-LOG
 checked_at "$COUNTY" 4 || fail "what it decided is lost, and nobody listed: $(cat checked)"
 unheard "[\"$COUNTY\"]" || fail "unheard: $(cat checked)"
+
+note "and decides before it is back"
+own_freshness() { # what the issuer says of its newest log
+    node_cmd "$COUNTY" directive lists --json |
+        jq -r "[.lists[] | select(.issuer == \"$COUNTY\" and .state == \"active\")] | last | .freshness"
+}
+is_own() { [ "$(own_freshness)" = "$1" ]; }
+lost() { status "$COUNTY" '.health.reasons[].id' | grep -qx lists-lost; }
+not_lost() { ! lost; }
+check "it is an alarm" lost
+{
+    echo "$LIST_HEADER"
+    printf '示例商贸有限公司,913400001000000167,示例认〔2026〕7号,示例事由,示例条例第十条,2026-03-01,2026-03-05,长期,示例县法院,11340000200000013H,%s,失信被执行人,示例告〔2026〕7号,2026-02-01,C01,履行完毕\n' "${COUNTY:0:6}"
+} >one.csv
+check "a decision" node_cmd "$COUNTY" directive import one.csv \
+    --key "$TREE/fed/deciders/$COUNTY-1.key" --yes --publish >out
+is_own stale || fail "what it decided is lost, and its lists are $(own_freshness)"
+checked_at "$COUNTY" 4 || fail "what it decided is lost, and that is sure: $(cat checked)"
+old=$(logs_of "$TOWN" "select((.log | startswith(\"$COUNTY/directives/\")) and .size == 1) | .log")
+check "export below" node_cmd "$TOWN" directive export copy --log "$old" >out
+check "import" node_cmd "$COUNTY" directive import copy >out
+is_own fresh || fail "all is back, and its lists are $(own_freshness)"
+check "the alarm is over" not_lost

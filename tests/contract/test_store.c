@@ -364,6 +364,45 @@ static void a_renewed_certificate_signs_the_head_anew(void **state)
     identity_fini(&first);
 }
 
+/* It comes back under the head that its holder has, here signed by the first
+ * certificate and by a clock that ran ahead. */
+static void
+a_log_that_came_back_is_signed_by_the_renewed_certificate(void **state)
+{
+    (void)state;
+    enum { DAY_MS = 86400000 };
+    struct node before = {.code = VILLAGE, .sign = village.sign};
+    struct forge f = {.signer = &before, .log = {VILLAGE, 99, LOG_RECORDS}};
+    const struct entry_open open = {0};
+    struct buf entry = BUF_INIT;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct checkpoint cp;
+    shell("$C/renew.sh %012llu --federation-dir fed --days 30 >/dev/null",
+          VILLAGE);
+    node_stop(&village);
+    load_identity(&village, "sign", CERT_USE_SIGN, &village.sign);
+    node_start(&village);
+    entry_open_encode(&open, 1772000000000, &entry);
+    struct slice bytes = buf_slice(&entry);
+    struct segment *seg = forge_run(&f, &bytes, 1);
+    int64_t ahead_ms = seg->newest.at_ms += DAY_MS;
+    buf_clear(&seg->note);
+    assert_ok(checkpoint_sign(&seg->newest, FEDERATION, test_suite(),
+                              &before.sign, &seg->note));
+    assert_ok(append(village.store, seg, NULL));
+    assert_ok(store_note(village.store, &f.log, &note, &chain));
+    assert_true(slice_eq(buf_slice(&chain), buf_slice(&village.sign.chain)));
+    assert_ok(checkpoint_verify(buf_slice(&note), FEDERATION, test_suite(),
+                                village.sign.cert, &cp));
+    assert_int_equal(cp.size, 1);
+    assert_true(cp.at_ms > ahead_ms); /* so that holders take it */
+    buf_fini(&entry);
+    buf_fini(&note);
+    buf_fini(&chain);
+    identity_fini(&before.sign);
+}
+
 static void everything_is_there_after_a_restart(void **state)
 {
     (void)state;
@@ -734,6 +773,7 @@ int main(void)
         T(inclusion_is_proved_for_every_entry),
         T(the_note_is_signed_by_the_node),
         T(a_renewed_certificate_signs_the_head_anew),
+        T(a_log_that_came_back_is_signed_by_the_renewed_certificate),
         T(everything_is_there_after_a_restart),
         T(a_copied_log_is_the_same),
         T(appending_twice_changes_nothing),

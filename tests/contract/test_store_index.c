@@ -1,4 +1,5 @@
 #include "contract/store_fixture.h"
+#include "store/store_impl.h"
 
 #define FIRM "91341821MA2T00001X"
 #define OTHER "91341821MA2T00002Y"
@@ -98,6 +99,128 @@ static void an_equal_version_is_an_issue_and_the_first_is_kept(void **state)
     assert_int_equal(issues.n, 1);
     assert_int_equal(issues.at[0].number, 3);
     assert_int_equal(issues.at[0].effect, EFFECT_VOID);
+}
+
+/* Three logs of one origin that claim version 2 of one record; the log of
+ * incarnation 1 counts. */
+struct claims {
+    struct draft drafts[3];
+    const char *subject;    /* where the record is found */
+    const char *nothing_at; /* and where it is not */
+    const char *overruled;  /* incarnations of what has no effect */
+};
+
+static const struct claims claims[] = {
+    {.drafts = {{.text = "b", .subject = OTHER, .prev_subject = FIRM},
+                {.text = "c", .subject = FIRM},
+                {.text = "d", .subject = FIRM}},
+     .subject = OTHER,
+     .nothing_at = FIRM,
+     .overruled = "2 3 "},
+    {.drafts = {{.text = "b", .subject = FIRM},
+                {.text = "c", .subject = FIRM},
+                {.text = "d", .subject = FIRM}},
+     .subject = FIRM,
+     .nothing_at = OTHER,
+     .overruled = "2 3 "},
+};
+
+static void claim(const struct claims *c, size_t i)
+{
+    struct forge f;
+    struct draft d = c->drafts[i];
+    d.record = 1;
+    d.version = 2;
+    assert_ok(forge_open(&f, township.store, &village, i + 1, NULL));
+    assert_ok(forge_draft(&f, township.store, &d));
+}
+
+static void assert_claim(const struct claims *c)
+{
+    struct row_list list;
+    struct issue_list issues;
+    char overruled[16] = "";
+    rows_of(township.store, c->subject, &list);
+    assert_int_equal(list.n, 1);
+    assert_int_equal(list.at[0].log.incarnation, 1);
+    rows_of(township.store, c->nothing_at, &list);
+    assert_int_equal(list.n, 0);
+    issues_of(township.store, &issues);
+    for (uint64_t incarnation = 1; incarnation <= 3; incarnation++) {
+        for (size_t i = 0; i < issues.n; i++) {
+            if (issues.at[i].log.incarnation == incarnation) {
+                (void)snprintf(overruled + strlen(overruled),
+                               sizeof overruled - strlen(overruled), "%d ",
+                               (int)incarnation);
+            }
+        }
+    }
+    assert_string_equal(overruled, c->overruled);
+}
+
+/* Holders get the logs in different orders, and read them again in another. */
+static void of_an_equal_version_the_same_is_kept_in_any_order(void **state)
+{
+    (void)state;
+    static const unsigned orders[6][3] = {
+        {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0},
+    };
+    for (size_t n = 0; n < ARRAY_LEN(claims) * ARRAY_LEN(orders); n++) {
+        const struct claims *c = &claims[n % ARRAY_LEN(claims)];
+        for (size_t i = 0; i < 3; i++) {
+            claim(c, orders[n / ARRAY_LEN(claims)][i]);
+        }
+        assert_claim(c);
+        assert_ok(store_reindex(township.store, NULL, NULL, NULL));
+        assert_claim(c);
+        node_fini(&township);
+        node_init(&township, backend, TOWNSHIP, "township");
+    }
+}
+
+/* What an earlier build made of it: the first that came was kept. */
+static enum err first_kept(struct store *s, void *ctx, struct errmsg *why)
+{
+    const struct row *first = ctx;
+    uint8_t generation = atomic_load(&s->generation);
+    struct log_id log = {VILLAGE, 1, LOG_RECORDS};
+    void *batch = s->backend->batch_new(s->db);
+    s->backend->put_row(batch, generation, first);
+    s->backend->del_issue(batch, generation, first->log, first->number);
+    s->backend->put_issue(batch, generation, heads_find(&s->heads, &log)->id, 2,
+                          REASON_CONFLICT);
+    enum err err = writer_commit(s, batch, why);
+    s->backend->batch_free(batch);
+    return err;
+}
+
+static void an_equal_version_is_judged_again_by_a_later_build(void **state)
+{
+    (void)state;
+    struct errmsg why;
+    struct row row;
+    struct row *rows[1] = {&row};
+    struct row_key key = {.origin = VILLAGE};
+    const struct row_key *keys[1] = {&key};
+    const struct claims *c = &claims[1];
+    struct store *s = township.store;
+    struct row_list list;
+    claim(c, 1);
+    record_key_of(1, key.record_key);
+    subject_key_org(&key.subject, SUBJECT_USCC, slice_str(FIRM));
+    assert_ok(s->backend->rows(s->db, atomic_load(&s->generation), keys, 1,
+                               rows, &why));
+    claim(c, 0);
+    claim(c, 2);
+    assert_ok(writer_job(s, first_kept, &row, &why));
+    rows_of(s, FIRM, &list);
+    assert_int_equal(list.at[0].log.incarnation, 2);
+    node_restart(&township);
+    for (int i = 0; i < 1000 && list.at[0].log.incarnation != 1; i++) {
+        (void)usleep(10000);
+        rows_of(township.store, FIRM, &list);
+    }
+    assert_claim(c);
 }
 
 static void a_record_key_used_by_two_origins_is_two_records(void **state)
@@ -411,6 +534,48 @@ static void a_rebuilt_index_is_the_same(void **state)
     buf_fini(&after.text);
 }
 
+/* ---- the keyring ---- */
+
+static bool has_other_keyring(void)
+{
+    struct store_stats stats;
+    store_stats(village.store, &stats);
+    return stats.other_keyring;
+}
+
+/* With what is there instead of the secret. */
+static void open_with_keys(const char *change)
+{
+    struct errmsg why;
+    node_stop(&village);
+    keyring_free(&village.keyring);
+    shell("cd %s && %s", village.keys, change);
+    assert_ok(keyring_open(&village.keyring, village.keys, test_suite(),
+                           VILLAGE, &village.seal, &why));
+    node_start(&village);
+}
+
+static void a_lost_secret_is_said_until_the_index_is_made_anew(void **state)
+{
+    (void)state;
+    submit_person(1);
+    assert_int_equal(person_rows(&village), 1);
+    assert_false(has_other_keyring());
+    open_with_keys("mv secret secret.kept");
+    assert_true(has_other_keyring());
+    assert_int_equal(person_rows(&village), 0);
+    open_with_keys("mv secret secret.new && mv secret.kept secret");
+    assert_false(has_other_keyring());
+    assert_int_equal(person_rows(&village), 1);
+    open_with_keys("mv secret.new secret");
+    assert_true(has_other_keyring());
+    assert_ok(store_reindex(village.store, NULL, NULL, NULL));
+    assert_false(has_other_keyring());
+    assert_int_equal(person_rows(&village), 1);
+    node_restart(&village);
+    assert_false(has_other_keyring());
+}
+
 /* ---- successors of other nodes' logs ---- */
 
 static void a_named_predecessor_may_not_grow_past_its_end(void **state)
@@ -588,6 +753,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_highest_version_wins_in_any_order),
         T(an_equal_version_is_an_issue_and_the_first_is_kept),
+        T(of_an_equal_version_the_same_is_kept_in_any_order),
+        T(an_equal_version_is_judged_again_by_a_later_build),
         T(a_record_key_used_by_two_origins_is_two_records),
         T(the_longest_subject_is_found),
         T(poison_never_stops_a_log),
@@ -595,6 +762,7 @@ int main(void)
         T(records_that_came_before_their_key_are_judged_again),
         T(a_draft_that_cannot_be_opened_here_is_refused),
         T(a_rebuilt_index_is_the_same),
+        T(a_lost_secret_is_said_until_the_index_is_made_anew),
         T(a_named_predecessor_may_not_grow_past_its_end),
         T(of_two_ends_the_earlier_one_counts),
         T(a_later_end_than_the_one_that_is_held_is_no_fork_yet),

@@ -68,6 +68,38 @@ static void follows_what_is_committed(void **state)
     assert_int_equal(ask("root", "SELECT COUNT(*) FROM v_record"), MANY);
 }
 
+/* As the index has it, in whatever order the logs came. */
+static void keeps_the_same_of_one_version(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t incarnation;
+        const char *log;
+    } turns[] = {{5, "%5"}, {3, "%3"}, {7, "%3"}};
+    struct node other = {.code = TOWNSHIP};
+    load_identity(&other, "sign", CERT_USE_SIGN, &other.sign);
+    views_up(true);
+    for (size_t i = 0; i < ARRAY_LEN(turns); i++) {
+        struct forge f;
+        char sql[128];
+        const struct draft d = {.record = 1,
+                                .subject = "913418210000000000",
+                                .text = "claimed",
+                                .version = 2};
+        assert_ok(
+            forge_open(&f, village.store, &other, turns[i].incarnation, NULL));
+        assert_ok(forge_draft(&f, village.store, &d));
+        (void)snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM v_import");
+        wait_for(sql, i + 1);
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT COUNT(*) FROM v_record WHERE log LIKE '%s'",
+                       turns[i].log);
+        assert_int_equal(ask("root", sql), 1);
+    }
+    assert_int_equal(ask("root", "SELECT COUNT(*) FROM v_record"), 1);
+    identity_fini(&other.sign);
+}
+
 static void counts_once_when_the_server_is_killed(void **state)
 {
     (void)state;
@@ -314,6 +346,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(follows_what_is_committed, start, stop),
+        cmocka_unit_test_setup_teardown(keeps_the_same_of_one_version, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(counts_once_when_the_server_is_killed,
                                         start, stop),
         cmocka_unit_test_setup_teardown(is_made_anew, start, stop),

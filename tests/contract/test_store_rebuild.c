@@ -387,6 +387,63 @@ static void the_longest_provable_prefix_is_kept(void **state)
     refill_and_compare(&log);
 }
 
+/* Text that does not pack. */
+static void put_noise(char *out, size_t len, uint32_t seed)
+{
+    for (size_t i = 0; i + 1 < len; i++) {
+        seed = seed * 1664525 + 1013904223;
+        out[i] = (char)('!' + (seed >> 16) % 90);
+    }
+    out[len - 1] = 0;
+}
+
+/* Of a log whose entries are lost the successor still says where it ends. */
+static void the_end_of_a_lost_log_is_remembered(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 8 };
+    static char noise[6000];
+    struct forge old;
+    struct forge next;
+    struct hash root;
+    const struct draft d = {
+        .record = 1, .subject = "x", .text = noise, .version = 1};
+    to_tables(&township); /* its own log is in another file */
+    node_start(&township);
+    assert_ok(forge_open(&old, sound, &village, 1, NULL));
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        put_noise(noise, sizeof noise, i);
+        assert_ok(forge_draft(&old, sound, &d));
+    }
+    copy_log(sound, township.store, &old.log);
+    struct entry_open open = {.prev_incarnation = 1,
+                              .prev_size = old.frontier.size};
+    frontier_root(&old.frontier, test_suite(), &root);
+    memcpy(open.prev_root, root.b, HASH_LEN);
+    assert_ok(forge_open(&next, township.store, &village, 2, &open));
+    assert_ok(forge_draft(&old, sound, &d)); /* a twin wrote on */
+
+    to_tables(&township);
+    if (on_mariadb()) {
+        flip_row(&township, "cn_block", "v", "ORDER BY first LIMIT 1");
+    } else {
+        char table[512];
+        largest(&township, ".sst", "nameblocks", table);
+        assert_true(flip(table, 1000));
+    }
+    node_start(&township);
+    if (size_of(township.store, &old.log) > 0) {
+        assert_int_equal(store_scrub(township.store, nothing, NULL, NULL),
+                         ERR_CORRUPT);
+        node_restart(&township);
+    }
+    assert_int_equal(size_of(township.store, &old.log), 0);
+    assert_int_equal(append(township.store,
+                            segment_of(sound, &old.log, 1, old.frontier.size),
+                            NULL),
+                     ERR_FORKED);
+}
+
 static void the_last_two_damaged_folders_are_kept(void **state)
 {
     (void)state;
@@ -860,6 +917,7 @@ int main(void)
     };
     const struct CMUnitTest both[] = {
         T(the_longest_provable_prefix_is_kept),
+        T(the_end_of_a_lost_log_is_remembered),
         T(what_the_parent_has_comes_back_and_nothing_twice),
         T(what_only_this_node_had_is_appended_again),
         T(nothing_is_appended_to_a_log_in_doubt),

@@ -89,6 +89,18 @@ static void lists_are_judged(void **state)
     f.parent_offers_older = false;
     f.other_histories = 1;
     expect(&f, HEALTH_ALARM, "lists-forked-below");
+    f = good();
+    f.lost_lists = true;
+    f.lost_lists_child = 341821100000;
+    expect(&f, HEALTH_ALARM, "lists-lost");
+}
+
+static void another_keyring_is_an_alarm(void **state)
+{
+    struct health_facts f = good();
+    (void)state;
+    f.store.other_keyring = true;
+    expect(&f, HEALTH_ALARM, "store-keyring");
 }
 
 static void a_store_that_awaits_its_parent_warns(void **state)
@@ -323,7 +335,7 @@ static void the_worst_reason_gives_the_level(void **state)
     f.tls_not_after_ms = f.sign_not_after_ms = f.seal_not_after_ms = now_ms;
     f.root_ca = f.root_fork = "x";
     f.stale_lists = f.unproven_lists = f.other_histories = 1;
-    f.parent_offers_older = true;
+    f.parent_offers_older = f.lost_lists = f.store.other_keyring = true;
     f.exchange_stopped = f.exchange_stuck = 1;
     f.child_skew_ms = INT64_MAX;
     health_judge(&f, &r);
@@ -387,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_root_document_that_does_not_fit_alarms),
         cmocka_unit_test(lists_are_judged),
         cmocka_unit_test(views_that_stay_behind_warn),
+        cmocka_unit_test(another_keyring_is_an_alarm),
         cmocka_unit_test(a_store_that_awaits_its_parent_warns),
         cmocka_unit_test(a_damaged_store_alarms),
         cmocka_unit_test(a_log_that_does_not_rise_warns_then_alarms),

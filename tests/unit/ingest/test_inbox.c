@@ -411,33 +411,43 @@ static void a_link_under_the_receipts_name_is_not_followed(void **state)
 
 /* ---- again ---- */
 
-/* What lies in done/; returns the number of files. */
-static size_t count_done(size_t *files, size_t *receipts)
+/* What lies in done/ of a.csv and of its receipts. */
+static bool done_has(size_t want_files, size_t want_receipts)
 {
     DIR *dir = opendir(at("done"));
     struct dirent *e;
-    *files = 0;
-    *receipts = 0;
+    size_t files = 0;
+    size_t receipts = 0;
     while ((e = readdir(dir)) != NULL) {
         bool receipt = strstr(e->d_name, ".receipt.csv") != NULL;
-        *receipts += receipt;
-        *files += !receipt && e->d_name[0] == 'a';
+        receipts += receipt;
+        files += !receipt && e->d_name[0] == 'a';
     }
     (void)closedir(dir);
-    return *files;
+    return files == want_files && receipts == want_receipts;
 }
 
 static void the_same_name_again_keeps_both(void **state)
 {
     (void)state;
-    size_t files = 0;
-    size_t receipts = 0;
     lay_rows("a.csv", 1, 2);
     wait_for("done/a.csv");
     lay_rows("a.csv", 1, 3);
-    WAIT_FOR(count_done(&files, &receipts) == 2);
-    assert_int_equal(receipts, 2);
+    WAIT_FOR(done_has(2, 2));
     assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 2);
+}
+
+/* Who reads done/ takes files away and may leave what says how it went. */
+static void a_receipt_stays_whose_file_was_taken_away(void **state)
+{
+    (void)state;
+    lay_rows("a.csv", 1, 2);
+    wait_for("done/a.csv");
+    assert_int_equal(unlink(at("done/a.csv")), 0);
+    lay_rows("a.csv", 1, 3);
+    WAIT_FOR(done_has(1, 2));
+    assert_int_equal(times(text_of("done/a.csv.receipt.csv"), ",new,"), 2);
+    assert_false(is_there("done/a.csv"));
 }
 
 /* The names of the files in `sub`, at most `max`, receipts left out. */
@@ -702,6 +712,7 @@ int main(void)
         INBOX_TEST(links_folders_and_pipes_are_ignored),
         INBOX_TEST(a_link_under_the_receipts_name_is_not_followed),
         INBOX_TEST(the_same_name_again_keeps_both),
+        INBOX_TEST(a_receipt_stays_whose_file_was_taken_away),
         INBOX_TEST(what_replaces_a_file_at_work_is_read_too),
         INBOX_TEST(a_file_in_work_when_the_node_stops_is_taken_again),
         INBOX_TEST(files_wait_while_the_store_takes_nothing),

@@ -319,9 +319,37 @@ static void beside_a_log_that_was_lost_none_is_opened(void **state)
     assert_true(comes_true(is_told, &telling, WAIT_MS));
     assert_true(count_lines("FEED-LOST-LOG", county.node->name) > 0);
     assert_false(opens(&county));
+    /* What it decides now is not all that it decided, until that is back. */
+    uint64_t child = 0;
+    (void)decide(county.node, 1, 1);
+    assert_true(feed_lost(county.feed, &child));
+    assert_true(child == TOWNSHIP);
     follow_off(&town);
     feed_off(&county);
     node_free(town.node);
+    node_free(county.node);
+}
+
+static void a_child_that_says_otherwise_has_no_lost_log(void **state)
+{
+    (void)state;
+    struct source_node county = {.node = node_new(COUNTY, "c5b")};
+    struct principal child = {.kind = PRINCIPAL_NODE, .code = TOWNSHIP};
+    struct wire_log_have have = {.log = {COUNTY, 7, LOG_DIRECTIVES}, .size = 9};
+    uint64_t who = 0;
+    feed_on(&county);
+    feed_lost_note(county.feed, &child, &have);
+    have.log.incarnation = 8;
+    feed_lost_note(county.feed, &child, &have);
+    child.code = VILLAGE; /* none of this node's */
+    feed_lost_note(county.feed, &child, &have);
+    assert_true(feed_lost(county.feed, &who));
+    feed_lost_forget(county.feed, TOWNSHIP);
+    assert_true(feed_lost(county.feed, &who));
+    assert_true(who == VILLAGE);
+    feed_recheck(county.feed);
+    assert_false(feed_lost(county.feed, &who));
+    feed_off(&county);
     node_free(county.node);
 }
 
@@ -693,6 +721,7 @@ int main(void)
         cmocka_unit_test(who_got_a_file_meanwhile_is_told_on),
         cmocka_unit_test(an_issuer_opens_a_log_before_it_decides),
         cmocka_unit_test(beside_a_log_that_was_lost_none_is_opened),
+        cmocka_unit_test(a_child_that_says_otherwise_has_no_lost_log),
         cmocka_unit_test(the_parent_is_asked_before_a_first_log_is_opened),
         cmocka_unit_test(one_directive_needs_no_worker_where_it_comes),
         cmocka_unit_test(an_ack_needs_no_worker),

@@ -529,6 +529,65 @@ static void copies_are_compared_between_any_two_holders(void **state)
     node_free(county);
 }
 
+/* What `tls` asks the node for; the refusal's text goes to `why`. */
+static enum err ask_root(struct node *asker, const struct rpc_tls *tls,
+                         unsigned port, const struct log_id *log,
+                         struct errmsg *why)
+{
+    struct rpc_channel *channel;
+    struct buf bytes = BUF_INIT;
+    struct wire_root_reply reply;
+    char address[32];
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    assert_ok(rpc_channel_open(&channel, asker->rpc, address, tls, NULL, why));
+    enum err err = remote_root(channel, log, 0, &bytes, &reply, why);
+    rpc_channel_close(&channel);
+    buf_fini(&bytes);
+    return err;
+}
+
+static const struct tls_material *app_tls(void *ctx, uint64_t *generation)
+{
+    *generation = 1;
+    return ctx;
+}
+
+/* Heads are told to nodes alone, and of lists to those at which they count. */
+static void heads_are_told_to_nodes_that_they_concern(void **state)
+{
+    (void)state;
+    struct node *village = node_new(VILLAGE, "v13b");
+    struct node *stranger = node_new(STRANGER, "s13b");
+    struct node *county = node_new(COUNTY, "c13b");
+    struct log_id lists;
+    struct tls_material app;
+    struct errmsg why;
+    char path[3][128];
+    static const char *const names[] = {"fed/ca.pem", "app/app.pem",
+                                        "app/app.key"};
+    shell("$C/make-app.sh fed app --name hall --scopes public >app.out");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)snprintf(path[i], sizeof path[i], "%s/%s", fed_dir, names[i]);
+    }
+    assert_ok(tls_material_load(&app, path[0], path[1], path[2], &why));
+    assert_ok(store_open_directives(county->store, &lists, &why));
+    node_listen(county);
+    struct rpc_tls tls = {node_tls, village};
+    assert_ok(ask_root(village, &tls, county->port, &lists, &why));
+    tls.ctx = stranger;
+    assert_int_equal(ask_root(stranger, &tls, county->port, &lists, &why),
+                     ERR_DENIED);
+    assert_non_null(strstr(why.text, "neither the caller nor below it"));
+    tls = (struct rpc_tls){app_tls, &app};
+    assert_int_equal(ask_root(village, &tls, county->port, &lists, &why),
+                     ERR_DENIED);
+    assert_non_null(strstr(why.text, "hall is no node"));
+    tls_material_fini(&app);
+    node_free(village);
+    node_free(stranger);
+    node_free(county);
+}
+
 static void copies_are_what_their_origin_signed(void **state)
 {
     (void)state;
@@ -589,6 +648,7 @@ int main(void)
         cmocka_unit_test(a_parent_may_hold_more_than_the_relay_below_it),
         cmocka_unit_test(two_equal_copies_verify_and_a_lag_is_no_difference),
         cmocka_unit_test(copies_are_compared_between_any_two_holders),
+        cmocka_unit_test(heads_are_told_to_nodes_that_they_concern),
         cmocka_unit_test(copies_are_what_their_origin_signed),
     };
     return cmocka_run_group_tests(tests, fed_setup, fed_teardown);

@@ -3,6 +3,8 @@
 
 #include "support/scripted_backend.h"
 
+#include <inttypes.h>
+
 #include "base/loop.h"
 #include "mlog/checkpoint.h"
 #include "sync/hello.h"
@@ -178,18 +180,24 @@ static void nobody_looks_again_before_all_is_there(void **state)
 
 static const struct log_id closed = {VILLAGE, 7, LOG_RECORDS};
 
-static void seal(uint64_t size, uint8_t root)
+static void seal_at(uint64_t size, const struct hash *root)
 {
     const struct registry_decision sealed = {.what = REGISTRY_SEALED,
                                              .code = closed.origin,
                                              .incarnation = closed.incarnation,
                                              .size = size,
-                                             .root.b = {root},
+                                             .root = *root,
                                              .decided = TODAY,
                                              .at_ms = 1772000000000,
                                              .reason = slice_str("示例")};
     const struct decision one = {.node = &sealed};
     (void)decide(&township, &one, 1);
+}
+
+static void seal(uint64_t size, uint8_t root)
+{
+    const struct hash hash = {.b = {root}};
+    seal_at(size, &hash);
 }
 
 /* By whatever key: here by one of another node, whose name is struck out. */
@@ -249,6 +257,75 @@ static void a_seal_vouches_for_its_head_alone(void **state)
                              &(struct log_id){VILLAGE, 8, LOG_RECORDS}, &held));
     assert_false(
         roster_seal(env.roster, &(struct log_id){VILLAGE, 7, LOG_POST}, &held));
+}
+
+/* What a relay makes of it: the same entries under a later time and under
+ * certificates that say nothing. */
+static void put_retimed(struct segment *seg, struct buf *out)
+{
+    struct buf note = BUF_INIT;
+    struct buf bridge = BUF_INIT;
+    const char *time = strstr(buf_cstr(&seg->note), "time ");
+    buf_put(&note, seg->note.data, (size_t)(time - buf_cstr(&seg->note)));
+    buf_putf(&note, "time %" PRId64 "%s", INT64_MAX, strchr(time, '\n'));
+    bridge_put(&bridge, &seg->bridge);
+    struct wire_segment_out later = {.log = seg->log,
+                                     .blocks = &seg->blocks,
+                                     .refs = seg->refs,
+                                     .refs_count = seg->refs_count,
+                                     .note = buf_slice(&note),
+                                     .bridge = buf_slice(&bridge),
+                                     .chain = slice_str("no chain")};
+    wire_put_segment(out, &later);
+    buf_fini(&bridge);
+    buf_fini(&note);
+}
+
+/* Nobody signed the time of a head that a seal stands for. */
+static void a_signed_head_stays_where_a_seal_brings_the_same(void **state)
+{
+    struct node origin = {.code = VILLAGE};
+    struct recv *recv = recv_new(fed_trust, LOG_RECORDS);
+    struct recv_log *log = recv_log_new(&closed);
+    struct forge f;
+    struct buf note = BUF_INIT;
+    struct buf chain = BUF_INIT;
+    struct buf bytes = BUF_INIT;
+    struct store_head head;
+    struct wire_message m;
+    struct refusal refusal;
+    struct errmsg why;
+    (void)state;
+    load_identity(&origin, "sign", CERT_USE_SIGN, &origin.sign);
+    assert_ok(
+        forge_open(&f, township.store, &origin, closed.incarnation, NULL));
+    assert_ok(store_head(township.store, &closed, &head));
+    assert_ok(store_note(township.store, &closed, &note, &chain));
+    assert_ok(recv_log_load(log, fed_trust, &head, buf_slice(&note),
+                            buf_slice(&chain), &why));
+    env.roster = roster_new(&env);
+    roster_watch(env.roster);
+    seal_at(1, &head.root);
+    await_looks(1);
+    recv_heed(recv, env.roster);
+
+    struct tree_view view = store_view(township.store, &head);
+    struct segment *seg = segment_of(township.store, &closed, 1, 1);
+    put_retimed(seg, &bytes);
+    segment_free(&seg);
+    assert_ok(wire_get_child(buf_slice(&bytes), &m, &why));
+    assert_ok(recv_segment(recv, log, &m.segment, &view, clock_wall_ms(), &seg,
+                           &refusal));
+    assert_null(seg); /* brings nothing */
+    assert_int_equal(log->newest.at_ms, head.newest.at_ms);
+    assert_true(slice_eq(buf_slice(&log->note), buf_slice(&note)));
+    assert_true(slice_eq(buf_slice(&log->chain), buf_slice(&chain)));
+    buf_fini(&bytes);
+    buf_fini(&note);
+    buf_fini(&chain);
+    recv_log_free(&log);
+    recv_free(&recv);
+    identity_fini(&origin.sign);
 }
 
 /* Nobody but the origin forks its log. */
@@ -323,6 +400,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_seal_vouches_for_its_head_alone,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_signed_head_stays_where_a_seal_brings_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(what_contradicts_a_seal_is_no_fork,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_seal_hides_no_other_decision,

@@ -1,6 +1,8 @@
 /* Signing certificates that are renewed, expire or are revoked; children and
  * parents whose certificates are revoked while they talk. */
+#include "base/file.h"
 #include "fixture.h"
+#include "sync/reclaim.h"
 #include "sync/recv.h"
 #include "sync/source.h"
 
@@ -179,6 +181,69 @@ static void a_renewed_signer_s_chain_is_stored_with_its_heads(void **state)
     shell("rm -rf second");
 }
 
+/* A signing certificate of the county's that ended yesterday: no node starts
+ * with it. */
+static void load_ended(struct identity *id)
+{
+    char path[160];
+    struct buf der = BUF_INIT;
+    struct errmsg why;
+    *id = (struct identity){.chain = BUF_INIT};
+    shell("$C/make-node.sh fed ended --tier county --code %012llu --not-after "
+          "yesterday >/dev/null && cd ended && awk '/BEGIN/ {n++} {print > "
+          "n \".pem\"}' sign.pem && for c in [0-9].pem; do openssl x509 -in $c "
+          "-outform DER -out ${c%%.pem}.der; done",
+          (unsigned long long)COUNTY);
+    for (int i = 1; i < 4; i++) { /* leaf first */
+        (void)snprintf(path, sizeof path, "%s/ended/%d.der", fed_dir, i);
+        buf_clear(&der);
+        if (file_read(path, CERT_CHAIN_MAX, &der, &why) == ERR_OK) {
+            buf_put_u32(&id->chain, (uint32_t)der.len);
+            buf_put_slice(&id->chain, buf_slice(&der));
+        }
+    }
+    assert_ok(trust_check(fed_trust, buf_slice(&id->chain), CERT_USE_SIGN, 0,
+                          &id->cert, &why));
+    (void)snprintf(path, sizeof path, "%s/ended/sign.key", fed_dir);
+    assert_ok(key_load(&id->key, path, &why));
+    buf_fini(&der);
+}
+
+/* An issuer that is put back long after it wrote the log. */
+static void own_lists_come_back_under_a_certificate_that_ended(void **state)
+{
+    (void)state;
+    struct node *before = node_new(COUNTY, "before");
+    struct node *after = node_new(COUNTY, "after");
+    struct identity ended;
+    struct log_id log;
+    struct source source;
+    struct buf bytes = BUF_INIT;
+    struct wire_message m;
+    struct segment *seg = NULL;
+    struct errmsg why;
+    load_ended(&ended);
+    assert_ok(store_open_directives(before->store, &log, &why));
+    assert_ok(store_renew(before->store, &ended, &why));
+    source_init(&source, FEDERATION);
+    assert_ok(source_read(&source, before->store, &log, 1, 1, 1 << 20));
+    assert_ok(source_read_note(&source, before->store));
+    struct wire_segment_out out = source_segment(&source, true, true);
+    wire_put_segment(&bytes, &out);
+    assert_ok(wire_get_child(buf_slice(&bytes), &m, &why));
+    struct reclaim *reclaim = reclaim_new(&after->env, &log);
+    assert_ok(reclaim_segment(reclaim, &m.segment, &seg, &why));
+    assert_non_null(seg);
+    segment_free(&seg);
+    reclaim_free(&reclaim);
+    source_fini(&source);
+    buf_fini(&bytes);
+    node_free(before);
+    node_free(after);
+    identity_fini(&ended);
+    shell("rm -rf ended");
+}
+
 static void a_new_head_needs_a_certificate_valid_now(void **state)
 {
     (void)state;
@@ -328,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_renewed_signer_s_chain_is_stored_with_its_heads),
+        cmocka_unit_test(own_lists_come_back_under_a_certificate_that_ended),
         cmocka_unit_test(a_new_head_needs_a_certificate_valid_now),
         cmocka_unit_test(a_signer_revoked_in_mid_stream_signs_no_new_head),
         cmocka_unit_test(the_idle_stream_of_a_revoked_child_ends_by_name),
