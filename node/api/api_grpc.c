@@ -299,38 +299,74 @@ static void put_holders(struct answer *a)
     }
 }
 
+/* Fills `a` with all that the answer is. */
+static enum err ask_record(const struct record_request *request,
+                           const struct access *access, struct answer *a,
+                           struct errmsg *why)
+{
+    struct record_query q = {
+        .subject = request->subject,
+        .record_key = request->key.len > 0 ? request->key.data : NULL,
+        .log = request->log,
+        .number = request->number,
+        .access = *access,
+        .now = a->now};
+    bool more = false;
+    enum err err = query_record(a->env, &q, add_version, a, &more, why);
+    if (err == ERR_OK) {
+        put_holders(a);
+        pb_put_u64(&a->out, 4, a->env->self.code);
+        pb_put_u64(&a->out, 5, more ? 1 : 0);
+    }
+    return err;
+}
+
+static void reply_record(struct rpc_call *call, struct answer *a, enum err err,
+                         const struct errmsg *why)
+{
+    if (err == ERR_OK) {
+        rpc_reply(call, &a->out);
+    } else {
+        rpc_fail(call, err, why->text);
+    }
+}
+
 static void on_record(void *ctx, struct rpc_call *call)
 {
-    const struct api_env *env = ctx;
+    struct answer a = {.env = ctx, .out = BUF_INIT};
     struct record_request request;
     struct errmsg why = {{0}};
-    struct access access = access_of_call(env, call);
+    struct access access = access_of_call(a.env, call);
     if (!may_read(call, &access)) {
         return;
     }
     enum err err = request_record(rpc_call_request(call), &request, &why);
-    if (err != ERR_OK) {
-        rpc_fail(call, err, why.text);
-        return;
-    }
-    struct record_query q = {.subject = request.subject,
-                             .record_key =
-                                 request.key.len > 0 ? request.key.data : NULL,
-                             .log = request.log,
-                             .number = request.number,
-                             .access = access};
-    struct answer a = {.env = env, .out = BUF_INIT};
-    bool more = false;
-    err = query_record(env, &q, add_version, &a, &more, &why);
     if (err == ERR_OK) {
-        put_holders(&a);
-        pb_put_u64(&a.out, 4, env->self.code);
-        pb_put_u64(&a.out, 5, more ? 1 : 0);
-        rpc_reply(call, &a.out);
-    } else {
-        rpc_fail(call, err, why.text);
+        err = ask_record(&request, &access, &a, &why);
+    }
+    reply_record(call, &a, err, &why);
+    buf_fini(&a.out);
+}
+
+/* On the poller: one that is in memory, above all one that has just come, and
+ * that none is there yet. All else is a worker's. */
+static bool record_at_once(void *ctx, struct rpc_call *call)
+{
+    struct answer a = {.env = ctx, .out = BUF_INIT, .now = true};
+    struct record_request request;
+    struct errmsg why = {{0}};
+    struct access access = access_of_call(a.env, call);
+    if (!access.read ||
+        request_record(rpc_call_request(call), &request, &why) != ERR_OK) {
+        return false;
+    }
+    enum err err = ask_record(&request, &access, &a, &why);
+    bool done = (err == ERR_OK && !a.unread) || err == ERR_NOT_FOUND;
+    if (done) {
+        reply_record(call, &a, err, &why);
     }
     buf_fini(&a.out);
+    return done;
 }
 
 /* ---- Query/Check ---- */
@@ -517,7 +553,7 @@ void api_methods(struct api_env *env, struct rpc_method *methods)
         rpc_at_once_fn *at_once;
     } rows[API_METHODS] = {
         {"/creditnode.query.v1.Query/Subject", on_subject, subject_at_once},
-        {"/creditnode.query.v1.Query/Record", on_record, NULL},
+        {"/creditnode.query.v1.Query/Record", on_record, record_at_once},
         {"/creditnode.query.v1.Query/Check", on_check, NULL},
         {"/creditnode.query.v1.Query/Feedback", on_feedback, NULL},
         {"/creditnode.ingest.v1.Ingest/Submit", on_submit, submit_at_once},

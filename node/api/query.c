@@ -435,6 +435,17 @@ static enum err start_at_place(const struct api_env *env,
     return go_to_current(env, q, f, why);
 }
 
+/* One that has just come lies in memory, but not unpacked. */
+static enum err load_fresh(const struct api_env *env, struct found *f)
+{
+    buf_clear(&f->bytes);
+    f->decoded = false;
+    enum err err = store_entry_in_memory(env->store, &f->row.log, f->row.number,
+                                         &f->bytes);
+    err = err == ERR_OK ? decode(f) : err;
+    return err == ERR_OK && f->entry.prev_number == 0 ? ERR_OK : ERR_BUSY;
+}
+
 struct by_key {
     const struct record_query *q;
     struct store_row *row;
@@ -462,7 +473,8 @@ static enum err start_at_key(const struct api_env *env,
         return err;
     }
     struct by_key found = {.q = q, .row = &f->row};
-    err = store_subject(env->store, &key, match_key, &found);
+    err = q->now ? store_subject_now(env->store, &key, match_key, &found)
+                 : store_subject(env->store, &key, match_key, &found);
     if (err == ERR_OK && found.owners != 1) {
         err = found.owners == 0 ? ERR_NOT_FOUND : ERR_CONFLICT;
     }
@@ -472,7 +484,7 @@ static enum err start_at_key(const struct api_env *env,
                            ? "several owners use this key; name log and number"
                            : err_text(err));
     }
-    err = load(env, f);
+    err = q->now ? load_fresh(env, f) : load(env, f);
     return err == ERR_OK ? ERR_OK : api_unread(err, "the store", why);
 }
 
@@ -525,6 +537,9 @@ enum err query_record(const struct api_env *env, const struct record_query *q,
 {
     struct found f = {.bytes = BUF_INIT, .widest = q->access.widest};
     *more = false;
+    if (q->now && q->record_key == NULL) {
+        return ERR_BUSY;
+    }
     enum err err = q->record_key != NULL ? start_at_key(env, q, &f, why)
                                          : start_at_place(env, q, &f, why);
     if (err == ERR_OK && !row_is_for(&f.row, &q->access)) {

@@ -74,6 +74,8 @@ struct record_query {
     const char *log;           /* or log and number */
     uint64_t number;
     struct access access;
+    bool now; /* by its key, from memory, if it has one version; else ERR_BUSY,
+                 or another error: ask again without it */
 };
 /* The current version first, also if log and number name an earlier one, then
  * earlier ones that the asker may see. *more: some of them are not here or were

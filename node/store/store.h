@@ -523,6 +523,11 @@ MUST_USE enum err store_entry(struct store *store, const struct log_id *log,
  * store_entry() on another thread. */
 MUST_USE enum err store_entry_now(struct store *store, const struct log_id *log,
                                   uint64_t number, struct buf *out);
+/* The same, and what the database still has in memory, such as what has just
+ * come: that is unpacked for it, so it is for one entry, not for many. */
+MUST_USE enum err store_entry_in_memory(struct store *store,
+                                        const struct log_id *log,
+                                        uint64_t number, struct buf *out);
 /* Before the entries of several rows are read one after the other: takes their
  * blocks into the cache, those that are not there, by one question to a
  * database server. Of at most STORE_AHEAD_MAX rows; nothing where a read is no

@@ -195,6 +195,10 @@ struct backend {
      * NULL: one after the other costs no more. */
     enum err (*blocks_at)(void *db, const struct entry_place *places, size_t n,
                           backend_place_fn *fn, void *ctx, struct errmsg *why);
+    /* The same for the first block, if it lies in memory; else ERR_BUSY, which
+     * may be all that is known of a fault. NULL: nothing does. */
+    enum err (*block_now)(void *db, uint32_t log, uint64_t from,
+                          backend_block_fn *fn, void *ctx, struct errmsg *why);
     enum err (*node)(void *db, uint32_t log, unsigned level, uint64_t index,
                      struct hash *out, struct errmsg *why);
     /* At most ROWS_BATCH_MAX keys in rising order; absent ones get version 0.

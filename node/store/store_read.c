@@ -11,6 +11,7 @@
 enum {
     CACHE_BLOCK_BYTES_MAX = 64 << 10,
     CACHE_BLOCK_BYTES = 8 << 10, /* a usual one: 16 records */
+    UNPACK_NOW_MAX = 16 << 10,   /* packed bytes, unpacked within 0.1 ms */
 };
 
 /* An unpacked block; never changed. */
@@ -455,6 +456,54 @@ enum err store_entry_now(struct store *store, const struct log_id *log,
     uint64_t epoch;
     struct unpacked *u = cache_find(&store->cache, slot->id, number, &epoch);
     return u != NULL ? put_entry(slot, u, number, out) : ERR_BUSY;
+}
+
+static bool on_small_block(void *ctx, uint64_t first, struct slice block)
+{
+    return block.len <= UNPACK_NOW_MAX && on_one_block(ctx, first, block);
+}
+
+/* As block_of(), from what the database has in memory: ERR_BUSY for all that it
+ * does not give. */
+static enum err block_in_memory(struct log_slot *slot, uint64_t number,
+                                struct unpacked **out)
+{
+    struct store *s = slot->store;
+    uint64_t epoch;
+    *out = cache_find(&s->cache, slot->id, number, &epoch);
+    if (*out != NULL) {
+        return ERR_OK;
+    }
+    struct one_block o = {.slot = slot, .number = number};
+    struct errmsg why;
+    if (s->backend->block_now == NULL || db_enter_now(s) != ERR_OK) {
+        return ERR_BUSY;
+    }
+    o.codec = codec_take(&s->cache);
+    /* What is wrong shows when a worker reads it. */
+    (void)!(s->backend->block_now(s->db, slot->id, number, on_small_block, &o,
+                                  &why) == ERR_OK);
+    codec_give(&s->cache, o.codec);
+    db_leave(s);
+    if (o.found == NULL) {
+        return ERR_BUSY;
+    }
+    *out = o.found;
+    cache_keep(&s->cache, o.found, number, epoch);
+    return ERR_OK;
+}
+
+enum err store_entry_in_memory(struct store *store, const struct log_id *log,
+                               uint64_t number, struct buf *out)
+{
+    struct log_slot *slot = heads_find(&store->heads, log);
+    struct unpacked *u;
+    if (slot == NULL || number == 0) {
+        return ERR_NOT_FOUND;
+    }
+    return block_in_memory(slot, number, &u) == ERR_OK
+               ? put_entry(slot, u, number, out)
+               : ERR_BUSY;
 }
 
 /* ---- the blocks of several entries ---- */

@@ -902,10 +902,10 @@ static bool block_covers(const rocksdb_iterator_t *it, uint64_t from)
            be_get64(iter_key(it).data + 4) + count > from;
 }
 
-static enum err rdb_blocks(void *db, uint32_t log, uint64_t from, bool bulk,
-                           backend_block_fn *fn, void *ctx, struct errmsg *why)
+/* Ends the iterator. */
+static enum err blocks_from(rocksdb_iterator_t *it, uint32_t log, uint64_t from,
+                            backend_block_fn *fn, void *ctx, struct errmsg *why)
 {
-    rocksdb_iterator_t *it = iter_new(db, FAMILY_BLOCKS, bulk);
     struct key k = block_key(log, from);
     struct key prefix = {.len = 4};
     be_put32(prefix.b, log);
@@ -928,6 +928,21 @@ static enum err rdb_blocks(void *db, uint32_t log, uint64_t from, bool bulk,
         }
     }
     return iter_end(it, why);
+}
+
+static enum err rdb_blocks(void *db, uint32_t log, uint64_t from, bool bulk,
+                           backend_block_fn *fn, void *ctx, struct errmsg *why)
+{
+    return blocks_from(iter_new(db, FAMILY_BLOCKS, bulk), log, from, fn, ctx,
+                       why);
+}
+
+static enum err rdb_block_now(void *db, uint32_t log, uint64_t from,
+                              backend_block_fn *fn, void *ctx,
+                              struct errmsg *why)
+{
+    return blocks_from(iter_new_now(db, FAMILY_BLOCKS), log, from, fn, ctx,
+                       why);
 }
 
 /* Appends the value; ERR_NOT_FOUND. */
@@ -1360,6 +1375,7 @@ const struct backend store_rocksdb = {
     .put_source = rdb_put_source,
     .commit = rdb_commit,
     .blocks = rdb_blocks,
+    .block_now = rdb_block_now,
     .node = rdb_node,
     .rows = rdb_rows,
     .rows_of = rdb_rows_of,

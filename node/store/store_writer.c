@@ -13,6 +13,7 @@ enum {
     WATCH_MS = 500, /* how often who waits for a job looks at it */
     ITEM_BYTES = 512,
     LINGER_ENTRIES = 64, /* a larger group is worth its commit */
+    LINGER_MIN_NS = 3000000,
     LINGER_MAX_NS = 4000000,
     LOOKS = 64, /* groups, after one of which something was not new */
     NS_A_SECOND = 1000000000,
@@ -415,6 +416,9 @@ static void count_clients(struct store *s, const struct item *items,
     (void)pthread_mutex_unlock(&q->lock);
     int64_t now_ns = clock_mono_ns();
     q->commit_ns += (now_ns - begun_ns - q->commit_ns) / 8;
+    if (q->commit_ns < LINGER_MIN_NS) {
+        return;
+    }
     int64_t wait_ns =
         q->commit_ns < LINGER_MAX_NS ? q->commit_ns : LINGER_MAX_NS;
     q->clients = n;
@@ -581,7 +585,9 @@ static void until_ns(struct timespec *out, int64_t ns)
  * soon after a commit. Whoever is first would be committed alone, and the
  * others would wait for that sync and then for their own. So the writer gives
  * those whom it has just answered the time of a commit to come back. One
- * client alone is never waited for. Lock held. */
+ * client alone is never waited for, nor is anybody where a commit is quicker
+ * than they are: there one half is committed while the other half is answered
+ * and comes back, and thread and disk have work all the time. Lock held. */
 static void linger(struct queue *q)
 {
     struct timespec limit;

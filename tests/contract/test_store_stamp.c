@@ -151,7 +151,13 @@ static void what_is_not_in_memory_is_not_read_now(void **state)
     assert_int_equal(store_entry_now(s, &log, 99, &entry), ERR_BUSY);
     assert_int_equal(store_entry(s, &log, 99, &entry), ERR_NOT_FOUND);
     assert_int_equal(store_entry_now(s, &log, 2, &entry), ERR_BUSY);
+    assert_int_equal(store_entry_in_memory(s, &log, 99, &entry), ERR_BUSY);
+    assert_int_equal(store_entry_in_memory(s, &log, 2, &entry), from_memory());
+    struct buf fresh = entry;
+    entry = (struct buf)BUF_INIT;
     assert_ok(store_entry(s, &log, 2, &entry));
+    assert_true(on_mariadb() || slice_eq(buf_slice(&fresh), buf_slice(&entry)));
+    buf_fini(&fresh);
     size_t len = entry.len;
     assert_ok(store_entry_now(s, &log, 2, &entry));
     assert_int_equal(entry.len, 2 * len);
@@ -165,6 +171,8 @@ static void a_page_on_the_disk_is_not_read_now(void **state)
 {
     (void)state;
     struct subject_key key = key_of(FIRM);
+    struct log_id log = store_own_log(village.store);
+    struct buf entry = BUF_INIT;
     size_t rows = 0;
     put_text(village.store, FIRM, "a");
     for (uint32_t i = 1; i <= 8; i++) {
@@ -173,6 +181,10 @@ static void a_page_on_the_disk_is_not_read_now(void **state)
     node_restart(&village);
     assert_int_equal(store_subject_now(village.store, &key, count_row, &rows),
                      ERR_BUSY);
+    assert_int_equal(store_entry_in_memory(village.store, &log, 2, &entry),
+                     ERR_BUSY);
+    assert_int_equal(entry.len, 0);
+    buf_fini(&entry);
     rows = 0;
     assert_ok(store_subject(village.store, &key, count_row, &rows));
     assert_int_equal(rows, 1);

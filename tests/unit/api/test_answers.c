@@ -281,6 +281,112 @@ static void a_repeated_question_needs_no_worker(void **state)
     buf_fini(&again);
 }
 
+static enum err ask_record(struct buf *request, struct buf *reply)
+{
+    struct errmsg why;
+    buf_clear(reply);
+    return rpc_unary_wait(service.channel, "/creditnode.query.v1.Query/Record",
+                          request, CALL_MS, reply, &why);
+}
+
+static enum err ask_by_key(const uint8_t key[RECORD_KEY_LEN], struct buf *reply)
+{
+    struct buf request = BUF_INIT;
+    pb_put_str(&request, 1, subject);
+    pb_put_bytes(&request, 2, slice_of(key, RECORD_KEY_LEN));
+    return ask_record(&request, reply);
+}
+
+/* A worker's answer. */
+static enum err ask_by_place(const struct put *at, struct buf *reply)
+{
+    struct buf request = BUF_INIT;
+    pb_put_str(&request, 3, at->log);
+    pb_put_u64(&request, 4, at->number);
+    return ask_record(&request, reply);
+}
+
+static void a_record_that_has_just_come_needs_no_worker(void **state)
+{
+    (void)state;
+    static const uint8_t unknown[RECORD_KEY_LEN] = {1};
+    struct buf first = BUF_INIT;
+    struct buf none = BUF_INIT;
+    struct buf again = BUF_INIT;
+    struct put it =
+        put(&village, &(struct made){.document = "d", .content = "just-come"});
+    hold_the_worker();
+    enum err there = ask_by_key(it.key, &first);
+    enum err absent = ask_by_key(unknown, &none);
+    let_go();
+    assert_ok(there);
+    assert_int_equal(absent, ERR_NOT_FOUND);
+    assert_true(holds(&first, "just-come"));
+    assert_ok(ask_by_place(&it, &again));
+    assert_true(slice_eq(buf_slice(&first), buf_slice(&again)));
+    buf_fini(&first);
+    buf_fini(&none);
+    buf_fini(&again);
+}
+
+/* What it takes time to read is not left out. */
+static void a_record_has_its_history_and_its_sealed_values(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    (void)put(&village, &(struct made){.document = "d", .content = "earlier"});
+    struct put it =
+        put(&village, &(struct made){.document = "d", .content = "later"});
+    struct record_query q = {.subject = subject,
+                             .record_key = it.key,
+                             .access = {.read = true},
+                             .now = true};
+    struct errmsg why;
+    int version = 0;
+    bool more;
+    assert_int_equal(
+        query_record(&service.env, &q, take_version, &version, &more, &why),
+        ERR_BUSY);
+    assert_int_equal(version, 0);
+    assert_ok(ask_by_key(it.key, &reply));
+    assert_true(holds(&reply, "earlier"));
+    assert_true(holds(&reply, "later"));
+    it = put(&village, &(struct made){.document = "e",
+                                      .content = "v1",
+                                      .representative = true});
+    assert_ok(ask_by_key(it.key, &reply));
+    assert_true(holds(&reply, "999***********0017"));
+    assert_false(holds(&reply, citizen));
+    buf_fini(&reply);
+}
+
+static void a_record_is_given_to_whom_its_scopes_allow(void **state)
+{
+    (void)state;
+    struct buf reply = BUF_INIT;
+    static struct conf_app app;
+    static struct conf less[2];
+    static struct conf_app none;
+    app = service.app;
+    app.scopes = SCOPE_PUBLIC;
+    none = service.app;
+    none.scopes = SCOPE_INGEST;
+    less[0] = service.conf;
+    less[1] = service.conf;
+    less[0].apps = (struct conf_apps){&app, 1};
+    less[1].apps = (struct conf_apps){&none, 1};
+    struct put it =
+        put(&village, &(struct made){.document = "d",
+                                     .content = "for-some",
+                                     .disclosure = DISCLOSURE_SHARED});
+    assert_ok(ask_by_key(it.key, &reply));
+    atomic_store(&service.env.conf, &less[0]);
+    assert_int_equal(ask_by_key(it.key, &reply), ERR_NOT_FOUND);
+    atomic_store(&service.env.conf, &less[1]);
+    assert_int_equal(ask_by_key(it.key, &reply), ERR_DENIED);
+    buf_fini(&reply);
+}
+
 static void a_change_is_answered_at_once(void **state)
 {
     (void)state;
@@ -399,6 +505,9 @@ int main(void)
         ANSWERS_TEST(without_room_nothing_is_kept),
         ANSWERS_TEST(no_answer_is_older_than_what_was_acknowledged),
         SERVICE_TEST(a_repeated_question_needs_no_worker),
+        SERVICE_TEST(a_record_that_has_just_come_needs_no_worker),
+        SERVICE_TEST(a_record_has_its_history_and_its_sealed_values),
+        SERVICE_TEST(a_record_is_given_to_whom_its_scopes_allow),
         SERVICE_TEST(a_change_is_answered_at_once),
         SERVICE_TEST(narrowed_scopes_count_from_the_next_call_on),
         SERVICE_TEST(the_revoked_get_no_answer_again),
