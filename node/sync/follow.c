@@ -19,6 +19,7 @@
 #include "sync/link.h"
 #include "sync/receipts.h"
 #include "sync/source.h"
+#include "sync/tails.h"
 
 enum {
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
@@ -72,6 +73,7 @@ struct follow {
     int64_t deadline_at_ms;
     struct line *line; /* the current one, or NULL */
     unsigned lines;    /* not yet closed */
+    struct tails tails;
     struct follow_status status;
 };
 
@@ -223,6 +225,30 @@ static void refused(struct line *line, const struct log_id *log, enum err err,
     }
 }
 
+/* What was here before the line is to be there as well; but not what came ahead
+ * of the parent's own commit, which may have died with it. */
+static void meet(struct follow *f, struct intake_log *l)
+{
+    uint64_t known = l->shown;
+    l->met = true;
+    (void)pthread_mutex_lock(&f->lock);
+    l->shown = tails_sure(&f->tails, &l->log, known);
+    (void)pthread_mutex_unlock(&f->lock);
+    l->ahead = l->shown < known ? known : 0;
+}
+
+/* Behind what came of the log: what the parent has said to hold of it. */
+static void note_tail(struct follow *f, struct intake_log *l)
+{
+    if (l->ahead == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&f->lock);
+    tails_note(&f->tails, &l->log, l->shown, l->ahead);
+    (void)pthread_mutex_unlock(&f->lock);
+    l->ahead = l->shown < l->ahead ? l->ahead : 0;
+}
+
 /* The log, ready to take what comes; NULL: refused, now or before. */
 static struct intake_log *log_of(struct line *line, const struct log_id *log)
 {
@@ -231,6 +257,9 @@ static struct intake_log *log_of(struct line *line, const struct log_id *log)
     enum err err = intake_log(line->intake, log, &l, &refusal);
     if (err != ERR_OK && refusal.text[0] != 0) {
         refused(line, log, err, &refusal);
+    }
+    if (err == ERR_OK && !l->met) {
+        meet(line->follow, l);
     }
     return err == ERR_OK ? l : NULL;
 }
@@ -485,6 +514,14 @@ static void append(struct line *line, struct segment *seg)
     flow_through(&line->taken, clock_mono_ms());
 }
 
+/* While nothing can be written here, what comes waits above. */
+static void forward(struct follow *f, const struct segment *seg, uint64_t held)
+{
+    if (f->feed != NULL && store_has_room(f->env->store, seg->blocks.len)) {
+        feed_forward(f->feed, seg, held);
+    }
+}
+
 static void on_segment(struct line *line, const struct wire_segment *m)
 {
     struct intake_log *l = log_of(line, &m->log);
@@ -500,7 +537,11 @@ static void on_segment(struct line *line, const struct wire_segment *m)
     }
     if (err != ERR_OK) {
         refused(line, &l->log, err, &refusal);
-    } else if (seg != NULL) {
+        return;
+    }
+    note_tail(line->follow, l);
+    if (seg != NULL) {
+        forward(line->follow, seg, held);
         append(line, seg);
     } else {
         say_held(line, &l->log, held, 0);
@@ -589,7 +630,10 @@ static void on_head(struct line *line, const struct wire_evidence *m)
     }
     if (err != ERR_OK) {
         refused(line, &l->log, err, &refusal);
-    } else if (head.size < l->shown) {
+        return;
+    }
+    note_tail(f, l);
+    if (head.size < l->shown) {
         parent_is_behind(line, l, head.size);
     } else if (head.size == held &&
                fresh_came(f->env->fresh, &head, 0, m->note, m->chain)) {
@@ -645,10 +689,15 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
         !store_has_room(line->follow->env->store, message.len)) {
         return RPC_TAKE_BACK;
     }
-    struct segment *seg = intake_segment_now(line->intake, &m.segment);
+    struct intake_log *l;
+    uint64_t held;
+    struct segment *seg =
+        intake_segment_now(line->intake, &m.segment, &l, &held);
     if (seg == NULL) {
         return RPC_TAKE_BACK;
     }
+    note_tail(line->follow, l);
+    forward(line->follow, seg, held);
     if (segment_has_keys(seg)) {
         line->rest = seg;
         return RPC_REST;
