@@ -30,6 +30,11 @@ enum {
     ACK_BYTES = FLOW_LEAST / 2,
     ACK_MS = 100,
     ACK_PACE_MS = 1000,
+    /* To read on writes to the parent, too (HTTP/2 opens the window again), and
+     * wakes it while all nodes share what a directive costs. So behind one that
+     * came alone it waits as well. */
+    ALONE_MS = 200,
+    READ_ON_MS = 100,
 };
 
 /* A log that was committed and is not acknowledged yet. */
@@ -45,6 +50,7 @@ struct line {
     struct intake *intake;     /* callbacks only */
     struct flow_taken taken;   /* callbacks only */
     struct segment *rest;      /* callbacks only: verified on the poller */
+    int64_t came_ms;           /* callbacks only: the last message did */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
     unsigned pending;   /* follow.lock: appends under way, and who looks */
@@ -53,6 +59,7 @@ struct line {
     size_t owed_n;
     uint64_t owed_bytes;
     int64_t said_ms; /* when the last went; 0: none did */
+    bool paused;     /* nothing is read before the alarm */
 };
 
 struct follow {
@@ -68,7 +75,8 @@ struct follow {
     pthread_mutex_t lock;    /* all below */
     pthread_cond_t idle;
     bool stopping;
-    bool alarmed; /* the alarm is set */
+    bool alarmed; /* the alarm is set, also for Acks at … */
+    int64_t ack_at_ms;
     struct link link;
     int64_t deadline_at_ms;
     struct line *line; /* the current one, or NULL */
@@ -402,16 +410,41 @@ static void on_acks(void *ctx)
     }
 }
 
+/* Lock held. */
+static void alarm_acks(struct follow *f)
+{
+    f->alarmed = true;
+    f->ack_at_ms = ack_due_ms(f->line);
+    rpc_alarm_at(f->alarm, f->ack_at_ms);
+}
+
+/* Lock held. */
+static void read_on(struct line *line)
+{
+    if (line->paused && line->stream != NULL) {
+        rpc_stream_read_on(line->stream);
+    }
+    line->paused = false;
+}
+
 /* What came on the poller and is not committed yet has its time again. */
 static void on_alarm(void *ctx)
 {
     struct follow *f = ctx;
+    struct line *line = NULL;
     (void)pthread_mutex_lock(&f->lock);
-    f->alarmed = f->line != NULL && f->line->pending > 0;
-    if (f->alarmed) {
-        rpc_alarm_at(f->alarm, ack_due_ms(f->line));
+    if (f->line != NULL) {
+        read_on(f->line);
     }
-    struct line *line = hold(f);
+    if (f->alarmed && clock_mono_ms() < f->ack_at_ms) {
+        rpc_alarm_at(f->alarm, f->ack_at_ms);
+    } else if (f->alarmed) {
+        f->alarmed = false;
+        if (f->line != NULL && f->line->pending > 0) {
+            alarm_acks(f);
+        }
+        line = hold(f);
+    }
     (void)pthread_mutex_unlock(&f->lock);
     if (line != NULL) {
         say_owed_and_let_go(line);
@@ -424,13 +457,28 @@ static void set_alarm(struct line *line, const struct segment *seg)
 {
     struct follow *f = line->follow;
     (void)pthread_mutex_lock(&f->lock);
-    bool set =
-        !f->alarmed && line->owed_bytes + seg->blocks.len < line->ack_bytes;
-    if (set) {
-        f->alarmed = true;
-        rpc_alarm_at(f->alarm, ack_due_ms(line));
+    bool small = line->owed_bytes + seg->blocks.len < line->ack_bytes;
+    if (small && !f->alarmed && f->line == line) {
+        alarm_acks(f);
     }
     (void)pthread_mutex_unlock(&f->lock);
+}
+
+/* On the poller, behind a small segment. Is it one that came alone? */
+static bool pause_reading(struct line *line, int64_t now_ms)
+{
+    struct follow *f = line->follow;
+    bool alone = now_ms - line->came_ms >= ALONE_MS;
+    if (alone) {
+        (void)pthread_mutex_lock(&f->lock);
+        alone = f->line == line && !f->stopping;
+        line->paused = alone;
+        if (alone) {
+            rpc_alarm_at(f->alarm, now_ms + READ_ON_MS);
+        }
+        (void)pthread_mutex_unlock(&f->lock);
+    }
+    return alone;
 }
 
 static void acknowledge(struct line *line, const struct log_id *log,
@@ -661,6 +709,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     if (!is_current(line)) {
         return;
     }
+    line->came_ms = clock_mono_ms();
     enum err err = wire_get_feed(message, &m, &why);
     if (err == ERR_OK && line->greeted == (m.kind == WIRE_HELLO)) {
         err = err_set(&why, ERR_PROTOCOL, "Hello must come first, and once");
@@ -702,9 +751,13 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
         line->rest = seg;
         return RPC_REST;
     }
+    size_t len = seg->blocks.len;
     set_alarm(line, seg);
     append_now(line, seg);
-    return RPC_DONE;
+    int64_t now_ms = clock_mono_ms();
+    bool pause = len < line->ack_bytes && pause_reading(line, now_ms);
+    line->came_ms = now_ms;
+    return pause ? RPC_PAUSE : RPC_DONE;
 }
 
 static void on_rest(struct rpc_stream *s, void *user)
