@@ -34,6 +34,7 @@ enum {
      * wakes it while all nodes share what a directive costs. So behind one that
      * came alone it waits as well. */
     ALONE_MS = 200,
+    SMALL_BYTES = 2 << 10, /* a few directives, packed */
     READ_ON_MS = 100,
 };
 
@@ -562,10 +563,14 @@ static void append(struct line *line, struct segment *seg)
     flow_through(&line->taken, clock_mono_ms());
 }
 
-/* While nothing can be written here, what comes waits above. */
+/* While nothing can be written here, what comes waits above. Much at once, and
+ * what comes faster than it is committed, goes on from the store: the commit is
+ * little of what it takes, and a message for several costs all below less. */
 static void forward(struct follow *f, const struct segment *seg, uint64_t held)
 {
-    if (f->feed != NULL && store_has_room(f->env->store, seg->blocks.len)) {
+    if (f->feed != NULL && seg->blocks.len <= SMALL_BYTES &&
+        held + 1 == seg->first &&
+        store_has_room(f->env->store, seg->blocks.len)) {
         feed_forward(f->feed, seg, held);
     }
 }
@@ -755,7 +760,7 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
     set_alarm(line, seg);
     append_now(line, seg);
     int64_t now_ms = clock_mono_ms();
-    bool pause = len < line->ack_bytes && pause_reading(line, now_ms);
+    bool pause = len <= SMALL_BYTES && pause_reading(line, now_ms);
     line->came_ms = now_ms;
     return pause ? RPC_PAUSE : RPC_DONE;
 }
