@@ -91,7 +91,17 @@ struct three {
     struct stage village;
     struct log_id log;
     uint64_t size; /* of the log at the county */
+    bool told;     /* is_told() */
+    bool ok;       /* all that was expected; judged when all are stopped */
 };
+
+#define EXPECT(all, expr)                                                      \
+    do {                                                                       \
+        if (!(expr)) {                                                         \
+            print_error("line %d: not so: %s\n", __LINE__, #expr);             \
+            (all)->ok = false;                                                 \
+        }                                                                      \
+    } while (0)
 
 struct awaited {
     struct stage *at;
@@ -107,7 +117,7 @@ static bool has_all(void *ctx)
 static void await_all(struct three *all, struct stage *at)
 {
     struct awaited a = {at, all};
-    assert_true(comes_true(has_all, &a, WAIT_MS));
+    EXPECT(all, comes_true(has_all, &a, WAIT_MS));
 }
 
 static void decide_one(struct three *all, uint32_t seed)
@@ -130,7 +140,7 @@ static struct node *town_new(const char *name)
 static void three_on(struct three *all, const char *names, uint32_t period_ms)
 {
     char name[16];
-    *all = (struct three){.size = 0};
+    *all = (struct three){.ok = true};
     script.failed = 0;
     scripted_rocksdb = scripted(&store_rocksdb);
     (void)snprintf(name, sizeof name, "c%s", names);
@@ -160,6 +170,7 @@ static void three_off(struct three *all)
     node_free(all->village.node);
     node_free(all->town.node);
     node_free(all->county.node);
+    assert_true(all->ok);
 }
 
 /* The township's process ends, and another begins with what is on the disk; it
@@ -200,8 +211,8 @@ static void a_directive_goes_on_before_it_is_committed(void **state)
         bool came = comes_true(has_all, &village, WAIT_MS);
         uint64_t town = size_of(all.town.node, &all.log);
         atomic_store(&script.held, false);
-        assert_true(came);
-        assert_int_equal(town, before);
+        EXPECT(&all, came);
+        EXPECT(&all, town == before);
         await_all(&all, &all.town);
     }
     three_off(&all);
@@ -218,14 +229,14 @@ static void who_dies_before_its_commit_was_not_put_back(void **state)
     decide_one(&all, 200);
     await_all(&all, &all.village);
     town_dies(&all, NULL);
-    assert_int_equal(size_of(all.town.node, &all.log), before);
+    EXPECT(&all, size_of(all.town.node, &all.log) == before);
     /* Its head comes before what it gets now. */
     follow_on(&all.town, &all.county);
     await_all(&all, &all.town);
     decide_one(&all, 201);
     await_all(&all, &all.village);
-    assert_false(says_put_back(&all));
-    assert_int_equal(count_lines("FOLLOW-ROLLBACK", all.village.node->name), 0);
+    EXPECT(&all, !says_put_back(&all));
+    EXPECT(&all, count_lines("FOLLOW-ROLLBACK", all.village.node->name) == 0);
     three_off(&all);
 }
 
@@ -234,12 +245,30 @@ static void go_back(struct node *n)
     shell("rm -rf %s && cp -r %s.bak %s", n->path, n->path, n->path);
 }
 
+static bool add_told(void *ctx, const struct feed_status *st)
+{
+    struct three *all = ctx;
+    all->told =
+        all->told || (log_id_eq(&st->log, &all->log) && st->size == all->size);
+    return true;
+}
+
+/* The village is there again, and has said what it holds. */
+static bool is_told(void *ctx)
+{
+    struct three *all = ctx;
+    all->told = false;
+    feed_children(all->town.feed, add_told, all);
+    return all->told;
+}
+
 static void keep_town(struct three *all)
 {
     follow_off(&all->town);
     feed_off(&all->town);
     node_back_up(all->town.node);
     feed_on(&all->town, SELDOM_MS);
+    EXPECT(all, comes_true(is_told, all, WAIT_MS));
     follow_on(&all->town, &all->county);
 }
 
@@ -257,8 +286,8 @@ static void who_lost_more_than_it_forwarded_was_put_back(void **state)
     decide_one(&all, 301);
     await_all(&all, &all.village);
     town_dies(&all, go_back);
-    assert_true(comes_true(says_put_back, &all, WAIT_MS));
-    assert_true(count_lines("FOLLOW-ROLLBACK", all.village.node->name) > 0);
+    EXPECT(&all, comes_true(says_put_back, &all, WAIT_MS));
+    EXPECT(&all, count_lines("FOLLOW-ROLLBACK", all.village.node->name) > 0);
     follow_on(&all.town, &all.county);
     await_all(&all, &all.town);
     three_off(&all);
@@ -288,9 +317,9 @@ static void a_head_says_that_what_came_before_is_held(void **state)
     keep_town(&all);
     decide_one(&all, 400);
     await_all(&all, &all.village);
-    assert_true(comes_true(has_newest_head, &all, WAIT_MS));
+    EXPECT(&all, comes_true(has_newest_head, &all, WAIT_MS));
     town_dies(&all, go_back);
-    assert_true(comes_true(says_put_back, &all, WAIT_MS));
+    EXPECT(&all, comes_true(says_put_back, &all, WAIT_MS));
     follow_on(&all.town, &all.county);
     await_all(&all, &all.town);
     three_off(&all);
@@ -310,13 +339,13 @@ static void while_nothing_can_be_written_nothing_is_forwarded(void **state)
     three_on(&all, "5", SELDOM_MS);
     uint64_t before = all.size;
     atomic_store(&script.full, true);
-    assert_int_equal(submit_once(all.town.node, 1, 1), ERR_NO_SPACE);
+    EXPECT(&all, submit_once(all.town.node, 1, 1) == ERR_NO_SPACE);
     decide_one(&all, 500);
     bool tried = comes_true(has_tried, &all, WAIT_MS);
     uint64_t village = size_of(all.village.node, &all.log);
     atomic_store(&script.full, false);
-    assert_true(tried);
-    assert_int_equal(village, before);
+    EXPECT(&all, tried);
+    EXPECT(&all, village == before);
     await_all(&all, &all.town);
     await_all(&all, &all.village);
     three_off(&all);
