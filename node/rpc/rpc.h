@@ -101,8 +101,9 @@ typedef bool rpc_at_once_fn(void *ctx, struct rpc_call *call);
 enum rpc_at_once {
     RPC_TAKE_BACK, /* nothing: message() gets it, on a worker */
     RPC_DONE,
-    RPC_REST, /* rest() does what may block, on a worker, before anything else
-                 of the stream */
+    RPC_PAUSE, /* done, and nothing more is read before rpc_stream_read_on() */
+    RPC_REST,  /* rest() does what may block, on a worker, before anything else
+                  of the stream */
 };
 
 struct rpc_stream_ops {
@@ -178,6 +179,8 @@ void rpc_stream_set_user(struct rpc_stream *s, void *user);
  * wait for `drained`; the message is kept by the caller. ERR_CANCELLED: the
  * stream is over or finished by this side. ERR_TOO_LARGE. */
 MUST_USE enum err rpc_stream_send(struct rpc_stream *s, struct buf *message);
+/* On the poller, once after RPC_PAUSE: messages come again. */
+void rpc_stream_read_on(struct rpc_stream *s);
 /* Bytes handed to rpc_stream_send() and not yet written, with a little for
  * the housekeeping of each message; 0 when all are written. */
 size_t rpc_stream_queued(struct rpc_stream *s);

@@ -71,6 +71,7 @@ struct rpc_stream {
     bool recv_busy;
     bool recv_ended; /* no more messages will come */
     bool peer_ended; /* because the peer said so */
+    bool paused;     /* until rpc_stream_read_on() */
     bool handling;   /* a message callback runs */
     grpc_byte_buffer *ring[RPC_UNHANDLED_MAX];
     unsigned ring_at;
@@ -114,7 +115,8 @@ static void post(struct rpc_stream *s, const grpc_op *ops, size_t count,
 static void post_recv(struct rpc_stream *s)
 {
     unsigned held = s->ring_count + (s->handling ? 1 : 0);
-    if (s->recv_busy || s->recv_ended || s->over || held >= RPC_UNHANDLED_MAX) {
+    if (s->recv_busy || s->recv_ended || s->over || s->paused ||
+        held >= RPC_UNHANDLED_MAX) {
         return;
     }
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
@@ -534,6 +536,7 @@ static void deliver_at_once(struct rpc_stream *s)
     s->running = false;
     s->handling = false;
     s->rest_due = what == RPC_REST;
+    s->paused = what == RPC_PAUSE;
     if (what == RPC_TAKE_BACK) {
         put_back(s, flat);
     }
@@ -703,6 +706,14 @@ enum err rpc_stream_send(struct rpc_stream *s, struct buf *message)
     }
     (void)pthread_mutex_unlock(&s->lock);
     return err;
+}
+
+void rpc_stream_read_on(struct rpc_stream *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->paused = false;
+    post_recv(s);
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 size_t rpc_stream_queued(struct rpc_stream *s)

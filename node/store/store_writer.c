@@ -969,7 +969,7 @@ bool store_has_room(struct store *store, size_t bytes)
     (void)pthread_mutex_lock(&store->queue.lock);
     bool full = is_full(store, bytes);
     (void)pthread_mutex_unlock(&store->queue.lock);
-    return !full;
+    return !full && atomic_load(&store->unwritable) == ERR_OK;
 }
 
 enum err store_append_now(struct store *store, struct segment **segment,

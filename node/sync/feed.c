@@ -15,7 +15,7 @@
 
 /* ---- the strand ---- */
 
-static void conn_unref(struct reader_conn *conn)
+void feed_conn_unref(struct reader_conn *conn)
 {
     struct feed *feed = conn->feed;
     (void)pthread_mutex_lock(&feed->lock);
@@ -44,8 +44,7 @@ static void conn_unref(struct reader_conn *conn)
     (void)pthread_mutex_unlock(&feed->lock);
 }
 
-/* Owned list, each with a reference. */
-static struct reader_conn **all_conns(struct feed *feed, size_t *n)
+struct reader_conn **feed_conns(struct feed *feed, size_t *n)
 {
     (void)pthread_mutex_lock(&feed->lock);
     struct reader_conn **list = mem_alloc((feed->conns_n + 1) * sizeof *list);
@@ -80,10 +79,10 @@ static void pump_job(void *ctx)
     (void)pthread_mutex_lock(&feed->lock);
     feed->queued = false;
     (void)pthread_mutex_unlock(&feed->lock);
-    struct reader_conn **list = all_conns(feed, &n);
+    struct reader_conn **list = feed_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
         more = feed_pump(list[i]) || more;
-        conn_unref(list[i]);
+        feed_conn_unref(list[i]);
     }
     mem_free(list);
     if (more) {
@@ -99,12 +98,22 @@ static void pump_job(void *ctx)
 static void on_commit(void *ctx, const struct log_id *logs, size_t n)
 {
     struct feed *feed = ctx;
+    bool grew = false;
+    bool sent = true;
     for (size_t i = 0; i < n; i++) {
+        struct store_head head;
         if (feed_goes_down(feed, &logs[i])) {
-            pump_later(feed);
-            receipts_changed(feed->env->receipts);
-            return;
+            grew = true;
+            sent = sent &&
+                   store_head(feed->env->store, &logs[i], &head) == ERR_OK &&
+                   feed_is_sent(feed, &head);
         }
+    }
+    if (!sent) { /* else nobody needs to be woken for it */
+        pump_later(feed);
+    }
+    if (grew) {
+        receipts_changed(feed->env->receipts);
     }
 }
 
@@ -173,7 +182,7 @@ static void on_tick(void *ctx)
 static void take_place(struct feed *feed, const struct reader_conn *newer)
 {
     size_t n;
-    struct reader_conn **list = all_conns(feed, &n);
+    struct reader_conn **list = feed_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
         struct reader_conn *conn = list[i];
         (void)pthread_mutex_lock(&conn->lock);
@@ -183,7 +192,7 @@ static void take_place(struct feed *feed, const struct reader_conn *newer)
                            "a newer stream of this node took its place");
         }
         (void)pthread_mutex_unlock(&conn->lock);
-        conn_unref(conn);
+        feed_conn_unref(conn);
     }
     mem_free(list);
 }
@@ -339,7 +348,7 @@ static void on_closed(struct rpc_stream *s, void *user, enum err err,
     if (was_here) {
         receipts_child(conn->feed->env->receipts, &conn->peer, false);
     }
-    conn_unref(conn);
+    feed_conn_unref(conn);
 }
 
 static const struct rpc_stream_ops feed_ops = {
@@ -364,10 +373,10 @@ static void end_stream(struct reader_conn *conn, enum err err, const char *text)
 void feed_hang_up(struct feed *feed)
 {
     size_t n;
-    struct reader_conn **list = all_conns(feed, &n);
+    struct reader_conn **list = feed_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
         end_stream(list[i], ERR_UNAVAILABLE, "the node is stopping");
-        conn_unref(list[i]);
+        feed_conn_unref(list[i]);
     }
     mem_free(list);
 }
@@ -376,13 +385,13 @@ void feed_recheck(struct feed *feed)
 {
     size_t n;
     struct errmsg why;
-    struct reader_conn **list = all_conns(feed, &n);
+    struct reader_conn **list = feed_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
         enum err err = admit_child(feed->env, &list[i]->peer, &why);
         if (err != ERR_OK) {
             end_stream(list[i], err, why.text);
         }
-        conn_unref(list[i]);
+        feed_conn_unref(list[i]);
     }
     mem_free(list);
     feed_lost_recheck(feed);
@@ -405,10 +414,10 @@ static void tell_status(struct reader_conn *conn, feed_status_fn *fn, void *ctx)
 void feed_children(struct feed *feed, feed_status_fn *fn, void *ctx)
 {
     size_t n;
-    struct reader_conn **list = all_conns(feed, &n);
+    struct reader_conn **list = feed_conns(feed, &n);
     for (size_t i = 0; i < n; i++) {
         tell_status(list[i], fn, ctx);
-        conn_unref(list[i]);
+        feed_conn_unref(list[i]);
     }
     mem_free(list);
 }

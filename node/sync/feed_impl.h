@@ -5,8 +5,10 @@
  *   feed_first.c  an issuer's first log
  *   feed_lost.c   logs of this node's own that children have more of
  *   feed_send.c   entries and heads for one child
+ *   feed_forward.c entries for all children before this node's own commit
  *
- * Threads: what comes of a stream on its callbacks, what goes on the strand. */
+ * Threads: what comes of a stream on its callbacks; what goes on the strand, or
+ * with what came from above on whatever thread verified that. */
 #ifndef SYNC_FEED_IMPL_H
 #define SYNC_FEED_IMPL_H
 
@@ -20,11 +22,13 @@
 #include "sync/source.h"
 #include "sync/sync.h"
 
+enum { FEED_SEGMENT_BYTES = 256 << 10 };
+
 /* One log on one stream. */
 struct told {
     struct told *next;
     struct log_id log;
-    uint64_t sent;   /* entries up to this went out */
+    uint64_t sent;   /* entries up to this went out, committed here or not */
     uint64_t acked;  /* and these are durable there */
     uint64_t bytes;  /* of acked + 1 … sent */
     int64_t head_ms; /* signing time of the newest head that went */
@@ -92,6 +96,18 @@ struct feed {
     _Atomic bool any_lost; /* changed under the lock */
 };
 
+/* ---- feed.c ---- */
+
+/* Owned list of all streams, each with a reference. */
+struct reader_conn **feed_conns(struct feed *feed, size_t *n);
+void feed_conn_unref(struct reader_conn *conn);
+
+/* ---- feed_forward.c ---- */
+
+/* Does every child that follows have all that is committed of the log, and its
+ * newest head? False also where that cannot be told without waiting. */
+bool feed_is_sent(struct feed *feed, const struct store_head *head);
+
 /* ---- feed_held.c ---- */
 
 /* Is it a log of lists that counts here, and so below? */
@@ -135,6 +151,12 @@ void feed_open_first(struct feed *feed);
 
 /* It is to see the newest head of the log here, whatever went before. */
 void feed_send_head(struct reader_conn *conn, const struct log_id *log);
+/* conn->lock held. Queues a whole message; false: not now. */
+MUST_USE bool feed_send_bytes(struct reader_conn *conn, struct slice bytes);
+/* conn->lock held. A segment of so many bytes, up to entry `end` and under a
+ * head of that time, is on its way. */
+void feed_note_sent(struct reader_conn *conn, struct told *t, uint64_t end,
+                    size_t bytes, int64_t head_ms);
 /* The strand. Some messages to this child of what it lacks. True: there is
  * more, once the others had theirs. */
 bool feed_pump(struct reader_conn *conn);

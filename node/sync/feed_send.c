@@ -7,12 +7,10 @@
 #include "sync/fresh.h"
 
 enum {
-    SEGMENT_BYTES = 256 << 10,
     TURNS = 4, /* segments to one child before the others get theirs */
 };
 
-/* conn->lock held. False: not now. */
-static bool send_bytes(struct reader_conn *conn, struct slice bytes)
+bool feed_send_bytes(struct reader_conn *conn, struct slice bytes)
 {
     struct buf copy = BUF_INIT;
     if (conn->stream == NULL ||
@@ -79,7 +77,7 @@ static bool send_newer_head(struct reader_conn *conn, const struct log_id *log,
                           &(struct wire_evidence){.log = *log,
                                                   .note = buf_slice(&note),
                                                   .chain = buf_slice(&chain)});
-        sent = send_bytes(conn, buf_slice(&message));
+        sent = feed_send_bytes(conn, buf_slice(&message));
     }
     struct told *t = sent ? feed_find_told(conn, log) : NULL;
     if (t != NULL) {
@@ -164,6 +162,16 @@ static enum err make_message(struct feed *feed, const struct store_head *head,
     return ERR_OK;
 }
 
+void feed_note_sent(struct reader_conn *conn, struct told *t, uint64_t end,
+                    size_t bytes, int64_t head_ms)
+{
+    t->sent = end;
+    t->bytes += bytes;
+    conn->in_flight += bytes;
+    flow_sent(&conn->flow, bytes, clock_mono_ms());
+    t->head_ms = head_ms > t->head_ms ? head_ms : t->head_ms;
+}
+
 /* conn->lock held. False: nothing more to send of it now. */
 static bool send_entries(struct reader_conn *conn, struct told *t,
                          const struct store_head *head)
@@ -172,16 +180,12 @@ static bool send_entries(struct reader_conn *conn, struct told *t,
     if (t->sent >= head->frontier.size ||
         !flow_room(&conn->flow, conn->in_flight) ||
         make_message(feed, head, t->sent + 1,
-                     flow_segment(&conn->flow, SEGMENT_BYTES)) != ERR_OK ||
-        !send_bytes(conn, buf_slice(&feed->message))) {
+                     flow_segment(&conn->flow, FEED_SEGMENT_BYTES)) != ERR_OK ||
+        !feed_send_bytes(conn, buf_slice(&feed->message))) {
         return false;
     }
-    t->sent = feed->message_end;
-    t->bytes += feed->message.len;
-    conn->in_flight += feed->message.len;
-    flow_sent(&conn->flow, feed->message.len, clock_mono_ms());
-    t->head_ms =
-        feed->message_head_ms > t->head_ms ? feed->message_head_ms : t->head_ms;
+    feed_note_sent(conn, t, feed->message_end, feed->message.len,
+                   feed->message_head_ms);
     return true;
 }
 

@@ -19,6 +19,7 @@
 #include "sync/link.h"
 #include "sync/receipts.h"
 #include "sync/source.h"
+#include "sync/tails.h"
 
 enum {
     STORE_WAIT_MS = 20, /* between two tries when the store is full */
@@ -29,6 +30,12 @@ enum {
     ACK_BYTES = FLOW_LEAST / 2,
     ACK_MS = 100,
     ACK_PACE_MS = 1000,
+    /* To read on writes to the parent, too (HTTP/2 opens the window again), and
+     * wakes it while all nodes share what a directive costs. So behind one that
+     * came alone it waits as well. */
+    ALONE_MS = 200,
+    SMALL_BYTES = 2 << 10, /* a few directives, packed */
+    READ_ON_MS = 100,
 };
 
 /* A log that was committed and is not acknowledged yet. */
@@ -44,6 +51,7 @@ struct line {
     struct intake *intake;     /* callbacks only */
     struct flow_taken taken;   /* callbacks only */
     struct segment *rest;      /* callbacks only: verified on the poller */
+    int64_t came_ms;           /* callbacks only: the last message did */
     struct rpc_stream *stream; /* follow.lock */
     bool dialing;              /* follow.lock: whoever opens it has it still */
     unsigned pending;   /* follow.lock: appends under way, and who looks */
@@ -52,6 +60,7 @@ struct line {
     size_t owed_n;
     uint64_t owed_bytes;
     int64_t said_ms; /* when the last went; 0: none did */
+    bool paused;     /* nothing is read before the alarm */
 };
 
 struct follow {
@@ -67,11 +76,13 @@ struct follow {
     pthread_mutex_t lock;    /* all below */
     pthread_cond_t idle;
     bool stopping;
-    bool alarmed; /* the alarm is set */
+    bool alarmed; /* the alarm is set, also for Acks at … */
+    int64_t ack_at_ms;
     struct link link;
     int64_t deadline_at_ms;
     struct line *line; /* the current one, or NULL */
     unsigned lines;    /* not yet closed */
+    struct tails tails;
     struct follow_status status;
 };
 
@@ -223,6 +234,30 @@ static void refused(struct line *line, const struct log_id *log, enum err err,
     }
 }
 
+/* What was here before the line is to be there as well; but not what came ahead
+ * of the parent's own commit, which may have died with it. */
+static void meet(struct follow *f, struct intake_log *l)
+{
+    uint64_t known = l->shown;
+    l->met = true;
+    (void)pthread_mutex_lock(&f->lock);
+    l->shown = tails_sure(&f->tails, &l->log, known);
+    (void)pthread_mutex_unlock(&f->lock);
+    l->ahead = l->shown < known ? known : 0;
+}
+
+/* Behind what came of the log: what the parent has said to hold of it. */
+static void note_tail(struct follow *f, struct intake_log *l)
+{
+    if (l->ahead == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&f->lock);
+    tails_note(&f->tails, &l->log, l->shown, l->ahead);
+    (void)pthread_mutex_unlock(&f->lock);
+    l->ahead = l->shown < l->ahead ? l->ahead : 0;
+}
+
 /* The log, ready to take what comes; NULL: refused, now or before. */
 static struct intake_log *log_of(struct line *line, const struct log_id *log)
 {
@@ -231,6 +266,9 @@ static struct intake_log *log_of(struct line *line, const struct log_id *log)
     enum err err = intake_log(line->intake, log, &l, &refusal);
     if (err != ERR_OK && refusal.text[0] != 0) {
         refused(line, log, err, &refusal);
+    }
+    if (err == ERR_OK && !l->met) {
+        meet(line->follow, l);
     }
     return err == ERR_OK ? l : NULL;
 }
@@ -373,16 +411,41 @@ static void on_acks(void *ctx)
     }
 }
 
+/* Lock held. */
+static void alarm_acks(struct follow *f)
+{
+    f->alarmed = true;
+    f->ack_at_ms = ack_due_ms(f->line);
+    rpc_alarm_at(f->alarm, f->ack_at_ms);
+}
+
+/* Lock held. */
+static void read_on(struct line *line)
+{
+    if (line->paused && line->stream != NULL) {
+        rpc_stream_read_on(line->stream);
+    }
+    line->paused = false;
+}
+
 /* What came on the poller and is not committed yet has its time again. */
 static void on_alarm(void *ctx)
 {
     struct follow *f = ctx;
+    struct line *line = NULL;
     (void)pthread_mutex_lock(&f->lock);
-    f->alarmed = f->line != NULL && f->line->pending > 0;
-    if (f->alarmed) {
-        rpc_alarm_at(f->alarm, ack_due_ms(f->line));
+    if (f->line != NULL) {
+        read_on(f->line);
     }
-    struct line *line = hold(f);
+    if (f->alarmed && clock_mono_ms() < f->ack_at_ms) {
+        rpc_alarm_at(f->alarm, f->ack_at_ms);
+    } else if (f->alarmed) {
+        f->alarmed = false;
+        if (f->line != NULL && f->line->pending > 0) {
+            alarm_acks(f);
+        }
+        line = hold(f);
+    }
     (void)pthread_mutex_unlock(&f->lock);
     if (line != NULL) {
         say_owed_and_let_go(line);
@@ -395,13 +458,28 @@ static void set_alarm(struct line *line, const struct segment *seg)
 {
     struct follow *f = line->follow;
     (void)pthread_mutex_lock(&f->lock);
-    bool set =
-        !f->alarmed && line->owed_bytes + seg->blocks.len < line->ack_bytes;
-    if (set) {
-        f->alarmed = true;
-        rpc_alarm_at(f->alarm, ack_due_ms(line));
+    bool small = line->owed_bytes + seg->blocks.len < line->ack_bytes;
+    if (small && !f->alarmed && f->line == line) {
+        alarm_acks(f);
     }
     (void)pthread_mutex_unlock(&f->lock);
+}
+
+/* On the poller, behind a small segment. Is it one that came alone? */
+static bool pause_reading(struct line *line, int64_t now_ms)
+{
+    struct follow *f = line->follow;
+    bool alone = now_ms - line->came_ms >= ALONE_MS;
+    if (alone) {
+        (void)pthread_mutex_lock(&f->lock);
+        alone = f->line == line && !f->stopping;
+        line->paused = alone;
+        if (alone) {
+            rpc_alarm_at(f->alarm, now_ms + READ_ON_MS);
+        }
+        (void)pthread_mutex_unlock(&f->lock);
+    }
+    return alone;
 }
 
 static void acknowledge(struct line *line, const struct log_id *log,
@@ -485,6 +563,18 @@ static void append(struct line *line, struct segment *seg)
     flow_through(&line->taken, clock_mono_ms());
 }
 
+/* While nothing can be written here, what comes waits above. Much at once, and
+ * what comes faster than it is committed, goes on from the store: the commit is
+ * little of what it takes, and a message for several costs all below less. */
+static void forward(struct follow *f, const struct segment *seg, uint64_t held)
+{
+    if (f->feed != NULL && seg->blocks.len <= SMALL_BYTES &&
+        held + 1 == seg->first &&
+        store_has_room(f->env->store, seg->blocks.len)) {
+        feed_forward(f->feed, seg, held);
+    }
+}
+
 static void on_segment(struct line *line, const struct wire_segment *m)
 {
     struct intake_log *l = log_of(line, &m->log);
@@ -500,7 +590,11 @@ static void on_segment(struct line *line, const struct wire_segment *m)
     }
     if (err != ERR_OK) {
         refused(line, &l->log, err, &refusal);
-    } else if (seg != NULL) {
+        return;
+    }
+    note_tail(line->follow, l);
+    if (seg != NULL) {
+        forward(line->follow, seg, held);
         append(line, seg);
     } else {
         say_held(line, &l->log, held, 0);
@@ -589,7 +683,10 @@ static void on_head(struct line *line, const struct wire_evidence *m)
     }
     if (err != ERR_OK) {
         refused(line, &l->log, err, &refusal);
-    } else if (head.size < l->shown) {
+        return;
+    }
+    note_tail(f, l);
+    if (head.size < l->shown) {
         parent_is_behind(line, l, head.size);
     } else if (head.size == held &&
                fresh_came(f->env->fresh, &head, 0, m->note, m->chain)) {
@@ -617,6 +714,7 @@ static void on_message(struct rpc_stream *s, void *user, struct slice message)
     if (!is_current(line)) {
         return;
     }
+    line->came_ms = clock_mono_ms();
     enum err err = wire_get_feed(message, &m, &why);
     if (err == ERR_OK && line->greeted == (m.kind == WIRE_HELLO)) {
         err = err_set(&why, ERR_PROTOCOL, "Hello must come first, and once");
@@ -645,17 +743,26 @@ static enum rpc_at_once on_at_once(struct rpc_stream *s, void *user,
         !store_has_room(line->follow->env->store, message.len)) {
         return RPC_TAKE_BACK;
     }
-    struct segment *seg = intake_segment_now(line->intake, &m.segment);
+    struct intake_log *l;
+    uint64_t held;
+    struct segment *seg =
+        intake_segment_now(line->intake, &m.segment, &l, &held);
     if (seg == NULL) {
         return RPC_TAKE_BACK;
     }
+    note_tail(line->follow, l);
+    forward(line->follow, seg, held);
     if (segment_has_keys(seg)) {
         line->rest = seg;
         return RPC_REST;
     }
+    size_t len = seg->blocks.len;
     set_alarm(line, seg);
     append_now(line, seg);
-    return RPC_DONE;
+    int64_t now_ms = clock_mono_ms();
+    bool pause = len <= SMALL_BYTES && pause_reading(line, now_ms);
+    line->came_ms = now_ms;
+    return pause ? RPC_PAUSE : RPC_DONE;
 }
 
 static void on_rest(struct rpc_stream *s, void *user)

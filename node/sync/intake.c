@@ -212,6 +212,16 @@ static void was_shown(struct intake_log *log, uint64_t size)
     log->shown = size > log->shown ? size : log->shown;
 }
 
+/* Whoever sent the entries holds what their head says, or as much as it tells
+ * when they go ahead of its own commit. */
+static void came_under(struct intake_log *log, const struct wire_segment *in,
+                       uint64_t size)
+{
+    bool ahead = in->held != 0 && in->held < in->first;
+    was_shown(log, ahead ? in->held : size);
+    log->ahead = ahead && size > log->ahead ? size : log->ahead;
+}
+
 static void keep_chain(struct intake_log *log, struct slice chain)
 {
     if (chain.len > 0) {
@@ -277,7 +287,7 @@ static enum err judge_segment(struct intake *intake, struct intake_log *log,
                 : recv_segment(intake->recv, log->recv, in, held,
                                clock_wall_ms(), out, refusal);
     if (err == ERR_OK && in->note.len > 0) {
-        was_shown(log, older ? size : log->recv->newest.size);
+        came_under(log, in, older ? size : log->recv->newest.size);
     }
     return err;
 }
@@ -303,7 +313,8 @@ enum err intake_segment(struct intake *intake, struct intake_log *log,
 }
 
 struct segment *intake_segment_now(struct intake *intake,
-                                   const struct wire_segment *in)
+                                   const struct wire_segment *in,
+                                   struct intake_log **out, uint64_t *held)
 {
     struct intake_log *log = logmap_find(&intake->logs, &in->log);
     struct store_head head;
@@ -323,7 +334,9 @@ struct segment *intake_segment_now(struct intake *intake,
         return NULL;
     }
     keep_chain(log, in->chain);
-    was_shown(log, log->recv->newest.size);
+    came_under(log, in, log->recv->newest.size);
+    *out = log;
+    *held = head.frontier.size;
     return seg;
 }
 

@@ -14,8 +14,10 @@ struct intake_log {
     struct buf chain; /* that came last: heads after it may come without one */
     bool stopped;     /* refused: nothing more of it is taken */
     bool behind;      /* the other side was put back, and that was said */
-    uint64_t
-        shown; /* newest size that this way has shown, or was known before */
+    bool met;         /* follow.c's: it has looked at `shown` */
+    /* Newest size that this way has shown to be there, or was known before … */
+    uint64_t shown;
+    uint64_t ahead; /* … and what came before the other side held it */
 };
 
 /* What comes over one line, or in one file. */
@@ -40,10 +42,12 @@ MUST_USE enum err intake_segment(struct intake *intake, struct intake_log *log,
                                  struct segment **out, uint64_t *held,
                                  struct refusal *refusal);
 /* The same for a small segment that follows on what is here, under a newer
- * head: reads no disk, so that the poller may ask. NULL: it is none, or is
- * refused; nothing was taken, and intake_segment() says why. */
+ * head: reads no disk, so that the poller may ask. `out` is its log. NULL: it
+ * is none, or is refused; nothing was taken, and intake_segment() says why. */
 MUST_USE struct segment *intake_segment_now(struct intake *intake,
-                                            const struct wire_segment *in);
+                                            const struct wire_segment *in,
+                                            struct intake_log **out,
+                                            uint64_t *held);
 /* A signed head without entries. ERR_OK: it fits; `held` is the size here.
  * ERR_NOT_FOUND: nothing is held of the log. Other errors as above, but
  * marking the log is left to intake_fork(). */

@@ -281,6 +281,11 @@ void feed_free(struct feed **feed);
 /* A newer head came from above, without entries: the children get it. Any
  * thread, does not block. */
 void feed_head_came(struct feed *feed);
+/* Verified entries came from above and are about to be committed here, where
+ * `held` of the log are: the children that expect just these get them now. Any
+ * thread, does not block. */
+void feed_forward(struct feed *feed, const struct segment *segment,
+                  uint64_t held);
 /* As downlink_recheck(). */
 void feed_recheck(struct feed *feed);
 /* What one child holds of one log. */

@@ -119,6 +119,7 @@ static const struct rule segment_rules[] = {
     SIZED(4, FORM_BYTES, struct wire_segment, note, 0, CHECKPOINT_MAX),
     SIZED(5, FORM_BYTES, struct wire_segment, bridge, 0, WIRE_BRIDGE_MAX),
     SIZED(6, FORM_BYTES, struct wire_segment, chain, 0, CERT_CHAIN_MAX),
+    PLAIN(7, FORM_U64, struct wire_segment, held),
 };
 static const struct shape segment_shape =
     SHAPE("Segment", segment_rules, struct wire_segment);
@@ -580,6 +581,7 @@ static void put_segment(struct buf *out, uint32_t number,
     pb_put_bytes(out, 4, s->note);
     pb_put_bytes(out, 5, s->bridge);
     pb_put_bytes(out, 6, s->chain);
+    pb_put_u64(out, 7, s->held);
     pb_end(out, mark);
 }
 

@@ -72,6 +72,7 @@ struct wire_segment {
     struct slice note;
     struct slice bridge;
     struct slice chain;
+    uint64_t held; /* durable at the sender; 0: all of it is */
 };
 struct wire_evidence {
     struct log_id log;
@@ -182,6 +183,7 @@ struct wire_segment_out {
     struct slice note;
     struct slice bridge;
     struct slice chain;
+    uint64_t held; /* as above */
 };
 void wire_put_hello(struct buf *out, const struct wire_hello *hello,
                     const struct slice *sealing, size_t sealing_count);

@@ -317,6 +317,82 @@ static void inline_and_queued_messages_keep_their_order(void **state)
     assert_int_equal(client_side.err, ERR_OK);
 }
 
+/* ---- a reader that pauses ---- */
+
+static _Atomic(struct rpc_stream *) paused;
+
+static enum rpc_at_once pause_at_once(struct rpc_stream *s, void *user,
+                                      struct slice message)
+{
+    numbered(s, user, message);
+    atomic_store(&paused, s);
+    return RPC_PAUSE;
+}
+
+static const struct rpc_stream_ops pausing_ops = {.open = opened,
+                                                  .message = numbered,
+                                                  .drained = drained,
+                                                  .closed = closed,
+                                                  .at_once = pause_at_once};
+
+struct reading_on {
+    struct rpc_errand errand;
+    atomic_bool done;
+};
+
+static void read_on(struct rpc_errand *errand)
+{
+    struct reading_on *r = CONTAINER_OF(errand, struct reading_on, errand);
+    rpc_stream_read_on(atomic_exchange(&paused, NULL));
+    atomic_store(&r->done, true);
+}
+
+enum { FEW = 20 };
+
+static struct rpc_stream *dial_pausing(void)
+{
+    atomic_store(&paused, NULL);
+    struct rpc_stream *s = dial("/t.T/Echo", &pausing_ops, 0);
+    for (uint32_t i = 0; i < FEW; i++) {
+        send_number(s, i, 100);
+    }
+    WAIT_FOR(READ(&server_side, messages) == FEW);
+    return s;
+}
+
+static void after_a_pause_messages_come_in_order(void **state)
+{
+    (void)state;
+    struct rpc_stream *s = dial_pausing();
+    while (READ(&client_side, messages) < FEW) {
+        struct reading_on r = {.errand = {.fn = read_on}};
+        /* One that comes while a worker has the stream pauses nothing. */
+        WAIT_FOR(atomic_load(&paused) != NULL ||
+                 READ(&client_side, messages) == FEW);
+        if (atomic_load(&paused) != NULL) {
+            rpc_run_errand(net.rpc, &r.errand);
+            WAIT_FOR(atomic_load(&r.done));
+        }
+    }
+    rpc_stream_finish(s, ERR_OK, NULL);
+    wait_closed();
+    assert_int_equal(client_side.err, ERR_OK);
+}
+
+/* What is given up meanwhile is closed: nobody need read on. */
+static void a_stream_that_is_given_up_in_a_pause_is_closed(void **state)
+{
+    (void)state;
+    struct rpc_stream *s = dial_pausing();
+    WAIT_FOR(atomic_load(&paused) != NULL);
+    unsigned came = READ(&client_side, messages);
+    assert_true(came < FEW);
+    rpc_stream_finish(s, ERR_CANCELLED, "given up");
+    wait_closed();
+    assert_int_equal(READ(&client_side, messages), came);
+    assert_int_equal(client_side.err, ERR_CANCELLED);
+}
+
 /* Sends until the window stays full; how many messages were taken. Tries are
  * counted, not time: a machine that lets nobody on makes no stream stuck. */
 static uint32_t fill(struct rpc_stream *s, struct buf *kept)
@@ -609,6 +685,8 @@ int main(void)
         CASE(messages_keep_their_order_both_ways),
         CASE(messages_keep_their_order_inline),
         CASE(inline_and_queued_messages_keep_their_order),
+        CASE(after_a_pause_messages_come_in_order),
+        CASE(a_stream_that_is_given_up_in_a_pause_is_closed),
         CASE(a_slow_receiver_bounds_what_is_queued),
         CASE(finishing_sends_what_is_queued_first),
         CASE(the_server_ends_with_its_reason),

@@ -70,9 +70,11 @@ static void a_segment_comes_back_as_it_was(void **state)
                                                 .refs_count = 2,
                                                 .note = slice_str("note"),
                                                 .bridge = slice_str("bridge"),
-                                                .chain = slice_str("chain")});
+                                                .chain = slice_str("chain"),
+                                                .held = 3});
     assert_ok(wire_get_child(buf_slice(&out), &m, &why));
     assert_int_equal(m.kind, WIRE_SEGMENT);
+    assert_int_equal(m.segment.held, 3);
     assert_true(log_id_eq(&m.segment.log, &log_a));
     assert_int_equal(m.segment.first, 5);
     assert_int_equal(m.segment.block.count, 2);
@@ -91,6 +93,7 @@ static void a_segment_comes_back_as_it_was(void **state)
     assert_non_null(pb);
     assert_int_equal(pb->segment->n_block, 2);
     assert_int_equal(pb->segment->first, 5);
+    assert_int_equal(pb->segment->held, 3);
     assert_int_equal(pb->segment->log.len, LOG_ID_LEN);
     creditnode__federation__v1__child_message__free_unpacked(pb, NULL);
     buf_fini(&blocks);
