@@ -170,7 +170,9 @@ enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why)
                ? refuse_newer(version, why)
                : err_set(why, ERR_NOT_FOUND,
                          "the tables in the database are of version %lu, not "
-                         "%d: start the node once with the right to write",
+                         "%d: a process that writes makes them so when it "
+                         "starts; one of an earlier build that writes now has "
+                         "to be stopped",
                          version, (int)SCHEMA);
 }
 
