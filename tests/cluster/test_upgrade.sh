@@ -68,6 +68,13 @@ kill_its_move() {
     within "$PATIENCE" "$1 moves its rows" moves "$1"
     kill_node "$1"
     note "killed: $(server_sql "SELECT COUNT(*) FROM cn_$1.cn_index") rows moved, $(server_sql "SELECT COUNT(*) FROM cn_$1.cn_row" 2>/dev/null || echo 0) not"
+    # Or it would take what was moved for new.
+    from=$(log_end "$1")
+    : >"$TREE/$1/old"
+    tree_spawn "$1"
+    within "$PATIENCE" "the earlier program ends at $1" eval "! tree_alive $1"
+    ! says "$1" ' READY ' "$from" || fail "the earlier program opened what is half moved"
+    rm -f "$TREE/$1/old" "$TREE/$1/pid"
 }
 
 step=0

@@ -281,18 +281,21 @@ static void beside_tables_of_an_earlier_build_it_waits(void **state)
     struct errmsg why = {""};
     assert_ok(submit_one(a, 1));
     store_close(&a);
-    uint64_t newest =
-        mariadb_number(&fed_server, "SELECT version FROM county.cn_schema");
-    mariadb_sql(&fed_server, "UPDATE county.cn_schema SET version=version-1");
+    uint64_t newest = mariadb_number(
+        &fed_server, "SELECT version FROM county.cn_schema WHERE id=1");
+    mariadb_sql(&fed_server,
+                "UPDATE county.cn_schema SET version=version-1 WHERE id=1");
     assert_int_equal(open_process(&b, true, &why), ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "an earlier build that writes now"));
     assert_null(b);
     assert_int_equal(
-        mariadb_number(&fed_server, "SELECT version FROM county.cn_schema"),
+        mariadb_number(&fed_server,
+                       "SELECT version FROM county.cn_schema WHERE id=1"),
         newest - 1);
     b = process(false); /* it has the lease now */
     assert_int_equal(
-        mariadb_number(&fed_server, "SELECT version FROM county.cn_schema"),
+        mariadb_number(&fed_server,
+                       "SELECT version FROM county.cn_schema WHERE id=1"),
         newest);
     wait_rows(b, 1);
     store_close(&b);
