@@ -107,12 +107,37 @@ static const char copy_rows[] =
     "LPAD(HEX(decided),8,'0'),LPAD(HEX(valid_until),8,'0'),"
     "LPAD(HEX(publish_until),8,'0'))),digest)" OLDEST_ROWS;
 
-/* Those of cn_row, which earlier versions have, in transactions that are none
- * too large: where one is interrupted, the next start goes on. */
-static enum err move_rows(struct mdb_conn *c, struct errmsg *why)
+static enum err write_version(struct mdb_conn *c, unsigned long version,
+                              struct errmsg *why)
 {
-    enum err err = ERR_OK;
+    char sql[SQL_MAX];
+    (void)snprintf(sql, sizeof sql,
+                   "REPLACE INTO cn_schema(id,version) VALUES(1,%lu)", version);
+    enum err err = mdb_run(c, sql, why);
+    return err == ERR_OK ? mdb_run(c, "COMMIT", why) : err;
+}
+
+/* Beside the version that rows are moved from. Earlier builds refuse that as a
+ * later one: they would not find what was moved. */
+enum { MOVING = 100 };
+
+/* Those of cn_row, which version 4 has, in transactions that are none too
+ * large: where one is interrupted, the next start goes on (`begun`). Before,
+ * cn_index has nothing, or what is of a time that is gone: a database to which
+ * a dump from before was put back keeps the tables that the dump does not name.
+ */
+static enum err move_rows(struct mdb_conn *c, bool begun, struct errmsg *why)
+{
+    char some[NUMBER_MAX];
+    enum err err =
+        mdb_ask(c, "SELECT 1 FROM cn_row LIMIT 1", some, sizeof some, why);
     uint64_t moved = 1;
+    if (err == ERR_OK && !begun) {
+        err = mdb_run(c, "TRUNCATE TABLE cn_index", why);
+        if (err == ERR_OK) {
+            err = write_version(c, MOVING + 4, why);
+        }
+    }
     while (err == ERR_OK && moved > 0) {
         err = mdb_run(c, copy_rows, why);
         if (err == ERR_OK) {
@@ -132,7 +157,7 @@ static enum err move_rows(struct mdb_conn *c, struct errmsg *why)
 /* `then`: what is no single statement; NULL: nothing. */
 static const struct {
     const char *const *steps;
-    enum err (*then)(struct mdb_conn *c, struct errmsg *why);
+    enum err (*then)(struct mdb_conn *c, bool begun, struct errmsg *why);
 } versions[] = {
     {version_1, NULL}, {version_2, NULL},      {version_3, NULL},
     {version_4, NULL}, {version_5, move_rows},
@@ -151,6 +176,14 @@ static enum err read_version(struct mdb_conn *c, unsigned long *out,
     return err != ERR_OK && mdb_errno(c) == ER_NO_SUCH_TABLE ? ERR_OK : err;
 }
 
+/* Rows are on their way to another version: `version` is the one before. */
+static bool take_moving(unsigned long *version)
+{
+    bool moving = *version > MOVING && *version < MOVING + SCHEMA;
+    *version -= moving ? MOVING : 0;
+    return moving;
+}
+
 static enum err refuse_newer(unsigned long version, struct errmsg *why)
 {
     return err_set(why, ERR_CONF,
@@ -166,11 +199,14 @@ enum err mdb_check_schema(struct mdb_conn *c, struct errmsg *why)
     if (err != ERR_OK || version == SCHEMA) {
         return err;
     }
+    (void)take_moving(&version);
     return version > SCHEMA
                ? refuse_newer(version, why)
                : err_set(why, ERR_NOT_FOUND,
                          "the tables in the database are of version %lu, not "
-                         "%d: start the node once with the right to write",
+                         "%d: a process that writes makes them so when it "
+                         "starts; one of an earlier build that writes now has "
+                         "to be stopped",
                          version, (int)SCHEMA);
 }
 
@@ -239,14 +275,18 @@ enum err mdb_check_whose(struct mdb_conn *c, const struct store_conf *conf,
     return err;
 }
 
-static enum err write_version(struct mdb_conn *c, unsigned long version,
-                              struct errmsg *why)
+static enum err make_version(struct mdb_conn *c, unsigned long version,
+                             bool begun, struct errmsg *why)
 {
-    char sql[SQL_MAX];
-    (void)snprintf(sql, sizeof sql,
-                   "REPLACE INTO cn_schema(id,version) VALUES(1,%lu)", version);
-    enum err err = mdb_run(c, sql, why);
-    return err == ERR_OK ? mdb_run(c, "COMMIT", why) : err;
+    const char *const *step = versions[version - 1].steps;
+    enum err err = ERR_OK;
+    for (; err == ERR_OK && *step != NULL; step++) {
+        err = mdb_run(c, *step, why);
+    }
+    if (err == ERR_OK && versions[version - 1].then != NULL) {
+        err = versions[version - 1].then(c, begun, why);
+    }
+    return err == ERR_OK ? write_version(c, version, why) : err;
 }
 
 static enum err make_tables(struct mdb_conn *c, struct errmsg *why)
@@ -256,6 +296,7 @@ static enum err make_tables(struct mdb_conn *c, struct errmsg *why)
     if (err != ERR_OK || version == SCHEMA) {
         return err;
     }
+    bool begun = take_moving(&version);
     if (version > SCHEMA) {
         return refuse_newer(version, why);
     }
@@ -265,16 +306,8 @@ static enum err make_tables(struct mdb_conn *c, struct errmsg *why)
                   "NULL" TABLE_END,
                   why);
     for (; err == ERR_OK && version < SCHEMA; version++) {
-        const char *const *step = versions[version].steps;
-        for (; err == ERR_OK && *step != NULL; step++) {
-            err = mdb_run(c, *step, why);
-        }
-        if (err == ERR_OK && versions[version].then != NULL) {
-            err = versions[version].then(c, why);
-        }
-        if (err == ERR_OK) {
-            err = write_version(c, version + 1, why);
-        }
+        err = make_version(c, version + 1, begun, why);
+        begun = false;
     }
     return err;
 }

@@ -34,6 +34,7 @@ struct mishap {
     uv_process_t helper;   /* of FAULT_LIE, FAULT_FLIP and FAULT_FORK */
     bool helping;
     bool to_scrub;      /* when it is up */
+    bool scrub_again;   /* it was not finished */
     unsigned ends_then; /* of the node, when it was scrubbed */
 };
 

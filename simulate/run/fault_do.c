@@ -269,18 +269,26 @@ static void on_scrub_closed(uv_handle_t *handle)
 {
     struct mishap *m = handle->data;
     m->helping = false;
+    m->to_scrub = m->scrub_again;
 }
+
+/* Of `creditnode scrub`: something is damaged. */
+enum { SCRUB_DAMAGE = 3 };
 
 static void on_scrubbed(uv_process_t *process, int64_t status, int signum)
 {
     struct mishap *m = process->data;
-    bool found = status != 0 || signum != 0;
+    bool found = status == SCRUB_DAMAGE && signum == 0;
+    /* Refused, or the node ended meanwhile: that says nothing of the store. */
+    m->scrub_again = !found && (status != 0 || signum != 0);
     /* It may have ended before its answer was heard of. */
     m->node->to_end =
         found && m->node->damaged && m->node->ends == m->ends_then;
     run_event(m->faults->run, "scrub of %012llu: %s",
               (unsigned long long)m->node->place.code,
-              found ? "damage" : "nothing");
+              found            ? "damage"
+              : m->scrub_again ? "not finished"
+                               : "nothing");
     uv_close((uv_handle_t *)process, on_scrub_closed);
 }
 
@@ -301,6 +309,7 @@ static void scrub(struct mishap *m)
     m->helping = true;
     if (uv_spawn(&m->faults->run->loop, &m->helper, &options) != 0) {
         mishap_cannot(m, "no process");
+        m->scrub_again = false;
         uv_close((uv_handle_t *)&m->helper, on_scrub_closed);
     }
 }

@@ -692,7 +692,7 @@ static void rows_of_an_older_build_are_kept(void **state)
                 "DELETE FROM village.cn_row WHERE LENGTH(subject)<20");
     mariadb_sql(&fed_server,
                 "DELETE FROM village.cn_index WHERE ORD(SUBSTR(k,2,1))>=20");
-    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=4");
+    mariadb_sql(&fed_server, "UPDATE village.cn_schema SET version=104");
     assert_in_range(
         mariadb_number(&fed_server, "SELECT COUNT(*) FROM village.cn_index"),
         3000, 4000);
@@ -702,6 +702,52 @@ static void rows_of_an_older_build_are_kept(void **state)
                                     "SELECT COUNT(*) FROM information_schema."
                                     "tables WHERE table_name='cn_row'"),
                      0);
+    assert_records(1);
+    assert_ok(submit_one(2));
+    assert_records(2);
+}
+
+/* Earlier builds refuse every version that is later than theirs. */
+static void an_earlier_build_is_kept_from_rows_that_are_moved(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    make_old_rows();
+    mariadb_sql(&fed_server, "DELETE FROM village.cn_index");
+    mariadb_sql(&fed_server,
+                "UPDATE village.cn_schema SET version=4 WHERE id=1");
+    mariadb_sql(&fed_server, "ALTER TABLE village.cn_row RENAME COLUMN digest "
+                             "TO digest_");
+    refused(ERR_IO, "digest");
+    assert_true(mariadb_number(&fed_server,
+                               "SELECT version FROM "
+                               "village.cn_schema WHERE id=1") > 4);
+    mariadb_sql(&fed_server, "ALTER TABLE village.cn_row RENAME COLUMN digest_ "
+                             "TO digest");
+    node_start(&village);
+    assert_records(1);
+    assert_true(mariadb_number(&fed_server,
+                               "SELECT version FROM "
+                               "village.cn_schema WHERE id=1") == 5);
+}
+
+/* A dump from before an upgrade was put back into the database, which keeps the
+ * tables that it does not name: their rows are of a time that is gone. */
+static void rows_of_a_time_that_is_gone_are_dropped(void **state)
+{
+    (void)state;
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    uint64_t sum = rows_sum();
+    make_old_rows();
+    mariadb_sql(&fed_server,
+                "INSERT INTO village.cn_index SELECT CONCAT(SUBSTR(k,1,LENGTH("
+                "k)-1),CHAR(ORD(RIGHT(k,1))^1)),v FROM village.cn_index");
+    mariadb_sql(&fed_server,
+                "UPDATE village.cn_schema SET version=4 WHERE id=1");
+    node_start(&village);
+    assert_true(rows_sum() == sum);
     assert_records(1);
     assert_ok(submit_one(2));
     assert_records(2);
@@ -1168,6 +1214,8 @@ int main(void)
         T(a_second_process_ends_the_first_ones_writing),
         T(tables_of_an_older_build_are_brought_up),
         T(rows_of_an_older_build_are_kept),
+        T(an_earlier_build_is_kept_from_rows_that_are_moved),
+        T(rows_of_a_time_that_is_gone_are_dropped),
         T(the_next_server_of_the_list_is_used),
         T(the_blocks_of_an_answer_are_read_ahead),
         T(damage_stays_known_until_a_scrub_finds_none),

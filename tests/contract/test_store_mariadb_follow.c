@@ -260,6 +260,35 @@ static void wait_rows(struct store *s, size_t want)
     WAIT_FOR(read_firm(s, &n) == ERR_OK && n == want);
 }
 
+/* As one of an earlier build has them, which still writes. */
+static void beside_tables_of_an_earlier_build_it_waits(void **state)
+{
+    (void)state;
+    struct store *a = process(false);
+    struct store *b = NULL;
+    struct errmsg why = {""};
+    assert_ok(submit_one(a, 1));
+    store_close(&a);
+    uint64_t newest = mariadb_number(
+        &fed_server, "SELECT version FROM county.cn_schema WHERE id=1");
+    mariadb_sql(&fed_server,
+                "UPDATE county.cn_schema SET version=version-1 WHERE id=1");
+    assert_int_equal(open_process(&b, true, &why), ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "an earlier build that writes now"));
+    assert_null(b);
+    assert_int_equal(
+        mariadb_number(&fed_server,
+                       "SELECT version FROM county.cn_schema WHERE id=1"),
+        newest - 1);
+    b = process(false); /* it has the lease now */
+    assert_int_equal(
+        mariadb_number(&fed_server,
+                       "SELECT version FROM county.cn_schema WHERE id=1"),
+        newest);
+    wait_rows(b, 1);
+    store_close(&b);
+}
+
 /* The one that writes has made the index anew and drops the old one; who stands
  * by has not seen it yet, since the number of commits says nothing here. What
  * is half gone is no answer. */
@@ -375,6 +404,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(beside_nothing_is_taken, start, stop),
         cmocka_unit_test_setup_teardown(
             beside_a_database_that_is_new_there_is_nothing_yet, start, stop),
+        cmocka_unit_test_setup_teardown(
+            beside_tables_of_an_earlier_build_it_waits, start, stop),
         cmocka_unit_test_setup_teardown(
             who_was_replaced_writes_nothing_and_disturbs_nobody, start, stop),
         cmocka_unit_test_setup_teardown(commits_of_another_are_told, start,

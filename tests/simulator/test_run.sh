@@ -59,4 +59,9 @@ caught error-line
 # shellcheck disable=SC2016
 spoiled '[ "$1" != serve ] || { "$node" "$@" & trap "kill $!" TERM; wait; wait; exit 3; }'
 caught clean-exit --faults none
+# A check of a store that was refused says nothing of it: it is checked again.
+# shellcheck disable=SC2016
+spoiled '[ "$1" != scrub ] || [ -e "${0%/*}/refused" ] || { : >"${0%/*}/refused"; exit 1; }'
+run --node "$work/node" --faults flip --every 2 --seconds 8 || fail "it does not hold"
+[ -e "$work/refused" ] || fail "no store was checked"
 echo PASS
