@@ -140,8 +140,7 @@ static void print_faults(struct directive *d, json_t *row)
 static bool print_note(void *ctx, json_t *object)
 {
     const struct directive *d = ctx;
-    cli_line(stderr, d->o.english ? "  note: %s" : "  注意：%s",
-             cli_text(object, "text"));
+    cli_note(cli_text(object, "text"), d->o.english);
     return true;
 }
 
@@ -234,9 +233,11 @@ static void print_published(json_t *result, bool english)
                  cli_text(result, "log"));
     json_array_foreach(voids, i, row)
     {
+        char *reason = cli_said(cli_text(row, "reason"), english);
         (void)printf(english ? "  number %lld has no effect: %s\n"
                              : "  编号 %lld 无效：%s\n",
-                     cli_int(row, "number"), cli_text(row, "reason"));
+                     cli_int(row, "number"), reason);
+        mem_free(reason);
     }
     (void)printf(english ? "Who holds them below: creditnode directive status "
                            "%lld\n"
