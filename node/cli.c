@@ -347,7 +347,7 @@ struct conf *cli_conf(const struct cli_options *o)
         conf_load(&conf, cli_conf_path(o), o->set, o->set_count, &errors);
     if (err != ERR_OK) {
         for (size_t i = 0; i < errors.count && i < CONF_ERRORS_MAX; i++) {
-            (void)fprintf(stderr, "creditnode: %s\n", errors.at[i].text);
+            (void)cli_fail("%s", errors.at[i].text);
         }
         return NULL;
     }

@@ -241,16 +241,23 @@ static void verify_cells(json_t *row, bool english, char (*cell)[CELL_LEN])
     (void)snprintf(cell[2], CELL_LEN, "%lld", int_of(row, "there"));
     (void)snprintf(cell[3], CELL_LEN, "%s",
                    cli_word(results, equal ? "equal" : "DIFFERENT", english));
-    put_said(row, "text", english, cell[4]);
+    if (strcmp(text_of(row, "text"), "equal") == 0) {
+        cell[4][0] = 0; /* it is said already */
+    } else {
+        put_said(row, "text", english, cell[4]);
+    }
 }
 
 static void verify_sums(json_t *result, bool english)
 {
+    const char *with = text_of(result, "with");
+    if (strcmp(with, "origin") == 0) {
+        with = english ? "the heads that origins signed" : "来源签名的头部";
+    }
     cli_line(stdout,
              english ? "%lld logs compared with %s, %lld different"
                      : "与 %2$s 比对 %1$lld 个日志，%3$lld 个不一致",
-             int_of(result, "logs"), text_of(result, "with"),
-             int_of(result, "different"));
+             int_of(result, "logs"), with, int_of(result, "different"));
 }
 
 int cmd_verify(int argc, char **argv)

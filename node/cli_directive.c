@@ -160,9 +160,13 @@ static bool take_object(struct directive *d, json_t *object, struct buf *file,
         *rc = EXIT_OK;
         return false;
     } else {
-        *rc = cli_fail("%s", cli_text(object, "text"));
+        const char *text = cli_text(object, "text");
+        bool nameless = d->one_row && strncmp(text, "no header", 9) == 0;
+        *rc = cli_fail("%s", nameless ? "a decision has more columns, or none "
+                                        "of these is known"
+                                      : text);
         cli_note_error(object);
-        cli_decided_failed(d->receipt, cli_text(object, "text"));
+        cli_decided_failed(d->receipt, text);
         return false;
     }
     return true;

@@ -63,7 +63,10 @@ static void show_fault(struct job *job, json_t *row, json_t *fault)
         cli_line(stdout,
                  job->o.english ? "  line %lld%s%s: %s [%s]"
                                 : "  第 %lld 行%s%s：%s [%s]",
-                 (long long)line, column != NULL && column[0] != 0 ? ", " : "",
+                 (long long)line,
+                 column == NULL || column[0] == 0 ? ""
+                 : job->o.english                 ? ", "
+                                                  : "，",
                  column != NULL ? column : "",
                  job->o.english ? text_of(fault, "text") : zh,
                  text_of(fault, "rule"));

@@ -106,7 +106,17 @@ static const struct chinese_text texts[] = {
     {"name usable configurations", "请指明可用的配置文件"},
     {"%: is there already; name another file", "$1：已存在；请换一个文件名"},
 
+    /* the configuration */
+    {"% still has the placeholder \"%\"; put in its place: %",
+     "$1 仍是占位符“$2”，请填写：$3"},
+    {"this line is not UTF-8; save the file as UTF-8 (not GBK)",
+     "此行不是 UTF-8 编码；请把文件另存为 UTF-8（不是 GBK）"},
+    {"% is not an option; did you mean %?", "没有 $1 这一项；是否想写 $2？"},
+    {"% is missing; add % = %;  (%)", "$1：缺少此项；请添加 $2 = $3;（$4）"},
+
     /* files */
+    {"%: is secret and readable by others (mode %); run: chmod 600 %",
+     "$1：属机密，但其他用户可读（权限 $2）；请执行：chmod 600 $3"},
     {"%; the node's user must own it (chown), and this command must run as "
      "that user or as root",
      "%1；该文件须属于节点用户（chown），并以该用户或 root 身份运行本命令"},
@@ -189,6 +199,9 @@ static const struct chinese_text texts[] = {
     {"outcome: applied, not-applicable or refused",
      "--outcome：请写 applied（已实施）、not-applicable（不适用）"
      "或 refused（未实施）"},
+    {"measures: say which were applied, such as C01",
+     "--measure：请写明所实施的措施，如 C01"},
+    {"reason: say why nothing was done", "--reason：请说明未实施的理由"},
     {"day: of the check, yyyymmdd, not after today",
      "--day：核查日期，形如 20260302，不晚于当日"},
     {"day: of the check, within the last % days",
@@ -219,6 +232,11 @@ static const struct chinese_text texts[] = {
     {"the store takes no package now (%); nothing was published: see "
      "creditnode status, then publish it again",
      "目前无法写入（%1），未发布任何内容：请查看 creditnode status 后重新发布"},
+    {"the package was published already", "该包此前已发布"},
+    {"a decision has more columns, or none of these is known",
+     "决定的各列不全，或其中没有已知的列"},
+    {"the package is of issuer % in federation %: publish it at that node",
+     "该包属于联盟 $2 的发布节点 $1：请在该节点发布"},
     {"no directive has come here yet", "本节点尚未收到任何指令"},
     {"'%' is no directives log; see: creditnode directive lists",
      "“$1”不是指令日志；请查看 creditnode directive lists"},

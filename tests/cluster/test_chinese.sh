@@ -48,7 +48,7 @@ ends 2 '没有命令“stauts”' env LC_ALL=zh_CN.UTF-8 "$CREDITNODE" stauts
 
 # ---- errors ----
 
-printf 'XK_XDR_MC,XK_WSH\n甲,乙\n' >"$WORK/short.csv"
+sed '1s/,XK_NR,/,/; 2,$d' "$SAMPLES/licences-dirty.csv" >"$WORK/short.csv"
 ends 1 '缺少：.*XK_NR' zh import "$WORK/short.csv"
 ends 1 '没有这个文件或目录' zh import "$WORK/none.csv"
 ends 1 'lacks: .*XK_NR' zh import "$WORK/short.csv" --lang en
@@ -58,6 +58,10 @@ ends 1 '不是统一社会信用代码（统一社会信用代码应为18位）'
 ends 1 '本节点没有上级|没有发布节点|没有为' zh directive list-add 主体名称=甲 --dry-run
 ends 1 'is the node running' in_locale C status -s "$WORK/none.sock"
 ends 1 '节点是否正在按此配置运行' zh status -s "$WORK/none.sock"
+ends 1 'none.cfg：无法访问：没有这个文件或目录' env LC_ALL=zh_CN.UTF-8 "$CREDITNODE" status -c "$WORK/none.cfg"
+printf 'node: { code = "FILL-IN"; };\n' >"$WORK/fill.cfg"
+ends 1 'fill.cfg:1: node.code 仍是占位符' env LC_ALL=zh_CN.UTF-8 "$CREDITNODE" check-config -c "$WORK/fill.cfg"
+ends 1 'fill.cfg:1: node.code still has the placeholder' env LC_ALL=zh_CN.UTF-8 "$CREDITNODE" serve -c "$WORK/fill.cfg"
 # A terminal of another encoding shows no Chinese of this one.
 ends 1 'is the node running' in_locale zh_CN.GB18030 status -s "$WORK/none.sock"
 ends 1 '节点是否正在' in_locale zh_CN status -s "$WORK/none.sock"
@@ -67,8 +71,7 @@ ends 1 '节点是否正在' in_locale C status -s "$WORK/none.sock" --lang zh
 
 # Some spreadsheets take a file without the mark for one of the system's own
 # encoding. Each line has as many cells.
-{ cat "$SAMPLES/licences-dirty.csv" && printf '\n'; } >"$WORK/dirty.csv"
-sed -i '1s/$/,无此列/' "$WORK/dirty.csv"
+cp "$SAMPLES/licences-dirty.csv" "$WORK/dirty.csv"
 whole() { # RECEIPT CELLS
     [ "$(head -c 3 "$1")" = $'\xef\xbb\xbf' ] || fail "no mark: $(head -n 1 "$1")"
     awk -v n="$2" '{ sub(/\r$/, ""); gsub(/""/, ""); gsub(/"[^"]*"/, "x"); if (split($0, a, ",") != n) { print; bad = 1 } }
@@ -76,7 +79,7 @@ whole() { # RECEIPT CELLS
 }
 zh import --receipt "$WORK/r" "$WORK/dirty.csv" "$WORK/short.csv" >"$WORK/out" 2>&1
 [ $? -eq 1 ] || fail "import: $(cat "$WORK/out")"
-grep -q '注意：第 [0-9]* 列“无此列”不是已知的数据项' "$WORK/out" || fail "no note: $(cat "$WORK/out")"
+grep -q '注意：第 [0-9]* 列“自定义列”不是已知的数据项' "$WORK/out" || fail "no note: $(cat "$WORK/out")"
 whole "$WORK/r" 10
 grep -q '^0,"refused",.*"file",".*lacks.*","第 1 行：表头.*缺少' "$WORK/r" || fail "the whole file: $(cat "$WORK/r")"
 grep -q '"uscc-check",".*","统一社会信用代码校验码错误' "$WORK/r" || fail "a row: $(cat "$WORK/r")"
@@ -93,13 +96,13 @@ within "$PATIENCE" "dirty.csv" test -e "$WORK/inbox/done/dirty.csv"
 whole "$WORK/inbox/rejected/short.csv.receipt.csv" 9
 whole "$WORK/inbox/done/dirty.csv.receipt.csv" 9
 grep -q '^0,refused,.*第 1 行：表头.*缺少' "$WORK/inbox/rejected/short.csv.receipt.csv" || fail "in Chinese: $(cat "$WORK"/inbox/rejected/*.csv)"
-grep -q '^0,note,.*“无此列”' "$WORK/inbox/done/dirty.csv.receipt.csv" || fail "a note: $(cat "$WORK/inbox/done/dirty.csv.receipt.csv")"
+grep -q '^0,note,.*“自定义列”' "$WORK/inbox/done/dirty.csv.receipt.csv" || fail "a note: $(cat "$WORK/inbox/done/dirty.csv.receipt.csv")"
 
 # ---- tables, and what programs read ----
 
 check "equal" equal
 ends 0 '^日志 +条数 +根 +状态 +上级已持有' zh logs
-grep -qE "^$VILLAGE/records/.* 在用 +村 [0-9]+，乡镇 [0-9]+" "$WORK/out" || fail "logs: $(cat "$WORK/out")"
+grep -qE "^$VILLAGE/records/.* 在用 +乡镇 [0-9]+，县 [0-9]+" "$WORK/out" || fail "logs: $(cat "$WORK/out")"
 ends 0 ' 一致$| 一致 ' zh verify
 grep -q '^与 127.0.0.1:[0-9]* 比对 [1-9][0-9]* 个日志，0 个不一致' "$WORK/out" || fail "verify: $(cat "$WORK/out")"
 ends 0 '^发现错误 0 处' zh scrub
@@ -114,6 +117,10 @@ for command in "status" "logs" "issues" "verify" "query 91999900MA000100X7" "cat
     [ -s "$WORK/en" ] && cmp "$WORK/en" "$WORK/zh" >&2 || fail "$command --json has another shape in Chinese"
 done
 zh logs --json | jq -e '.rows | length > 0 and all(.state == "active")' >/dev/null || fail "words of programs are translated"
+
+"$ROOT/certs/revoke.sh" "$WORK/revoked" "$TREE/$COUNTY/certs/sign.pem" --reason "密钥丢失" ||
+    fail "revoke.sh"
+grep -q '密钥丢失$' "$WORK/revoked" || fail "a reason in Chinese: $(cat "$WORK/revoked")"
 
 # ---- where it is written to ----
 
