@@ -242,6 +242,14 @@ static const struct chinese_text texts[] = {
      "“$1”不是指令日志；请查看 creditnode directive lists"},
     {"this node holds % entries of that log", "本节点持有该日志 $1 条"},
     {"say which by --log: %", "请用 --log 指明是哪个日志：$1"},
+    {"'%' is no log of records: name it as creditnode logs does",
+     "“$1”不是记录日志：请按 creditnode logs 所列填写"},
+    {"this node holds nothing of that log: give --size and --root, as "
+     "creditnode logs --json says at one that does",
+     "本节点没有该日志：请给出 --size 和 --root，见持有该日志的节点的 "
+     "creditnode logs --json"},
+    {"a seal needs both: --size, a number, and --root, 64 hex digits",
+     "封存须同时给出 --size（条数）和 --root（64 位十六进制）"},
     {"'%' is no node code of 12 digits", "“$1”不是 12 位节点代码"},
     {"what is in force cannot be read now: %", "目前无法读取现行名单：%1"},
     {"entry % of the package: % [%]", "包中第 $1 条：%2 [$3]"},
