@@ -26,8 +26,8 @@ static const char common_help[] =
     "  -s, --socket PATH   admin socket of the running node, instead of -c\n"
     "      --set KEY=VALUE override one option of the configuration\n"
     "  -j, --json          JSON for programs instead of text\n"
-    "      --lang zh|en    language of labels, in commands that have both\n"
-    "                      (default: zh if the locale begins with zh, else "
+    "      --lang zh|en    language of what people read\n"
+    "                      (default: zh in a Chinese locale of UTF-8, else "
     "en)\n"
     "  -h, --help          this text\n";
 
@@ -42,13 +42,14 @@ static const char common_help_zh[] =
     "                      用中文，否则用英文）\n"
     "  -h, --help          显示本说明\n";
 
-static const struct cli_command *in_chinese(const char *name)
+/* The command's help in Chinese, or as it is. */
+static const struct cli_command *in_chinese(const struct cli_command *c)
 {
-    const struct cli_command *c = cli_commands_zh;
-    while (strcmp(c->name, name) != 0) {
-        c++;
+    const struct cli_command *zh = cli_commands_zh;
+    while (zh->name != NULL && strcmp(zh->name, c->name) != 0) {
+        zh++;
     }
-    return c;
+    return zh->name != NULL ? zh : c;
 }
 
 static void print_commands(FILE *to, bool english)
@@ -62,7 +63,7 @@ static void print_commands(FILE *to, bool english)
                   node_version());
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
         (void)fprintf(to, "  %-14s %s\n", c->name,
-                      english ? c->summary : in_chinese(c->name)->summary);
+                      english ? c->summary : in_chinese(c)->summary);
     }
     (void)fputs(english ? "\n`creditnode COMMAND --help` teaches one command.\n"
                         : "\n各命令的用法：creditnode 命令 --help\n",
@@ -105,7 +106,7 @@ static bool wants_english(int argc, char **argv)
 
 static int print_help(const struct cli_command *c, bool english)
 {
-    (void)printf("%s%s", english ? c->help : in_chinese(c->name)->help,
+    (void)printf("%s%s", english ? c->help : in_chinese(c)->help,
                  english ? common_help : common_help_zh);
     return EXIT_OK;
 }
