@@ -33,7 +33,7 @@ for cert in "${args[@]:1}"; do
     name=$(openssl x509 -in "$cert" -noout -ext subjectAltName |
         sed -n 's/.*URI:\([^, ]*\).*/\1/p')
     printf '%s # %(%Y-%m-%d)T %s %s\n' "$hex" -1 "$name" \
-        "${reason//[^[:alnum:][:blank:].,_-]/?}" >>"$work/list"
+        "${reason//[[:cntrl:]]/?}" >>"$work/list"
 done
 cp "$work/list" "$list.new"
 chmod 644 "$list.new" # nodes run as users of their own

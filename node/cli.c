@@ -1,16 +1,19 @@
 #include "cli.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "api/admin.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "credit/chinese.h"
 #include "node.h"
 
 #define DEFAULT_CONF "/etc/creditnode/node.cfg"
@@ -23,22 +26,48 @@ static const char common_help[] =
     "  -s, --socket PATH   admin socket of the running node, instead of -c\n"
     "      --set KEY=VALUE override one option of the configuration\n"
     "  -j, --json          JSON for programs instead of text\n"
-    "      --lang zh|en    language of labels, in commands that have both\n"
-    "                      (default: zh if the locale begins with zh, else "
+    "      --lang zh|en    language of what people read\n"
+    "                      (default: zh in a Chinese locale of UTF-8, else "
     "en)\n"
     "  -h, --help          this text\n";
 
-static void print_commands(FILE *to)
+static const char common_help_zh[] =
+    "\n各命令共有的选项：\n"
+    "  -c, --config 文件   节点的配置（默认：$CREDITNODE_CONF，否则为\n"
+    "                      " DEFAULT_CONF "）\n"
+    "  -s, --socket 路径   正在运行的节点的管理套接字，代替 -c\n"
+    "      --set 项=值     改用此值，代替配置中的一项\n"
+    "  -j, --json          输出 JSON，供程序使用\n"
+    "      --lang zh|en    文字的语言（默认：区域设置为 zh 且编码为 UTF-8 时\n"
+    "                      用中文，否则用英文）\n"
+    "  -h, --help          显示本说明\n";
+
+/* The command's help in Chinese, or as it is. */
+static const struct cli_command *in_chinese(const struct cli_command *c)
 {
-    (void)fprintf(
-        to,
-        "creditnode %s - node of a public credit information platform\n\n"
-        "usage: creditnode COMMAND [options]\n\n",
-        node_version());
-    for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
-        (void)fprintf(to, "  %-14s %s\n", c->name, c->summary);
+    const struct cli_command *zh = cli_commands_zh;
+    while (zh->name != NULL && strcmp(zh->name, c->name) != 0) {
+        zh++;
     }
-    (void)fprintf(to, "\n`creditnode COMMAND --help` teaches one command.\n");
+    return zh->name != NULL ? zh : c;
+}
+
+static void print_commands(FILE *to, bool english)
+{
+    (void)fprintf(to,
+                  english
+                      ? "creditnode %s - node of a public credit information "
+                        "platform\n\nusage: creditnode COMMAND [options]\n\n"
+                      : "creditnode %s - 公共信用信息平台节点程序\n\n"
+                        "用法：creditnode 命令 [选项]\n\n",
+                  node_version());
+    for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
+        (void)fprintf(to, "  %-14s %s\n", c->name,
+                      english ? c->summary : in_chinese(c)->summary);
+    }
+    (void)fputs(english ? "\n`creditnode COMMAND --help` teaches one command.\n"
+                        : "\n各命令的用法：creditnode 命令 --help\n",
+                to);
 }
 
 static const struct cli_command *find_command(const char *name)
@@ -61,9 +90,24 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
-static int print_help(const struct cli_command *c)
+/* Before its options are read, of whatever command. */
+static bool wants_english(int argc, char **argv)
 {
-    (void)printf("%s%s", c->help, common_help);
+    const char *lang = cli_english() ? "en" : "zh";
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--lang=", 7) == 0) {
+            lang = argv[i] + 7;
+        } else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc) {
+            lang = argv[i + 1];
+        }
+    }
+    return strcmp(lang, "zh") != 0;
+}
+
+static int print_help(const struct cli_command *c, bool english)
+{
+    (void)printf("%s%s", english ? c->help : in_chinese(c)->help,
+                 english ? common_help : common_help_zh);
     return EXIT_OK;
 }
 
@@ -77,82 +121,148 @@ void cli_note_error(const json_t *object)
         (name != NULL && strcmp(name, err_name(ERR_ELSEWHERE)) == 0);
 }
 
+/* What was printed is part of what was asked for. */
+static int end_output(int rc)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return rc;
+    }
+    (void)cli_fail("standard output: %s; what the command was to do is done",
+                   strerror(errno != 0 ? errno : EIO));
+    return rc == EXIT_OK ? EXIT_FAILED : rc;
+}
+
 static int run(const struct cli_command *c, int argc, char **argv)
 {
     int rc = c->run(argc, argv);
     return rc == EXIT_FAILED && sent_elsewhere ? EXIT_ELSEWHERE : rc;
 }
 
-int cli_main(int argc, char **argv)
+static int no_command(const char *name, bool english)
+{
+    if (name[0] != 0) {
+        (void)cli_fail("no command '%s'", name);
+        (void)fputc('\n', stderr);
+    }
+    print_commands(stderr, english);
+    return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv, bool english)
+{
+    const struct cli_command *c = argc > 2 ? find_command(argv[2]) : NULL;
+    if (c != NULL) {
+        return print_help(c, english);
+    }
+    print_commands(stdout, english);
+    return EXIT_OK;
+}
+
+static int answer(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    const struct cli_command *c = find_command(name);
+    bool english = wants_english(argc, argv);
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         (void)printf("creditnode %s\n", node_version());
         return EXIT_OK;
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        print_commands(stdout);
-        return EXIT_OK;
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+        strcmp(name, "help") == 0) {
+        return help(argc, argv, english);
     }
-    if (strcmp(name, "help") == 0) {
-        const struct cli_command *c = argc > 2 ? find_command(argv[2]) : NULL;
-        if (c != NULL) {
-            return print_help(c);
-        }
-        print_commands(stdout);
-        return EXIT_OK;
-    }
-    const struct cli_command *c = find_command(name);
     if (c == NULL) {
-        if (name[0] != 0) {
-            (void)fprintf(stderr, "creditnode: no command '%s'\n\n", name);
-        }
-        print_commands(stderr);
-        return EXIT_USAGE;
+        return no_command(name, english);
     }
-    if (wants_help(argc - 1, argv + 1)) {
-        return print_help(c);
-    }
-    return run(c, argc - 1, argv + 1);
+    return wants_help(argc - 1, argv + 1) ? print_help(c, english)
+                                          : run(c, argc - 1, argv + 1);
 }
 
-static void PRINTF_LIKE(3, 0)
-    put_line(FILE *to, const char *end, const char *fmt, va_list ap)
+int cli_main(int argc, char **argv)
 {
-    struct buf line = BUF_INIT;
-    buf_vputf(&line, fmt, ap);
-    line.len = line.len > 0 ? str_tame((char *)line.data, line.len) : 0;
-    (void)fprintf(to, "%s%s\n", buf_cstr(&line), end);
-    buf_fini(&line);
+    return end_output(answer(argc, argv));
 }
 
 void cli_line(FILE *to, const char *fmt, ...)
 {
+    struct buf line = BUF_INIT;
     va_list ap;
     va_start(ap, fmt);
-    put_line(to, "", fmt, ap);
+    buf_vputf(&line, fmt, ap);
     va_end(ap);
+    line.len = line.len > 0 ? str_tame((char *)line.data, line.len) : 0;
+    (void)fprintf(to, "%s\n", buf_cstr(&line));
+    buf_fini(&line);
+}
+
+/* -1: not asked for by an option */
+static int spoken = -1;
+
+static bool speaks_english(void)
+{
+    return spoken >= 0 ? spoken != 0 : cli_english();
+}
+
+void cli_speak_english(void)
+{
+    spoken = 1;
+}
+
+char *cli_said(const char *text, bool english)
+{
+    struct buf said = BUF_INIT;
+    if (english) {
+        buf_put_str(&said, text);
+    } else {
+        (void)chinese_put(text, &said);
+    }
+    char *copy = mem_strdup(buf_cstr(&said));
+    buf_fini(&said);
+    return copy;
+}
+
+void cli_note(const char *text, bool english)
+{
+    char *said = cli_said(text, english);
+    cli_line(stderr, english ? "  note: %s" : "  注意：%s", said);
+    mem_free(said);
+}
+
+/* The text as it is said. */
+static char *PRINTF_LIKE(1, 0) said_of(const char *fmt, va_list ap)
+{
+    struct buf text = BUF_INIT;
+    buf_vputf(&text, fmt, ap);
+    char *said = cli_said(buf_cstr(&text), speaks_english());
+    buf_fini(&text);
+    return said;
 }
 
 int cli_fail(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    (void)fputs("creditnode: ", stderr);
-    put_line(stderr, "", fmt, ap);
+    char *said = said_of(fmt, ap);
     va_end(ap);
+    cli_line(stderr, speaks_english() ? "creditnode: %s" : "creditnode：%s",
+             said);
+    mem_free(said);
     return EXIT_FAILED;
 }
 
 int cli_usage(const char *command, const char *fmt, ...)
 {
-    char end[96];
     va_list ap;
     va_start(ap, fmt);
-    (void)snprintf(end, sizeof end, "; see: creditnode %s --help", command);
-    (void)fprintf(stderr, "creditnode %s: ", command);
-    put_line(stderr, end, fmt, ap);
+    char *said = said_of(fmt, ap);
     va_end(ap);
+    cli_line(stderr,
+             speaks_english() ? "creditnode %s: %s; see: creditnode %s --help"
+                              : "creditnode %s：%s；用法见：creditnode %s "
+                                "--help",
+             command, said, command);
+    mem_free(said);
     return EXIT_USAGE;
 }
 
@@ -165,8 +275,11 @@ bool cli_bad_value(const char *option, const char *value, const char *rule)
 static bool common_language(struct cli_options *o, const char *lang)
 {
     o->english = strcmp(lang, "en") == 0;
-    return o->english || strcmp(lang, "zh") == 0 ||
-           cli_bad_value("--lang", lang, "write zh or en");
+    if (!o->english && strcmp(lang, "zh") != 0) {
+        return cli_bad_value("--lang", lang, "write zh or en");
+    }
+    spoken = o->english;
+    return true;
 }
 
 static bool common_set(struct cli_options *o, const char *set)
@@ -200,13 +313,22 @@ bool cli_common(int opt, struct cli_options *o)
     }
 }
 
+/* "zh", "zh_CN", "zh_CN.UTF-8", "zh_CN.utf8@…" */
+static bool is_chinese(const char *locale)
+{
+    const char *dot = strchr(locale, '.');
+    return strncmp(locale, "zh", 2) == 0 &&
+           (dot == NULL || strncasecmp(dot, ".UTF-8", 6) == 0 ||
+            strncasecmp(dot, ".UTF8", 5) == 0);
+}
+
 bool cli_english(void)
 {
     static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *lang = getenv(names[i]);
         if (lang != NULL && lang[0] != 0) {
-            return strncmp(lang, "zh", 2) != 0;
+            return !is_chinese(lang);
         }
     }
     return true;
@@ -226,7 +348,7 @@ struct conf *cli_conf(const struct cli_options *o)
         conf_load(&conf, cli_conf_path(o), o->set, o->set_count, &errors);
     if (err != ERR_OK) {
         for (size_t i = 0; i < errors.count && i < CONF_ERRORS_MAX; i++) {
-            (void)fprintf(stderr, "creditnode: %s\n", errors.at[i].text);
+            (void)cli_fail("%s", errors.at[i].text);
         }
         return NULL;
     }
@@ -328,7 +450,13 @@ int cli_open(const struct cli_options *o, struct admin_client **client)
     return EXIT_OK;
 }
 
-/* ---- tables ---- */
+/* ---- terminals and tables ---- */
+
+bool cli_is_terminal(int fd)
+{
+    const char *term = getenv("TERM");
+    return isatty(fd) != 0 && (term == NULL || strcmp(term, "dumb") != 0);
+}
 
 struct cli_table {
     size_t columns;
@@ -388,7 +516,9 @@ void cli_table_print(struct cli_table *t)
         size_t *max = &widths[i % t->columns];
         *max = w > *max ? w : *max;
     }
-    bool colour = isatty(STDOUT_FILENO) != 0;
+    const char *plain = getenv("NO_COLOR"); /* no-color.org */
+    bool colour =
+        cli_is_terminal(STDOUT_FILENO) && (plain == NULL || plain[0] == 0);
     for (size_t row = 0; row < t->rows; row++) {
         print_row(t, row, widths, colour && row == 0);
     }
@@ -428,19 +558,22 @@ void cli_progress_part(struct cli_progress *p, uint64_t done, double part)
     int64_t now = clock_mono_ms();
     int64_t passed = now - p->started_ms;
     if (passed < 1000 || now - p->shown_ms < 200 ||
-        isatty(STDERR_FILENO) == 0) {
+        !cli_is_terminal(STDERR_FILENO)) {
         return;
     }
     p->shown_ms = now;
     double rate = (double)done * 1000.0 / (double)passed;
-    (void)fprintf(stderr, "\r\033[K%s: %llu", p->what,
-                  (unsigned long long)done);
+    bool english = speaks_english();
+    (void)fprintf(stderr, english ? "\r\033[K%s: %llu" : "\r\033[K%s：%llu",
+                  p->what, (unsigned long long)done);
     if (part > 0 && part <= 1) {
         double left = (double)passed / 1000.0 * (1 - part) / part;
-        (void)fprintf(stderr, " (%.0f %%), %.0f/s, %.0f s left", 100.0 * part,
-                      rate, left);
+        (void)fprintf(stderr,
+                      english ? " (%.0f %%), %.0f/s, %.0f s left"
+                              : "（%.0f %%），每秒 %.0f，还需 %.0f 秒",
+                      100.0 * part, rate, left);
     } else {
-        (void)fprintf(stderr, ", %.0f/s", rate);
+        (void)fprintf(stderr, english ? ", %.0f/s" : "，每秒 %.0f", rate);
     }
 }
 

@@ -24,6 +24,8 @@ struct cli_command {
     int (*run)(int argc, char **argv); /* argv[0] is the subcommand */
 };
 extern const struct cli_command cli_commands[];
+/* The same in Chinese, without `run`: of each command one. */
+extern const struct cli_command cli_commands_zh[];
 
 /* Finds the subcommand, answers --help and --version, runs it. */
 int cli_main(int argc, char **argv);
@@ -54,16 +56,26 @@ bool cli_common(int opt, struct cli_options *o);
  * went through. */
 void cli_line(FILE *to, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void cli_tame(json_t *value);
-/* "creditnode: text" to standard error; returns EXIT_FAILED or EXIT_USAGE. */
+/* "creditnode: text" to standard error; returns EXIT_FAILED or EXIT_USAGE. In
+ * Chinese, as far as chinese.h knows the text, where labels are. */
 int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* "creditnode: OPTION 'VALUE': RULE"; always false. */
 bool cli_bad_value(const char *option, const char *value, const char *rule);
 
-/* Unless LC_ALL, LC_MESSAGES or LANG, the first that is set, asks for Chinese:
- * a terminal of another locale may have no signs for it. */
+/* Unless LC_ALL, LC_MESSAGES or LANG, the first that is set, asks for Chinese
+ * in UTF-8: a terminal of another locale may have no signs for it. */
 bool cli_english(void);
+/* What failed from now on is said in English, whatever the locale: the lines of
+ * a log are. */
+void cli_speak_english(void);
+/* A text of the node's in the language of the labels; owned by the caller. */
+char *cli_said(const char *text, bool english);
+/* "note: text", a line of standard error. */
+void cli_note(const char *text, bool english);
+/* A terminal, which moves its cursor unless TERM says otherwise. */
+bool cli_is_terminal(int fd);
 /* -c, else $CREDITNODE_CONF, else the default path. */
 const char *cli_conf_path(const struct cli_options *o);
 /* Loads the configuration; prints every fault and returns NULL on error. */

@@ -5,8 +5,9 @@
 
 #include "base/mem.h"
 #include "cli.h"
+#include "ident/ident.h"
 
-enum { EXIT_DIFFERENT = 3, CELLS_MAX = 6, ROOT_SHOWN = 16 };
+enum { EXIT_DIFFERENT = 3, CELLS_MAX = 6, CELL_LEN = 240, ROOT_SHOWN = 16 };
 
 static const struct option longs[] = {
     CLI_LONG,
@@ -21,9 +22,10 @@ struct list {
     struct cli_options o;
     const char *takes; /* its own options, as their numbers */
     json_t *request;
-    const char *const *headings;
+    const struct cli_word *headings; /* "" as a name: none */
     size_t columns;
-    void (*cells)(json_t *row, char (*cell)[160]);
+    void (*cells)(json_t *row, bool english, char (*cell)[CELL_LEN]);
+    void (*sums)(json_t *result, bool english); /* or NULL */
     struct cli_table *table;
     json_t *rows;
     struct cli_progress progress;
@@ -42,14 +44,14 @@ static long long int_of(json_t *row, const char *key)
 
 static void take_row(struct list *l, json_t *row)
 {
-    char cell[CELLS_MAX][160];
+    char cell[CELLS_MAX][CELL_LEN];
     const char *cells[CELLS_MAX];
     if (l->o.json) {
         (void)json_object_del(row, "type");
         (void)json_array_append(l->rows, row);
         return;
     }
-    l->cells(row, cell);
+    l->cells(row, l->o.english, cell);
     for (size_t i = 0; i < l->columns; i++) {
         cells[i] = cell[i];
     }
@@ -94,7 +96,7 @@ static bool parse(struct list *l, const char *command, int argc, char **argv)
 {
     static const char *const keys[] = {"", "with", "log", "state", "origin"};
     int opt;
-    l->o.english = true;
+    l->o.english = cli_english();
     l->request = json_pack("{s:s}", "cmd", command);
     while ((opt = getopt_long(argc, argv, CLI_SHORT, longs, NULL)) != -1) {
         if (opt >= 1 && opt <= 4 && takes(l, opt)) {
@@ -115,13 +117,20 @@ static bool parse(struct list *l, const char *command, int argc, char **argv)
 /* Runs the call and prints the rows; the result is the caller's. */
 static json_t *run(struct list *l)
 {
-    l->table = cli_table_new(l->headings, l->columns);
+    const char *headings[CELLS_MAX];
+    for (size_t i = 0; i < l->columns; i++) {
+        headings[i] = l->o.english ? l->headings[i].name : l->headings[i].zh;
+    }
+    l->table = cli_table_new(headings, l->columns);
     l->rows = json_array();
-    cli_progress_start(&l->progress, "checked");
+    cli_progress_start(&l->progress, l->o.english ? "checked" : "已检查");
     json_t *result = cli_call(&l->o, l->request, on_object, l);
     cli_progress_end(&l->progress);
     if (result != NULL && !l->o.json) {
         cli_table_print(l->table);
+        if (l->sums != NULL) {
+            l->sums(result, l->o.english);
+        }
     }
     if (result != NULL && l->o.json) {
         (void)json_object_del(result, "type");
@@ -143,27 +152,55 @@ static int finish(json_t *result, const char *bad_key)
     return bad ? EXIT_DIFFERENT : EXIT_OK;
 }
 
-static void log_cells(json_t *row, char (*cell)[160])
+/* A text of the node's. */
+static void put_said(json_t *row, const char *key, bool english,
+                     char cell[CELL_LEN])
+{
+    char *said = cli_said(text_of(row, key), english);
+    (void)snprintf(cell, CELL_LEN, "%s", said);
+    mem_free(said);
+}
+
+static const struct cli_word states[] = {{"active", "在用"},
+                                         {"closed", "已结束"},
+                                         {"pulling", "正在找回"},
+                                         {"forked", "分叉"},
+                                         {NULL, NULL}};
+
+static const char *tier_of(json_t *above, bool english)
+{
+    enum tier tier;
+    const char *name = text_of(above, "tier");
+    return !english && tier_parse(name, &tier) ? tier_name_zh(tier) : name;
+}
+
+static void log_cells(json_t *row, bool english, char (*cell)[CELL_LEN])
 {
     json_t *above = json_object_get(row, "above");
     size_t at = 0;
-    (void)snprintf(cell[0], 160, "%s", text_of(row, "log"));
-    (void)snprintf(cell[1], 160, "%lld", int_of(row, "size"));
-    (void)snprintf(cell[2], 160, "%.*s", ROOT_SHOWN, text_of(row, "root"));
-    (void)snprintf(cell[3], 160, "%s", text_of(row, "state"));
+    (void)snprintf(cell[0], CELL_LEN, "%s", text_of(row, "log"));
+    (void)snprintf(cell[1], CELL_LEN, "%lld", int_of(row, "size"));
+    (void)snprintf(cell[2], CELL_LEN, "%.*s", ROOT_SHOWN, text_of(row, "root"));
+    (void)snprintf(cell[3], CELL_LEN, "%s",
+                   cli_word(states, text_of(row, "state"), english));
     cell[4][0] = 0;
-    for (size_t i = 0; i < json_array_size(above) && at < 120; i++) {
+    for (size_t i = 0; i < json_array_size(above) && at < CELL_LEN - 40; i++) {
         json_t *a = json_array_get(above, i);
-        at += (size_t)snprintf(cell[4] + at, 160 - at, "%s%s %lld",
-                               i > 0 ? ", " : "", text_of(a, "tier"),
-                               int_of(a, "size"));
+        at += (size_t)snprintf(cell[4] + at, CELL_LEN - at, "%s%s %lld",
+                               i == 0    ? ""
+                               : english ? ", "
+                                         : "，",
+                               tier_of(a, english), int_of(a, "size"));
     }
 }
 
 int cmd_logs(int argc, char **argv)
 {
-    static const char *const headings[] = {"log", "entries", "root", "state",
-                                           "durable above"};
+    static const struct cli_word headings[] = {{"log", "日志"},
+                                               {"entries", "条数"},
+                                               {"root", "根"},
+                                               {"state", "状态"},
+                                               {"durable above", "上级已持有"}};
     struct list l = {
         .takes = "3", .headings = headings, .columns = 5, .cells = log_cells};
     return parse(&l, "logs", argc, argv)
@@ -171,58 +208,100 @@ int cmd_logs(int argc, char **argv)
                : cli_usage("logs", "wrong option, value or argument");
 }
 
-static void issue_cells(json_t *row, char (*cell)[160])
+static void issue_cells(json_t *row, bool english, char (*cell)[CELL_LEN])
 {
-    (void)snprintf(cell[0], 160, "%s", text_of(row, "log"));
-    (void)snprintf(cell[1], 160, "%lld", int_of(row, "number"));
-    (void)snprintf(cell[2], 160, "%s", text_of(row, "effect"));
-    (void)snprintf(cell[3], 160, "%s", text_of(row, "reason"));
+    static const struct cli_word effects[] = {
+        {"void", "无效"}, {"unindexed", "未识别"}, {NULL, NULL}};
+    (void)snprintf(cell[0], CELL_LEN, "%s", text_of(row, "log"));
+    (void)snprintf(cell[1], CELL_LEN, "%lld", int_of(row, "number"));
+    (void)snprintf(cell[2], CELL_LEN, "%s",
+                   cli_word(effects, text_of(row, "effect"), english));
+    put_said(row, "reason", english, cell[3]);
 }
 
 int cmd_issues(int argc, char **argv)
 {
-    static const char *const headings[] = {"log", "entry", "effect", "reason"};
+    static const struct cli_word headings[] = {{"log", "日志"},
+                                               {"entry", "条目"},
+                                               {"effect", "效力"},
+                                               {"reason", "原因"}};
     struct list l = {.headings = headings, .columns = 4, .cells = issue_cells};
     return parse(&l, "issues", argc, argv)
                ? finish(run(&l), NULL)
                : cli_usage("issues", "wrong option, value or argument");
 }
 
-static void verify_cells(json_t *row, char (*cell)[160])
+static void verify_cells(json_t *row, bool english, char (*cell)[CELL_LEN])
 {
-    (void)snprintf(cell[0], 160, "%s", text_of(row, "log"));
-    (void)snprintf(cell[1], 160, "%lld", int_of(row, "here"));
-    (void)snprintf(cell[2], 160, "%lld", int_of(row, "there"));
-    (void)snprintf(cell[3], 160, "%s",
-                   json_is_true(json_object_get(row, "equal")) ? "equal"
-                                                               : "DIFFERENT");
-    (void)snprintf(cell[4], 160, "%s", text_of(row, "text"));
+    static const struct cli_word results[] = {
+        {"equal", "一致"}, {"DIFFERENT", "不一致"}, {NULL, NULL}};
+    bool equal = json_is_true(json_object_get(row, "equal"));
+    (void)snprintf(cell[0], CELL_LEN, "%s", text_of(row, "log"));
+    (void)snprintf(cell[1], CELL_LEN, "%lld", int_of(row, "here"));
+    (void)snprintf(cell[2], CELL_LEN, "%lld", int_of(row, "there"));
+    (void)snprintf(cell[3], CELL_LEN, "%s",
+                   cli_word(results, equal ? "equal" : "DIFFERENT", english));
+    if (strcmp(text_of(row, "text"), "equal") == 0) {
+        cell[4][0] = 0; /* it is said already */
+    } else {
+        put_said(row, "text", english, cell[4]);
+    }
+}
+
+static void verify_sums(json_t *result, bool english)
+{
+    const char *with = text_of(result, "with");
+    if (strcmp(with, "origin") == 0) {
+        with = english ? "the heads that origins signed" : "来源签名的头部";
+    }
+    cli_line(stdout,
+             english ? "%lld logs compared with %s, %lld different"
+                     : "与 %2$s 比对 %1$lld 个日志，%3$lld 个不一致",
+             int_of(result, "logs"), with, int_of(result, "different"));
 }
 
 int cmd_verify(int argc, char **argv)
 {
-    static const char *const headings[] = {"log", "here", "there", "result",
-                                           ""};
+    static const struct cli_word headings[] = {{"log", "日志"},
+                                               {"here", "本节点"},
+                                               {"there", "对方"},
+                                               {"result", "结果"},
+                                               {"", ""}};
     struct list l = {.takes = "124",
                      .headings = headings,
                      .columns = 5,
-                     .cells = verify_cells};
+                     .cells = verify_cells,
+                     .sums = verify_sums};
     return parse(&l, "verify", argc, argv)
                ? finish(run(&l), "different")
                : cli_usage("verify", "wrong option, value or argument");
 }
 
-static void fault_cells(json_t *row, char (*cell)[160])
+static void fault_cells(json_t *row, bool english, char (*cell)[CELL_LEN])
 {
-    (void)snprintf(cell[0], 160, "%s", text_of(row, "log"));
-    (void)snprintf(cell[1], 160, "%lld", int_of(row, "number"));
-    (void)snprintf(cell[2], 160, "%s", text_of(row, "text"));
+    (void)snprintf(cell[0], CELL_LEN, "%s", text_of(row, "log"));
+    (void)snprintf(cell[1], CELL_LEN, "%lld", int_of(row, "number"));
+    put_said(row, "text", english, cell[2]);
+}
+
+static void scrub_sums(json_t *result, bool english)
+{
+    cli_line(stdout, english ? "%lld faults found" : "发现错误 %lld 处",
+             int_of(result, "faults"));
+    if (json_is_true(json_object_get(result, "alarm_ended"))) {
+        cli_line(stdout, english ? "The alarm store-damaged is over"
+                                 : "告警 store-damaged 已解除");
+    }
 }
 
 int cmd_scrub(int argc, char **argv)
 {
-    static const char *const headings[] = {"log", "entry", "fault"};
-    struct list l = {.headings = headings, .columns = 3, .cells = fault_cells};
+    static const struct cli_word headings[] = {
+        {"log", "日志"}, {"entry", "条目"}, {"fault", "错误"}};
+    struct list l = {.headings = headings,
+                     .columns = 3,
+                     .cells = fault_cells,
+                     .sums = scrub_sums};
     return parse(&l, "scrub", argc, argv)
                ? finish(run(&l), "faults")
                : cli_usage("scrub", "wrong option, value or argument");
@@ -230,7 +309,7 @@ int cmd_scrub(int argc, char **argv)
 
 int cmd_reindex(int argc, char **argv)
 {
-    static const char *const headings[] = {"index rebuilt"};
+    static const struct cli_word headings[] = {{"index rebuilt", "索引已重建"}};
     struct list l = {.headings = headings, .columns = 1, .cells = fault_cells};
     return parse(&l, "reindex", argc, argv)
                ? finish(run(&l), NULL)

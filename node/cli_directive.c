@@ -140,8 +140,7 @@ static void print_faults(struct directive *d, json_t *row)
 static bool print_note(void *ctx, json_t *object)
 {
     const struct directive *d = ctx;
-    cli_line(stderr, d->o.english ? "  note: %s" : "  注意：%s",
-             cli_text(object, "text"));
+    cli_note(cli_text(object, "text"), d->o.english);
     return true;
 }
 
@@ -161,9 +160,13 @@ static bool take_object(struct directive *d, json_t *object, struct buf *file,
         *rc = EXIT_OK;
         return false;
     } else {
-        *rc = cli_fail("%s", cli_text(object, "text"));
+        const char *text = cli_text(object, "text");
+        bool nameless = d->one_row && strncmp(text, "no header", 9) == 0;
+        *rc = cli_fail("%s", nameless ? "a decision has more columns, or none "
+                                        "of these is known"
+                                      : text);
         cli_note_error(object);
-        cli_decided_failed(d->receipt, cli_text(object, "text"));
+        cli_decided_failed(d->receipt, text);
         return false;
     }
     return true;
@@ -234,9 +237,11 @@ static void print_published(json_t *result, bool english)
                  cli_text(result, "log"));
     json_array_foreach(voids, i, row)
     {
+        char *reason = cli_said(cli_text(row, "reason"), english);
         (void)printf(english ? "  number %lld has no effect: %s\n"
                              : "  编号 %lld 无效：%s\n",
-                     cli_int(row, "number"), cli_text(row, "reason"));
+                     cli_int(row, "number"), reason);
+        mem_free(reason);
     }
     (void)printf(english ? "Who holds them below: creditnode directive status "
                            "%lld\n"

@@ -78,6 +78,7 @@ static void print_tables(json_t *tables, bool english)
         cli_table_row(t, row);
     }
     cli_table_print(t);
+    cli_table_free(&t);
 }
 
 static int status(const struct cli_options *o)

@@ -63,7 +63,10 @@ static void show_fault(struct job *job, json_t *row, json_t *fault)
         cli_line(stdout,
                  job->o.english ? "  line %lld%s%s: %s [%s]"
                                 : "  第 %lld 行%s%s：%s [%s]",
-                 (long long)line, column != NULL && column[0] != 0 ? ", " : "",
+                 (long long)line,
+                 column == NULL || column[0] == 0 ? ""
+                 : job->o.english                 ? ", "
+                                                  : "，",
                  column != NULL ? column : "",
                  job->o.english ? text_of(fault, "text") : zh,
                  text_of(fault, "rule"));
@@ -87,6 +90,19 @@ static void take_row(struct job *job, json_t *row)
     }
 }
 
+/* Of the whole file. */
+static void put_file_line(struct job *job, const char *outcome,
+                          const char *rule, const char *text)
+{
+    if (job->receipt != NULL) {
+        json_t *row = json_pack("{s:i, s:s}", "line", 0, "outcome", outcome);
+        json_t *fault = json_pack("{s:s, s:s}", "rule", rule, "text", text);
+        cli_outcomes_put(job->receipt, row, fault, job->name);
+        json_decref(row);
+        json_decref(fault);
+    }
+}
+
 /* The process that sends shares the file's position with this one. What it is
  * ahead of the node is little beside a file that takes long. */
 static void show_progress(struct job *job, uint64_t rows)
@@ -102,7 +118,7 @@ static bool on_object(void *ctx, json_t *object)
     const char *type = text_of(object, "type");
     if (type != NULL && strcmp(type, "warning") == 0) {
         cli_progress_end(&job->progress);
-        cli_line(stderr, "  note: %s", text_of(object, "text"));
+        cli_note(cli_text(object, "text"), job->o.english);
     } else if (type != NULL && strcmp(type, "progress") == 0) {
         json_t *done = json_object_get(object, "done");
         show_progress(job, (uint64_t)json_integer_value(done));
@@ -272,14 +288,7 @@ static int report_failed(struct job *job, const struct errmsg *why)
     if (job->unreachable) {
         return EXIT_FAILED; /* said already */
     }
-    if (job->receipt != NULL) {
-        json_t *row = json_pack("{s:i, s:s}", "line", 0, "outcome", "refused");
-        json_t *fault =
-            json_pack("{s:s, s:s}", "rule", "file", "text", why->text);
-        cli_outcomes_put(job->receipt, row, fault, job->name);
-        json_decref(row);
-        json_decref(fault);
-    }
+    put_file_line(job, "refused", "file", why->text);
     if (job->o.json) {
         (void)json_array_append_new(
             job->results, json_pack("{s:o, s:s}", "file", json_name(job->name),
@@ -310,7 +319,9 @@ static int import_file(struct job *job, const char *path)
     job->name = path;
     job->faults = json_array();
     if (job->from_stdin && isatty(fd) != 0) {
-        (void)fputs("reading rows from the terminal; Ctrl-D ends them\n",
+        (void)fputs(job->o.english
+                        ? "reading rows from the terminal; Ctrl-D ends them\n"
+                        : "从终端读取各行，按 Ctrl-D 结束\n",
                     stderr);
     }
     json_t *result = fd >= 0 ? import_fd(job, fd, &why) : NULL;
@@ -380,7 +391,9 @@ int cmd_import(int argc, char **argv)
         return cli_fail("%s: %s", job.receipt_path, strerror(errno));
     }
     job.results = json_array();
-    int worst = job.from_stdin ? import_file(&job, "standard input")
+    int worst = job.from_stdin ? import_file(&job, job.o.english || job.o.json
+                                                       ? "standard input"
+                                                       : "标准输入")
                                : import_all(&job, argc - optind, argv + optind);
     if (job.receipt != NULL && fclose(job.receipt) != 0) {
         worst = cli_fail("%s: %s", job.receipt_path, strerror(errno));

@@ -23,6 +23,7 @@ int cmd_serve(int argc, char **argv)
 {
     struct cli_options o = {.english = true};
     struct errmsg why = {{0}};
+    cli_speak_english();
     if (!parse(argc, argv, &o)) {
         return cli_usage("serve", "unknown option or argument");
     }

@@ -10,8 +10,8 @@ FILE *cli_outcomes_open(const char *path)
 {
     FILE *to = fopen(path, "we");
     if (to != NULL) {
-        (void)fputs("line,outcome,record_key,log,number,column,rule,text,"
-                    "text_zh,file\n",
+        (void)fputs(CSV_UTF8_MARK "line,outcome,record_key,log,number,column,"
+                                  "rule,text,text_zh,file\n",
                     to);
     }
     return to;

@@ -40,6 +40,12 @@ static const char *date_text(long long date, char out[64])
     return out;
 }
 
+/* Of what has no end, in words. */
+static const char *until_text(long long date, bool english, char out[64])
+{
+    return date != 0 ? date_text(date, out) : english ? "open" : "长期";
+}
+
 static const char *const words[][2] = {
     {"valid", "有效"},      {"revoked", "撤销"}, {"disputed", "异议"},
     {"other", "其他"},      {"public", "公开"},  {"shared", "共享"},
@@ -86,7 +92,7 @@ static void print_record(json_t *r, bool english)
                  english ? "decided" : "决定日期",
                  date_text(int_of(r, "decided"), decided),
                  english ? "until" : "至",
-                 date_text(int_of(r, "until"), until));
+                 until_text(int_of(r, "until"), english, until));
     (void)printf("    %s %s\n    %s %s #%lld\n",
                  english ? "record key" : "记录键", text_of(r, "record_key"),
                  english ? "log" : "来源日志", text_of(r, "log"),
@@ -102,7 +108,8 @@ static void print_listing(json_t *l, bool english)
                  text_of(l, english ? "label_en" : "label"),
                  cli_colour(text_of(l, "colour"), english),
                  english ? "from" : "自", date_text(int_of(l, "from"), from),
-                 english ? "until" : "至", date_text(int_of(l, "until"), until),
+                 english ? "until" : "至",
+                 until_text(int_of(l, "until"), english, until),
                  english ? "decided at" : "决定节点", text_of(l, "issuer"),
                  text_of(l, "log"), int_of(l, "number"));
     print_fields(l, english);
@@ -137,7 +144,8 @@ static int print_subject(json_t *result, const char *subject, bool english)
     json_t *node = json_object_get(result, "node");
     (void)printf(english ? "%s: %zu records at %s %s (%s)\n"
                          : "%s：%zu 条记录，答复节点 %s %s（%s）\n",
-                 subject, json_array_size(records), text_of(node, "tier"),
+                 subject, json_array_size(records),
+                 text_of(node, english ? "tier" : "tier_zh"),
                  text_of(node, "code"), text_of(node, "name"));
     json_array_foreach(records, i, record)
     {

@@ -70,7 +70,7 @@ static enum err set_last(struct rootdraft *draft, const struct change_args *a,
         !str_unhex(a->part[3], last.root.b, HASH_LEN)) {
         return err_set(why, ERR_INVALID,
                        "must be CODE:INCARNATION:SIZE:ROOT, as `creditnode "
-                       "logs` shows them");
+                       "logs --json` shows them");
     }
     last.incarnation = be_get64(id);
     return rootdraft_set_last(draft, a->code, &last, why);

@@ -105,7 +105,7 @@ static void print_exchange(json_t *tables, bool english)
 static void print_root(json_t *root, bool english)
 {
     say(english, "root      version %lld, %.16s\n",
-        "信任根    第 %lld 版，%.16s\n", cli_int(root, "version"),
+        "根文件    第 %lld 版，%.16s\n", cli_int(root, "version"),
         cli_text(root, "hash"));
 }
 

@@ -290,7 +290,7 @@ static void draw(struct watch *w, size_t *drawn)
 /* Where nobody watches, only the last look is printed. */
 static void show(struct watch *w, bool equal, bool last, size_t *drawn)
 {
-    bool live = isatty(STDOUT_FILENO) != 0 && !w->once && !w->o.json;
+    bool live = cli_is_terminal(STDOUT_FILENO) && !w->once && !w->o.json;
     if (live) {
         draw(w, drawn);
     } else if (last && w->o.json) {

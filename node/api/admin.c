@@ -315,10 +315,15 @@ static enum err dial(const char *path, int *out, struct errmsg *why)
     if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) != 0) {
         int saved = errno;
         (void)close(fd);
-        return err_set(why, ERR_UNAVAILABLE,
-                       "%s: %s; is the node running (creditnode serve) with "
-                       "this configuration?",
-                       path, strerror(saved));
+        return saved == EACCES
+                   ? err_set(why, ERR_DENIED,
+                             "%s: %s; run this as root, or as the node's user: "
+                             "runuser -u creditnode -- creditnode ...",
+                             path, strerror(saved))
+                   : err_set(why, ERR_UNAVAILABLE,
+                             "%s: %s; is the node running (creditnode serve) "
+                             "with this configuration?",
+                             path, strerror(saved));
     }
     set_timeouts(fd);
     *out = fd;

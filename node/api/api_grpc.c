@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pb.h"
+#include "credit/rules.h"
 
 enum {
     ANSWER_MAX = 1 << 20, /* bytes; what stands beside the records fits behind
@@ -396,7 +397,13 @@ static void put_fault(struct buf *out, const struct row_fault *fault,
     size_t mark = pb_begin(out, 7);
     pb_put_str(out, 1, fault->column);
     pb_put_str(out, 2, fault->rule);
-    pb_put_str(out, 3, with_text ? fault->text : "");
+    if (with_text) {
+        struct buf zh = BUF_INIT;
+        rules_put_zh(fault->rule, fault->text, &zh);
+        pb_put_str(out, 3, fault->text);
+        pb_put_str(out, 4, buf_cstr(&zh));
+        buf_fini(&zh);
+    }
     pb_end(out, mark);
 }
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "credit/amount.h"
+#include "credit/chinese.h"
 #include "credit/citizen.h"
 #include "credit/date.h"
 #include "credit/uscc.h"
@@ -615,13 +616,24 @@ const char *rules_text_zh(const char *rule)
     return rule_text_in(texts, ARRAY_LEN(texts), rule)->text_zh;
 }
 
+const char *rules_zh_of(const char *text)
+{
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (strcmp(texts[i].rule, text) == 0 ||
+            strcmp(texts[i].text, text) == 0) {
+            return texts[i].text_zh;
+        }
+    }
+    return "";
+}
+
 void rules_put_zh(const char *rule, const char *text, struct buf *out)
 {
     static const char line[] = ": line ";
     const char *english = rules_text(rule);
     size_t len = strlen(english);
     if (len == 0 || strncmp(text, english, len) != 0) {
-        buf_put_str(out, text);
+        (void)chinese_put(text, out);
         return;
     }
     buf_put_str(out, rules_text_zh(rule));

@@ -42,8 +42,10 @@ const struct rule_text *rule_text_in(const struct rule_text *list, size_t n,
  * for the rules of rows.h and csv.h, so that receipts have one list. */
 const char *rules_text(const char *rule);
 const char *rules_text_zh(const char *rule);
+/* The Chinese of a rule by its id, or by what it asks for in English; "". */
+const char *rules_zh_of(const char *text);
 /* Appends the Chinese of a fault's text: rules_text(rule), perhaps followed by
- * ": line N" or ": \"VALUE\"", which stay. Another text is appended as it is.
+ * ": line N" or ": \"VALUE\"", which stay. Another text as chinese.h has it.
  */
 void rules_put_zh(const char *rule, const char *text, struct buf *out);
 

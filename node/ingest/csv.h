@@ -38,6 +38,9 @@ MUST_USE enum err csv_reader_feed(struct csv_reader *reader, struct slice bytes,
 MUST_USE enum err csv_reader_finish(struct csv_reader *reader,
                                     struct errmsg *why);
 
+/* Begins a file that people open in a spreadsheet: without it some take the
+ * system's own encoding, such as GBK, for that of the file. */
+#define CSV_UTF8_MARK "\xef\xbb\xbf"
 /* Writes a cell, quoted, and what follows it. */
 void csv_put_cell(FILE *to, const char *text, const char *end);
 

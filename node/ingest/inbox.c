@@ -67,6 +67,19 @@ static bool make_path(char *out, const struct inbox *inbox, const char *folder,
 
 /* ---- receipts: RFC 4180 ---- */
 
+/* The last four cells of a line. */
+static void put_text(FILE *to, const char *column, const char *rule,
+                     const char *text)
+{
+    struct buf zh = BUF_INIT;
+    rules_put_zh(rule, text, &zh);
+    csv_put_cell(to, column, ",");
+    csv_put_cell(to, rule, ",");
+    csv_put_cell(to, text, ",");
+    csv_put_cell(to, buf_cstr(&zh), "\r\n");
+    buf_fini(&zh);
+}
+
 static void put_row(FILE *to, const struct import_row *row,
                     const struct row_fault *fault)
 {
@@ -81,15 +94,9 @@ static void put_row(FILE *to, const struct import_row *row,
     (void)fprintf(to, "%llu,%s,%s,%s,%llu,", (unsigned long long)row->line,
                   row_outcome_name(row->outcome), key, log,
                   (unsigned long long)row->number);
-    csv_put_cell(to, fault != NULL ? fault->column : "", ",");
-    csv_put_cell(to, fault != NULL ? fault->rule : "", ",");
-    csv_put_cell(to, fault != NULL ? fault->text : "", ",");
-    struct buf zh = BUF_INIT;
-    if (fault != NULL) {
-        rules_put_zh(fault->rule, fault->text, &zh);
-    }
-    csv_put_cell(to, buf_cstr(&zh), "\r\n");
-    buf_fini(&zh);
+    put_text(to, fault != NULL ? fault->column : "",
+             fault != NULL ? fault->rule : "",
+             fault != NULL ? fault->text : "");
 }
 
 static void on_row(void *ctx, const struct import_row *row)
@@ -106,8 +113,8 @@ static void on_row(void *ctx, const struct import_row *row)
 static void on_warning(void *ctx, const char *text)
 {
     struct job *job = ctx;
-    (void)fputs("0,note,,,0,\"\",\"\",", job->receipt);
-    csv_put_cell(job->receipt, text, ",\"\"\r\n");
+    (void)fputs("0,note,,,0,", job->receipt);
+    put_text(job->receipt, "", "", text);
 }
 
 /* ---- one file ---- */
@@ -331,6 +338,7 @@ static FILE *open_receipt(const char *path)
     }
     if (file != NULL) {
         (void)fputs(
+            CSV_UTF8_MARK
             "line,outcome,record_key,log,number,column,rule,text,text_zh\r\n",
             file);
     }
@@ -342,8 +350,8 @@ static bool close_receipt(struct job *job, enum err err,
                           const struct errmsg *why)
 {
     if (err != ERR_OK) {
-        (void)fputs("0,refused,,,0,\"\",\"file\",", job->receipt);
-        csv_put_cell(job->receipt, why->text, "\r\n");
+        (void)fputs("0,refused,,,0,", job->receipt);
+        put_text(job->receipt, "", "file", why->text);
     }
     bool written = fflush(job->receipt) == 0 && ferror(job->receipt) == 0 &&
                    fsync(fileno(job->receipt)) == 0;

@@ -81,6 +81,8 @@ grpc_counts() { # GOOD REFUSED NAME
         fail "Submit of $3: not $1 rows unchanged"
     [ "$(grep -c 'outcome: "refused"' "$WORK/submitted")" = "$2" ] ||
         fail "Submit of $3: not $2 rows refused"
+    [ "$(grep -c ' text: "' "$WORK/submitted")" = "$(grep -c ' text_zh: "' "$WORK/submitted")" ] ||
+        fail "Submit of $3: not each fault in both languages"
 }
 
 sample licences-2018-utf8bom.csv 24 0 utf-8

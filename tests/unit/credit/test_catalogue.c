@@ -113,6 +113,20 @@ static void check_documented(const struct catalogue_item *item, size_t place)
     }
 }
 
+static void the_page_names_the_version(void **state)
+{
+    struct buf page = BUF_INIT;
+    char title[64];
+    (void)state;
+    assert_int_equal(
+        file_read(SOURCE_DIR "/docs/catalogue.md", 1 << 20, &page, NULL),
+        ERR_OK);
+    int len = snprintf(title, sizeof title, "# Catalogue, version %d\n",
+                       CATALOGUE_VERSION);
+    assert_int_equal(strncmp(buf_cstr(&page), title, (size_t)len), 0);
+    buf_fini(&page);
+}
+
 static void every_list_is_on_the_page(void **state)
 {
     struct buf page = BUF_INIT;
@@ -155,6 +169,7 @@ int main(void)
         cmocka_unit_test(identifiers_of_persons_are_always_sealed),
         cmocka_unit_test(unknown_items_are_not_in_it),
         cmocka_unit_test(status_digits_differ_between_the_sets),
+        cmocka_unit_test(the_page_names_the_version),
         cmocka_unit_test(every_list_is_on_the_page),
         cmocka_unit_test(the_page_for_people_has_every_field),
     };
