@@ -18,7 +18,8 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "store/store_backend.h"
+#include "store/row_key.h"
+#include "store/store_rocksdb_impl.h"
 
 #define assert_ok(expr) assert_int_equal((expr), ERR_OK)
 
@@ -398,6 +399,225 @@ static void a_dropped_index_does_not_come_back(void **state)
     b->close(db);
 }
 
+/* ---- what no file has ---- */
+
+enum {
+    OLD_ROWS = 10000, /* of a small office, read in three pieces */
+    NEW_ROWS = 5000,  /* of commits that have them read, at most */
+    COMMIT_ROWS = 500,
+};
+
+static struct row numbered(uint32_t n)
+{
+    return row_of(n % 97, n, 1);
+}
+
+/* [from, to) */
+static void write_numbered(void *db, uint8_t generation, uint32_t from,
+                           uint32_t to)
+{
+    struct errmsg why;
+    while (from < to) {
+        void *batch = b->batch_new(db);
+        for (uint32_t i = 0; i < COMMIT_ROWS && from < to; i++, from++) {
+            struct row row = numbered(from);
+            b->put_row(batch, generation, &row);
+        }
+        assert_ok(b->commit(db, batch, &why));
+        b->batch_free(batch);
+    }
+}
+
+/* How many of [from, to) are there. */
+static uint32_t count_numbered(void *db, uint8_t generation, uint32_t from,
+                               uint32_t to)
+{
+    struct errmsg why;
+    uint32_t found = 0;
+    for (; from < to; from++) {
+        struct row asked = numbered(from);
+        struct row got;
+        const struct row_key *key = &asked.key;
+        struct row *out = &got;
+        assert_ok(b->rows(db, generation, &key, 1, &out, &why));
+        found += got.version == 1;
+    }
+    return found;
+}
+
+static const struct absent_of *absent_of(void *db, uint8_t generation)
+{
+    const struct rdb *r = db;
+    return &r->absent.of[generation - 1];
+}
+
+static void put_a_list_row(void *db, uint8_t generation)
+{
+    struct errmsg why;
+    struct list_row row = {.subject = numbered(0).key.subject, .log = 1};
+    void *batch = b->batch_new(db);
+    b->put_list_row(batch, generation, &row);
+    assert_ok(b->commit(db, batch, &why));
+    b->batch_free(batch);
+}
+
+/* What was there at the opening is read while others are written; then the
+ * files are not asked any more, and nothing is missed. */
+static void rows_of_before_are_known_after_a_while(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("known", path);
+    for (uint8_t generation = 1; generation <= GENERATIONS; generation++) {
+        void *db = open_at(path, false);
+        write_numbered(db, generation, 0, OLD_ROWS);
+        put_a_list_row(db, generation);
+        b->close(db);
+        db = open_at(path, false);
+        assert_false(absent_of(db, generation)->whole);
+        uint32_t n = OLD_ROWS;
+        for (; !absent_of(db, generation)->whole; n += COMMIT_ROWS) {
+            assert_true(n < OLD_ROWS + NEW_ROWS);
+            /* Not yet read to the end, it is no reason to miss any. */
+            assert_int_equal(
+                count_numbered(db, generation, OLD_ROWS - 100, OLD_ROWS), 100);
+            write_numbered(db, generation, n, n + COMMIT_ROWS);
+        }
+        /* Of the tail and of files that were made since. */
+        write_numbered(db, generation, n, n + OLD_ROWS);
+        assert_int_equal(count_numbered(db, generation, 0, n + OLD_ROWS),
+                         n + OLD_ROWS);
+        assert_int_equal(
+            count_numbered(db, generation, n + OLD_ROWS, n + OLD_ROWS + 1000),
+            0);
+        b->close(db);
+    }
+}
+
+/* An index that was dropped is known to be empty at once. */
+static void a_dropped_index_is_known_at_once(void **state)
+{
+    (void)state;
+    char path[128];
+    struct errmsg why;
+    path_of("known", path);
+    void *db = open_at(path, false);
+    void *batch = b->batch_new(db);
+    struct row row = numbered(7);
+    b->drop_index(batch, GENERATION);
+    b->put_row(batch, GENERATION, &row);
+    assert_ok(b->commit(db, batch, &why));
+    b->batch_free(batch);
+    assert_true(absent_of(db, GENERATION)->whole);
+    assert_false(absent_of(db, GENERATION + 1)->whole);
+    assert_int_equal(count_numbered(db, GENERATION, 0, OLD_ROWS), 1);
+    assert_int_equal(count_numbered(db, GENERATION + 1, 0, OLD_ROWS), OLD_ROWS);
+    b->close(db);
+}
+
+/* Sets and pages together have what was given to pages. */
+static void sets_take_their_memory_from_pages(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("known", path);
+    void *db = open_at(path, false);
+    const struct rdb *r = db;
+    write_numbered(db, GENERATION, 0, 4 * OLD_ROWS);
+    assert_true(r->absent.sets_bytes > 0);
+    assert_int_equal(rocksdb_cache_get_capacity(r->cache) +
+                         r->absent.sets_bytes,
+                     r->absent.pages_bytes);
+    b->close(db);
+}
+
+/* ---- filters of an earlier build ---- */
+
+static const char *earlier_name(void *state)
+{
+    (void)state;
+    return "creditnode.list-subject.1";
+}
+
+static unsigned char earlier_has(void *state, const char *key, size_t len)
+{
+    (void)state;
+    return len >= 2 && ((uint8_t)key[1] & 0x80) != 0 &&
+           len >= 2u + ((uint8_t)key[1] & 0x7f);
+}
+
+static char *earlier_prefix(void *state, const char *key, size_t len,
+                            size_t *out)
+{
+    const union {
+        const char *in;
+        char *out;
+    } borrowed = {.in = key};
+    (void)state;
+    (void)len;
+    *out = 2u + ((uint8_t)key[1] & 0x7f);
+    return borrowed.out;
+}
+
+static void earlier_end(void *state)
+{
+    (void)state;
+}
+
+/* All files of the index as that build would write them. */
+static void rewrite_as_earlier(const char *path)
+{
+    static const char *const names[] = {"default", "blocks", "tree", "index",
+                                        "runs"};
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_t *index = rocksdb_options_create();
+    rocksdb_block_based_table_options_t *t =
+        rocksdb_block_based_options_create();
+    const rocksdb_options_t *const options[] = {o, o, o, index, o};
+    rocksdb_column_family_handle_t *family[5];
+    char *status = NULL;
+    rocksdb_block_based_options_set_filter_policy(
+        t, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_options_set_block_based_table_factory(index, t);
+    rocksdb_options_set_prefix_extractor(
+        index,
+        rocksdb_slicetransform_create(NULL, earlier_end, earlier_prefix,
+                                      earlier_has, earlier_has, earlier_name));
+    rocksdb_t *raw = rocksdb_open_column_families(o, path, 5, names, options,
+                                                  family, &status);
+    assert_null(status);
+    rocksdb_compactoptions_t *all = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_bottommost_level_compaction(all, 2);
+    rocksdb_compact_range_cf_opt(raw, family[3], all, NULL, 0, NULL, 0);
+    rocksdb_compactoptions_destroy(all);
+    close_raw(raw, family);
+    rocksdb_block_based_options_destroy(t);
+    rocksdb_options_destroy(index);
+    rocksdb_options_destroy(o);
+}
+
+/* Their filters know of no subject that has records. */
+static void files_of_an_earlier_build_are_read(void **state)
+{
+    (void)state;
+    char path[128];
+    uint32_t n = 1;
+    path_of("filters", path);
+    void *db = open_at(path, false);
+    for (; n <= 40; n++) {
+        assert_ok(write_commit(db, n));
+    }
+    b->close(db);
+    rewrite_as_earlier(path);
+    db = open_at(path, false);
+    check(db, n - 1);
+    for (; n <= 80; n++) {
+        assert_ok(write_commit(db, n));
+    }
+    check(db, n - 1);
+    b->close(db);
+}
+
 /* ---- copies of a database that is written ---- */
 
 struct writer {
@@ -541,6 +761,10 @@ int main(int argc, char **argv)
         IN_BOTH(a_database_of_an_earlier_build_is_read_and_written),
         IN_BOTH(a_malformed_run_is_damage),
         IN_BOTH(a_dropped_index_does_not_come_back),
+        IN_BOTH(rows_of_before_are_known_after_a_while),
+        IN_BOTH(a_dropped_index_is_known_at_once),
+        IN_BOTH(sets_take_their_memory_from_pages),
+        IN_BOTH(files_of_an_earlier_build_are_read),
         IN_BOTH(a_snapshot_is_of_one_moment),
         IN_BOTH(what_was_committed_survives_kill_9),
     };
