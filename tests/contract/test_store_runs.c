@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,8 @@ static void model_until(struct model *m, uint32_t n)
     }
 }
 
+static struct buf padding = BUF_INIT; /* of each commit, if there is any */
+
 static enum err write_commit(void *db, uint32_t n)
 {
     uint32_t subject;
@@ -119,6 +122,9 @@ static enum err write_commit(void *db, uint32_t n)
         } else {
             b->del_row(batch, GENERATION, &row.key);
         }
+    }
+    if (padding.len > 0) {
+        b->put_block(batch, 1, 1, buf_slice(&padding));
     }
     be_put64(serial, n);
     b->put_meta(batch, META_SERIAL, slice_of(serial, sizeof serial));
@@ -405,6 +411,10 @@ enum {
     OLD_ROWS = 10000, /* of a small office, read in three pieces */
     NEW_ROWS = 5000,  /* of commits that have them read, at most */
     COMMIT_ROWS = 500,
+    COMMITS_MAX = 20,
+    /* More than RocksDB's own log of what it does: it ends the program when
+     * that could not be written. */
+    FULL_BYTES = 4 << 20,
 };
 
 static struct row numbered(uint32_t n)
@@ -451,6 +461,17 @@ static const struct absent_of *absent_of(void *db, uint8_t generation)
     return &r->absent.of[generation - 1];
 }
 
+/* Commits until the files need not be asked any more. Returns the last one. */
+static uint32_t write_until_known(void *db, uint32_t n)
+{
+    uint32_t first = n;
+    while (!absent_of(db, GENERATION)->whole) {
+        assert_in_range(n, first, first + COMMITS_MAX);
+        assert_ok(write_commit(db, ++n));
+    }
+    return n;
+}
+
 static void put_a_list_row(void *db, uint8_t generation)
 {
     struct errmsg why;
@@ -468,7 +489,8 @@ static void rows_of_before_are_known_after_a_while(void **state)
     (void)state;
     char path[128];
     path_of("known", path);
-    for (uint8_t generation = 1; generation <= GENERATIONS; generation++) {
+    for (unsigned g = 1; g <= GENERATIONS; g++) {
+        uint8_t generation = (uint8_t)g;
         void *db = open_at(path, false);
         write_numbered(db, generation, 0, OLD_ROWS);
         put_a_list_row(db, generation);
@@ -528,6 +550,42 @@ static void sets_take_their_memory_from_pages(void **state)
     assert_int_equal(rocksdb_cache_get_capacity(r->cache) +
                          r->absent.sets_bytes,
                      r->absent.pages_bytes);
+    b->close(db);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Rows of a commit that failed are nowhere, and all others where they were. */
+static void rows_are_the_same_when_the_disk_was_full(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("full", path);
+    void *db = open_at(path, false);
+    uint32_t n = write_until_known(db, 0);
+    for (; n < 30; n++) {
+        assert_ok(write_commit(db, n + 1));
+    }
+    limit_files(FULL_BYTES);
+    memset(buf_reserve(&padding, FULL_BYTES), 1, FULL_BYTES);
+    padding.len = FULL_BYTES;
+    enum err err = write_commit(db, n + 1);
+    buf_fini(&padding);
+    limit_files(RLIM_INFINITY);
+    assert_int_not_equal(err, ERR_OK);
+    check(db, n);
+    b->close(db);
+    db = open_at(path, false);
+    uint32_t there = serial_of(db);
+    assert_in_range(there, n, n + 1);
+    check(db, there);
+    check(db, write_until_known(db, there));
     b->close(db);
 }
 
@@ -720,6 +778,9 @@ static void what_was_committed_survives_kill_9(void **state)
         uint32_t n = serial_of(db);
         assert_in_range(n, acknowledged, acknowledged + 1);
         check(db, n);
+        if (i % 3 != 0) {
+            check(db, write_until_known(db, n));
+        }
         b->close(db);
     }
 }
@@ -755,6 +816,7 @@ int main(int argc, char **argv)
         office = strcmp(argv[2], "large") == 0 ? large : small;
         return run_child(argv[1]);
     }
+    (void)signal(SIGXFSZ, SIG_IGN);
     const struct CMUnitTest tests[] = {
         IN_BOTH(rows_are_the_same_before_and_after_they_are_filed),
         IN_BOTH(runs_that_are_filed_are_deleted),
@@ -764,6 +826,7 @@ int main(int argc, char **argv)
         IN_BOTH(rows_of_before_are_known_after_a_while),
         IN_BOTH(a_dropped_index_is_known_at_once),
         IN_BOTH(sets_take_their_memory_from_pages),
+        IN_BOTH(rows_are_the_same_when_the_disk_was_full),
         IN_BOTH(files_of_an_earlier_build_are_read),
         IN_BOTH(a_snapshot_is_of_one_moment),
         IN_BOTH(what_was_committed_survives_kill_9),
