@@ -30,6 +30,10 @@
 
 /* rocksdb_readoptions_set_read_tier(): what is in memory. */
 enum { TIER_MEMORY = 1 };
+/* rocksdb_block_based_options_set_checksum(): Debian's RocksDB computes the
+ * usual one without the processor's instruction. Each page says which it has.
+ */
+enum { CHECKSUM_XXH3 = 4 };
 
 enum {
     OPEN_FILES_MAX = 256,
@@ -37,7 +41,17 @@ enum {
     MANIFEST_BYTES = 4 << 20,
     ARENA_BYTES = 64 << 10,
     BLOOM_BITS = 10,
-    BLOOM_BITS_YOUNG = 16, /* each file is asked about each row: few reads */
+    /* Young files of the index before they are merged: that many bytes of the
+     * tail, for each merge writes all that was merged before, too. A reader
+     * asks each of their filters. */
+    YOUNG_BYTES = 48 << 20,
+    YOUNG_FILES_MAX = 24,
+    /* Files at which commits are slowed and stopped, for merges are behind:
+     * RocksDB's own numbers, or so many times as many as are merged at once. */
+    SLOWED_AT = 20,
+    STOPPED_AT = 36,
+    SLOWED_TIMES = 3,
+    STOPPED_TIMES = 5,
     HEAD_COPY_LEVEL = 255,
     CHECK_TURN = 4096, /* rows of one call */
     /* A key is put in its place by comparisons all over the buffer: a larger
@@ -50,7 +64,7 @@ struct batch {
     rocksdb_writebatch_t *wb;
     struct rdb *r;
     struct buf run; /* index rows */
-    bool drops;     /* an index: none of its rows may come behind it */
+    uint8_t drops; /* an index (0: none): none of its rows may come behind it */
 };
 
 static const char *const family_names[FAMILIES] = {
@@ -66,7 +80,7 @@ static const struct {
     uint32_t page_bytes;
     int compression;
     bool bloom;
-    int young_files; /* so many are merged into the older ones */
+    int young_files; /* so many, at least, are merged into the older ones */
 } family_conf[FAMILIES] = {
     /* Most sources that are asked for are not there. */
     [FAMILY_META] = {8, 4096, rocksdb_no_compression, true, 4},
@@ -217,22 +231,24 @@ static struct key list_prefix(uint8_t generation,
     return k;
 }
 
-/* ---- which subjects have list rows at all ---- */
+/* ---- which subjects have rows at all ---- */
 
-/* Almost every subject that is asked about is on no list. The prefix of each
- * list row is in the filters of the files, so that asking for one that is
- * nowhere reads no page. The name stands in the files. */
+/* Who asks for the rows of a subject, or for its list rows, wants those of few
+ * files: almost every subject is on no list, and its records came in one or two
+ * years of many. What such rows begin with is in the filters of the files, so
+ * that one that has none is passed by without reading a page. The name stands
+ * in the files: in those of an earlier build, which had another one, only list
+ * rows were told of, and they are read. */
 static const char *subject_name(void *state)
 {
     (void)state;
-    return "creditnode.list-subject.1";
+    return "creditnode.subject.2";
 }
 
 static unsigned char subject_is_there(void *state, const char *key, size_t len)
 {
     (void)state;
-    return len >= 2 && ((uint8_t)key[1] & LIST_ROW) != 0 &&
-           len >= 2u + ((uint8_t)key[1] & (LIST_ROW - 1));
+    return len >= 2 && len >= 2u + ((uint8_t)key[1] & (LIST_ROW - 1));
 }
 
 static char *subject_of(void *state, const char *key, size_t len, size_t *out)
@@ -253,7 +269,7 @@ static void subject_end(void *state)
     (void)state;
 }
 
-static rocksdb_slicetransform_t *list_subjects(void)
+static rocksdb_slicetransform_t *row_subjects(void)
 {
     return rocksdb_slicetransform_create(NULL, subject_end, subject_of,
                                          subject_is_there, subject_is_there,
@@ -388,18 +404,17 @@ table_options(const struct rdb *r, enum family f, bool young)
     rocksdb_block_based_options_set_block_cache(t, r->cache);
     rocksdb_block_based_options_set_block_size(t, family_conf[f].page_bytes);
     rocksdb_block_based_options_set_format_version(t, 5);
+    rocksdb_block_based_options_set_checksum(t, CHECKSUM_XXH3);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t,
                                                                             1);
     if (family_conf[f].bloom) {
-        /* A bulk load asks for rows that are mostly absent. */
         rocksdb_block_based_options_set_filter_policy(
-            t, rocksdb_filterpolicy_create_bloom_full(young ? BLOOM_BITS_YOUNG
-                                                            : BLOOM_BITS));
+            t, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
         rocksdb_block_based_options_set_whole_key_filtering(t, 1);
         /* In pages, like all else: a whole filter is larger than the cache of
          * a village. That of a young file is small, stays in memory, and is
-         * asked about every row of each commit. */
+         * asked about each subject that anybody asks for. */
         rocksdb_block_based_options_set_index_type(
             t, rocksdb_block_based_table_index_type_two_level_index_search);
         rocksdb_block_based_options_set_partition_filters(t, !young);
@@ -418,6 +433,21 @@ static void set_table(rocksdb_options_t *o, const struct rdb *r, enum family f,
     rocksdb_block_based_options_destroy(t);
 }
 
+static int at_least(int n, int least)
+{
+    return n > least ? n : least;
+}
+
+/* So many are merged into the older ones. */
+static int young_files(enum family f, uint64_t write_buffer_bytes)
+{
+    size_t n = f == FAMILY_INDEX
+                   ? YOUNG_BYTES / runs_file_memory(write_buffer_bytes)
+                   : 0;
+    return at_least(n > YOUNG_FILES_MAX ? YOUNG_FILES_MAX : (int)n,
+                    family_conf[f].young_files);
+}
+
 static void options_family(struct rdb *r, const struct store_conf *conf,
                            enum family f)
 {
@@ -434,12 +464,18 @@ static void options_family(struct rdb *r, const struct store_conf *conf,
     rocksdb_options_set_target_file_size_base(o, 16 << 20);
     rocksdb_options_set_max_bytes_for_level_base(o, 64 << 20);
     rocksdb_options_set_compression(o, family_conf[f].compression);
-    rocksdb_options_set_level0_file_num_compaction_trigger(
-        o, family_conf[f].young_files);
+    int young = young_files(f, conf->write_buffer_bytes);
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, young);
+    rocksdb_options_set_level0_slowdown_writes_trigger(
+        o, at_least(SLOWED_TIMES * young, SLOWED_AT));
+    rocksdb_options_set_level0_stop_writes_trigger(
+        o, at_least(STOPPED_TIMES * young, STOPPED_AT));
     if (family_conf[f].bloom) {
         rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
         rocksdb_options_set_memtable_whole_key_filtering(o, 1);
-        rocksdb_options_set_prefix_extractor(o, list_subjects());
+    }
+    if (f == FAMILY_INDEX) {
+        rocksdb_options_set_prefix_extractor(o, row_subjects());
     }
     set_table(o, r, f, false);
     r->family_options[f] = o;
@@ -467,11 +503,11 @@ static void rdb_close(void *db)
     rocksdb_options_destroy(r->young_options);
     rocksdb_readoptions_destroy(r->point);
     rocksdb_readoptions_destroy(r->bulk);
-    rocksdb_readoptions_destroy(r->now);
     rocksdb_readoptions_destroy(r->subject);
     rocksdb_readoptions_destroy(r->subject_now);
     rocksdb_writeoptions_destroy(r->synced);
     rocksdb_options_destroy(r->options);
+    absent_fini(r);
     rocksdb_cache_destroy(r->cache);
     mem_free(r->path);
     mem_free(r);
@@ -498,8 +534,9 @@ static struct rdb *rdb_new(const struct store_conf *conf)
     r->path = mem_strdup(conf->path);
     runs_init(r, conf->write_buffer_bytes);
     r->options = rocksdb_options_create();
-    r->cache =
-        rocksdb_cache_create_lru(cache_parts_of(&store_rocksdb, conf).pages);
+    size_t pages = cache_parts_of(&store_rocksdb, conf).pages;
+    r->cache = rocksdb_cache_create_lru(pages);
+    absent_init(r, pages);
     options_common(r, conf);
     for (size_t i = 0; i < FAMILIES; i++) {
         options_family(r, conf, (enum family)i);
@@ -507,7 +544,6 @@ static struct rdb *rdb_new(const struct store_conf *conf)
     r->point = read_options(false);
     r->bulk = read_options(false);
     rocksdb_readoptions_set_fill_cache(r->bulk, 0);
-    r->now = read_options(true);
     r->subject = read_options(false);
     r->subject_now = read_options(true);
     /* All others go on past what a filter knows of. */
@@ -787,7 +823,7 @@ static void rdb_del_issue(void *batch, uint8_t generation, uint32_t log,
 static void rdb_drop_index(void *batch, uint8_t generation)
 {
     struct batch *b = batch;
-    b->drops = true;
+    b->drops = generation;
     /* Shorter than the prefix of an insert hint: see there. */
     struct key from = {.len = 1, .b = {generation}};
     struct key to = {.len = 1, .b = {(uint8_t)(generation + 1)}};
@@ -824,7 +860,7 @@ static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
     char *status = NULL;
     uint64_t number = 0;
     /* Rows of an index that is dropped must not become a file afterwards. */
-    enum err err = b->drops ? runs_settle(r, why) : ERR_OK;
+    enum err err = b->drops != 0 ? runs_settle(r, why) : ERR_OK;
     if (err == ERR_OK) {
         err = runs_make_room(r, run, why);
     }
@@ -833,6 +869,7 @@ static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
     }
     if (run.len > 0) {
         number = runs_put(r, b->wb, run);
+        absent_add(r, run);
     }
     /* Of this thread: each comparison of keys was counted. */
     rocksdb_set_perf_level(rocksdb_disable);
@@ -840,6 +877,8 @@ static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
     err = rdb_error(status, why);
     if (err == ERR_OK) {
         tail_add(r->runs.tail, run, number);
+        absent_drop(r, b->drops, run);
+        absent_read_on(r, run);
     }
     /* RocksDB cannot say how far a failed write got. */
     return err == ERR_OK || err == ERR_CORRUPT ? err : ERR_UNCERTAIN;
@@ -877,9 +916,11 @@ static rocksdb_iterator_t *iter_new(struct rdb *r, enum family f, bool bulk)
                                       r->family[f]);
 }
 
-static rocksdb_iterator_t *iter_new_now(struct rdb *r, enum family f)
+/* Of what begins as that does which it is moved to. */
+static rocksdb_iterator_t *iter_new_subject(struct rdb *r, bool now)
 {
-    return rocksdb_create_iterator_cf(r->db, r->now, r->family[f]);
+    return rocksdb_create_iterator_cf(r->db, now ? r->subject_now : r->subject,
+                                      r->family[FAMILY_INDEX]);
 }
 
 static enum err iter_end(rocksdb_iterator_t *it, struct errmsg *why)
@@ -1009,18 +1050,27 @@ struct wanted {
     size_t n;
 };
 
-/* Those that the tail knows are taken; the others are wanted of the files. */
+/* What is nowhere is not in the tail either. */
+static enum tail_found find_in_memory(struct rdb *r, struct slice key,
+                                      struct slice *value)
+{
+    return absent_ask(r, key) ? TAIL_GONE : tail_find(r->runs.tail, key, value);
+}
+
+/* Those that the tail knows are taken; of the others those that a file may have
+ * are wanted. */
 static enum err rows_of_tail(struct rdb *r, uint8_t generation,
                              const struct row_key *const *keys, size_t n,
                              struct row *const *out, struct wanted *w,
                              struct errmsg *why)
 {
     enum err err = tail_read_begin(r->runs.tail, false);
+    absent_ask_begin(r);
     for (size_t i = 0; err == ERR_OK && i < n; i++) {
         struct key *k = &w->k[w->n];
         struct slice value;
         *k = row_key_encode(generation, keys[i]);
-        switch (tail_find(r->runs.tail, slice_of(k->b, k->len), &value)) {
+        switch (find_in_memory(r, slice_of(k->b, k->len), &value)) {
         case TAIL_ROW:
             err = row_take(value, keys[i], out[i], why);
             break;
@@ -1034,6 +1084,7 @@ static enum err rows_of_tail(struct rdb *r, uint8_t generation,
             break;
         }
     }
+    absent_ask_end(r);
     tail_read_end(r->runs.tail);
     return err;
 }
@@ -1151,8 +1202,7 @@ static enum err rdb_rows_of(void *db, uint8_t generation,
     bool all = tail_of_subject(r->runs.tail, slice_of(prefix.b, prefix.len),
                                now ? SKIP_NOW_MAX : SIZE_MAX, &tail);
     /* Of the same moment. */
-    rocksdb_iterator_t *it = now ? iter_new_now(db, FAMILY_INDEX)
-                                 : iter_new(db, FAMILY_INDEX, false);
+    rocksdb_iterator_t *it = iter_new_subject(r, now);
     tail_read_end(r->runs.tail);
     if (all) {
         iter_seek(it, &prefix);
@@ -1197,8 +1247,7 @@ static enum err rdb_list_rows(void *db, uint8_t generation,
                               struct errmsg *why)
 {
     struct rdb *r = db;
-    rocksdb_iterator_t *it = rocksdb_create_iterator_cf(
-        r->db, now ? r->subject_now : r->subject, r->family[FAMILY_INDEX]);
+    rocksdb_iterator_t *it = iter_new_subject(r, now);
     enum err err = ERR_OK;
     size_t i = 0;
     while (i < n &&

@@ -2,7 +2,8 @@
  * to store/.
  *
  *   store_rocksdb.c       families and their keys, batches, reads
- *   store_rocksdb_runs.c  rows of the index on their way into files */
+ *   store_rocksdb_runs.c  rows of the index on their way into files
+ *   store_rocksdb_seen.c  which rows no file has */
 #ifndef STORE_ROCKSDB_IMPL_H
 #define STORE_ROCKSDB_IMPL_H
 
@@ -10,6 +11,7 @@
 #include <rocksdb/c.h>
 #include <stdatomic.h>
 
+#include "store/seen.h"
 #include "store/store_backend.h"
 #include "store/tail.h"
 
@@ -39,6 +41,22 @@ struct runs {
     pthread_mutex_t moving; /* rows are in a file, and their runs still there */
 };
 
+/* Of the indexes there may be: one that is read and one that is made. */
+enum { GENERATIONS = 2 };
+
+struct absent {
+    pthread_mutex_t lock; /* of the sets, for who reads beside the writer */
+    struct absent_of {
+        struct seen *keys;
+        bool whole;      /* every row that is in a file is in `keys` */
+        bool unread;     /* writer: it will not be whole any more */
+        struct buf next; /* writer: key where to read on; empty: none yet */
+        size_t owed;     /* writer: rows to be read for those written */
+    } of[GENERATIONS];
+    size_t pages_bytes; /* for pages and sets */
+    size_t sets_bytes;
+};
+
 struct rdb {
     rocksdb_t *db;
     bool damaged;  /* opened for what can still be read */
@@ -51,12 +69,12 @@ struct rdb {
     rocksdb_column_family_handle_t *family[FAMILIES]; /* NULL: not there */
     rocksdb_readoptions_t *point;
     rocksdb_readoptions_t *bulk;
-    rocksdb_readoptions_t *now; /* never touches the disk */
-    /* Of one subject's list rows; `now` as above. */
+    /* Of one subject's rows or list rows; `now` never touches the disk. */
     rocksdb_readoptions_t *subject;
     rocksdb_readoptions_t *subject_now;
     rocksdb_writeoptions_t *synced;
     struct runs runs;
+    struct absent absent;
 };
 
 /* Takes RocksDB's text, which names the file. */
@@ -64,6 +82,8 @@ enum err rdb_error(char *text, struct errmsg *why);
 
 /* What the tail may take of a write buffer of that size. */
 size_t runs_memory(uint64_t write_buffer_bytes);
+/* Of it, what becomes a file at once. */
+size_t runs_file_memory(uint64_t write_buffer_bytes);
 void runs_init(struct rdb *r, uint64_t write_buffer_bytes);
 /* Lets who is at work end first. */
 void runs_fini(struct rdb *r);
@@ -77,5 +97,20 @@ MUST_USE enum err runs_make_room(struct rdb *r, struct slice run,
 MUST_USE enum err runs_settle(struct rdb *r, struct errmsg *why);
 /* Puts the run into the batch. Returns its number. */
 uint64_t runs_put(struct rdb *r, rocksdb_writebatch_t *wb, struct slice run);
+
+void absent_init(struct rdb *r, size_t pages_bytes);
+void absent_fini(struct rdb *r);
+/* Rows that will be committed, or that are in runs. Writer. */
+void absent_add(struct rdb *r, struct slice run);
+/* An index was dropped, in a commit with these rows. Writer. */
+void absent_drop(struct rdb *r, uint8_t generation, struct slice run);
+/* After a commit of these rows: reads some of the files, if they have not been
+ * read to the end. Writer. */
+void absent_read_on(struct rdb *r, struct slice run);
+/* Between the first and the last: true if no file has a row of that key, nor
+ * the tail one that becomes a file later. Not twice on one thread. */
+void absent_ask_begin(struct rdb *r);
+bool absent_ask(struct rdb *r, struct slice key);
+void absent_ask_end(struct rdb *r);
 
 #endif

@@ -60,6 +60,11 @@ size_t runs_memory(uint64_t write_buffer_bytes)
     return all < half ? all : half;
 }
 
+size_t runs_file_memory(uint64_t write_buffer_bytes)
+{
+    return part_memory(write_buffer_bytes, is_aside(write_buffer_bytes));
+}
+
 void runs_init(struct rdb *r, uint64_t write_buffer_bytes)
 {
     r->runs.aside = is_aside(write_buffer_bytes);
@@ -323,6 +328,7 @@ static void count_run(struct rdb *r, uint64_t number, struct slice run)
 
 static void load_run(struct rdb *r, uint64_t number, struct slice run)
 {
+    absent_add(r, run);
     tail_add(r->runs.tail, run, number);
 }
 

@@ -64,6 +64,25 @@ bool run_is_sound(struct slice run)
     return sound && reader_done(&r);
 }
 
+uint8_t run_generation(struct slice run)
+{
+    return run_rows(run) > 0 && run.len > RUN_HEAD + 2 ? run.data[RUN_HEAD + 2]
+                                                       : 0;
+}
+
+void run_walk(struct slice run, tail_row_fn *fn, void *ctx)
+{
+    struct reader r = reader_of(run);
+    struct slice key;
+    struct slice value;
+    bool more = run.len > 0;
+    (void)reader_u8(&r);
+    for (uint32_t left = reader_u32(&r); more && left > 0; left--) {
+        run_next(&r, &key, &value);
+        more = fn(ctx, key, value);
+    }
+}
+
 /* ---- parts ---- */
 
 /* A row in a part. Rows that share a place in a table are linked, the last one

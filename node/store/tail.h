@@ -32,6 +32,14 @@ void run_put(struct buf *run, struct slice key, struct slice value);
 uint32_t run_rows(struct slice run);
 /* Is it one, from its first byte to its last? */
 bool run_is_sound(struct slice run);
+/* That of its first row; 0 if it is empty. */
+uint8_t run_generation(struct slice run);
+
+/* Returns false to stop; slices are borrowed. */
+typedef bool tail_row_fn(void *ctx, struct slice key, struct slice value);
+
+/* The rows of a sound run as they stand there. */
+void run_walk(struct slice run, tail_row_fn *fn, void *ctx);
 
 /* ---- the tail ---- */
 
@@ -58,9 +66,6 @@ bool tail_is_empty(const struct tail *t);
 bool tail_is_frozen(const struct tail *t);
 
 /* ---- the frozen part ---- */
-
-/* Returns false to stop; slices are borrowed. */
-typedef bool tail_row_fn(void *ctx, struct slice key, struct slice value);
 
 /* Its rows in order of their keys, of each the last. False: `fn` stopped. */
 bool tail_walk_frozen(const struct tail *t, tail_row_fn *fn, void *ctx);

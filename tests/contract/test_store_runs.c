@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "store/store_backend.h"
+#include "store/row_key.h"
+#include "store/store_rocksdb_impl.h"
 
 #define assert_ok(expr) assert_int_equal((expr), ERR_OK)
 
@@ -102,6 +104,8 @@ static void model_until(struct model *m, uint32_t n)
     }
 }
 
+static struct buf padding = BUF_INIT; /* of each commit, if there is any */
+
 static enum err write_commit(void *db, uint32_t n)
 {
     uint32_t subject;
@@ -118,6 +122,9 @@ static enum err write_commit(void *db, uint32_t n)
         } else {
             b->del_row(batch, GENERATION, &row.key);
         }
+    }
+    if (padding.len > 0) {
+        b->put_block(batch, 1, 1, buf_slice(&padding));
     }
     be_put64(serial, n);
     b->put_meta(batch, META_SERIAL, slice_of(serial, sizeof serial));
@@ -398,6 +405,277 @@ static void a_dropped_index_does_not_come_back(void **state)
     b->close(db);
 }
 
+/* ---- what no file has ---- */
+
+enum {
+    OLD_ROWS = 10000, /* of a small office, read in three pieces */
+    NEW_ROWS = 5000,  /* of commits that have them read, at most */
+    COMMIT_ROWS = 500,
+    COMMITS_MAX = 20,
+    /* More than RocksDB's own log of what it does: it ends the program when
+     * that could not be written. */
+    FULL_BYTES = 4 << 20,
+};
+
+static struct row numbered(uint32_t n)
+{
+    return row_of(n % 97, n, 1);
+}
+
+/* [from, to) */
+static void write_numbered(void *db, uint8_t generation, uint32_t from,
+                           uint32_t to)
+{
+    struct errmsg why;
+    while (from < to) {
+        void *batch = b->batch_new(db);
+        for (uint32_t i = 0; i < COMMIT_ROWS && from < to; i++, from++) {
+            struct row row = numbered(from);
+            b->put_row(batch, generation, &row);
+        }
+        assert_ok(b->commit(db, batch, &why));
+        b->batch_free(batch);
+    }
+}
+
+/* How many of [from, to) are there. */
+static uint32_t count_numbered(void *db, uint8_t generation, uint32_t from,
+                               uint32_t to)
+{
+    struct errmsg why;
+    uint32_t found = 0;
+    for (; from < to; from++) {
+        struct row asked = numbered(from);
+        struct row got;
+        const struct row_key *key = &asked.key;
+        struct row *out = &got;
+        assert_ok(b->rows(db, generation, &key, 1, &out, &why));
+        found += got.version == 1;
+    }
+    return found;
+}
+
+static const struct absent_of *absent_of(void *db, uint8_t generation)
+{
+    const struct rdb *r = db;
+    return &r->absent.of[generation - 1];
+}
+
+/* Commits until the files need not be asked any more. Returns the last one. */
+static uint32_t write_until_known(void *db, uint32_t n)
+{
+    uint32_t first = n;
+    while (!absent_of(db, GENERATION)->whole) {
+        assert_in_range(n, first, first + COMMITS_MAX);
+        assert_ok(write_commit(db, ++n));
+    }
+    return n;
+}
+
+static void put_a_list_row(void *db, uint8_t generation)
+{
+    struct errmsg why;
+    struct list_row row = {.subject = numbered(0).key.subject, .log = 1};
+    void *batch = b->batch_new(db);
+    b->put_list_row(batch, generation, &row);
+    assert_ok(b->commit(db, batch, &why));
+    b->batch_free(batch);
+}
+
+/* What was there at the opening is read while others are written; then the
+ * files are not asked any more, and nothing is missed. */
+static void rows_of_before_are_known_after_a_while(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("known", path);
+    for (unsigned g = 1; g <= GENERATIONS; g++) {
+        uint8_t generation = (uint8_t)g;
+        void *db = open_at(path, false);
+        write_numbered(db, generation, 0, OLD_ROWS);
+        put_a_list_row(db, generation);
+        b->close(db);
+        db = open_at(path, false);
+        assert_false(absent_of(db, generation)->whole);
+        uint32_t n = OLD_ROWS;
+        for (; !absent_of(db, generation)->whole; n += COMMIT_ROWS) {
+            assert_true(n < OLD_ROWS + NEW_ROWS);
+            /* Not yet read to the end, it is no reason to miss any. */
+            assert_int_equal(
+                count_numbered(db, generation, OLD_ROWS - 100, OLD_ROWS), 100);
+            write_numbered(db, generation, n, n + COMMIT_ROWS);
+        }
+        /* Of the tail and of files that were made since. */
+        write_numbered(db, generation, n, n + OLD_ROWS);
+        assert_int_equal(count_numbered(db, generation, 0, n + OLD_ROWS),
+                         n + OLD_ROWS);
+        assert_int_equal(
+            count_numbered(db, generation, n + OLD_ROWS, n + OLD_ROWS + 1000),
+            0);
+        b->close(db);
+    }
+}
+
+/* An index that was dropped is known to be empty at once. */
+static void a_dropped_index_is_known_at_once(void **state)
+{
+    (void)state;
+    char path[128];
+    struct errmsg why;
+    path_of("known", path);
+    void *db = open_at(path, false);
+    void *batch = b->batch_new(db);
+    struct row row = numbered(7);
+    b->drop_index(batch, GENERATION);
+    b->put_row(batch, GENERATION, &row);
+    assert_ok(b->commit(db, batch, &why));
+    b->batch_free(batch);
+    assert_true(absent_of(db, GENERATION)->whole);
+    assert_false(absent_of(db, GENERATION + 1)->whole);
+    assert_int_equal(count_numbered(db, GENERATION, 0, OLD_ROWS), 1);
+    assert_int_equal(count_numbered(db, GENERATION + 1, 0, OLD_ROWS), OLD_ROWS);
+    b->close(db);
+}
+
+/* Sets and pages together have what was given to pages. */
+static void sets_take_their_memory_from_pages(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("known", path);
+    void *db = open_at(path, false);
+    const struct rdb *r = db;
+    write_numbered(db, GENERATION, 0, 4 * OLD_ROWS);
+    assert_true(r->absent.sets_bytes > 0);
+    assert_int_equal(rocksdb_cache_get_capacity(r->cache) +
+                         r->absent.sets_bytes,
+                     r->absent.pages_bytes);
+    b->close(db);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Rows of a commit that failed are nowhere, and all others where they were. */
+static void rows_are_the_same_when_the_disk_was_full(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("full", path);
+    void *db = open_at(path, false);
+    uint32_t n = write_until_known(db, 0);
+    for (; n < 30; n++) {
+        assert_ok(write_commit(db, n + 1));
+    }
+    limit_files(FULL_BYTES);
+    memset(buf_reserve(&padding, FULL_BYTES), 1, FULL_BYTES);
+    padding.len = FULL_BYTES;
+    enum err err = write_commit(db, n + 1);
+    buf_fini(&padding);
+    limit_files(RLIM_INFINITY);
+    assert_int_not_equal(err, ERR_OK);
+    check(db, n);
+    b->close(db);
+    db = open_at(path, false);
+    uint32_t there = serial_of(db);
+    assert_in_range(there, n, n + 1);
+    check(db, there);
+    check(db, write_until_known(db, there));
+    b->close(db);
+}
+
+/* ---- filters of an earlier build ---- */
+
+static const char *earlier_name(void *state)
+{
+    (void)state;
+    return "creditnode.list-subject.1";
+}
+
+static unsigned char earlier_has(void *state, const char *key, size_t len)
+{
+    (void)state;
+    return len >= 2 && ((uint8_t)key[1] & 0x80) != 0 &&
+           len >= 2u + ((uint8_t)key[1] & 0x7f);
+}
+
+static char *earlier_prefix(void *state, const char *key, size_t len,
+                            size_t *out)
+{
+    const union {
+        const char *in;
+        char *out;
+    } borrowed = {.in = key};
+    (void)state;
+    (void)len;
+    *out = 2u + ((uint8_t)key[1] & 0x7f);
+    return borrowed.out;
+}
+
+static void earlier_end(void *state)
+{
+    (void)state;
+}
+
+/* All files of the index as that build would write them. */
+static void rewrite_as_earlier(const char *path)
+{
+    static const char *const names[] = {"default", "blocks", "tree", "index",
+                                        "runs"};
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_t *index = rocksdb_options_create();
+    rocksdb_block_based_table_options_t *t =
+        rocksdb_block_based_options_create();
+    const rocksdb_options_t *const options[] = {o, o, o, index, o};
+    rocksdb_column_family_handle_t *family[5];
+    char *status = NULL;
+    rocksdb_block_based_options_set_filter_policy(
+        t, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_options_set_block_based_table_factory(index, t);
+    rocksdb_options_set_prefix_extractor(
+        index,
+        rocksdb_slicetransform_create(NULL, earlier_end, earlier_prefix,
+                                      earlier_has, earlier_has, earlier_name));
+    rocksdb_t *raw = rocksdb_open_column_families(o, path, 5, names, options,
+                                                  family, &status);
+    assert_null(status);
+    rocksdb_compactoptions_t *all = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_bottommost_level_compaction(all, 2);
+    rocksdb_compact_range_cf_opt(raw, family[3], all, NULL, 0, NULL, 0);
+    rocksdb_compactoptions_destroy(all);
+    close_raw(raw, family);
+    rocksdb_block_based_options_destroy(t);
+    rocksdb_options_destroy(index);
+    rocksdb_options_destroy(o);
+}
+
+/* Their filters know of no subject that has records. */
+static void files_of_an_earlier_build_are_read(void **state)
+{
+    (void)state;
+    char path[128];
+    uint32_t n = 1;
+    path_of("filters", path);
+    void *db = open_at(path, false);
+    for (; n <= 40; n++) {
+        assert_ok(write_commit(db, n));
+    }
+    b->close(db);
+    rewrite_as_earlier(path);
+    db = open_at(path, false);
+    check(db, n - 1);
+    for (; n <= 80; n++) {
+        assert_ok(write_commit(db, n));
+    }
+    check(db, n - 1);
+    b->close(db);
+}
+
 /* ---- copies of a database that is written ---- */
 
 struct writer {
@@ -500,6 +778,9 @@ static void what_was_committed_survives_kill_9(void **state)
         uint32_t n = serial_of(db);
         assert_in_range(n, acknowledged, acknowledged + 1);
         check(db, n);
+        if (i % 3 != 0) {
+            check(db, write_until_known(db, n));
+        }
         b->close(db);
     }
 }
@@ -535,12 +816,18 @@ int main(int argc, char **argv)
         office = strcmp(argv[2], "large") == 0 ? large : small;
         return run_child(argv[1]);
     }
+    (void)signal(SIGXFSZ, SIG_IGN);
     const struct CMUnitTest tests[] = {
         IN_BOTH(rows_are_the_same_before_and_after_they_are_filed),
         IN_BOTH(runs_that_are_filed_are_deleted),
         IN_BOTH(a_database_of_an_earlier_build_is_read_and_written),
         IN_BOTH(a_malformed_run_is_damage),
         IN_BOTH(a_dropped_index_does_not_come_back),
+        IN_BOTH(rows_of_before_are_known_after_a_while),
+        IN_BOTH(a_dropped_index_is_known_at_once),
+        IN_BOTH(sets_take_their_memory_from_pages),
+        IN_BOTH(rows_are_the_same_when_the_disk_was_full),
+        IN_BOTH(files_of_an_earlier_build_are_read),
         IN_BOTH(a_snapshot_is_of_one_moment),
         IN_BOTH(what_was_committed_survives_kill_9),
     };

@@ -268,6 +268,34 @@ static void a_part_is_full_but_takes_a_large_run_when_empty(void **state)
     tail_free(t);
 }
 
+static bool on_run_row(void *ctx, struct slice key, struct slice value)
+{
+    struct buf *all = ctx;
+    buf_put_u8(all, key.data[KEY_LEN - 1]);
+    buf_put_slice(all, value);
+    return key.data[KEY_LEN - 1] < 3;
+}
+
+static void rows_of_a_run_are_walked_as_they_stand(void **state)
+{
+    (void)state;
+    struct buf run = BUF_INIT;
+    struct buf all = BUF_INIT;
+    run_walk(slice_of(NULL, 0), on_run_row, &all);
+    assert_int_equal(run_generation(slice_of(NULL, 0)), 0);
+    put(&run, key_of(2, 'b', 2), "v");
+    put(&run, key_of(2, 'a', 1), "");
+    put(&run, key_of(2, 'a', 1), "w");
+    put(&run, key_of(1, 'a', 3), "x");
+    put(&run, key_of(1, 'a', 4), "y"); /* behind the one that stops */
+    run_walk(buf_slice(&run), on_run_row, &all);
+    assert_int_equal(all.len, 7);
+    assert_memory_equal(all.data, "\2v\1\1w\3x", 7);
+    assert_int_equal(run_generation(buf_slice(&run)), 2);
+    buf_fini(&run);
+    buf_fini(&all);
+}
+
 static void what_is_no_run_is_told(void **state)
 {
     (void)state;
@@ -309,6 +337,7 @@ int main(void)
         cmocka_unit_test(too_many_rows_are_not_looked_at),
         cmocka_unit_test(the_frozen_part_is_walked_in_order),
         cmocka_unit_test(a_part_is_full_but_takes_a_large_run_when_empty),
+        cmocka_unit_test(rows_of_a_run_are_walked_as_they_stand),
         cmocka_unit_test(what_is_no_run_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
