@@ -840,7 +840,10 @@ static enum err rdb_commit(void *db, void *batch, struct errmsg *why)
     }
     /* Of this thread: each comparison of keys was counted. */
     rocksdb_set_perf_level(rocksdb_disable);
+    (void)pthread_mutex_lock(&r->runs.writing);
     rocksdb_write(r->db, r->synced, b->wb, &status);
+    r->runs.refused = r->runs.refused || status != NULL;
+    (void)pthread_mutex_unlock(&r->runs.writing);
     err = rdb_error(status, why);
     if (err == ERR_OK) {
         tail_add(r->runs.tail, run, number);

@@ -34,9 +34,14 @@ struct runs {
     bool started;           /* and not joined */
     enum err err;           /* how it ended; once it is joined */
     struct errmsg why;      /* the same */
+    bool of_db;             /* the same: the error is the database's */
     _Atomic bool done;      /* it has ended */
     _Atomic bool stop;      /* it is to end */
     pthread_mutex_t moving; /* rows are in a file, and their runs still there */
+    pthread_mutex_t writing; /* a commit, or files being taken in; inner */
+    /* writing: a write failed. RocksDB takes none any more, and if it were
+     * given a file then, 7.8 would fail an assertion. */
+    bool refused;
 };
 
 struct rdb {

@@ -10,14 +10,14 @@
 
 /* Under a sanitizer a tenth of it finds the same. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { KILLS = 6, SNAPSHOTS = 8, STEPS = 60, READ_COMMITS = 60, FLIPS = 8 };
+enum { KILLS = 6, SNAPSHOTS = 8, STEPS = 60, READ_COMMITS = 40, FLIPS = 4 };
 #else
 enum {
     KILLS = 40,
     SNAPSHOTS = 60,
     STEPS = 300,
     READ_COMMITS = 300,
-    FLIPS = 60
+    FLIPS = 20
 };
 #endif
 enum { READERS = 6 };

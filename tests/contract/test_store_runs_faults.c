@@ -4,9 +4,9 @@
 #include "support/disk_faults.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { ENDS = 12, FAULTS = 12 };
+enum { ENDS = 6, FAULTS = 6 };
 #else
-enum { ENDS = 60, FAULTS = 40 };
+enum { ENDS = 16, FAULTS = 12 };
 #endif
 
 enum {
@@ -66,6 +66,7 @@ struct order {
     enum disk_fault fault;
     unsigned at;
     unsigned calls;
+    const char *only; /* of files with that in their name */
 };
 
 /* Nothing can be written: it is opened for reading, and says why. */
@@ -88,6 +89,7 @@ static int only_read(const struct order *o)
 static int obey(const struct order *o)
 {
     disk_root(o->path);
+    disk_only(o->only);
     disk_arm(o->fault, o->at, o->calls);
     if (o->calls == FOR_EVER) {
         return only_read(o);
@@ -124,7 +126,7 @@ static int order(const struct order *o, uint32_t *told)
         (void)dup2(fds[1], TOLD);
         (void)execl("/proc/self/exe", "writer", o->path,
                     office.rows == large.rows ? "large" : "small", text[0],
-                    text[1], text[2], (char *)NULL);
+                    text[1], text[2], o->only, (char *)NULL);
         _exit(127);
     }
     (void)close(fds[1]);
@@ -145,7 +147,7 @@ static void ends(const char *name, enum disk_fault fault)
     path_of(name, path);
     b->close(open_at(path, false));
     for (uint32_t i = 0; i < ENDS; i++) {
-        struct order o = {path, fault, 1 + spread(i) % CALLS, 1};
+        struct order o = {path, fault, 1 + spread(i) % CALLS, 1, ""};
         int status = order(&o, &told);
         if (status != 0 && status != DISK_ENDED) {
             fail_msg("call %u: ended with %d", o.at, status);
@@ -171,15 +173,18 @@ static void the_power_may_go_at_any_call(void **state)
     ends("cut", DISK_CUT);
 }
 
-static void faults(const char *name, enum disk_fault fault, unsigned most)
+/* `at` and `calls`: at most. */
+static void faults(const char *name, const struct order *most, unsigned turns)
 {
     char path[128];
     uint32_t told = 0;
     path_of(name, path);
     b->close(open_at(path, false));
-    for (uint32_t i = 0; i < FAULTS; i++) {
-        struct order o = {path, fault, 1 + spread(i) % CALLS,
-                          1 + spread(i + FAULTS) % most};
+    for (uint32_t i = 0; i < turns; i++) {
+        struct order o = *most;
+        o.path = path;
+        o.at = 1 + spread(i) % most->at;
+        o.calls = 1 + spread(i + FAULTS) % most->calls;
         int status = order(&o, &told);
         if (status != 0) {
             fail_msg("call %u and %u more: ended with %d", o.at, o.calls - 1,
@@ -197,7 +202,7 @@ static void a_full_disk_is_read(void **state)
     (void)state;
     char path[128];
     uint32_t told = 0;
-    struct order o = {path, DISK_SOUND, 1, 1};
+    struct order o = {path, DISK_SOUND, 1, 1, ""};
     path_of("read", path);
     b->close(open_at(path, false));
     assert_int_equal(order(&o, &told), 0);
@@ -210,13 +215,35 @@ static void a_full_disk_is_read(void **state)
 static void the_disk_may_be_full_at_any_call(void **state)
 {
     (void)state;
-    faults("full", DISK_FULL, 60);
+    const struct order most = {NULL, DISK_FULL, CALLS, 60, ""};
+    faults("full", &most, FAULTS);
 }
 
-static void the_disk_may_fail_at_any_call(void **state)
+/* Once there is room again, commits go on, whatever RocksDB makes of it. */
+static void there_may_be_no_room_for_the_list_of_files(void **state)
 {
     (void)state;
-    faults("bad", DISK_BAD, 3);
+    const struct order most = {NULL, DISK_FULL, 40, 6, "MANIFEST"};
+    faults("room", &most, FAULTS);
+}
+
+/* Also while rows become a file, and when their runs are deleted. */
+static void there_may_be_no_room_for_a_commit(void **state)
+{
+    (void)state;
+    const struct order most = {NULL, DISK_FULL, 34, 1, ".log"};
+    faults("commit", &most, 2 * FAULTS);
+}
+
+/* Not the list of files: that one may name a file then that is no more, which
+ * is damage to who opens it, and mended as such. */
+static void the_disk_may_fail_at_what_is_written(void **state)
+{
+    (void)state;
+    const struct order commits = {NULL, DISK_BAD, 40, 3, ".log"};
+    const struct order files = {NULL, DISK_BAD, 12, 3, ".new"};
+    faults("commits", &commits, FAULTS);
+    faults("files", &files, FAULTS);
 }
 
 static unsigned number_of(const char *text)
@@ -226,10 +253,11 @@ static unsigned number_of(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc > 5) {
+    if (argc > 6) {
         office = strcmp(argv[2], "large") == 0 ? large : small;
         const struct order o = {argv[1], (enum disk_fault)number_of(argv[3]),
-                                number_of(argv[4]), number_of(argv[5])};
+                                number_of(argv[4]), number_of(argv[5]),
+                                argv[6]};
         return obey(&o);
     }
     const struct CMUnitTest tests[] = {
@@ -237,7 +265,9 @@ int main(int argc, char **argv)
         IN_BOTH(the_power_may_go_at_any_call),
         IN_BOTH(a_full_disk_is_read),
         IN_BOTH(the_disk_may_be_full_at_any_call),
-        IN_BOTH(the_disk_may_fail_at_any_call),
+        IN_BOTH(there_may_be_no_room_for_a_commit),
+        IN_BOTH(there_may_be_no_room_for_the_list_of_files),
+        IN_BOTH(the_disk_may_fail_at_what_is_written),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL); /* by hand */
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

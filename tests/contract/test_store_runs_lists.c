@@ -4,9 +4,9 @@
 #include "contract/runs_fixture.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { TURNS = 400 };
+enum { TURNS = 250 };
 #else
-enum { TURNS = 4000 };
+enum { TURNS = 1500 };
 #endif
 
 enum { INDEXES = 2, LISTINGS = 30 };

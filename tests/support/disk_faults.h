@@ -70,7 +70,7 @@ static struct {
     unsigned at;    /* number of the call; 0: not armed */
     unsigned calls; /* until then: calls so far; then: those that fail still */
     unsigned count; /* since it was armed */
-    const char *last; /* what was called then */
+    char only[32];  /* what the name of a file has in it, to be counted */
     bool is_folder[DISK_FDS];
     ino_t ino[DISK_FDS]; /* 0: not of ours */
     struct disk_file files[DISK_FILES];
@@ -213,16 +213,18 @@ static inline void disk_lose(void)
 /* ---- the call that was chosen ---- */
 
 /* Locks. True: go on; else errno is set, and it is unlocked. */
-static inline bool disk_begin(const char *call, bool takes_room, bool syncs)
+static inline bool disk_begin(const char *name, bool takes_room, bool syncs)
 {
     (void)pthread_mutex_lock(&disk.lock);
+    if (disk.only[0] != 0 && strstr(name, disk.only) == NULL) {
+        return true;
+    }
     disk.count++;
     bool now = disk.at != 0 && disk.count >= disk.at &&
                disk.count < disk.at + disk.calls;
     if (!now) {
         return true;
     }
-    disk.last = call;
     switch (disk.fault) {
     case DISK_CUT:
         disk_lose();
@@ -252,6 +254,18 @@ static inline void disk_end(void)
     (void)pthread_mutex_unlock(&disk.lock);
 }
 
+/* The same for an open file. */
+static inline bool disk_begin_at(int fd, bool takes_room, bool syncs)
+{
+    char link[32];
+    char name[DISK_PATH] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (disk.only[0] != 0 && readlink(link, name, sizeof name - 1) < 0) {
+        abort();
+    }
+    return disk_begin(name, takes_room, syncs);
+}
+
 static inline bool disk_has(int fd)
 {
     return fd >= 0 && fd < DISK_FDS && disk.ino[fd] != 0;
@@ -259,10 +273,16 @@ static inline bool disk_has(int fd)
 
 /* ---- for the test ---- */
 
-/* Before a file below it is opened. `graves` is a folder on the same disk. */
+/* Before a file below it is opened. */
 static inline void disk_root(const char *root)
 {
     (void)snprintf(disk.root, sizeof disk.root, "%s", root);
+}
+
+/* Calls about other files are not counted. */
+static inline void disk_only(const char *part_of_name)
+{
+    (void)snprintf(disk.only, sizeof disk.only, "%s", part_of_name);
 }
 
 /* From now on, call number `at` and the `calls - 1` behind it. */
@@ -291,7 +311,7 @@ int open(const char *path, int flags, ...)
         return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     }
     bool is_new = (flags & O_CREAT) != 0 && access(path, F_OK) != 0;
-    if (!disk_begin("open", is_new, false)) {
+    if (!disk_begin(path, is_new, false)) {
         return -1;
     }
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
@@ -321,7 +341,7 @@ ssize_t write(int fd, const void *bytes, size_t len)
     if (!disk_has(fd)) {
         return syscall(SYS_write, fd, bytes, len);
     }
-    if (!disk_begin("write", true, false)) {
+    if (!disk_begin_at(fd, true, false)) {
         return -1;
     }
     disk_keep(fd, (off_t)syscall(SYS_lseek, fd, 0, SEEK_CUR), len);
@@ -335,7 +355,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
     if (!disk_has(fd)) {
         return syscall(SYS_pwrite64, fd, bytes, len, at);
     }
-    if (!disk_begin("pwrite", true, false)) {
+    if (!disk_begin_at(fd, true, false)) {
         return -1;
     }
     disk_keep(fd, at, len);
@@ -344,12 +364,12 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
     return n;
 }
 
-static inline int disk_sync(int fd, long call, const char *name)
+static inline int disk_sync(int fd, long call)
 {
     if (!disk_has(fd)) {
         return (int)syscall(call, fd);
     }
-    if (!disk_begin(name, false, true)) {
+    if (!disk_begin_at(fd, false, true)) {
         return -1;
     }
     disk_is_synced(fd); /* what it says is all that counts */
@@ -359,12 +379,12 @@ static inline int disk_sync(int fd, long call, const char *name)
 
 int fsync(int fd)
 {
-    return disk_sync(fd, SYS_fsync, "fsync");
+    return disk_sync(fd, SYS_fsync);
 }
 
 int fdatasync(int fd)
 {
-    return disk_sync(fd, SYS_fdatasync, "fdatasync");
+    return disk_sync(fd, SYS_fdatasync);
 }
 
 int ftruncate(int fd, off_t size)
@@ -372,7 +392,7 @@ int ftruncate(int fd, off_t size)
     if (!disk_has(fd)) {
         return (int)syscall(SYS_ftruncate, fd, size);
     }
-    if (!disk_begin("ftruncate", false, false)) {
+    if (!disk_begin_at(fd, false, false)) {
         return -1;
     }
     struct disk_file *f = disk_file(disk.ino[fd]);
@@ -389,7 +409,7 @@ int link(const char *from, const char *to)
     if (!disk_is_ours(to)) {
         return (int)syscall(SYS_link, from, to);
     }
-    if (!disk_begin("link", true, false)) {
+    if (!disk_begin(to, true, false)) {
         return -1;
     }
     int rc = (int)syscall(SYS_link, from, to);
@@ -407,7 +427,7 @@ int rename(const char *from, const char *to)
     if (!disk_is_ours(to)) {
         return (int)syscall(SYS_rename, from, to);
     }
-    if (!disk_begin("rename", true, false)) {
+    if (!disk_begin(to, true, false)) {
         return -1;
     }
     if (access(to, F_OK) == 0) {
@@ -429,7 +449,7 @@ int unlink(const char *path)
     if (!disk_is_ours(path)) {
         return (int)syscall(SYS_unlink, path);
     }
-    if (!disk_begin("unlink", false, false)) {
+    if (!disk_begin(path, false, false)) {
         return -1;
     }
     int rc = (int)syscall(SYS_unlink, path);
