@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/place_hash.h"
 #include "store/store_lists.h"
 
 /* The writer needs it seldom and goes first: as long as reads overlap, it
@@ -45,6 +46,7 @@ static struct store *store_new(const struct backend *backend,
     if (env->log != NULL) {
         s->log = *env->log;
     }
+    place_hash_begin();
     db_lock_init(s);
     tree_kept_init(&s->tree_kept);
     (void)pthread_mutex_init(&s->state_lock, NULL);

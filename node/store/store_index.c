@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "credit/execution.h"
 #include "credit/record.h"
+#include "store/place_hash.h"
 #include "store/store_impl.h"
 
 enum { TOKEN_LEN = 16, REJUDGE_MAX = 1024 };
@@ -264,36 +265,16 @@ void index_judge(struct store *s, const struct log_id *log, uint64_t number,
 
 /* ---- rows of a group ---- */
 
-static uint64_t mix(uint64_t h, uint64_t word)
-{
-    h = (h ^ word) * 0x9e3779b97f4a7c15ull;
-    return h ^ h >> 29;
-}
-
 uint64_t subject_hash(const struct subject_key *subject)
 {
-    uint64_t h = subject->len;
-    uint64_t word;
-    size_t i = 0;
-    for (; i + sizeof word <= subject->len; i += sizeof word) {
-        memcpy(&word, subject->b + i, sizeof word);
-        h = mix(h, word);
-    }
-    word = 0;
-    memcpy(&word, subject->b + i, subject->len - i);
-    return mix(h, word);
+    return place_hash(subject->len, subject->b, subject->len);
 }
 
 /* `subject`: its hash. */
 static uint64_t key_hash(uint64_t subject, const struct row_key *key)
 {
-    uint64_t h = subject ^ key->origin << 8;
-    uint64_t word;
-    for (size_t i = 0; i < RECORD_KEY_LEN; i += sizeof word) {
-        memcpy(&word, key->record_key + i, sizeof word);
-        h = mix(h, word);
-    }
-    return h;
+    return place_hash(place_mix(subject, key->origin), key->record_key,
+                      RECORD_KEY_LEN);
 }
 
 /* A group has a state for each of its entries: they are made some at a time,

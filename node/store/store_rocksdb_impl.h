@@ -36,9 +36,14 @@ struct runs {
     bool started;           /* and not joined */
     enum err err;           /* how it ended; once it is joined */
     struct errmsg why;      /* the same */
+    bool of_db;             /* the same: the error is the database's */
     _Atomic bool done;      /* it has ended */
     _Atomic bool stop;      /* it is to end */
     pthread_mutex_t moving; /* rows are in a file, and their runs still there */
+    pthread_mutex_t writing; /* a commit, or files being taken in; inner */
+    /* writing: a write failed. RocksDB takes none any more, and if it were
+     * given a file then, 7.8 would fail an assertion. */
+    bool refused;
 };
 
 /* Of the indexes there may be: one that is read and one that is made. */
@@ -69,7 +74,8 @@ struct rdb {
     rocksdb_column_family_handle_t *family[FAMILIES]; /* NULL: not there */
     rocksdb_readoptions_t *point;
     rocksdb_readoptions_t *bulk;
-    /* Of one subject's rows or list rows; `now` never touches the disk. */
+    rocksdb_readoptions_t *now; /* never touches the disk */
+    /* Of one subject's rows or list rows; `now` as above. */
     rocksdb_readoptions_t *subject;
     rocksdb_readoptions_t *subject_now;
     rocksdb_writeoptions_t *synced;

@@ -70,6 +70,7 @@ void runs_init(struct rdb *r, uint64_t write_buffer_bytes)
     r->runs.aside = is_aside(write_buffer_bytes);
     r->runs.tail = tail_new(part_memory(write_buffer_bytes, r->runs.aside));
     (void)pthread_mutex_init(&r->runs.moving, NULL);
+    (void)pthread_mutex_init(&r->runs.writing, NULL);
 }
 
 /* ---- making files ---- */
@@ -184,7 +185,10 @@ static void delete_runs(struct filing *f)
         rocksdb_writebatch_singledelete_cf(wb, r->family[FAMILY_RUNS],
                                            (const char *)key, sizeof key);
     }
+    (void)pthread_mutex_lock(&f->r->runs.writing);
     rocksdb_write(r->db, o, wb, &status);
+    f->r->runs.refused = f->r->runs.refused || status != NULL;
+    (void)pthread_mutex_unlock(&f->r->runs.writing);
     rocksdb_writebatch_destroy(wb);
     rocksdb_writeoptions_destroy(o);
     filing_failed(f, status);
@@ -209,10 +213,16 @@ static enum err file_frozen(struct rdb *r, struct errmsg *why)
     f.env = rocksdb_envoptions_create();
     (void)tail_walk_frozen(r->runs.tail, on_row, &f);
     finish_file(&f);
+    bool written = f.err == ERR_OK;
     (void)pthread_mutex_lock(&r->runs.moving);
+    (void)pthread_mutex_lock(&r->runs.writing);
+    if (f.err == ERR_OK && r->runs.refused) {
+        f.err = err_set(why, ERR_IO, "%s", "a commit failed");
+    }
     if (f.err == ERR_OK && f.n > 0) {
         ingest(&f);
     }
+    (void)pthread_mutex_unlock(&r->runs.writing);
     if (f.err == ERR_OK) {
         delete_runs(&f);
     }
@@ -222,6 +232,7 @@ static enum err file_frozen(struct rdb *r, struct errmsg *why)
         mem_free(f.files[i]);
     }
     rocksdb_envoptions_destroy(f.env);
+    r->runs.of_db = written;
     if (f.err == ERR_OK) {
         tail_drop_frozen(r->runs.tail);
         flush_runs(r);
@@ -273,10 +284,10 @@ static enum err no_frozen(struct rdb *r, struct errmsg *why)
     if (why != NULL) {
         *why = runs->why;
     }
-    /* Nothing of the commit was written. */
-    return runs->err == ERR_NO_SPACE || runs->err == ERR_CORRUPT
-               ? runs->err
-               : ERR_UNCERTAIN;
+    /* Nothing of the commit was written. But RocksDB takes nothing any more
+     * after some errors of its own, until it is opened again. */
+    bool passes = runs->err == ERR_NO_SPACE && !runs->of_db;
+    return passes || runs->err == ERR_CORRUPT ? runs->err : ERR_UNCERTAIN;
 }
 
 enum err runs_make_room(struct rdb *r, struct slice run, struct errmsg *why)
@@ -394,4 +405,5 @@ void runs_fini(struct rdb *r)
     join(&r->runs);
     tail_free(r->runs.tail);
     (void)pthread_mutex_destroy(&r->runs.moving);
+    (void)pthread_mutex_destroy(&r->runs.writing);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/place_hash.h"
 
 /* ---- runs ---- */
 
@@ -165,24 +166,6 @@ static void part_free(struct part *p)
     }
 }
 
-static uint64_t mix(uint64_t h, uint64_t word)
-{
-    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 29;
-}
-
-static uint64_t hash(uint64_t h, const uint8_t *p, size_t len)
-{
-    uint64_t word;
-    for (; len >= sizeof word; len -= sizeof word, p += sizeof word) {
-        memcpy(&word, p, sizeof word);
-        h = mix(h, word);
-    }
-    word = len;
-    memcpy(&word, p, len);
-    return mix(h, word);
-}
-
 struct places {
     uint32_t key;
     uint32_t subject;
@@ -191,8 +174,8 @@ struct places {
 static struct places places_of(const struct part *p, struct slice key)
 {
     size_t len = prefix_len(key);
-    uint64_t subject = hash(0, key.data, len);
-    uint64_t all = hash(subject, key.data + len, key.len - len);
+    uint64_t subject = place_hash(0, key.data, len);
+    uint64_t all = place_hash(subject, key.data + len, key.len - len);
     return (struct places){(uint32_t)(all >> 32) & (p->places - 1),
                            (uint32_t)(subject >> 32) & (p->places - 1)};
 }
@@ -255,6 +238,7 @@ struct tail *tail_new(size_t bytes)
 {
     struct tail *t = MEM_NEW(struct tail);
     pthread_rwlockattr_t attr;
+    place_hash_begin();
     (void)pthread_rwlockattr_init(&attr);
     /* Readers without a pause hold up no commit. */
     (void)pthread_rwlockattr_setkind_np(

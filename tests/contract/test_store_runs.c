@@ -1,233 +1,29 @@
 /* Rows of the index between a commit and a file of the embedded database: what
  * they say is the same whenever it is asked, by whomever, and whatever came
  * between. */
-#include <rocksdb/c.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include <glob.h>
 #include <pthread.h>
+#include <rocksdb/c.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
 
-#include "base/mem.h"
+#include "contract/runs_fixture.h"
 #include "store/row_key.h"
 #include "store/store_rocksdb_impl.h"
 
-#define assert_ok(expr) assert_int_equal((expr), ERR_OK)
-
 /* Under a sanitizer a tenth of it finds the same. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { KILLS = 6, SNAPSHOTS = 8, STEPS = 60 };
+enum { KILLS = 6, SNAPSHOTS = 8, STEPS = 60, READ_COMMITS = 40, FLIPS = 4 };
 #else
-enum { KILLS = 40, SNAPSHOTS = 60, STEPS = 300 };
-#endif
 enum {
-    SUBJECTS = 40,
-    RECORDS = 25, /* of each */
-    GENERATION = 1,
+    KILLS = 40,
+    SNAPSHOTS = 60,
+    STEPS = 300,
+    READ_COMMITS = 300,
+    FLIPS = 20
 };
-
-/* A small office makes files between commits, a large one beside them. A part
- * of the tail is full after eight commits or so. */
-struct office {
-    uint32_t buffer;
-    uint32_t rows; /* of a commit */
-};
-static struct office small = {256 << 10, 200};
-static struct office large = {9 << 20, 2000};
-static struct office office;
-
-static char dir[64];
-static const struct backend *const b = &store_rocksdb;
-
-/* ---- what is written: by the number of the commit, and nothing else ---- */
-
-struct model {
-    uint32_t version[SUBJECTS][RECORDS]; /* 0: there is none */
-};
-
-static uint32_t spread(uint32_t x)
-{
-    x = (x ^ x >> 16) * 0x7feb352du;
-    x = (x ^ x >> 15) * 0x846ca68bu;
-    return x ^ x >> 16;
-}
-
-static struct row row_of(uint32_t subject, uint32_t record, uint32_t version)
-{
-    struct row row = {.log = 3,
-                      .number = version * UINT64_C(1000) + record,
-                      .version = version,
-                      .key.subject.len = 10,
-                      .key.origin = 341802001200};
-    (void)snprintf((char *)row.key.subject.b, sizeof row.key.subject.b,
-                   "subject-%02u", subject);
-    be_put32(row.key.record_key + 4, record);
-    return row;
-}
-
-/* Row number i of commit n: a version of the record, or its deletion. */
-static void change(uint32_t n, uint32_t i, uint32_t *subject, uint32_t *record,
-                   uint32_t *version)
-{
-    uint32_t x = spread(n * office.rows + i);
-    *subject = x % SUBJECTS;
-    *record = x / SUBJECTS % RECORDS;
-    *version = x >> 28 == 0 ? 0 : n;
-}
-
-static void model_apply(struct model *m, uint32_t n)
-{
-    uint32_t subject;
-    uint32_t record;
-    uint32_t version;
-    for (uint32_t i = 0; i < office.rows; i++) {
-        change(n, i, &subject, &record, &version);
-        m->version[subject][record] = version;
-    }
-}
-
-static void model_until(struct model *m, uint32_t n)
-{
-    *m = (struct model){.version = {{0}}};
-    for (uint32_t i = 1; i <= n; i++) {
-        model_apply(m, i);
-    }
-}
-
-static struct buf padding = BUF_INIT; /* of each commit, if there is any */
-
-static enum err write_commit(void *db, uint32_t n)
-{
-    uint32_t subject;
-    uint32_t record;
-    uint32_t version;
-    uint8_t serial[8];
-    struct errmsg why;
-    void *batch = b->batch_new(db);
-    for (uint32_t i = 0; i < office.rows; i++) {
-        change(n, i, &subject, &record, &version);
-        struct row row = row_of(subject, record, version);
-        if (version > 0) {
-            b->put_row(batch, GENERATION, &row);
-        } else {
-            b->del_row(batch, GENERATION, &row.key);
-        }
-    }
-    if (padding.len > 0) {
-        b->put_block(batch, 1, 1, buf_slice(&padding));
-    }
-    be_put64(serial, n);
-    b->put_meta(batch, META_SERIAL, slice_of(serial, sizeof serial));
-    enum err err = b->commit(db, batch, &why);
-    b->batch_free(batch);
-    return err;
-}
-
-/* ---- what is read ---- */
-
-static uint32_t serial_of(void *db)
-{
-    struct buf value = BUF_INIT;
-    struct errmsg why;
-    enum err err = b->meta(db, META_SERIAL, &value, &why);
-    uint32_t n = err == ERR_OK ? (uint32_t)be_get64(value.data) : 0;
-    assert_true(err == ERR_OK || err == ERR_NOT_FOUND);
-    buf_fini(&value);
-    return n;
-}
-
-struct listed {
-    const uint32_t *version; /* by record */
-    uint32_t next;
-};
-
-static bool on_row(void *ctx, const struct row *row)
-{
-    struct listed *l = ctx;
-    uint32_t record = be_get32(row->key.record_key + 4);
-    while (l->next < record) {
-        assert_int_equal(l->version[l->next], 0);
-        l->next++;
-    }
-    assert_int_equal(l->next, record);
-    assert_int_equal(row->version, l->version[record]);
-    assert_int_equal(row->number, row->version * UINT64_C(1000) + record);
-    l->next++;
-    return true;
-}
-
-static void check_subject(void *db, const struct model *m, uint32_t subject)
-{
-    struct errmsg why;
-    struct row asked[RECORDS];
-    struct row got[RECORDS];
-    const struct row_key *keys[RECORDS];
-    struct row *out[RECORDS];
-    struct listed l = {m->version[subject], 0};
-    for (uint32_t i = 0; i < RECORDS; i++) {
-        asked[i] = row_of(subject, i, 1);
-        keys[i] = &asked[i].key;
-        out[i] = &got[i];
-    }
-    assert_ok(b->rows(db, GENERATION, keys, RECORDS, out, &why));
-    for (uint32_t i = 0; i < RECORDS; i++) {
-        assert_int_equal(got[i].version, m->version[subject][i]);
-        assert_int_equal(row_key_cmp(&got[i].key, keys[i]), 0);
-    }
-    assert_ok(b->rows_of(db, GENERATION, &asked[0].key.subject, false, on_row,
-                         &l, &why));
-    for (; l.next < RECORDS; l.next++) {
-        assert_int_equal(m->version[subject][l.next], 0);
-    }
-}
-
-static void check(void *db, uint32_t n)
-{
-    struct model m;
-    model_until(&m, n);
-    assert_int_equal(serial_of(db), n);
-    for (uint32_t i = 0; i < SUBJECTS; i++) {
-        check_subject(db, &m, i);
-    }
-}
-
-/* ---- databases ---- */
-
-static void *open_at(const char *path, bool readonly)
-{
-    const struct store_conf conf = {.path = path,
-                                    .cache_bytes = 1 << 20,
-                                    .write_buffer_bytes = office.buffer};
-    struct errmsg why = {""};
-    void *db = NULL;
-    enum err err = b->open(&db, &conf, readonly, &why);
-    if (err != ERR_OK) {
-        fail_msg("%s: %s: %s", path, err_name(err), why.text);
-    }
-    return db;
-}
-
-static void path_of(const char *name, char out[128])
-{
-    (void)snprintf(out, 128, "%s/%s-%u", dir, name, office.rows);
-}
-
-static void remove_all(const char *path)
-{
-    char command[160];
-    (void)snprintf(command, sizeof command, "rm -rf %s", path);
-    assert_int_equal(system(command), 0);
-}
+#endif
+enum { READERS = 6 };
 
 static void rows_are_the_same_before_and_after_they_are_filed(void **state)
 {
@@ -723,6 +519,231 @@ static void a_snapshot_is_of_one_moment(void **state)
     b->close(w.db);
 }
 
+/* ---- readers beside a writer ---- */
+
+struct readers {
+    struct writer w;
+    struct model *at; /* by number of the commit */
+};
+
+struct seen {
+    uint32_t version[RECORDS];
+};
+
+static bool on_seen(void *ctx, const struct row *row)
+{
+    struct seen *seen = ctx;
+    uint32_t record = be_get32(row->key.record_key + 4);
+    if (record >= RECORDS || seen->version[record] != 0) {
+        abort(); /* twice */
+    }
+    seen->version[record] = row->version;
+    return true;
+}
+
+/* Rows of a subject are of one moment between the two. */
+static void look_at_subject(struct readers *r, uint32_t subject, bool now)
+{
+    struct seen seen = {.version = {0}};
+    struct errmsg why;
+    struct row asked = row_of(subject, 0, 1);
+    uint32_t before = atomic_load(&r->w.done);
+    enum err err = b->rows_of(r->w.db, GENERATION, &asked.key.subject, now,
+                              on_seen, &seen, &why);
+    uint32_t after = atomic_load(&r->w.done) + 1;
+    if (now && err == ERR_BUSY) {
+        return;
+    }
+    bool found = false;
+    for (uint32_t n = before; err == ERR_OK && !found && n <= after; n++) {
+        found = memcmp(r->at[n].version[subject], seen.version,
+                       sizeof seen.version) == 0;
+    }
+    if (!found) {
+        abort();
+    }
+}
+
+/* Each by itself. */
+static void look_at_row(struct readers *r, uint32_t subject, uint32_t record)
+{
+    struct errmsg why;
+    struct row asked = row_of(subject, record, 1);
+    struct row got;
+    const struct row_key *key = &asked.key;
+    struct row *out = &got;
+    uint32_t before = atomic_load(&r->w.done);
+    enum err err = b->rows(r->w.db, GENERATION, &key, 1, &out, &why);
+    uint32_t after = atomic_load(&r->w.done) + 1;
+    bool found = false;
+    for (uint32_t n = before; err == ERR_OK && !found && n <= after; n++) {
+        found = r->at[n].version[subject][record] == got.version;
+    }
+    if (!found) {
+        abort();
+    }
+}
+
+static void *read_on(void *arg)
+{
+    struct readers *r = arg;
+    for (uint32_t i = 0; !atomic_load(&r->w.stop); i++) {
+        uint32_t x = spread(i);
+        look_at_subject(r, x % SUBJECTS, x >> 31 != 0);
+        look_at_row(r, x / SUBJECTS % SUBJECTS, x / 4096 % RECORDS);
+    }
+    return NULL;
+}
+
+static void a_reader_sees_each_commit_whole(void **state)
+{
+    (void)state;
+    char path[128];
+    pthread_t threads[READERS];
+    path_of("read", path);
+    struct readers r = {.w = {.db = open_at(path, false)}};
+    r.at = mem_zalloc(READ_COMMITS + 2, sizeof *r.at);
+    for (uint32_t n = 1; n < READ_COMMITS + 2; n++) {
+        r.at[n] = r.at[n - 1];
+        model_apply(&r.at[n], n);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &r), 0);
+    }
+    for (uint32_t n = 1; n <= READ_COMMITS; n++) {
+        assert_ok(write_commit(r.w.db, n));
+        atomic_store(&r.w.done, n);
+    }
+    atomic_store(&r.w.stop, true);
+    for (size_t i = 0; i < READERS; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    check(r.w.db, READ_COMMITS);
+    b->close(r.w.db);
+    mem_free(r.at);
+}
+
+/* ---- a flipped bit ---- */
+
+static void settle(void *db)
+{
+    struct errmsg why;
+    void *batch = b->batch_new(db);
+    b->drop_index(batch, GENERATION + 1); /* there is none */
+    assert_ok(b->commit(db, batch, &why));
+    b->batch_free(batch);
+}
+
+/* The rows of a subject are right, or the read says that they are not. */
+static void check_damaged(void *db, const struct model *m, uint32_t subject)
+{
+    struct seen seen = {.version = {0}};
+    struct errmsg why = {""};
+    struct row asked = row_of(subject, 0, 1);
+    enum err err = b->rows_of(db, GENERATION, &asked.key.subject, false,
+                              on_seen, &seen, &why);
+    if (err == ERR_OK) {
+        assert_memory_equal(seen.version, m->version[subject],
+                            sizeof seen.version);
+    } else {
+        assert_int_equal(err, ERR_CORRUPT);
+    }
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        struct row row = row_of(subject, i, 1);
+        struct row got;
+        const struct row_key *key = &row.key;
+        struct row *out = &got;
+        err = b->rows(db, GENERATION, &key, 1, &out, &why);
+        assert_true(err == ERR_OK || err == ERR_CORRUPT);
+        assert_true(err != ERR_OK || got.version == m->version[subject][i]);
+    }
+}
+
+static void flip(const char *file, long at)
+{
+    FILE *f = fopen(file, "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    assert_int_equal(fputc(c ^ 1 << at % 8, f), c ^ 1 << at % 8);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* True: a read or the look at all pages has found it. */
+static bool look_at_damaged(const char *path, const struct model *m)
+{
+    const struct store_conf conf = {.path = path,
+                                    .cache_bytes = 1 << 20,
+                                    .write_buffer_bytes = office.buffer};
+    struct errmsg why = {""};
+    void *db = NULL;
+    enum err err = b->open(&db, &conf, true, &why);
+    if (err != ERR_OK) {
+        assert_int_equal(err, ERR_CORRUPT);
+        return true;
+    }
+    for (uint32_t i = 0; i < SUBJECTS; i++) {
+        check_damaged(db, m, i);
+    }
+    struct buf cursor = BUF_INIT;
+    do {
+        err = b->check(db, &cursor, &why);
+    } while (err == ERR_OK && cursor.len > 0);
+    assert_true(err == ERR_OK || err == ERR_CORRUPT);
+    buf_fini(&cursor);
+    b->close(db);
+    return err != ERR_OK;
+}
+
+/* Everything behind the rows, and some of them. */
+static void flip_each(const char *path, const char *file, const struct model *m)
+{
+    FILE *f = fopen(file, "r");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    long size = ftell(f);
+    (void)fclose(f);
+    for (unsigned i = 0; i < FLIPS; i++) {
+        uint32_t x = spread(i);
+        long at = i % 4 == 0
+                      ? (long)(x % size)
+                      : size - 1 - (long)(x % (size < 3000 ? size : 3000));
+        flip(file, at);
+        bool found = look_at_damaged(path, m);
+        flip(file, at);
+        if (getenv("FLIPS_TOLD") != NULL) {
+            printf("%s: %ld of %ld: %d\n", file, at, size, found);
+        }
+    }
+}
+
+static void a_flipped_bit_is_seen_or_does_no_harm(void **state)
+{
+    (void)state;
+    char path[128];
+    struct model m;
+    glob_t files;
+    path_of("flipped", path);
+    void *db = open_at(path, false);
+    for (uint32_t n = 1; n <= 12; n++) {
+        assert_ok(write_commit(db, n));
+    }
+    settle(db);
+    b->close(db);
+    model_until(&m, 12);
+    char pattern[160];
+    (void)snprintf(pattern, sizeof pattern, "%s/*.sst", path);
+    assert_int_equal(glob(pattern, 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        flip_each(path, files.gl_pathv[i], &m);
+    }
+    globfree(&files);
+    db = open_at(path, false);
+    check_subject(db, &m, 1);
+    b->close(db);
+}
+
 /* ---- kill -9 ---- */
 
 /* In a program of its own: says each commit that is acknowledged. */
@@ -785,31 +806,6 @@ static void what_was_committed_survives_kill_9(void **state)
     }
 }
 
-static int make_dir(void **state)
-{
-    (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/store-runs-XXXXXX");
-    return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    remove_all(dir);
-    return 0;
-}
-
-static int be_of_size(void **state)
-{
-    office = *(const struct office *)*state;
-    return 0;
-}
-
-#define IN_BOTH(test)                                                          \
-    cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL, &small),  \
-        cmocka_unit_test_prestate_setup_teardown(test, be_of_size, NULL,       \
-                                                 &large)
-
 int main(int argc, char **argv)
 {
     if (argc > 2) {
@@ -829,6 +825,8 @@ int main(int argc, char **argv)
         IN_BOTH(rows_are_the_same_when_the_disk_was_full),
         IN_BOTH(files_of_an_earlier_build_are_read),
         IN_BOTH(a_snapshot_is_of_one_moment),
+        IN_BOTH(a_reader_sees_each_commit_whole),
+        IN_BOTH(a_flipped_bit_is_seen_or_does_no_harm),
         IN_BOTH(what_was_committed_survives_kill_9),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -16,6 +16,8 @@ enum {
     SUBJECT_LEN = 5,
     PREFIX_LEN = 2 + SUBJECT_LEN,
     KEY_LEN = PREFIX_LEN + 4,
+    CHOSEN_LEN = 16 + 4, /* two words of a hash, and a record */
+    CHOSEN = 512,
 };
 
 struct key {
@@ -329,6 +331,47 @@ static void what_is_no_run_is_told(void **state)
     buf_fini(&run);
 }
 
+/* A subject of which all others of its kind would share the place, if each step
+ * of the hash were the one that places had before they had a secret. */
+static void chosen_key(uint32_t i, uint8_t out[CHOSEN_LEN])
+{
+    const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t word;
+    memset(out, 0, CHOSEN_LEN);
+    out[0] = 1;
+    out[1] = CHOSEN_LEN - 2 - 4;
+    be_put32(out + 2, i);
+    memcpy(&word, out, sizeof word);
+    uint64_t h = word * factor;
+    h ^= h >> 29 ^ UINT64_C(0x1122334455667788);
+    memcpy(out + sizeof word, &h, sizeof h);
+}
+
+static void keys_cannot_be_chosen_to_share_a_place(void **state)
+{
+    (void)state;
+    struct buf run = BUF_INIT;
+    struct tail *t = tail_new(64 * PART);
+    uint8_t key[CHOSEN_LEN];
+    for (uint32_t i = 0; i < CHOSEN; i++) {
+        chosen_key(i, key);
+        run_put(&run, slice_of(key, sizeof key), slice_str("row"));
+    }
+    tail_add(t, buf_slice(&run), 1);
+    for (uint32_t i = 0; i < CHOSEN; i++) {
+        struct tail_rows rows = TAIL_ROWS_INIT;
+        chosen_key(i, key);
+        assert_int_equal(tail_read_begin(t, false), ERR_OK);
+        assert_true(tail_of_subject(t, slice_of(key, CHOSEN_LEN - 4),
+                                    CHOSEN / 8, &rows));
+        tail_read_end(t);
+        assert_int_equal(rows.n, 1);
+        tail_rows_fini(&rows);
+    }
+    tail_free(t);
+    buf_fini(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_part_is_full_but_takes_a_large_run_when_empty),
         cmocka_unit_test(rows_of_a_run_are_walked_as_they_stand),
         cmocka_unit_test(what_is_no_run_is_told),
+        cmocka_unit_test(keys_cannot_be_chosen_to_share_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
