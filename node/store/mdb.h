@@ -3,7 +3,7 @@
  *
  * Threads: a connection belongs to one thread at a time.
  * Waits:   every one ends, at connect_ms or a little after timeout_ms.
- * Errors:  of the server are looked up in one table (store_mariadb_fault.c) by
+ * Errors:  of the server are looked up in one table (store/mariadb/fault.c) by
  *          number; `why` names the server, what it said and what to do. What
  *          is retried follows from mdb_fault(). */
 #ifndef STORE_MDB_H

@@ -8,8 +8,8 @@
  * Callbacks: exactly once, on the writer thread, never before the call that
  *            took them returned, never at all if that call returned an error.
  *            They must not block and not call the store's blocking functions.
- * Backends:  store_rocksdb.c, store_mariadb.c, tests' store_scripted.c;
- * private, held equal by tests/contract/test_store*.c. */
+ * Backends:  store/rocksdb/rocksdb.c, store/mariadb/mariadb.c, tests'
+ * store_scripted.c; private, held equal by tests/contract/test_store*.c. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 

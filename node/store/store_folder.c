@@ -64,7 +64,7 @@ enum err backend_refuse_other(const char *path, const char *file,
                : err;
 }
 
-/* RocksDB's lock is of one kind, the one of store_mariadb_schema.c of the
+/* RocksDB's lock is of one kind, the one of store/mariadb/schema.c of the
  * other. */
 bool folder_in_use(const char *path)
 {

@@ -6,7 +6,7 @@
 #ifndef STORE_VIEWS_IMPL_H
 #define STORE_VIEWS_IMPL_H
 
-#include "store/store_mariadb.h"
+#include "store/mariadb/mariadb.h"
 #include "store/views.h"
 
 enum views_sql {

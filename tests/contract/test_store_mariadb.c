@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "contract/village_fixture.h"
+#include "store/mariadb/mariadb.h"
 #include "store/store_impl.h"
-#include "store/store_mariadb.h"
 #include "support/mariadb_proxy.h"
 
 #define OTHER "91341821MA2T000028"

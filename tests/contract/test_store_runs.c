@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 
 #include "contract/runs_fixture.h"
+#include "store/rocksdb/impl.h"
 #include "store/row_key.h"
-#include "store/store_rocksdb_impl.h"
 
 /* Under a sanitizer a tenth of it finds the same. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)

@@ -2,7 +2,7 @@
 # which other folder, and who may use which library. Prints file:line: what.
 #
 #   base <- conf <- ident <- mlog <- credit <- store <- rpc
-#        <- sync, ingest, health <- api <- node
+#        <- sync, ingest, health <- api <- node <- cli
 #
 # A header whose first line says "private to X" is for folder X only.
 # Run with -v root=DIR and file names relative to DIR's node/.
@@ -20,18 +20,19 @@ BEGIN {
     may["ingest"] = below " ingest"
     may["health"] = below " health"
     may["api"] = below = below " sync ingest health api"
-    may["node"] = below " node"
+    may["node"] = below = below " node"
+    may["cli"] = may["main"] = below " cli"
 
     # Library header (a regular expression) and the files that may name it.
     library("^grpc/", "^node/rpc/")
     library("^openssl/", "^node/ident/")
-    library("^rocksdb/", "^node/store/store_rocksdb")
-    library("^(mysql|mysqld_error|errmsg)[.]h$", "^node/store/store_mariadb")
+    library("^rocksdb/", "^node/store/rocksdb/")
+    library("^(mysql|mysqld_error|errmsg)[.]h$", "^node/store/mariadb/")
     library("^libconfig[.]h$", "^node/conf/")
     library("^(csv|iconv)[.]h$", "^node/ingest/")
     library("^zstd[.]h$", "^node/mlog/")
     library("^uv[.]h$", "^node/((base|ingest|health|api)/|[^/]+$)")
-    library("^jansson[.]h$", "^node/(api/|cli[^/]*$)")
+    library("^jansson[.]h$", "^node/(api|cli)/")
 }
 
 function library(header, users)
@@ -46,10 +47,11 @@ function complain(text)
     faults++
 }
 
-# Folder of a file of node/; those directly in it are "node".
+# Folder of a file of node/; those directly in it are "node", but the top.
 function folder_of(name)
 {
-    return name ~ /\// ? substr(name, 1, index(name, "/") - 1) : "node"
+    return name ~ /\// ? substr(name, 1, index(name, "/") - 1) \
+                        : name == "main.c" ? "main" : "node"
 }
 
 function is_private(header,    line, path)
@@ -72,7 +74,7 @@ function check_own(header,    target)
     if (header ~ /[.][.]\//) {
         complain("\"" header "\" climbs; write \"folder/header.h\"")
     } else if (header ~ /([.]pb-c|^descriptors)[.]h$/) {
-        if (folder !~ /^(rpc|sync|health|api|node)$/) {
+        if (folder !~ /^(rpc|sync|health|api|node|cli)$/) {
             complain(folder " may not use generated messages (" header ")")
         }
     } else if (target == folder) {

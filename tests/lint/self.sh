@@ -28,7 +28,7 @@ expect() { # CHECK WANTED-OUTPUT; it must fail if there is any
 
 put node/base/mem.c '#include "base/mem.h"' 'p = malloc(1);'
 put node/store/store_impl.h '/* store_impl.h - private to store. */'
-put node/store/store_rocksdb.c '#include <rocksdb/c.h>' \
+put node/store/rocksdb/rocksdb.c '#include <rocksdb/c.h>' \
     '#include "store/store_impl.h"' '#include "credit/record.h"'
 put node/credit/record.c '#include "mlog/entry.h"'
 put node/sync/sync.c '#include "rpc/rpc.h"' '    ops->free(x); mem_free(x);'

@@ -82,8 +82,7 @@ static bool is_source(const char *name)
     const char *dot = strrchr(name, '.');
     return dot != NULL &&
            (strcmp(dot, ".c") == 0 || strcmp(dot, ".def") == 0) &&
-           strcmp(name, "chinese.c") != 0 &&
-           strcmp(name, "cli_commands_zh.c") != 0;
+           strcmp(name, "chinese.c") != 0 && strcmp(name, "commands_zh.c") != 0;
 }
 
 static void read_sources(const char *folder)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "store/seen.h"
+#include "store/rocksdb/seen.h"
 
 enum { MANY = 200000, ENOUGH = 1 << 20, LITTLE = 64 << 10 };
 

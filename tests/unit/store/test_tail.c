@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "store/tail.h"
+#include "store/rocksdb/tail.h"
 
 enum {
     PART = 16 << 10,
