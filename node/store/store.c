@@ -139,9 +139,7 @@ static enum err open_database(struct store *s, struct errmsg *why)
     if (err == ERR_NO_SPACE &&
         s->backend->open(&s->db, &s->conf, true, &second) == ERR_OK) {
         s->db_readonly = true;
-        atomic_store(&s->unwritable, ERR_NO_SPACE);
-        (void)snprintf(s->why, sizeof s->why, "%.*s", ITEM_WHY_MAX - 1,
-                       why->text);
+        writer_refuses(s, err, why->text);
         err = ERR_OK;
     }
     return err;

@@ -492,6 +492,9 @@ MUST_USE enum err writer_start(struct store *s, struct errmsg *why);
 void writer_close(struct store *s);
 /* The same, and joins. */
 void writer_stop(struct store *s);
+/* Nothing can be written now: callers get ERR_NO_SPACE, to try later, unless
+ * the store is damaged. Says so when it begins. Any thread. */
+void writer_refuses(struct store *s, enum err err, const char *why);
 /* A read met a server that cannot be reached: nothing is taken until it is
  * back. Any thread. */
 void writer_server_away(struct store *s, const char *why);

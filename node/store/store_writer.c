@@ -88,8 +88,7 @@ static void finish_all(struct store *s, struct item *items)
 
 /* ---- state ---- */
 
-/* Callers get ERR_NO_SPACE, to try later, unless the store is damaged. */
-static void set_unwritable(struct store *s, enum err err, const char *why)
+void writer_refuses(struct store *s, enum err err, const char *why)
 {
     err = err == ERR_CORRUPT ? err : ERR_NO_SPACE;
     (void)pthread_mutex_lock(&s->state_lock); /* store_stats() reads both */
@@ -106,7 +105,7 @@ static void set_unwritable(struct store *s, enum err err, const char *why)
 
 void writer_server_away(struct store *s, const char *why)
 {
-    set_unwritable(s, ERR_NO_SPACE, why);
+    writer_refuses(s, ERR_NO_SPACE, why);
     (void)pthread_mutex_lock(&s->queue.lock);
     (void)pthread_cond_broadcast(&s->queue.wake); /* it tries every second */
     (void)pthread_mutex_unlock(&s->queue.lock);
@@ -282,7 +281,7 @@ static enum err settle(struct store *s, uint64_t serial, struct errmsg *why)
         if (present && err == ERR_OK) {
             return ERR_OK;
         }
-        set_unwritable(s, read_failed(s, err, &again), again.text);
+        writer_refuses(s, read_failed(s, err, &again), again.text);
         if (is_ending(s)) {
             s->given_up = true;
             return err_set(why, ERR_UNCERTAIN,
@@ -308,7 +307,7 @@ enum err writer_commit(struct store *s, void *batch, struct errmsg *why)
         return err;
     }
     if (err != ERR_OK) {
-        set_unwritable(s, ERR_NO_SPACE, why->text);
+        writer_refuses(s, ERR_NO_SPACE, why->text);
     }
     if (err == ERR_CORRUPT) {
         store_damaged(s, why->text);
@@ -354,7 +353,7 @@ static void try_again(struct store *s)
             index_rejudge_all(s);
         }
     } else {
-        set_unwritable(s, read_failed(s, err, &why), why.text);
+        writer_refuses(s, read_failed(s, err, &why), why.text);
     }
 }
 

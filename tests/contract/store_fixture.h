@@ -90,14 +90,19 @@ static inline void fed_read_trust(void)
         trust_open(&fed_trust, test_suite(), FEDERATION, path, NULL, &why));
 }
 
+static inline void log_nowhere(void)
+{
+    FILE *sink = fopen("/dev/null", "w");
+    log_set_fd(dup(fileno(sink)));
+    (void)fclose(sink);
+}
+
 static inline int fed_setup(void **state)
 {
     (void)state;
     log_set_level(getenv("STORE_TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR);
     if (getenv("STORE_TEST_LOG") == NULL) {
-        FILE *sink = fopen("/dev/null", "w");
-        log_set_fd(dup(fileno(sink)));
-        (void)fclose(sink);
+        log_nowhere();
     }
     (void)snprintf(fed_dir, sizeof fed_dir, "/tmp/store-test-XXXXXX");
     assert_non_null(mkdtemp(fed_dir));

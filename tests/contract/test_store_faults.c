@@ -169,6 +169,39 @@ static void reads_go_on_while_nothing_can_be_written(void **state)
     buf_fini(&bytes);
 }
 
+static bool was_logged(int fd, const char *id)
+{
+    char text[4096];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    assert_true(n >= 0);
+    text[n] = '\0';
+    return strstr(text, id) != NULL;
+}
+
+static void a_start_without_room_says_so_and_answers(void **state)
+{
+    (void)state;
+    struct row_list list;
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    assert_ok(submit_one(1));
+    node_stop(&village);
+    atomic_store(&script.open, OPEN_READONLY);
+    log_set_fd(fileno(log));
+    node_start(&village);
+    bool said = was_logged(fileno(log), "STORE-FULL");
+    log_nowhere();
+    assert_true(said);
+    assert_false(is_writable());
+    rows_of(village.store, SUBJECT, &list);
+    assert_int_equal(list.n, 1);
+    atomic_store(&script.open, OPEN_WORKS);
+    wait_writable(true);
+    assert_ok(submit_one(2));
+    assert_sound(3);
+    (void)fclose(log);
+}
+
 static void reads_are_unavailable_while_there_is_no_database(void **state)
 {
     (void)state;
@@ -700,6 +733,7 @@ int main(void)
         T(an_unheard_commit_is_found_done),
         T(an_unheard_commit_is_not_acknowledged_before_it_is_safe),
         T(reads_go_on_while_nothing_can_be_written),
+        T(a_start_without_room_says_so_and_answers),
         T(reads_are_unavailable_while_there_is_no_database),
         T(a_full_disk_refuses_and_resumes_by_itself),
         T(reads_do_not_wait_for_an_opening),
