@@ -565,10 +565,11 @@ static void append(struct line *line, struct segment *seg)
 
 /* While nothing can be written here, what comes waits above. Much at once, and
  * what comes faster than it is committed, goes on from the store: the commit is
- * little of what it takes, and a message for several costs all below less. */
+ * little of what it takes, and a message for several costs all below less. What
+ * begins a log too: `held` could not say that none of it is here. */
 static void forward(struct follow *f, const struct segment *seg, uint64_t held)
 {
-    if (f->feed != NULL && seg->blocks.len <= SMALL_BYTES &&
+    if (f->feed != NULL && seg->blocks.len <= SMALL_BYTES && held > 0 &&
         held + 1 == seg->first &&
         store_has_room(f->env->store, seg->blocks.len)) {
         feed_forward(f->feed, seg, held);
