@@ -399,8 +399,9 @@ const struct conf_row conf_rows[] = {
      .max = TIB,
      .by_tier = by_tier_cache,
      .help = "Memory for what is kept to be read again: half of it for whole "
-             "answers, two fifths for pages of the database, a tenth for "
-             "blocks. With backend mariadb, whose pages are kept by its "
+             "answers, two fifths for pages of the database and for what is "
+             "known of its keys, a tenth for blocks. With backend mariadb, "
+             "whose pages are kept by its "
              "server, the other half is for blocks and list rows."},
     {.path = "store.write_buffer",
      AT_SIZE(store.write_buffer_bytes),
