@@ -112,8 +112,8 @@ for command in "status" "logs" "issues" "verify" "query 91999900MA000100X7" "cat
     read -r -a words <<<"$command"
     words=("${words[0]}" --json "${words[@]:1}")
     # Times and counters differ from call to call.
-    zh "${words[@]}" | jq -S '[paths | map(if type == "number" then "-" else . end)] | unique' >"$WORK/zh"
-    in_locale C "${words[@]}" | jq -S '[paths | map(if type == "number" then "-" else . end)] | unique' >"$WORK/en"
+    zh "${words[@]}" | jq '[paths | map(if type == "number" then "-" else . end)] | unique' >"$WORK/zh"
+    in_locale C "${words[@]}" | jq '[paths | map(if type == "number" then "-" else . end)] | unique' >"$WORK/en"
     [ -s "$WORK/en" ] && cmp "$WORK/en" "$WORK/zh" >&2 || fail "$command --json has another shape in Chinese"
 done
 zh logs --json | jq -e '.rows | length > 0 and all(.state == "active")' >/dev/null || fail "words of programs are translated"

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,10 +135,10 @@ static void start_import(const struct options *opt, size_t i)
     if (pid > 0) {
         return;
     }
-    if (freopen("/dev/null", "we", stdout) == NULL) {
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDOUT_FILENO) < 0) {
         _exit(127);
     }
-    (void)dup2(fileno(stdout), STDOUT_FILENO);
     execl(opt->node, opt->node, "import", "--quiet", "-c", opt->confs[i],
           opt->files[i], (char *)NULL);
     _exit(127);
