@@ -23,7 +23,6 @@ enum {
     /* A set's share of what is meant for pages. */
     SHARE_NUMBER = 3,
     SHARE_OF = 8,
-    LIST_ROW = 0x80, /* as in rocksdb.c */
 };
 
 static struct seen *new_set(const struct rdb *r)

@@ -49,6 +49,9 @@ struct runs {
 /* Of the indexes there may be: one that is read and one that is made. */
 enum { GENERATIONS = 2 };
 
+/* In the length of a subject in a key: the row is about a list. */
+enum { LIST_ROW = 0x80 };
+
 struct absent {
     pthread_mutex_t lock; /* of the sets, for who reads beside the writer */
     struct absent_of {

@@ -218,7 +218,6 @@ static size_t row_encode(const struct row *row,
 }
 
 enum {
-    LIST_ROW = 0x80,
     LIST_ROW_LEN = 1 + 2 + 4 * 3,
     LIST_ROW_LONG = LIST_ROW_LEN + 8 * 3,
 };

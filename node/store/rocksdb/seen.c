@@ -1,9 +1,9 @@
 #include "store/rocksdb/seen.h"
 
 #include <limits.h>
-#include <string.h>
 
 #include "base/mem.h"
+#include "store/place_hash.h"
 
 /* Parts of blocks of one cache line; a key has its bits in one block of the
  * part that grew when it came. Each part is larger than the one before it, so
@@ -34,6 +34,7 @@ struct seen {
 
 struct seen *seen_new(size_t bytes_max)
 {
+    place_hash_begin();
     struct seen *s = MEM_NEW(struct seen);
     s->bytes_max = bytes_max;
     return s;
@@ -49,27 +50,9 @@ void seen_free(struct seen *s)
     }
 }
 
-static uint64_t mix(uint64_t h, uint64_t word)
-{
-    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 32;
-}
-
 uint64_t seen_hash(struct slice key)
 {
-    const uint8_t *p = key.data;
-    uint64_t h = key.len;
-    uint64_t word;
-    size_t left = key.len;
-    for (; left >= sizeof word; left -= sizeof word, p += sizeof word) {
-        memcpy(&word, p, sizeof word);
-        h = mix(h, word);
-    }
-    word = 0;
-    if (left > 0) {
-        memcpy(&word, p, left);
-    }
-    return mix(mix(h, word), 0);
+    return place_hash(key.len, key.data, key.len);
 }
 
 static uint64_t *block_of(const struct part *p, uint64_t hash)
